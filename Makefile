@@ -1,0 +1,82 @@
+# `make` lists the targets. Everything runs from .venv, which `make setup` builds and every other target asks for.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-stamp
+CHOICE := $(VENV)/.torch-choice
+
+# The build of torch is the machine's own affair: what `make setup` was told is remembered until it is told otherwise.
+PINNED_TORCH := $(shell grep '^torch==' constraints.txt)
+TORCH ?= $(shell sed -n 1p $(CHOICE) 2>/dev/null || echo '$(PINNED_TORCH)')
+TORCH_INDEX ?= $(shell sed -n 2p $(CHOICE) 2>/dev/null)
+
+# A changed choice makes the stamp stale.
+ifneq ($(TORCH)|$(TORCH_INDEX),$(shell paste -sd'|' $(CHOICE) 2>/dev/null))
+.PHONY: $(STAMP)
+endif
+
+PIP := $(BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
+
+# One thread each: the test processes share the cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope
+
+.PHONY: help setup fmt check test test-fast demo clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  PYTHON=python3.12    another interpreter (3.11 or newer)'
+	@echo '  TORCH=torch==X.Y.Z   another torch than $(PINNED_TORCH)'
+	@echo '  TORCH_INDEX=URL      where to look for it besides the usual index, for example'
+	@echo '                       https://download.pytorch.org/whl/cpu or https://download.pytorch.org/whl/cu126'
+
+setup: $(STAMP) ## create .venv with everything at the versions of constraints.txt
+	@:
+
+$(STAMP): pyproject.toml constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing):" \
+	    "make setup PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  rm -rf $(VENV); \
+	  echo "$(PYTHON) cannot make a virtual environment; install its venv module (Debian: python3-venv)" >&2; exit 1; }
+	@echo "setup: $(TORCH)"
+	@grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
+	@test ! -f $(CHOICE) || printf '%s\n' '$(TORCH)' '$(TORCH_INDEX)' | cmp --quiet - $(CHOICE) || \
+	  $(PIP) uninstall --yes torch # pip takes builds that differ in their local version for the same
+	@$(PIP) install --constraint $(VENV)/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) '$(TORCH)' setuptools
+	@echo "setup: everything else"
+	@$(PIP) install --constraint $(VENV)/constraints.txt --no-build-isolation --editable '.[dev,s3]'
+	@printf '%s\n' '$(TORCH)' '$(TORCH_INDEX)' > $(CHOICE)
+	@touch $(STAMP)
+	@echo "setup: done, $$($(BIN)/python --version) with torch $$($(BIN)/python -c 'import torch; print(torch.__version__)')"
+
+fmt: setup ## format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+check: setup ## lint, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+test: setup ## every test, and the examples in the docstrings
+	$(PYTEST)
+
+test-fast: setup ## every test that takes no more than a few seconds
+	$(PYTEST) -m 'not slow'
+
+demo: setup ## the main job, offline, in a few minutes: proteins, activations, dictionaries
+	$(BIN)/python examples/demo.py
+
+clean: ## remove .venv and whatever tools left behind
+	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +

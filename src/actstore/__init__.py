@@ -1,0 +1,94 @@
+"""actstore: extract protein language model activations once, train from the store any number of times.
+
+The names below are the public interface; everything else may change. They are imported when first used, so that
+`import actstore` costs nothing.
+
+Examples
+--------
+>>> import actstore
+>>> actstore.Recipe  # doctest: +ELLIPSIS
+<class 'actstore.contracts.recipe.Recipe'>
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from actstore import errors
+    from actstore.cli.run import run_command
+    from actstore.contracts.progress import Progress, Silent, Stage
+    from actstore.contracts.recipe import Recipe
+    from actstore.store.manifest import Manifest
+    from actstore.store.open import open_manifest
+    from actstore.store.statistics import SiteStatistics
+    from actstore.stream.cursor import Cursor
+    from actstore.stream.open import open_stream
+    from actstore.stream.stream import Batch, Stream, StreamReport
+    from actstore.view.progress import terminal_progress
+    from actstore.workflows.extract import extract
+    from actstore.workflows.inspect import inspect
+    from actstore.workflows.plan import plan
+    from actstore.workflows.recipes import read_recipe
+    from actstore.workflows.share import export_manifest
+    from actstore.workflows.verify import verify
+
+__all__ = [
+    "Batch",
+    "Cursor",
+    "Manifest",
+    "Progress",
+    "Recipe",
+    "Silent",
+    "SiteStatistics",
+    "Stage",
+    "Stream",
+    "StreamReport",
+    "errors",
+    "export_manifest",
+    "extract",
+    "inspect",
+    "open_manifest",
+    "open_stream",
+    "plan",
+    "read_recipe",
+    "run_command",
+    "terminal_progress",
+    "verify",
+]
+
+_HOME: Final = {
+    "Batch": "actstore.stream.stream",
+    "Cursor": "actstore.stream.cursor",
+    "Manifest": "actstore.store.manifest",
+    "Progress": "actstore.contracts.progress",
+    "Recipe": "actstore.contracts.recipe",
+    "Silent": "actstore.contracts.progress",
+    "SiteStatistics": "actstore.store.statistics",
+    "Stage": "actstore.contracts.progress",
+    "Stream": "actstore.stream.stream",
+    "StreamReport": "actstore.stream.stream",
+    "export_manifest": "actstore.workflows.share",
+    "extract": "actstore.workflows.extract",
+    "inspect": "actstore.workflows.inspect",
+    "open_manifest": "actstore.store.open",
+    "open_stream": "actstore.stream.open",
+    "plan": "actstore.workflows.plan",
+    "read_recipe": "actstore.workflows.recipes",
+    "run_command": "actstore.cli.run",
+    "terminal_progress": "actstore.view.progress",
+    "verify": "actstore.workflows.verify",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "errors":
+        return import_module("actstore.errors")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'actstore' has no public name {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

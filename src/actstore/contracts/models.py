@@ -1,0 +1,103 @@
+"""What extraction needs of a model: named sites, a tokenizer, and rows out of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actstore.contracts.planes import Float32s
+
+__all__ = ["ActivationModel", "ModelFacts", "ResidueTokenizer", "Site"]
+
+
+class Site(NamedTuple):
+    """A named place in a model."""
+
+    name: str
+    """`embed`, `resid_post.7`, `final_norm`, or a module path."""
+    module: str
+    """Path of the module whose output it is, as in `named_modules()`."""
+    width: int
+    """Features D."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is recorded of a model, enough to tell it from any other."""
+
+    name: str
+    revision: str | None
+    """Commit on the hub; None for a local folder."""
+    architecture: str
+    """Class of `transformers` that ran, such as `EsmModel`."""
+    weights_sha256: str
+    """SHA-256 over the names, dtypes, shapes and bytes of the loaded parameters and buffers."""
+    dtype: str
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidueTokenizer:
+    """A tokenizer that maps residues to tokens one to one, as a lookup table."""
+
+    token_of: NDArray[np.int32]
+    """[256], by ASCII code of the residue; -1 outside the alphabet."""
+    prefix: tuple[int, ...]
+    """Special tokens before the residues."""
+    suffix: tuple[int, ...]
+    """Special tokens after the residues."""
+    pad: int
+
+    @property
+    def alphabet(self) -> frozenset[str]:
+        """Letters that may occur in a sequence."""
+        return frozenset(chr(code) for code in np.flatnonzero(self.token_of >= 0))
+
+    @property
+    def special_tokens(self) -> int:
+        """Tokens added to every sequence."""
+        return len(self.prefix) + len(self.suffix)
+
+    def tokens(self, residues: str) -> NDArray[np.int32]:
+        """Return the token of each residue, without special tokens: int32 [len(residues)]."""
+        return self.token_of[np.frombuffer(residues.encode("ascii"), dtype=np.uint8)]
+
+
+class ActivationModel(Protocol):
+    """A pinned model with the sites that were asked for. `testing.FakeModel` is the other implementation."""
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What is recorded of the model."""
+        ...
+
+    @property
+    def tokenizer(self) -> ResidueTokenizer:
+        """The tokenizer."""
+        ...
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The captured sites, in the order in which they are stored."""
+        ...
+
+    def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
+        """Run one padded forward pass and return the rows of the kept residues.
+
+        Parameters
+        ----------
+        residues
+            B sequences (or windows of sequences).
+        kept
+            For each, the 0-based positions of the residues wanted, within that string.
+
+        Returns
+        -------
+        dict
+            For each site float32 [sum(len(k) for k in kept), D], in the order of `residues`, then `kept`.
+        """
+        ...

@@ -1,0 +1,62 @@
+"""Encoded rows, what is needed to decode them, and the protocol of an encoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Calibration", "Float32s", "Planes", "Quantizer"]
+
+Float32s = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Centre and scale of every channel of one site (or, stacked, of several)."""
+
+    center_D: Float32s
+    channel_D: Float32s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planes:
+    """Rows of one site as they are stored."""
+
+    values_ND: NDArray[Any]
+    scale_N: NDArray[np.float16] | None
+    """One scale for each row; None for encodings without."""
+
+
+class Quantizer(Protocol):
+    """Floats to planes and back. Implementations are stateless and reproducible to the bit."""
+
+    @property
+    def name(self) -> str:
+        """Name in recipes and manifests."""
+        ...
+
+    @property
+    def stored_dtype(self) -> np.dtype[Any]:
+        """Dtype of the Zarr array, little-endian."""
+        ...
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether `encode` and `decode` need a `Calibration` and planes carry a row scale."""
+        ...
+
+    @property
+    def largest(self) -> float:
+        """Largest magnitude it can hold; `encode` clamps beyond."""
+        ...
+
+    def encode(self, values_ND: Float32s, calibration: Calibration | None = None) -> Planes:
+        """Encode float32 [N, D]."""
+        ...
+
+    def decode(self, planes: Planes, calibration: Calibration | None = None) -> Float32s:
+        """Decode to float32; values [..., D] with scales [...], the calibration broadcast over them."""
+        ...

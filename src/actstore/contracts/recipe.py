@@ -1,0 +1,175 @@
+"""The recipe: everything that decides what a store contains, and nothing else.
+
+Read from TOML, frozen into the store as JSON. Where things run (device, executor, storage options) is not part of it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+__all__ = [
+    "CorpusRecipe",
+    "EncodingName",
+    "ModelRecipe",
+    "Recipe",
+    "RowsRecipe",
+    "SplitsRecipe",
+    "StoreRecipe",
+]
+
+EncodingName = Literal["float16", "bfloat16", "int8"]
+Dtype = Literal["float32", "float16", "bfloat16"]
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+OneOrMore = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ModelRecipe(_Section):
+    """Which model, pinned."""
+
+    name: str
+    """A Hugging Face name (`facebook/esm2_t6_8M_UR50D`, `Rostlab/prot_t5_xl_uniref50`) or a local folder."""
+
+    revision: str | None = None
+    """Branch, tag or commit on the hub; the commit it resolves to is recorded in the store."""
+
+    dtype: Dtype = "float32"
+    """Number format of weights and forward pass. ProtT5 overflows float16 inside: use bfloat16 or float32."""
+
+    blocks: str | None = None
+    """Module path of the list of transformer blocks; needed only for architectures without a table row."""
+
+    embed: str | None = None
+    """Module path whose output is the site `embed`; needed only for architectures without a table row."""
+
+    final_norm: str | None = None
+    """Module path whose output is the site `final_norm`; needed only for architectures without a table row."""
+
+    pickle_weights: bool = False
+    """Accept weights that are not safetensors. Unpickling runs code chosen by whoever made the file."""
+
+    remote_code: bool = False
+    """Run Python code that the model's repository ships."""
+
+    tokens_per_batch: int = Field(default=8192, ge=64)
+    """Budget of one forward pass in tokens, padding included. Part of the recipe since it can move the last bit."""
+
+
+class CorpusRecipe(_Section):
+    """Which sequences, and how they are cleaned and cut."""
+
+    sequences: OneOrMore
+    """Paths or fsspec URLs of FASTA (also gzip) or Parquet (`id`, `sequence`) files, read in this order."""
+
+    format: Literal["auto", "fasta", "parquet"] = "auto"
+    """File format; `auto` looks at the first bytes."""
+
+    min_residues: int = Field(default=1, ge=1)
+    """Shorter sequences are left out and counted."""
+
+    max_residues: int | None = Field(default=None, ge=1)
+    """Longer sequences are left out and counted."""
+
+    on_bad_record: Literal["error", "skip"] = "error"
+    """`skip` leaves out records that are empty, duplicate or hold foreign letters, and counts them by reason."""
+
+    long_sequences: Literal["window", "truncate", "skip"] = "window"
+    """What happens beyond `window_residues`: overlapping windows, keep the first residues, or leave out."""
+
+    window_residues: int = Field(default=1022, ge=2)
+    """Most residues in one forward pass; ESM-2 was trained to 1,022."""
+
+    window_overlap: int = Field(default=256, ge=0)
+    """Least overlap of neighbouring windows; each residue is kept once, where it has most context."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.window_overlap >= self.window_residues:
+            raise ValueError("window_overlap must be smaller than window_residues")
+        if self.max_residues is not None and self.max_residues < self.min_residues:
+            raise ValueError("max_residues must be at least min_residues")
+        return self
+
+
+class SplitsRecipe(_Section):
+    """How sequences are divided, always whole and independently of each other."""
+
+    fractions: dict[str, float] = {"train": 0.9, "valid": 0.05, "test": 0.05}
+    """Share of each split, by seeded hash of the sequence id (or of its cluster); adds up to 1."""
+
+    clusters: str | None = None
+    """MMseqs2 cluster TSV (`representative<TAB>member`): whole clusters go to one split."""
+
+    @field_validator("fractions")
+    @classmethod
+    def _sums_to_one(cls, fractions: dict[str, float]) -> dict[str, float]:
+        if not fractions or abs(sum(fractions.values()) - 1.0) > 1e-9 or min(fractions.values()) < 0:
+            raise ValueError(f"fractions must be non-negative and add up to 1, not {fractions}")
+        bad = [name for name in fractions if not name.isidentifier()]
+        if bad:
+            raise ValueError(f"split names must be identifiers, not {bad}")
+        # One order, whatever the order in which they were written: `train` first, the others by name.
+        return dict(sorted(fractions.items(), key=lambda item: (item[0] != "train", item[0])))
+
+
+class RowsRecipe(_Section):
+    """Which residues become rows, drawn for each sequence on its own."""
+
+    fraction: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Share of the residues of each sequence; a smaller fraction is a subset of a larger one."""
+
+    max_per_sequence: int | None = Field(default=None, ge=1)
+    """At most this many rows from one sequence."""
+
+
+class StoreRecipe(_Section):
+    """How rows are written."""
+
+    encoding: EncodingName = "int8"
+    """`int8` takes half of 16 bit at about 40 dB; `float16` and `bfloat16` need no calibration."""
+
+    on_overflow: Literal["error", "saturate"] = "error"
+    """What happens to values beyond float16: stop, or clamp to +-65,504 and count."""
+
+    compressor: Literal["none", "zstd", "blosc"] = "none"
+    """Zarr codec of the values. Activations hardly compress; `inspect` shows the measured ratio."""
+
+    task_rows: int = Field(default=16384, ge=1)
+    """Rows extracted, written and committed together: one shard object for each site."""
+
+    chunk_rows: int = Field(default=256, ge=1)
+    """Rows of one inner Zarr chunk, the smallest range that is read."""
+
+    calibration_sequences: int = Field(default=256, ge=1)
+    """Sequences from which int8 learns centre and scale of every channel."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.task_rows % self.chunk_rows:
+            raise ValueError(f"task_rows ({self.task_rows}) must be a multiple of chunk_rows ({self.chunk_rows})")
+        return self
+
+
+class Recipe(_Section):
+    """What to extract. `actstore extract RECIPE.toml` reads this from TOML."""
+
+    model: ModelRecipe
+    corpus: CorpusRecipe
+    sites: OneOrMore = ("resid_post.*",)
+    """Sites or globs: `embed`, `resid_post.7`, `resid_post.*`, `final_norm`, or a module path of the model."""
+
+    rows: RowsRecipe = RowsRecipe()
+    splits: SplitsRecipe = SplitsRecipe()
+    store: StoreRecipe = StoreRecipe()
+    seed: int = Field(default=0, ge=0)
+    """Seeds splits, sampling and order."""

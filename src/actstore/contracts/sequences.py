@@ -1,0 +1,69 @@
+"""Sequences as they cross rooms: one record while reading, columns once read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actstore.contracts.hashing import UInt64s
+
+__all__ = ["RawRecord", "ResidueSource", "SequenceTable", "Window"]
+
+
+class RawRecord(NamedTuple):
+    """One record as a file holds it, before any cleaning."""
+
+    id: str
+    sequence: str
+    source: str
+    """Path or URL of the file."""
+    number: int
+    """1-based position of the record in its file."""
+    line: int | None
+    """1-based line where the record starts; None where the format has no lines."""
+
+    @property
+    def place(self) -> str:
+        """Where the record is, for error messages."""
+        where = f"{self.source}, record {self.number}"
+        return where if self.line is None else f"{where} (line {self.line})"
+
+
+class Window(NamedTuple):
+    """A run of residues that the model sees, and the part of it whose rows are kept. 0-based, half open."""
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SequenceTable:
+    """What a plan needs to know of N sequences: never their text."""
+
+    id_hash_N: UInt64s
+    """`hash_text` of each id."""
+    length_N: NDArray[np.int32]
+    """Residues, after any truncation."""
+    split_N: NDArray[np.int8]
+    """Index into `splits`."""
+    splits: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.length_N)
+
+
+class ResidueSource(Protocol):
+    """Random access to the residues of a corpus by sequence index."""
+
+    def residues(self, sequence: int) -> str:
+        """Return the upper-case residues of one sequence."""
+        ...
+
+    def sequence_id(self, sequence: int) -> str:
+        """Return the id of one sequence."""
+        ...

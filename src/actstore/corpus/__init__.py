@@ -1,0 +1,1 @@
+"""Files in, sequences out: reading, cleaning, windows, splits, tokens and batches."""

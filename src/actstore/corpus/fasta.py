@@ -1,0 +1,111 @@
+"""FASTA -> raw records, in memory that does not grow with the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from actstore.contracts.sequences import RawRecord
+from actstore.corpus.sources import Source, read_blocks
+from actstore.errors import CorpusFormatError
+
+__all__ = ["MAX_RECORD_BYTES", "read_fasta"]
+
+MAX_RECORD_BYTES: Final = 16 << 20  # header, residues and line ends; the longest known protein has 45,000 residues
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+def read_fasta(source: Source) -> Iterator[RawRecord]:
+    """Yield the records of a FASTA file, plain or gzip, in the order of the file.
+
+    The id is the first word of the header and may be empty. Sequences may span lines; line ends of either kind and
+    blank lines are dropped, letters are left as they are.
+
+    Raises
+    ------
+    CorpusError
+        If the file cannot be opened.
+    CorpusFormatError
+        If the file does not begin with `>`, holds bytes that are not text, has a record of more than
+        `MAX_RECORD_BYTES`, or cannot be read to its end; with the file and line, or the last good record.
+    """
+    number, line = 0, 1
+    last = RawRecord("", "", source.name, 0, None)
+    pending = b""
+    blocks = read_blocks(source)
+    while True:
+        try:
+            block = next(blocks, None)
+        except CorpusFormatError as error:
+            raise CorpusFormatError(f"{error}; {_last_good(last, line)}") from error
+        if block is None:
+            break
+        pending += block
+        if number == 0:
+            pending, blank_lines = _skip_to_first_header(pending, source.name, line)
+            line += blank_lines
+            if not pending:
+                continue
+            pending = pending[1:]
+            number = 1
+        *complete, pending = pending.split(b"\n>")
+        for text in complete:
+            last = _parse(text, source.name, number, line)
+            yield last
+            number += 1
+            line += text.count(b"\n") + 1
+        if len(pending) > MAX_RECORD_BYTES:
+            raise CorpusFormatError(
+                f"{source.name}, record {number} (line {line}): more than {MAX_RECORD_BYTES:,} bytes without a new "
+                "record; no protein is that long, so this is not a FASTA file of proteins"
+            )
+    if number == 0:
+        raise CorpusFormatError(f"{source.name}: the file is empty; wanted FASTA records that begin with '>'")
+    yield _parse(pending, source.name, number, line)
+
+
+def _skip_to_first_header(text: bytes, name: str, line: int) -> tuple[bytes, int]:
+    """Return the text from the first `>` on (nothing if all is blank so far) and the number of lines skipped."""
+    text = text.removeprefix(_BYTE_ORDER_MARK)
+    stripped = text.lstrip(b" \t\r\n")
+    blank_lines = text.count(b"\n", 0, len(text) - len(stripped))
+    if stripped and not stripped.startswith(b">"):
+        start = stripped[:40]
+        raise CorpusFormatError(
+            f"{name}, line {line + blank_lines}: not a FASTA file: it begins with {_show(start)}; wanted '>' and an id "
+            "(plain or gzip), or a Parquet file with columns `id` and `sequence`"
+        )
+    return stripped, blank_lines
+
+
+def _parse(text: bytes, name: str, number: int, line: int) -> RawRecord:
+    header, _, body = text.partition(b"\n")
+    words = header.split(None, 1)
+    try:
+        record_id = words[0].decode() if words else ""
+    except UnicodeDecodeError as error:
+        raise _not_text(name, number, line, words[0], error.start) from error
+    residues = body.translate(None, b"\r\n")
+    try:
+        return RawRecord(record_id, residues.decode("ascii"), name, number, line)
+    except UnicodeDecodeError:
+        start = next(index for index, byte in enumerate(body) if byte > 127)
+        raise _not_text(name, number, line + 1 + body.count(b"\n", 0, start), body, start) from None
+
+
+def _not_text(name: str, number: int, line: int, content: bytes, start: int) -> CorpusFormatError:
+    return CorpusFormatError(
+        f"{name}, record {number}, line {line}: byte 0x{content[start]:02x} in {_show(content[start : start + 20])} "
+        "is not text; wanted FASTA in ASCII, plain or gzip"
+    )
+
+
+def _show(content: bytes) -> str:
+    return repr(content)[1:]
+
+
+def _last_good(last: RawRecord, line: int) -> str:
+    if last.number == 0:
+        return "no record before that is complete"
+    return f"the last good record is {last.number} ({last.id!r}, lines {last.line} to {line - 1})"

@@ -1,0 +1,66 @@
+"""Parquet with columns `id` and `sequence` -> raw records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pyarrow as pa
+from pyarrow import parquet as pq
+
+from actstore.contracts.sequences import RawRecord
+from actstore.corpus.sources import Source
+from actstore.errors import CorpusFormatError
+
+__all__ = ["PARQUET_MAGIC", "read_parquet"]
+
+PARQUET_MAGIC: Final = b"PAR1"
+
+_COLUMNS: Final = ("id", "sequence")
+_BATCH_ROWS: Final = 4096
+
+
+def read_parquet(source: Source) -> Iterator[RawRecord]:
+    """Yield the rows of a Parquet file, one row group after the other, a few thousand rows in memory at a time.
+
+    Other columns are not read. A null id or sequence becomes an empty one, which cleaning reports.
+
+    Raises
+    ------
+    CorpusError
+        If the file cannot be opened.
+    CorpusFormatError
+        If the file is not Parquet, is damaged, or lacks the two text columns.
+    """
+    number = 0
+    with source.open() as stream:
+        try:
+            file = pq.ParquetFile(stream)
+            _check_columns(file.schema_arrow, source.name)
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(_COLUMNS)):
+                ids, sequences = (batch.column(name).to_pylist() for name in _COLUMNS)
+                for record_id, sequence in zip(ids, sequences, strict=True):
+                    number += 1
+                    yield RawRecord(record_id or "", sequence or "", source.name, number, None)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            reason = str(error).splitlines()[0]
+            raise CorpusFormatError(
+                f"{source.name}: not a readable Parquet file after row {number}: {reason}; fetch or write it again"
+            ) from error
+
+
+def _check_columns(schema: Any, name: str) -> None:  # noqa: ANN401 - pyarrow has no type information
+    found = {field.name: field.type for field in schema}
+    for column in _COLUMNS:
+        if column not in found:
+            raise CorpusFormatError(
+                f"{name}: there is no column `{column}`; found {sorted(found)}, wanted `id` and `sequence`"
+            )
+        if not _is_text(found[column]):
+            raise CorpusFormatError(f"{name}: column `{column}` holds {found[column]}; wanted strings")
+
+
+def _is_text(kind: Any) -> bool:  # noqa: ANN401
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

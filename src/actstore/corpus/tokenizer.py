@@ -1,0 +1,279 @@
+"""Residues -> tokens: any Hugging Face tokenizer that maps residues one to one, as a lookup table.
+
+The table is learned by asking the tokenizer, then checked against it on every pair of residues. The two conventions
+of the field are tried in turn: residues as plain text (ESM-2), and residues separated by spaces with the ambiguous
+U, Z, O and B read as X (ProtT5, ProtBERT: what their authors did to the training data).
+"""
+
+from __future__ import annotations
+
+import logging
+import string
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    StrictDataclassError,
+)
+from safetensors import SafetensorError
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from actstore.contracts.models import ResidueTokenizer
+from actstore.contracts.recipe import ModelRecipe
+from actstore.errors import ModelError, TokenizerError
+
+__all__ = ["known_alphabet", "load_tokenizer", "pin_revision", "reading_model_files", "residue_tokenizer"]
+
+STANDARD: Final = "ACDEFGHIKLMNPQRSTVWY"
+AMBIGUOUS_TO_X: Final = str.maketrans("UZOB", "XXXX")
+_ALL_BUT_J: Final = frozenset(string.ascii_uppercase) - {"J"}
+
+KNOWN_ALPHABETS: Final[dict[str, frozenset[str]]] = {
+    "facebook/esm2_": _ALL_BUT_J,
+    "Rostlab/prot_t5_": _ALL_BUT_J,
+}
+"""By the start of a model's name, so that a plan needs no tokenizer and no network."""
+
+
+def known_alphabet(model_name: str) -> frozenset[str] | None:
+    """Return the letters a model accepts if its name alone tells, else None.
+
+    Examples
+    --------
+    >>> sorted(known_alphabet("facebook/esm2_t33_650M_UR50D") ^ set("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    ['J']
+    >>> known_alphabet("gpt2") is None
+    True
+    """
+    for start, alphabet in KNOWN_ALPHABETS.items():
+        if model_name.startswith(start):
+            return alphabet
+    return None
+
+
+def residue_tokenizer(hf_tokenizer: PreTrainedTokenizerBase) -> ResidueTokenizer:
+    """Learn the residue table of a Hugging Face tokenizer and confirm it.
+
+    Letters that come out as the unknown token, or as anything but one token, are outside the alphabet.
+
+    Parameters
+    ----------
+    hf_tokenizer
+        What `AutoTokenizer.from_pretrained` returns.
+
+    Raises
+    ------
+    TokenizerError
+        If a standard amino acid has no token of its own, if residues merge, or if the table does not reproduce
+        the tokenizer on a probe.
+    """
+    plain = _learn(hf_tokenizer, _plain)
+    if isinstance(plain, ResidueTokenizer):
+        return plain
+    spaced = _learn(hf_tokenizer, _spaced)
+    if isinstance(spaced, ResidueTokenizer):
+        return spaced
+    raise TokenizerError(
+        f"{type(hf_tokenizer).__name__} of {hf_tokenizer.name_or_path or 'an unnamed model'} does not map residues to "
+        f"tokens one to one. As plain text, {plain}; separated by spaces, {spaced}. "
+        "Rows are residues, so choose a model with one token for each"
+    )
+
+
+def load_tokenizer(recipe: ModelRecipe) -> ResidueTokenizer:
+    """Load the tokenizer of a model from its folder, the cache or the hub.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be had.
+    TokenizerError
+        If it does not map residues to tokens one to one.
+    """
+    pinned = pin_revision(recipe)
+    with reading_model_files(recipe, "tokenizer"):
+        hf_tokenizer = AutoTokenizer.from_pretrained(
+            pinned.name, revision=pinned.revision or "main", trust_remote_code=recipe.remote_code
+        )
+    return residue_tokenizer(hf_tokenizer)
+
+
+def pin_revision(recipe: ModelRecipe) -> ModelRecipe:
+    """Return the recipe with the revision resolved to a commit, so that all files come from one snapshot.
+
+    A local folder keeps revision None and gets its `~` expanded. Pinning twice is harmless. Besides, with a commit
+    `transformers` never exchanges pickled weights for a conversion that it finds in somebody's pull request.
+
+    Raises
+    ------
+    ModelError
+        If there is no such folder, or the hub has no such model or revision, or cannot be reached.
+    """
+    folder = Path(recipe.name).expanduser()
+    if folder.is_dir():
+        if recipe.revision is not None:
+            raise ModelError(
+                f"{recipe.name} is a folder, and folders have no revision {recipe.revision!r}; leave 'revision' out"
+            )
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"{recipe.name} is not a model: it has no config.json; name the folder that has one")
+        return recipe.model_copy(update={"name": str(folder)})
+    if recipe.name.startswith(("/", ".", "~")):
+        raise ModelError(f"{recipe.name}: no such folder; check the path, or use a Hugging Face name")
+    config_path = _hub_config(recipe)
+    return recipe.model_copy(update={"revision": config_path.parent.name})
+
+
+@contextmanager
+def reading_model_files(recipe: ModelRecipe, what: str) -> Iterator[None]:
+    """Keep `transformers` quiet while it reads files, and say what went wrong in one line.
+
+    Raises
+    ------
+    ModelError
+        In place of whatever `transformers` raised, with the way out.
+    """
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(logging.ERROR)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        RuntimeError,
+        ImportError,
+        SafetensorError,
+        StrictDataclassError,
+    ) as error:
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ModelError(f"{what} of {recipe.name}: {said} - {_way_out(error)}") from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _hub_config(recipe: ModelRecipe) -> Path:
+    """Return the cached `config.json`, which lies in a folder named after the commit."""
+    at = f"{recipe.name} at {recipe.revision or 'main'}"
+    try:
+        return Path(hf_hub_download(recipe.name, "config.json", revision=recipe.revision))
+    except HFValidationError as error:
+        raise ModelError(
+            f"{recipe.name} is neither a folder here nor a Hugging Face name (owner/model); check the spelling"
+        ) from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        raise ModelError(
+            f"{at} is neither a folder here nor in the local cache, and the hub cannot be reached; "
+            "connect once to download it, or name a local folder"
+        ) from error
+    except (HfHubHTTPError, EntryNotFoundError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise ModelError(
+            f"{at}: the hub says: {said} - check name and revision; for a gated model run 'hf auth login'"
+        ) from error
+
+
+def _way_out(error: Exception) -> str:
+    """Match what is known to go wrong with what helps."""
+    text = str(error)
+    if isinstance(error, SafetensorError) or "SafetensorError" in text or "safetensors header" in text.lower():
+        return "the weights are damaged or truncated: fetch the file again"
+    if "trust_remote_code" in text:
+        return "set 'remote_code = true' (--remote-code) if you trust the code of that repository"
+    if "safetensors" in text and isinstance(error, OSError):
+        return "set 'pickle_weights = true' (--pickle-weights) if it has pickled weights from a source you trust"
+    if isinstance(error, ImportError) or "sentencepiece" in text:
+        return "install what it names (for ProtT5: pip install 'actstore[t5]')"
+    return "check that the folder or repository holds a complete transformers model"
+
+
+def _plain(residues: str) -> str:
+    return residues
+
+
+def _spaced(residues: str) -> str:
+    return " ".join(residues.translate(AMBIGUOUS_TO_X))
+
+
+def _learn(hf_tokenizer: PreTrainedTokenizerBase, convention: Callable[[str], str]) -> ResidueTokenizer | str:
+    """Return the table under one convention, or why there is none."""
+
+    def encode(residues: str) -> tuple[int, ...]:
+        return tuple(int(token) for token in hf_tokenizer(convention(residues))["input_ids"])
+
+    ids_of = {letter: encode(letter) for letter in string.ascii_uppercase}
+    unknowns = {letter: ids_of[letter].count(hf_tokenizer.unk_token_id) for letter in STANDARD}
+    foreign = [letter for letter, count in unknowns.items() if count > min(unknowns.values())]
+    if foreign:
+        return f"{', '.join(foreign)} have no token of their own"
+    frame = _special_tokens([ids_of[letter] for letter in STANDARD])
+    if frame is None:
+        return "the twenty amino acids do not come out as one token each"
+    prefix, suffix = frame
+
+    token_of = np.full(256, -1, dtype=np.int32)
+    for letter, ids in ids_of.items():
+        middle = ids[len(prefix) : len(ids) - len(suffix)]
+        framed = ids[: len(prefix)] == prefix and ids[len(ids) - len(suffix) :] == suffix
+        if framed and len(middle) == 1 and middle[0] != hf_tokenizer.unk_token_id:
+            token_of[ord(letter)] = middle[0]
+    if token_of.max() > np.iinfo(np.int16).max:
+        return f"token {token_of.max()} does not fit the 16 bits in which tokens are stored"
+
+    pad = hf_tokenizer.pad_token_id
+    # A model without a pad token never sees the padding: the mask hides it, so any token of the vocabulary will do.
+    table = ResidueTokenizer(token_of, prefix, suffix, int(token_of[ord("A")]) if pad is None else int(pad))
+    for probe in _probes(table.alphabet, hf_tokenizer.get_vocab()):
+        got = encode(probe)
+        want = (*prefix, *table.tokens(probe).tolist(), *suffix)
+        if got != want:
+            return _mismatch(probe, got, want, len(prefix))
+    return table
+
+
+def _special_tokens(ids: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Split encodings of single residues into what all begin with and what all end with, around one token."""
+    if len(set(ids)) < len(ids) or len({len(each) for each in ids}) > 1:
+        return None
+    columns = [len(set(column)) == 1 for column in zip(*ids, strict=True)]
+    if columns.count(False) != 1:
+        return None
+    residue = columns.index(False)
+    return ids[0][:residue], ids[0][residue + 1 :]
+
+
+def _probes(alphabet: frozenset[str], vocabulary: dict[str, int]) -> Iterator[str]:
+    """Yield strings that hold every pair of residues, then every longer run of residues that has a token."""
+    letters = sorted(alphabet)
+    for first in letters:
+        yield "".join(first + second for second in letters)
+    for token in sorted(vocabulary):
+        word = token.lstrip("Ġ▁").removeprefix("##")
+        if len(word) > 2 and alphabet.issuperset(word):
+            yield f"A{word}"
+
+
+def _mismatch(probe: str, got: tuple[int, ...], want: tuple[int, ...], offset: int) -> str:
+    """Say where the table and the tokenizer part."""
+    pairs = enumerate(zip(got, want, strict=False))
+    first = next((index for index, (a, b) in pairs if a != b), min(len(got), len(want)))
+    residue = max(first - offset, 0)
+    return (
+        f"{probe[residue : residue + 2]!r} (in {probe!r}) becomes {list(got[first : first + 2])}, "
+        f"not {list(want[first : first + 2])}"
+    )

@@ -1,0 +1,1 @@
+"""Tokens -> activations: a pinned model, its named sites, and the rows of a task."""

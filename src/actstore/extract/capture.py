@@ -1,0 +1,91 @@
+"""One forward pass -> the outputs of some of its modules, and nothing else of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+
+import torch
+from torch import Tensor, nn
+
+from actstore.errors import ModelError, SiteError
+
+__all__ = ["capture"]
+
+
+class _AllTaken(Exception):  # noqa: N818 - not an error: it ends a forward pass that has nothing left to give
+    """Raised from the hook of the last site."""
+
+
+def capture(
+    modules: Mapping[str, nn.Module],
+    run: Callable[[], object],
+    *,
+    take: Callable[[str, Tensor], Tensor],
+    stop_early: bool = True,
+) -> dict[str, Tensor]:
+    """Run a forward pass and return what `take` makes of the output of each module.
+
+    Parameters
+    ----------
+    modules
+        By site name.
+    run
+        Starts the forward pass.
+    take
+        Gets a site name and the module's output (the first tensor of a tuple or a `ModelOutput`). It is called
+        while the pass is going on, so it should copy what it wants: only its result is kept.
+    stop_early
+        Whether the pass ends as soon as every site has been taken. A pass that goes on finds modules that run
+        more than once.
+
+    Returns
+    -------
+    dict
+        What `take` returned, in the order of `modules`.
+
+    Raises
+    ------
+    ModelError
+        If a module ran twice: its site would be ambiguous.
+    SiteError
+        If a module did not run, or its output is not a tensor.
+    """
+    taken: dict[str, Tensor] = {}
+    names_of: dict[nn.Module, list[str]] = {}
+    for name, module in modules.items():
+        names_of.setdefault(module, []).append(name)
+
+    def hook(module: nn.Module, _inputs: object, output: object) -> None:
+        for name in names_of[module]:
+            if name in taken:
+                raise ModelError(
+                    f"the module of site {name} runs more than once in a forward pass, so its output is ambiguous; "
+                    "choose a module that runs once"
+                )
+            taken[name] = take(name, _first_tensor(name, output))
+        if stop_early and len(taken) == len(modules):
+            raise _AllTaken
+
+    with ExitStack() as hooks:
+        for module in names_of:
+            hooks.callback(module.register_forward_hook(hook).remove)
+        with suppress(_AllTaken):
+            run()
+
+    silent = [name for name in modules if name not in taken]
+    if silent:
+        raise SiteError(f"{', '.join(silent)}: the module does not run in a forward pass; choose another")
+    return {name: taken[name] for name in modules}
+
+
+def _first_tensor(name: str, output: object) -> Tensor:
+    """Unwrap what a module returned."""
+    first = output
+    if isinstance(output, Mapping):
+        first = next(iter(output.values()), None)
+    elif isinstance(output, (tuple, list)):
+        first = output[0] if output else None
+    if not isinstance(first, torch.Tensor):
+        raise SiteError(f"{name}: the module returns {type(first).__name__}, not a tensor; choose another")
+    return first

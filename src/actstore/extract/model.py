@@ -1,0 +1,215 @@
+"""A model of `transformers`, pinned and checked, that gives the rows of kept residues at named sites."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from torch import nn
+
+from actstore.contracts.models import ModelFacts, ResidueTokenizer, Site
+from actstore.contracts.planes import Float32s
+from actstore.contracts.recipe import ModelRecipe
+from actstore.corpus.tokenizer import load_tokenizer, pin_revision, reading_model_files
+from actstore.errors import ModelError, UsageError
+from actstore.extract.families import Architecture, architecture_for
+from actstore.extract.forward import forward_rows
+from actstore.extract.sites import available_sites, resolve_sites
+
+__all__ = ["TransformersModel", "load_model"]
+
+PROBE_RESIDUES: Final = "ACDEFGHIK"
+_MOST_NAMED: Final = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TransformersModel:
+    """The `ActivationModel` that runs a network of `transformers`. Made by `load_model`."""
+
+    facts: ModelFacts
+    tokenizer: ResidueTokenizer
+    sites: tuple[Site, ...]
+    network: transformers.PreTrainedModel
+    """In evaluation mode, without gradients, on its device."""
+    longest: int | None
+    """Most tokens of one sequence, where the network has absolute positions."""
+
+    def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
+        """Run one padded forward pass up to the last site and return the rows of the kept residues.
+
+        Parameters
+        ----------
+        residues
+            B sequences (or windows of sequences).
+        kept
+            For each, the 0-based positions of the residues wanted, within that string.
+
+        Returns
+        -------
+        dict
+            For each site float32 [sum(len(k) for k in kept), D], in the order of `residues`, then `kept`.
+
+        Raises
+        ------
+        TokenizerError
+            If a letter is outside the alphabet.
+        ModelError
+            If a sequence is too long for the network, or the batch for the memory of the device.
+        """
+        if not sum(len(each) for each in kept):
+            return {site.name: np.empty((0, site.width), dtype=np.float32) for site in self.sites}
+        return forward_rows(self.network, self.tokenizer, self.sites, residues, kept, longest=self.longest)
+
+
+def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu") -> TransformersModel:
+    """Load a model, check that it is what the recipe says, and find the sites.
+
+    Parameters
+    ----------
+    recipe
+        Which model, from where, in which number format.
+    sites
+        Names, globs or module paths; see `resolve_sites`.
+    device
+        `cpu`, `cuda` or `cuda:N`.
+
+    Raises
+    ------
+    ModelError
+        If files are missing or damaged, weights are pickled or would be random, the number format is not honoured,
+        or a site's module runs more than once.
+    SiteError
+        If a site does not exist or has no vector for each token.
+    UsageError
+        If there is no such device.
+    """
+    target = _existing_device(device)
+    pinned = pin_revision(recipe)
+    with reading_model_files(recipe, "configuration"):
+        config = transformers.AutoConfig.from_pretrained(
+            pinned.name, revision=pinned.revision or "main", trust_remote_code=recipe.remote_code
+        )
+    # A repository's own code goes before the table: its model type may be one of ours with another network in it.
+    has_own_code = recipe.remote_code and bool(getattr(config, "auto_map", None))
+    architecture = architecture_for("" if has_own_code else config.model_type, recipe)
+    tokenizer = load_tokenizer(pinned)
+    network = _load_network(recipe, pinned, config, architecture)
+    # Tied modules have several paths (transformers 4 ties T5's embeddings so), and any of them will do.
+    modules = [path for path, _ in network.named_modules(remove_duplicate=False)]
+    paths = resolve_sites(sites, available_sites(architecture, modules))
+    facts = ModelFacts(
+        name=recipe.name,
+        revision=pinned.revision,
+        architecture=type(network).__name__,
+        weights_sha256=_weights_sha256(network),
+        dtype=recipe.dtype,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+    )
+    network.to(target)  # type: ignore[arg-type]  # transformers wraps it without its signature
+    unmeasured = tuple(Site(path.name, path.module, width=0) for path in paths)
+    return TransformersModel(
+        facts=facts,
+        tokenizer=tokenizer,
+        sites=_measured(network, tokenizer, unmeasured, recipe),
+        network=network,
+        longest=_longest(network, architecture),
+    )
+
+
+def _existing_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"{name!r} is not a device; use cpu, cuda or cuda:N") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise UsageError(f"device {name!r} is not supported; use cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device {name!r}: PyTorch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices here; "
+            "use cpu, or install a CUDA build of PyTorch"
+        )
+    return device
+
+
+def _load_network(
+    recipe: ModelRecipe,
+    pinned: ModelRecipe,
+    config: transformers.PretrainedConfig,
+    architecture: Architecture,
+) -> transformers.PreTrainedModel:
+    """Read the weights; refuse any that are missing or come out in another number format."""
+    options: dict[str, Any] = {"add_pooling_layer": False} if architecture.pooler_option else {}
+    wanted = getattr(torch, recipe.dtype)
+    with reading_model_files(recipe, "weights"):
+        network, loading = getattr(transformers, architecture.model_class).from_pretrained(
+            pinned.name,
+            config=config,
+            revision=pinned.revision or "main",
+            dtype=wanted,
+            use_safetensors=None if recipe.pickle_weights else True,
+            trust_remote_code=recipe.remote_code,
+            output_loading_info=True,
+            **options,
+        )
+    missing = sorted(loading["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"weights of {recipe.name}: {_some(missing)} missing from the files, so they would be random numbers; "
+            f"get the complete weights of {type(network).__name__}"
+        )
+    others = [name for name, each in network.named_parameters() if each.is_floating_point() and each.dtype != wanted]
+    if others:
+        found = str(network.get_parameter(others[0]).dtype).removeprefix("torch.")
+        raise ModelError(
+            f"{recipe.name} keeps {_some(others)} in {found} although dtype is {recipe.dtype!r}, so its states would "
+            "not be what the store records; use dtype 'bfloat16' or 'float32'"
+        )
+    network.config.use_cache = False
+    network.eval().requires_grad_(requires_grad=False)
+    return network  # type: ignore[no-any-return]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _weights_sha256(network: nn.Module) -> str:
+    """Digest names, dtypes, shapes and bytes of all parameters and persistent buffers, sorted by name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        digest.update(f"{name} {dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _longest(network: nn.Module, architecture: Architecture) -> int | None:
+    """Return how many positions the network knows; None if they are relative or rotary."""
+    table = dict(network.named_modules()).get(architecture.positions or "")
+    if not isinstance(table, nn.Embedding):
+        return None
+    # With a padding index, as in RoBERTa and ESM-1b, positions are counted from the one after it.
+    return table.num_embeddings if table.padding_idx is None else table.num_embeddings - table.padding_idx - 1
+
+
+def _measured(
+    network: transformers.PreTrainedModel, tokenizer: ResidueTokenizer, sites: Sequence[Site], recipe: ModelRecipe
+) -> tuple[Site, ...]:
+    """Fill in the widths from a complete forward pass over a few residues, which also shows modules that run twice."""
+    everything = [np.arange(len(PROBE_RESIDUES), dtype=np.int32)]
+    try:
+        rows = forward_rows(network, tokenizer, sites, [PROBE_RESIDUES], everything, longest=None, stop_early=False)
+    except (ValueError, TypeError, RuntimeError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise ModelError(
+            f"{type(network).__name__} of {recipe.name} does not run on 'input_ids' and 'attention_mask' alone "
+            f"({said}); only encoders and decoders that do can be used"
+        ) from error
+    return tuple(site._replace(width=rows[site.name].shape[1]) for site in sites)

@@ -1,0 +1,49 @@
+"""Which residues of a sequence become rows: a pure function of its id, its length and the recipe.
+
+Every sequence draws for itself, so adding sequences changes nothing for the others, and for one seed a smaller
+fraction keeps a subset of what a larger one keeps.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actstore.contracts.hashing import Purpose, UInt64s, derive_key, draws, uniform
+from actstore.contracts.recipe import RowsRecipe
+
+__all__ = ["kept_counts", "kept_positions"]
+
+
+def kept_counts(id_hash_N: UInt64s, length_N: NDArray[np.int32], rules: RowsRecipe, *, seed: int) -> NDArray[np.int32]:
+    """Return how many residues of each sequence are kept, int32 [N].
+
+    ``floor(fraction * length + u)`` with one uniform draw u for each sequence, so that short sequences are
+    neither favoured nor lost; then at most `max_per_sequence`.
+
+    Examples
+    --------
+    >>> ids = np.arange(4, dtype=np.uint64)
+    >>> kept_counts(ids, np.full(4, 100, np.int32), RowsRecipe(fraction=0.1), seed=0).tolist()
+    [10, 10, 10, 10]
+    """
+    u_N = uniform(derive_key(seed, Purpose.ROW_COUNT), id_hash_N)
+    count_N = np.minimum(np.floor(rules.fraction * length_N + u_N), length_N)
+    if rules.max_per_sequence is not None:
+        count_N = np.minimum(count_N, rules.max_per_sequence)
+    return count_N.astype(np.int32)
+
+
+def kept_positions(id_hash: int, length: int, count: int, *, seed: int) -> NDArray[np.int32]:
+    """Return the kept residues of one sequence, ascending int32 [count]: those with the smallest draws.
+
+    Examples
+    --------
+    >>> kept_positions(7, length=50, count=3, seed=0).tolist()
+    [0, 1, 2]
+    """
+    if count == length:
+        return np.arange(length, dtype=np.int32)
+    key = derive_key(seed, Purpose.RESIDUES, id_hash)
+    draw_L = draws(key, np.arange(length, dtype=np.uint64))
+    return np.sort(np.argpartition(draw_L, count)[:count]).astype(np.int32)

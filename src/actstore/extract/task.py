@@ -1,0 +1,122 @@
+"""A task -> its rows, in shard order: the loop around the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.planes import Float32s
+from actstore.contracts.sequences import ResidueSource
+from actstore.contracts.tasks import Piece, Task, TaskRows
+from actstore.corpus.batches import plan_batches
+from actstore.errors import CorpusError, NumericsError
+
+__all__ = ["extract_task"]
+
+
+def extract_task(
+    task: Task,
+    source: ResidueSource,
+    model: ActivationModel,
+    *,
+    tokens_per_batch: int,
+    on_rows: Callable[[int], None] | None = None,
+) -> TaskRows:
+    """Run the model over the pieces of a task and put every row where the shard wants it.
+
+    Memory: the rows of the task at every site, and one batch.
+
+    Parameters
+    ----------
+    task
+        Pieces, and the order of their rows.
+    source
+        The corpus that the task was planned for.
+    model
+        The model with the sites to extract.
+    tokens_per_batch
+        Budget of one forward pass, padding included.
+    on_rows
+        Called after each batch with the number of rows it gave.
+
+    Returns
+    -------
+    TaskRows
+        In shard order, before encoding.
+
+    Raises
+    ------
+    NumericsError
+        If a value is NaN or infinite; names the sequence, the residue (1-based) and the site.
+    CorpusError
+        If a sequence is shorter than the plan says.
+    """
+    pieces = task.pieces
+    first_P = np.cumsum([0, *(len(piece.position_K) for piece in pieces)], dtype=np.int64)
+    place_N = np.empty(task.rows, dtype=np.int64)
+    place_N[task.order_N] = np.arange(task.rows, dtype=np.int64)
+
+    rows = TaskRows(
+        sequence_N=np.empty(task.rows, dtype=np.int64),
+        position_N=np.empty(task.rows, dtype=np.int32),
+        token_N=np.empty(task.rows, dtype=np.int16),
+        values={site.name: np.empty((task.rows, site.width), dtype=np.float32) for site in model.sites},
+    )
+    token_length_P = [piece.stop - piece.start + model.tokenizer.special_tokens for piece in pieces]
+    for batch in plan_batches(token_length_P, tokens_per_batch=tokens_per_batch):
+        members = [pieces[index] for index in batch]
+        place_n = np.concatenate([place_N[first_P[index] : first_P[index + 1]] for index in batch])
+        _extract_batch(members, place_n, source, model, rows)
+        if on_rows is not None:
+            on_rows(len(place_n))
+    return rows
+
+
+def _extract_batch(
+    pieces: Sequence[Piece],
+    place_n: NDArray[np.int64],
+    source: ResidueSource,
+    model: ActivationModel,
+    rows: TaskRows,
+) -> None:
+    """Fill in the rows of these pieces, which go to the places `place_n` of the shard."""
+    windows = [_window(piece, source) for piece in pieces]
+    kept = [(piece.position_K - piece.start).astype(np.int32) for piece in pieces]
+
+    rows.sequence_N[place_n] = np.repeat([piece.sequence for piece in pieces], [len(each) for each in kept])
+    rows.position_N[place_n] = np.concatenate([piece.position_K for piece in pieces])
+    rows.token_N[place_n] = np.concatenate(
+        [model.tokenizer.tokens(window)[each] for window, each in zip(windows, kept, strict=True)]
+    )
+    for site, values_nD in model.activations(windows, kept).items():
+        if not np.isfinite(values_nD).all():
+            raise _not_finite(site, values_nD, pieces, source)
+        rows.values[site][place_n] = values_nD
+
+
+def _window(piece: Piece, source: ResidueSource) -> str:
+    window = source.residues(piece.sequence)[piece.start : piece.stop]
+    if len(window) != piece.stop - piece.start:
+        raise CorpusError(
+            f"{source.sequence_id(piece.sequence)}: the plan wants residues {piece.start + 1} to {piece.stop}, "
+            f"the corpus has {piece.start + len(window)}; it has changed since it was planned"
+        )
+    return window
+
+
+def _not_finite(site: str, values_nD: Float32s, pieces: Sequence[Piece], source: ResidueSource) -> NumericsError:
+    """Say where the first bad value is."""
+    bad_n = np.flatnonzero(~np.isfinite(values_nD).all(axis=1))
+    last_P = np.cumsum([len(piece.position_K) for piece in pieces])
+    index = int(np.searchsorted(last_P, bad_n[0], side="right"))
+    piece = pieces[index]
+    position = int(piece.position_K[bad_n[0] - (last_P[index] - len(piece.position_K))]) + 1
+    bad_D = values_nD[bad_n[0]]
+    return NumericsError(
+        f"{source.sequence_id(piece.sequence)}, residue {position}, site {site}: "
+        f"{bad_D[~np.isfinite(bad_D)][0]} in {np.count_nonzero(~np.isfinite(bad_D))} of {len(bad_D)} features "
+        f"({len(bad_n)} such rows in this batch); use dtype 'float32' or 'bfloat16', or leave the sequence out"
+    )

@@ -1,0 +1,1 @@
+"""Activations to encoded planes and back."""

@@ -1,0 +1,45 @@
+"""How much of the signal an encoding keeps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actstore.contracts.planes import Calibration, Float32s, Planes, Quantizer
+
+__all__ = ["Fidelity", "fidelity", "round_trip_noise"]
+
+
+class Fidelity(NamedTuple):
+    """Signal to quantisation noise over channels, in decibels; None where nothing was lost."""
+
+    median_db: float | None
+    worst_db: float | None
+    worst_channel: int | None
+
+
+def round_trip_noise(
+    values_ND: Float32s, planes: Planes, quantizer: Quantizer, calibration: Calibration | None
+) -> NDArray[np.float64]:
+    """Return the sum of squared differences of each channel, [D], after decoding what was encoded."""
+    error_ND = quantizer.decode(planes, calibration)
+    error_ND -= values_ND
+    noise_D: NDArray[np.float64] = np.einsum("nd,nd->d", error_ND, error_ND, dtype=np.float64)
+    return noise_D
+
+
+def fidelity(m2_D: NDArray[np.float64], noise_D: NDArray[np.float64]) -> Fidelity:
+    """Summarise ``10 log10(m2 / noise)``, both sums over the same rows.
+
+    Channels that do not vary carry no signal and are left out; channels without noise count as infinitely good.
+    """
+    varying = np.flatnonzero(m2_D > 0)
+    with np.errstate(divide="ignore"):
+        db = 10.0 * np.log10(m2_D[varying] / noise_D[varying])
+    if not db.size or not np.isfinite(db).any():
+        return Fidelity(None, None, None)
+    worst = int(np.argmin(db))
+    median = float(np.median(db))
+    return Fidelity(median if np.isfinite(median) else None, float(db[worst]), int(varying[worst]))

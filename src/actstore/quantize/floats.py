@@ -1,0 +1,57 @@
+"""float16 and bfloat16: rounding to nearest, ties to even, no calibration."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from actstore.contracts.planes import Calibration, Float32s, Planes
+
+__all__ = ["BFloat16", "Float16"]
+
+FLOAT16_LARGEST: Final = 65504.0
+_BFLOAT16_LARGEST: Final = float(np.uint32(0x7F7F0000).view(np.float32))
+
+
+class Float16:
+    """IEEE half precision. Values beyond +-65,504 are clamped; the caller decides whether that is an error."""
+
+    name: Final = "float16"
+    stored_dtype: Final[np.dtype[Any]] = np.dtype("<f2")
+    calibrated: Final = False
+    largest: Final[float] = FLOAT16_LARGEST
+
+    def encode(self, values_ND: Float32s, calibration: Calibration | None = None) -> Planes:
+        """Round to half precision."""
+        del calibration
+        return Planes(np.clip(values_ND, -FLOAT16_LARGEST, FLOAT16_LARGEST).astype(self.stored_dtype), None)
+
+    def decode(self, planes: Planes, calibration: Calibration | None = None) -> Float32s:
+        """Widen to float32, exactly."""
+        del calibration
+        return planes.values_ND.astype(np.float32)
+
+
+class BFloat16:
+    """The upper 16 bits of a float32, stored as uint16 since Zarr v3 has no core bfloat16."""
+
+    name: Final = "bfloat16"
+    stored_dtype: Final[np.dtype[Any]] = np.dtype("<u2")
+    calibrated: Final = False
+    largest: Final[float] = _BFLOAT16_LARGEST
+
+    def encode(self, values_ND: Float32s, calibration: Calibration | None = None) -> Planes:
+        """Round to the nearest bfloat16, ties to even."""
+        del calibration
+        clipped = np.clip(values_ND, -_BFLOAT16_LARGEST, _BFLOAT16_LARGEST)
+        bits = np.ascontiguousarray(clipped, dtype="<f4").view("<u4")
+        rounded = bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))
+        return Planes((rounded >> np.uint32(16)).astype(self.stored_dtype), None)
+
+    def decode(self, planes: Planes, calibration: Calibration | None = None) -> Float32s:
+        """Widen to float32, exactly."""
+        del calibration
+        wide = planes.values_ND.astype("<u4")
+        wide <<= np.uint32(16)
+        return wide.view(np.float32)

@@ -1,0 +1,1 @@
+"""Planes to chunks, shards, commits and a manifest, and windows back out."""

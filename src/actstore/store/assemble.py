@@ -1,0 +1,100 @@
+"""Commits to manifest: a pure function of what is in the store, whichever runs wrote it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from actstore.contracts.objects import ObjectStore
+from actstore.contracts.progress import Progress, Silent
+from actstore.errors import CorruptObjectError
+from actstore.quantize.table import QUANTIZERS
+from actstore.store.commit import Commit, committed_tasks, load_commit, sha256_hex
+from actstore.store.frozen import FrozenRecipe, load_frozen
+from actstore.store.layout import (
+    MANIFEST,
+    RECIPE,
+    SEQUENCES,
+    array_specs,
+    calibration_arrays,
+    metadata_paths,
+    row_arrays,
+)
+from actstore.store.manifest import Manifest, StoredBytes
+from actstore.store.shard import index_bytes
+from actstore.store.statistics import merge_statistics
+
+__all__ = ["assemble_manifest", "write_manifest"]
+
+_REQUESTS: Final = 16
+
+
+def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> Manifest:
+    """Assemble the manifest and write it into the store."""
+    manifest = assemble_manifest(objects, progress=progress)
+    objects.put(MANIFEST, manifest.to_json(uri=None))
+    return manifest
+
+
+def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> Manifest:
+    """Read all commits of a store and describe it as it is now.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If there is no store.
+    CorruptObjectError
+        If a commit does not parse or was made under another recipe.
+    """
+    frozen = load_frozen(objects)
+    commits: list[str | None] = [None] * frozen.tasks
+    totals = {"total": 0, "payload": 0, "payload_rows": 0, "objects": 0}
+    done = sorted(committed_tasks(objects))
+    if done and done[-1] >= frozen.tasks:
+        raise CorruptObjectError(f"{objects.uri}: a commit of task {done[-1]}, but the recipe has {frozen.tasks} tasks")
+    with (
+        ThreadPoolExecutor(_REQUESTS) as pool,
+        (progress or Silent()).stage("assembling the manifest", total=len(done), unit="tasks") as stage,
+    ):
+        for commit in pool.map(lambda task: load_commit(objects, task), done):
+            if commit.recipe_sha256 != frozen.digest:
+                raise CorruptObjectError(
+                    f"{objects.uri}: the commit of task {commit.task} was made under another recipe"
+                )
+            commits[commit.task] = sha256_hex(commit.to_json())
+            for name, amount in _sizes(commit, frozen).items():
+                totals[name] += amount
+            stage.advance(1)
+    return Manifest(
+        recipe_sha256=frozen.digest,
+        frozen=frozen,
+        metadata=_metadata(objects, frozen),
+        commits=tuple(commits),
+        stored=StoredBytes(**totals),
+        statistics=merge_statistics(objects, frozen, done),
+    )
+
+
+def _sizes(commit: Commit, frozen: FrozenRecipe) -> dict[str, int]:
+    store = frozen.recipe.store
+    payload = 0
+    for spec in row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows):
+        if not spec.path.startswith("rows/"):
+            payload += commit.objects[spec.object_path(commit.task)].size - index_bytes(spec)
+    return {
+        "total": sum(stored.size for stored in commit.objects.values()),
+        "payload": payload,
+        "payload_rows": -(-commit.rows // store.chunk_rows) * store.chunk_rows,
+        "objects": len(commit.objects),
+    }
+
+
+def _metadata(objects: ObjectStore, frozen: FrozenRecipe) -> dict[str, str]:
+    """Return the digests of everything that is not named by a commit."""
+    quantizer = QUANTIZERS[frozen.recipe.store.encoding]
+    specs = array_specs(frozen.sites, quantizer, frozen.recipe.store, length=frozen.array_rows, tasks=frozen.tasks)
+    paths = [RECIPE, *metadata_paths(specs)]
+    if quantizer.calibrated:
+        paths += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
+    digests = {path: sha256_hex(objects.get(path)) for path in paths}
+    return digests | {SEQUENCES: frozen.sequences_sha256}

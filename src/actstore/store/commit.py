@@ -1,0 +1,100 @@
+"""Commits: what one task wrote, in enough detail to check every byte of it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from actstore.contracts.objects import ObjectStore
+from actstore.errors import CorruptObjectError
+from actstore.store.layout import COMMITS, commit_path
+
+__all__ = ["Commit", "StoredObject", "canonical_json", "committed_tasks", "load_commit", "sha256_hex"]
+
+_SHA256: Final = r"^[0-9a-f]{64}$"
+
+
+class StoredObject(BaseModel):
+    """Size and digests of one object."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = Field(ge=0)
+    """Bytes."""
+    sha256: str = Field(pattern=_SHA256)
+    crc32c: str = ""
+    """Base64 of the CRC-32C of each chunk as little-endian uint32, in order; empty where there is one chunk."""
+
+    @property
+    def chunk_crc32c(self) -> tuple[int, ...]:
+        """The checksums as integers."""
+        return tuple(np.frombuffer(base64.b64decode(self.crc32c), dtype="<u4").tolist())
+
+    @classmethod
+    def of(cls, data: bytes, crc32c: tuple[int, ...] = ()) -> StoredObject:
+        """Describe an object by its content."""
+        packed = base64.b64encode(np.array(crc32c, dtype="<u4").tobytes()).decode()
+        return cls(size=len(data), sha256=sha256_hex(data), crc32c=packed)
+
+
+class Commit(BaseModel):
+    """A finished task. Its object exists if and only if all objects it names were written before."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: int = Field(ge=0)
+    split: str
+    rows: int = Field(ge=0)
+    recipe_sha256: str = Field(pattern=_SHA256)
+    objects: dict[str, StoredObject]
+
+    def to_json(self) -> bytes:
+        """Return the bytes that are stored."""
+        return canonical_json(self.model_dump())
+
+
+def canonical_json(document: object) -> bytes:
+    """Return JSON with sorted keys and no spaces, so that equal content has equal bytes."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return the SHA-256 of bytes in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def committed_tasks(objects: ObjectStore) -> set[int]:
+    """Return the tasks that have a commit."""
+    names = (path.removeprefix(f"{COMMITS}/").removesuffix(".json") for path in objects.sizes(COMMITS))
+    return {int(name) for name in names if name.isdecimal()}
+
+
+def load_commit(objects: ObjectStore, task: int, *, sha256: str | None = None) -> Commit:
+    """Read one commit.
+
+    Raises
+    ------
+    MissingObjectError
+        If there is none.
+    CorruptObjectError
+        If it does not parse, belongs to another task, or its digest is not `sha256`.
+    """
+    path = commit_path(task)
+    data = objects.get(path)
+    if sha256 is not None and sha256_hex(data) != sha256:
+        raise CorruptObjectError(
+            f"{objects.uri}: {path} (task {task}): sha256 {sha256_hex(data)[:12]}..., the manifest "
+            f"says {sha256[:12]}...; the store is not the one that the manifest describes, or the commit was altered"
+        )
+    try:
+        commit = Commit.model_validate_json(data)
+    except ValidationError as error:
+        raise CorruptObjectError(f"{objects.uri}: {path} (task {task}) does not parse: {error}") from error
+    if commit.task != task:
+        raise CorruptObjectError(f"{objects.uri}: {path} is the commit of task {commit.task}")
+    return commit

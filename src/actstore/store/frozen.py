@@ -1,0 +1,186 @@
+"""`recipe.json`: the recipe and everything it resolved to, frozen before the first forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from actstore.contracts.models import ModelFacts, Site
+from actstore.contracts.objects import ObjectStore
+from actstore.contracts.planes import Calibration
+from actstore.contracts.recipe import Recipe
+from actstore.errors import CorruptObjectError, MissingObjectError, RecipeChangedError, StoreNotFoundError
+from actstore.store.commit import canonical_json, sha256_hex
+from actstore.store.layout import FORMAT, RECIPE
+from actstore.store.vectors import Vector32
+
+__all__ = ["CalibrationFacts", "CorpusFacts", "FrozenRecipe", "SplitFacts", "check_unchanged", "load_frozen"]
+
+_DIGEST: Final = Field(pattern=r"^[0-9a-f]{64}$")
+
+NOT_CONTENT: Final = frozenset(
+    {
+        "recipe.corpus.sequences",
+        "recipe.corpus.format",
+        "recipe.splits.clusters",
+        "recipe.model.name",
+        "recipe.model.revision",
+        "recipe.model.pickle_weights",
+        "recipe.model.remote_code",
+        "model.name",
+        "model.revision",
+        "sequences_sha256",
+        "calibration",
+        "software",
+    }
+)
+"""What may differ on resume: where things were read from, since digests of what was read are compared instead."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class CorpusFacts(_Part):
+    """The corpus as it was read."""
+
+    digest: str = _DIGEST
+    sequences: int = Field(ge=0)
+    residues: int = Field(ge=0)
+    skipped: dict[str, int]
+
+
+class SplitFacts(_Part):
+    """One split: a run of whole tasks."""
+
+    sequences: int = Field(ge=0)
+    rows: int = Field(ge=0)
+    first_task: int = Field(ge=0)
+    tasks: int = Field(ge=0)
+
+
+class CalibrationFacts(_Part):
+    """Centre and channel scale of one site, float32 [D]."""
+
+    center: Vector32
+    channel: Vector32
+
+    def to_calibration(self) -> Calibration:
+        """Return the arrays."""
+        return Calibration(self.center, self.channel)
+
+
+class FrozenRecipe(_Part):
+    """Everything that decides what the store contains."""
+
+    format: Literal["actstore/1"] = FORMAT
+    recipe: Recipe
+    corpus: CorpusFacts
+    model: ModelFacts
+    sites: tuple[Site, ...]
+    splits: dict[str, SplitFacts]
+    rows: int = Field(ge=1)
+    tasks: int = Field(ge=1)
+    array_rows: int = Field(ge=1)
+    plan_sha256: str = _DIGEST
+    sequences_sha256: str = _DIGEST
+    calibration: dict[str, CalibrationFacts] | None
+    software: dict[str, str]
+
+    @field_validator("splits")
+    @classmethod
+    def _in_task_order(cls, splits: dict[str, SplitFacts]) -> dict[str, SplitFacts]:
+        return dict(sorted(splits.items(), key=lambda item: (item[1].first_task, item[1].tasks)))
+
+    def to_json(self) -> bytes:
+        """Return the bytes that are stored."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of `recipe.json`, the recipe digest that commits and manifest carry."""
+        return sha256_hex(self.to_json())
+
+    def split_of(self, task: int) -> str:
+        """Return the split to which a task belongs."""
+        for name, split in self.splits.items():
+            if split.first_task <= task < split.first_task + split.tasks:
+                return name
+        raise IndexError(f"task {task} of {self.tasks}")
+
+    def rows_of(self, task: int) -> int:
+        """Return the rows of a task."""
+        split = self.splits[self.split_of(task)]
+        task_rows = self.recipe.store.task_rows
+        return min(task_rows, split.rows - (task - split.first_task) * task_rows)
+
+    def site_calibration(self, site: str) -> Calibration | None:
+        """Return the calibration of a site, None for encodings without."""
+        return None if self.calibration is None else self.calibration[site].to_calibration()
+
+
+def load_frozen(objects: ObjectStore, *, sha256: str | None = None) -> FrozenRecipe:
+    """Read `recipe.json`.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If there is none.
+    CorruptObjectError
+        If it does not parse, or its digest is not `sha256`.
+    """
+    try:
+        data = objects.get(RECIPE)
+    except MissingObjectError as error:
+        raise StoreNotFoundError(
+            f"{objects.uri}: no activation store here ({RECIPE} is missing); "
+            "check the path, or make one with 'actstore extract'"
+        ) from error
+    if sha256 is not None and sha256_hex(data) != sha256:
+        raise CorruptObjectError(
+            f"{objects.uri}: {RECIPE} has sha256 {sha256_hex(data)[:12]}..., the manifest says {sha256[:12]}...: "
+            "this is another store than the one that the manifest describes"
+        )
+    try:
+        return FrozenRecipe.model_validate_json(data)
+    except ValidationError as error:
+        raise CorruptObjectError(f"{objects.uri}: {RECIPE} does not parse: {error}") from error
+
+
+def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> None:
+    """Refuse to mix two recipes in one store.
+
+    Raises
+    ------
+    RecipeChangedError
+        With every difference, if `asked` would give other content than what is in the store.
+    """
+    before = dict(_flatten(stored.model_dump(mode="json")))
+    after = dict(_flatten(asked.model_dump(mode="json")))
+    differences = [
+        f"  {key}: the store has {before.get(key)!r}, this recipe gives {after.get(key)!r}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key) and not _ignored(key)
+    ]
+    if differences:
+        raise RecipeChangedError(
+            f"{uri} was made with another recipe:\n"
+            + "\n".join(differences)
+            + "\nExtract to another place, or go back to the recipe of the store ('actstore extract --store URI' "
+            "alone continues it)."
+        )
+
+
+def _flatten(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _ignored(key: str) -> bool:
+    return key in NOT_CONTENT or any(key.startswith(f"{name}.") for name in NOT_CONTENT)

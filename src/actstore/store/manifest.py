@@ -1,0 +1,147 @@
+"""The manifest: all commits and digests, the recipe, and the statistics, in one document.
+
+It is the root of a tree of digests: manifest -> commits and metadata -> objects -> chunks. Whoever holds a manifest
+can tell whether a store is the one it describes, byte by byte as bytes are read.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from actstore.contracts.models import ModelFacts, Site
+from actstore.errors import ManifestError
+from actstore.store.commit import Commit, canonical_json, sha256_hex
+from actstore.store.frozen import FrozenRecipe, SplitFacts
+from actstore.store.layout import FORMAT
+from actstore.store.statistics import SiteStatistics
+
+__all__ = ["Manifest", "StoredBytes", "parse_manifest"]
+
+LARGEST_MANIFEST_BYTES: Final = 1 << 28
+
+
+class StoredBytes(BaseModel):
+    """Sizes, summed over the commits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    total: int = Field(ge=0)
+    """All objects that commits name."""
+    payload: int = Field(ge=0)
+    """Values and row scales alone, without shard indices."""
+    payload_rows: int = Field(ge=0)
+    """Rows that the payload holds, padding of last chunks included."""
+    objects: int = Field(ge=0)
+
+
+class Manifest(BaseModel):
+    """What a store contains."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    format: Literal["actstore/1"] = FORMAT
+    uri: str | None = None
+    """Where the store is; set by `actstore manifest export`, not part of the digest."""
+    recipe_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    frozen: FrozenRecipe
+    metadata: dict[str, str]
+    """SHA-256 of `recipe.json`, `sequences.parquet` and every `zarr.json`."""
+    commits: tuple[str | None, ...]
+    """SHA-256 of each task's commit, None where the task is not done."""
+    stored: StoredBytes
+    statistics: dict[str, SiteStatistics]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.commits) != self.frozen.tasks:
+            raise ValueError(f"{len(self.commits)} commits for {self.frozen.tasks} tasks")
+        if self.recipe_sha256 != self.frozen.digest:
+            raise ValueError("recipe_sha256 is not the digest of the recipe in this manifest")
+        if set(self.statistics) != {site.name for site in self.frozen.sites}:
+            raise ValueError("statistics and sites differ")
+        return self
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites, in stored order."""
+        return self.frozen.sites
+
+    @property
+    def model(self) -> ModelFacts:
+        """The model that was run."""
+        return self.frozen.model
+
+    @property
+    def encoding(self) -> str:
+        """Name of the encoding."""
+        return self.frozen.recipe.store.encoding
+
+    @property
+    def splits(self) -> dict[str, SplitFacts]:
+        """Rows, sequences and tasks of each split."""
+        return self.frozen.splits
+
+    @property
+    def rows(self) -> int:
+        """Rows of the finished store."""
+        return self.frozen.rows
+
+    @property
+    def tasks_done(self) -> int:
+        """Tasks that have a commit."""
+        return sum(commit is not None for commit in self.commits)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every task has a commit."""
+        return self.tasks_done == self.frozen.tasks
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical document without `uri`: what to cite."""
+        return sha256_hex(self.to_json(uri=None))
+
+    def to_json(self, *, uri: str | None) -> bytes:
+        """Return the document, canonical; `uri` is None inside the store."""
+        return canonical_json(self.model_dump(mode="json") | {"uri": uri})
+
+    def check_commit(self, commit: Commit, *, uri: str) -> Commit:
+        """Return the commit if it is of this recipe.
+
+        Raises
+        ------
+        ManifestError
+            If it was made under another recipe.
+        """
+        if commit.recipe_sha256 != self.recipe_sha256:
+            raise ManifestError(f"{uri}: the commit of task {commit.task} was made under another recipe")
+        return commit
+
+
+def parse_manifest(data: bytes, *, name: str) -> Manifest:
+    """Parse and validate a manifest.
+
+    Raises
+    ------
+    ManifestError
+        If it is not a manifest, is of another format version, or contradicts itself.
+    """
+    if len(data) > LARGEST_MANIFEST_BYTES:
+        raise ManifestError(f"{name}: {len(data):,} bytes are more than any manifest has; is this the right file?")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{name}: not a manifest: {error}") from error
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise ManifestError(f"{name}: not a manifest of format {FORMAT!r} (found {found!r})")
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "document"
+        raise ManifestError(f"{name}: {where}: {first['msg']} ({error.error_count()} problems)") from error

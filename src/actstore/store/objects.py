@@ -1,0 +1,239 @@
+"""Object storage: a local directory, or anything fsspec reaches."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import fsspec
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from actstore.contracts.objects import ObjectStore
+from actstore.errors import MissingObjectError, StoreError
+
+__all__ = ["FsspecObjects", "LocalObjects", "open_objects"]
+
+PARTIAL: Final = ".partial"
+_serial = itertools.count()
+
+
+def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> ObjectStore:
+    """Return the object store at a path or fsspec URL; nothing is created or read yet.
+
+    Raises
+    ------
+    StoreError
+        If the URL's protocol is unknown or its package is not installed.
+    """
+    text = os.fspath(uri)
+    try:
+        filesystem, root = url_to_fs(text, **(storage_options or {}))
+    except (ImportError, ValueError) as error:
+        raise StoreError(f"{text}: cannot be opened: {error}") from error
+    if isinstance(filesystem, LocalFileSystem):
+        return LocalObjects(Path(root))
+    return FsspecObjects(filesystem, root)
+
+
+class LocalObjects:
+    """A directory. Objects are written beside the data, flushed to disk, and renamed or linked into place."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    @property
+    def uri(self) -> str:
+        """The absolute path of the directory."""
+        return str(self._root)
+
+    def local_path(self, path: str) -> Path:
+        """Return where an object lies on this machine."""
+        return self._root / path
+
+    def get(self, path: str) -> bytes:
+        """Return an object; raises `MissingObjectError`."""
+        with self._translated(path):
+            return (self._root / path).read_bytes()
+
+    def get_range(self, path: str, start: int, stop: int) -> bytes:
+        """Return bytes [start, stop) of an object; raises `MissingObjectError`."""
+        with self._translated(path), (self._root / path).open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), stop - start, start)
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write or replace an object."""
+        with self._partial(path) as partial:
+            _write_durably(partial, data)
+            partial.replace(self._root / path)
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        """Write an object unless one exists; a hard link makes that atomic."""
+        target = self._root / path
+        with self._partial(path) as partial:
+            if target.exists():
+                return False
+            _write_durably(partial, data)
+            try:
+                target.hardlink_to(partial)
+            except FileExistsError:
+                return False
+        return True
+
+    def put_file(self, path: str, local: Path) -> None:
+        """Write or replace an object with the content of a local file."""
+        with self._partial(path) as partial:
+            shutil.copyfile(local, partial)
+            _flush(partial)
+            partial.replace(self._root / path)
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO]:
+        """Open an object for reading with seeks; raises `MissingObjectError`."""
+        with self._translated(path):
+            file = (self._root / path).open("rb")
+        with file:
+            yield file
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Return the paths and sizes of all objects below a folder."""
+        found: dict[str, int] = {}
+        for folder, folders, names in os.walk(self._root / prefix):
+            folders[:] = [name for name in folders if name != PARTIAL]
+            relative = Path(folder).relative_to(self._root)
+            for name in names:
+                found[(relative / name).as_posix()] = (Path(folder) / name).stat().st_size
+        return found
+
+    def sweep(self) -> None:
+        """Remove partial files whose writer on this machine has died."""
+        folder = self._root / PARTIAL
+        if not folder.is_dir():
+            return
+        for partial in folder.iterdir():
+            host, pid, _ = partial.name.rsplit("-", 2)
+            if host == socket.gethostname() and not _alive(int(pid)):
+                partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            folder.rmdir()
+
+    @contextmanager
+    def _partial(self, path: str) -> Iterator[Path]:
+        with self._translated(path):
+            (self._root / path).parent.mkdir(parents=True, exist_ok=True)
+            folder = self._root / PARTIAL
+            folder.mkdir(exist_ok=True)
+            partial = folder / f"{socket.gethostname()}-{os.getpid()}-{next(_serial)}"
+            try:
+                yield partial
+            finally:
+                partial.unlink(missing_ok=True)
+                with suppress(OSError):
+                    folder.rmdir()
+
+    @contextmanager
+    def _translated(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise MissingObjectError(f"{self.uri}: object {path} is missing") from error
+        except OSError as error:
+            raise StoreError(f"{self.uri}: object {path}: {error.strerror or error}") from error
+
+
+class FsspecObjects:
+    """Any fsspec filesystem whose single puts are atomic and which can create without replacing."""
+
+    def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str) -> None:
+        self._fs = filesystem
+        self._root = root.rstrip("/")
+
+    @property
+    def uri(self) -> str:
+        """The URL of the root, without credentials."""
+        return str(self._fs.unstrip_protocol(self._root))
+
+    def get(self, path: str) -> bytes:
+        """Return an object; raises `MissingObjectError`."""
+        with self._translated(path):
+            return cast("bytes", self._fs.cat_file(self._full(path)))
+
+    def get_range(self, path: str, start: int, stop: int) -> bytes:
+        """Return bytes [start, stop) of an object; raises `MissingObjectError`."""
+        with self._translated(path):
+            return cast("bytes", self._fs.cat_file(self._full(path), start=start, end=stop))
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write or replace an object."""
+        with self._translated(path):
+            self._fs.pipe_file(self._full(path), data)
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        """Write an object unless one exists."""
+        with self._translated(path):
+            try:
+                self._fs.pipe_file(self._full(path), data, mode="create")
+            except FileExistsError:
+                return False
+        return True
+
+    def put_file(self, path: str, local: Path) -> None:
+        """Write or replace an object with the content of a local file."""
+        with self._translated(path):
+            self._fs.put_file(str(local), self._full(path))
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO]:
+        """Open an object for reading with seeks; raises `MissingObjectError`."""
+        with self._translated(path):
+            file = self._fs.open(self._full(path), "rb")
+        with file:
+            yield file
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Return the paths and sizes of all objects below a folder."""
+        root = str(self._fs._strip_protocol(self._root)).rstrip("/")  # noqa: SLF001 - how fsspec spells a path
+        with self._translated(prefix):
+            entries = self._fs.find(self._full(prefix).rstrip("/"), detail=True)
+        return {name[len(root) + 1 :]: int(entry["size"]) for name, entry in entries.items()}
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    @contextmanager
+    def _translated(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise MissingObjectError(f"{self.uri}: object {path} is missing") from error
+        except OSError as error:
+            raise StoreError(f"{self.uri}: object {path}: {error}") from error
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    with path.open("wb", buffering=0) as file:
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) :]
+        os.fsync(file.fileno())
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

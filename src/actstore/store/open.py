@@ -1,0 +1,88 @@
+"""From a place, or an exported manifest, to the manifest and objects of a store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from actstore.contracts.objects import ObjectStore
+from actstore.errors import ManifestError, MissingObjectError, StoreNotFoundError
+from actstore.store.assemble import assemble_manifest
+from actstore.store.layout import MANIFEST
+from actstore.store.manifest import Manifest, parse_manifest
+from actstore.store.objects import open_objects
+
+__all__ = ["open_manifest", "open_store", "stored_manifest"]
+
+
+def open_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> Manifest:
+    """Return the manifest of a store, given the store or a manifest file that was exported from it.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If there is neither.
+    ManifestError
+        If the manifest is malformed, or the store it names has other content.
+    """
+    manifest, objects = open_store(source, storage_options=storage_options)
+    return manifest.model_copy(update={"uri": objects.uri})
+
+
+def open_store(
+    source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None
+) -> tuple[Manifest, ObjectStore]:
+    """Return the manifest and the objects of a store; see `open_manifest`."""
+    path = Path(source)
+    if path.is_file():
+        manifest = parse_manifest(path.read_bytes(), name=str(path))
+        if manifest.uri is None:
+            raise ManifestError(
+                f"{path}: does not say where its store is; make one with 'actstore manifest export', "
+                "or give the store itself"
+            )
+        objects = open_objects(manifest.uri, storage_options)
+        _check_same_store(manifest, objects, name=str(path))
+        return manifest, objects
+    objects = open_objects(source, storage_options)
+    return stored_manifest(objects), objects
+
+
+def stored_manifest(objects: ObjectStore) -> Manifest:
+    """Return the manifest of a store; of one in the making, what its commits say so far.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If there is no store.
+    """
+    try:
+        manifest = parse_manifest(objects.get(MANIFEST), name=f"{objects.uri}/{MANIFEST}")
+    except MissingObjectError:
+        return assemble_manifest(objects)
+    return manifest if manifest.complete else assemble_manifest(objects)
+
+
+def _check_same_store(manifest: Manifest, objects: ObjectStore, *, name: str) -> None:
+    try:
+        stored = stored_manifest(objects)
+    except StoreNotFoundError as error:
+        raise StoreNotFoundError(f"{name} describes a store at {objects.uri}, but there is none") from error
+    differences = []
+    if stored.recipe_sha256 != manifest.recipe_sha256:
+        differences.append("the recipe")
+    changed = sorted(path for path, digest in manifest.metadata.items() if stored.metadata.get(path) != digest)
+    differences += changed[:3]
+    lost = [
+        task
+        for task, (there, said) in enumerate(zip(stored.commits, manifest.commits, strict=False))
+        if said is not None and there != said
+    ]
+    differences += [f"the commit of task {task}" for task in lost[:3]]
+    if differences:
+        raise ManifestError(
+            f"{name}: the store at {objects.uri} has other content than this manifest describes "
+            f"(differs in {', '.join(differences)}); ask its owner for the manifest that belongs to it"
+        )

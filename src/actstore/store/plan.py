@@ -1,0 +1,233 @@
+"""Which residues become rows, in which order, in which shard: known before the first forward pass.
+
+A *unit* is one window of one sequence. Units of a split are permuted globally, their kept residues laid end to end,
+and the run is cut into tasks of equal size; a unit on a cut belongs to both tasks. Inside a task rows are permuted
+again. Everything follows from lengths, hashed ids, and the recipe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actstore.contracts.hashing import Purpose, derive_key, draws, permutation
+from actstore.contracts.recipe import Recipe
+from actstore.contracts.sequences import SequenceTable
+from actstore.contracts.tasks import Piece, Task
+from actstore.corpus.windows import cut_windows, window_counts
+from actstore.errors import CorpusError
+from actstore.extract.residues import kept_counts, kept_positions
+
+__all__ = ["Plan", "SplitPlan", "plan_tasks", "sequence_order"]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPlan:
+    """One split: a run of whole tasks."""
+
+    name: str
+    sequences: int
+    rows: int
+    first_task: int
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Units:
+    """Windows that hold kept residues, in plan order."""
+
+    sequence_U: NDArray[np.int64]
+    window_U: NDArray[np.int32]
+    rows_U: NDArray[np.int32]
+    split_U: NDArray[np.int8]
+
+    def take(self, order_U: NDArray[np.int64]) -> _Units:
+        """Return the units selected by an index array."""
+        return _Units(self.sequence_U[order_U], self.window_U[order_U], self.rows_U[order_U], self.split_U[order_U])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """All tasks of a store; each is worked out only when asked for."""
+
+    recipe: Recipe
+    table: SequenceTable
+    splits: tuple[SplitPlan, ...]
+    kept_N: NDArray[np.int32]
+    """Rows of each sequence."""
+    units: _Units
+    end_U: NDArray[np.int64]
+    """Rows of the split up to and including each unit."""
+    first_unit_S: NDArray[np.int64]
+    """First unit of each split, and the number of units at the end."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all splits."""
+        return sum(split.rows for split in self.splits)
+
+    @property
+    def tasks(self) -> int:
+        """Number of tasks."""
+        return sum(split.tasks for split in self.splits)
+
+    @property
+    def array_rows(self) -> int:
+        """Length of axis 0 of the row arrays: task t begins at row ``t * task_rows``; holes included."""
+        last = self.splits[-1]
+        used = [split for split in self.splits if split.tasks]
+        last = used[-1]
+        return (self.tasks - 1) * self.task_rows + last.rows - (last.tasks - 1) * self.task_rows
+
+    @property
+    def task_rows(self) -> int:
+        """Rows of a full task."""
+        return self.recipe.store.task_rows
+
+    def split_of(self, task: int) -> int:
+        """Return the index in `splits` of a task's split."""
+        for index, split in enumerate(self.splits):
+            if split.first_task <= task < split.first_task + split.tasks:
+                return index
+        raise IndexError(f"task {task} of {self.tasks}")
+
+    def rows_of(self, task: int) -> int:
+        """Return the rows of a task: `task_rows`, but for the last of a split."""
+        split = self.splits[self.split_of(task)]
+        return min(self.task_rows, split.rows - (task - split.first_task) * self.task_rows)
+
+    def task(self, index: int) -> Task:
+        """Work out one task."""
+        split_index = self.split_of(index)
+        split = self.splits[split_index]
+        rows = self.rows_of(index)
+        first_row = (index - split.first_task) * self.task_rows
+        units = slice(int(self.first_unit_S[split_index]), int(self.first_unit_S[split_index + 1]))
+        end_U = self.end_U[units]
+        first = int(np.searchsorted(end_U, first_row, side="right"))
+        last = int(np.searchsorted(end_U, first_row + rows, side="left"))
+        pieces = tuple(
+            self._piece(units.start + unit, int(end_U[unit]), first_row, first_row + rows)
+            for unit in range(first, last + 1)
+        )
+        order_N = permutation(derive_key(self.recipe.seed, Purpose.ROW_ORDER, index), rows)
+        return Task(index, split.name, rows, pieces, order_N)
+
+    def digest(self) -> str:
+        """Return a SHA-256 of everything that decides which residue is which row."""
+        digest = hashlib.sha256(repr((self.splits, self.task_rows, self.recipe.seed)).encode())
+        arrays: tuple[NDArray[np.generic], ...] = (
+            self.table.id_hash_N,
+            self.table.length_N,
+            self.table.split_N,
+            self.kept_N,
+            self.units.sequence_U,
+            self.units.window_U,
+            self.units.rows_U,
+        )
+        for array in arrays:
+            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
+
+    def _piece(self, unit: int, end_row: int, first_row: int, stop_row: int) -> Piece:
+        sequence = int(self.units.sequence_U[unit])
+        length = int(self.table.length_N[sequence])
+        corpus = self.recipe.corpus
+        window = cut_windows(length, window=corpus.window_residues, overlap=corpus.window_overlap)[
+            int(self.units.window_U[unit])
+        ]
+        kept = kept_positions(
+            int(self.table.id_hash_N[sequence]), length, int(self.kept_N[sequence]), seed=self.recipe.seed
+        )
+        inside = kept[np.searchsorted(kept, window.keep_start) : np.searchsorted(kept, window.keep_stop)]
+        begin_row = end_row - len(inside)
+        part = inside[max(first_row - begin_row, 0) : len(inside) - max(end_row - stop_row, 0)]
+        return Piece(sequence, window.start, window.stop, part)
+
+
+def plan_tasks(table: SequenceTable, recipe: Recipe) -> Plan:
+    """Lay out all rows.
+
+    Parameters
+    ----------
+    table
+        The sequences; for a store in the order of `sequence_order`, which is that of `sequences.parquet`.
+    recipe
+        Its sections `corpus` (windows), `rows`, `store` (sizes) and `seed` are used.
+
+    Raises
+    ------
+    CorpusError
+        If no residue is kept at all.
+    """
+    kept_N = kept_counts(table.id_hash_N, table.length_N, recipe.rows, seed=recipe.seed)
+    units = _cut_units(table, kept_N, recipe)
+    if not len(units.rows_U):
+        raise CorpusError(
+            f"no rows: of {len(table):,} sequences no residue is kept; raise rows.fraction or add sequences"
+        )
+    units = _ordered(units, table, seed=recipe.seed)
+    first_unit_S = np.searchsorted(units.split_U, np.arange(len(table.splits) + 1))
+    end_U = np.concatenate(
+        [
+            np.cumsum(units.rows_U[start:stop], dtype=np.int64)
+            for start, stop in itertools.pairwise(first_unit_S.tolist())
+        ]
+    )
+    splits: list[SplitPlan] = []
+    first_task = 0
+    for index, name in enumerate(table.splits):
+        stop = int(first_unit_S[index + 1])
+        rows = int(end_U[stop - 1]) if stop > first_unit_S[index] else 0
+        tasks = -(-rows // recipe.store.task_rows)
+        splits.append(SplitPlan(name, int((table.split_N == index).sum()), rows, first_task, tasks))
+        first_task += tasks
+    return Plan(recipe, table, tuple(splits), kept_N, units, end_U, first_unit_S)
+
+
+def sequence_order(table: SequenceTable, *, seed: int) -> NDArray[np.int64]:
+    """Return the order of `sequences.parquet`: by split, then as their first windows come in the plan.
+
+    A task then finds most of its sequences in one run of neighbouring rows.
+    """
+    key_N = draws(derive_key(seed, Purpose.SEQUENCE_ORDER, 0), table.id_hash_N)
+    return np.lexsort((key_N, table.split_N))
+
+
+def _cut_units(table: SequenceTable, kept_N: NDArray[np.int32], recipe: Recipe) -> _Units:
+    corpus = recipe.corpus
+    window_N = window_counts(table.length_N, window=corpus.window_residues, overlap=corpus.window_overlap)
+    whole_N = np.flatnonzero((window_N == 1) & (kept_N > 0))
+    sequence = [whole_N]
+    window = [np.zeros(len(whole_N), dtype=np.int32)]
+    rows = [kept_N[whole_N]]
+    for index in np.flatnonzero((window_N > 1) & (kept_N > 0)):
+        counts = np.fromiter(_window_rows(table, int(index), int(kept_N[index]), recipe), dtype=np.int32)
+        used = np.flatnonzero(counts)
+        sequence.append(np.full(len(used), index, dtype=np.int64))
+        window.append(used.astype(np.int32))
+        rows.append(counts[used])
+    sequence_U = np.concatenate(sequence)
+    return _Units(sequence_U, np.concatenate(window), np.concatenate(rows), table.split_N[sequence_U])
+
+
+def _window_rows(table: SequenceTable, sequence: int, count: int, recipe: Recipe) -> Iterator[int]:
+    length = int(table.length_N[sequence])
+    windows = cut_windows(length, window=recipe.corpus.window_residues, overlap=recipe.corpus.window_overlap)
+    kept = kept_positions(int(table.id_hash_N[sequence]), length, count, seed=recipe.seed)
+    for window in windows:
+        yield int(np.searchsorted(kept, window.keep_stop) - np.searchsorted(kept, window.keep_start))
+
+
+def _ordered(units: _Units, table: SequenceTable, *, seed: int) -> _Units:
+    key_U = np.empty(len(units.rows_U), dtype=np.uint64)
+    for window in np.unique(units.window_U):
+        these = units.window_U == window
+        key = derive_key(seed, Purpose.SEQUENCE_ORDER, int(window))
+        key_U[these] = draws(key, table.id_hash_N[units.sequence_U[these]])
+    return units.take(np.lexsort((units.sequence_U, key_U, units.split_U)))

@@ -1,0 +1,158 @@
+"""`sequences.parquet`: id, residues, length, split and rows of every sequence, in plan order."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from actstore.contracts.hashing import hash_text
+from actstore.contracts.objects import ObjectStore
+from actstore.contracts.sequences import ResidueSource, SequenceTable
+from actstore.errors import CorruptObjectError
+from actstore.store.layout import SEQUENCES
+
+__all__ = ["StoredSequences", "file_sha256", "write_sequences"]
+
+GROUP_SEQUENCES: Final = 1024
+_GROUPS_IN_MEMORY: Final = 64
+_SCHEMA: Final = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("residues", pa.string(), nullable=False),
+        pa.field("length", pa.int32(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("rows", pa.int32(), nullable=False),
+    ]
+)
+
+
+def write_sequences(
+    path: Path,
+    source: ResidueSource,
+    table: SequenceTable,
+    kept_N: NDArray[np.int32],
+    order_N: NDArray[np.int64],
+) -> str:
+    """Write the sequences to a local Parquet file, a row group at a time; return its SHA-256.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    source
+        Residues and ids by corpus index.
+    table, kept_N
+        Lengths, splits and rows, in the order of the file.
+    order_N
+        Corpus index of each row of the file.
+    """
+    with pq.ParquetWriter(path, _SCHEMA, compression="zstd", use_dictionary=["split"]) as writer:
+        for start in range(0, len(order_N), GROUP_SEQUENCES):
+            members = order_N[start : start + GROUP_SEQUENCES].tolist()
+            here = slice(start, start + len(members))
+            columns = {
+                "id": [source.sequence_id(index) for index in members],
+                "residues": [source.residues(index) for index in members],
+                "length": table.length_N[here],
+                "split": [table.splits[code] for code in table.split_N[here]],
+                "rows": kept_N[here],
+            }
+            writer.write_table(pa.table(columns, schema=_SCHEMA), row_group_size=GROUP_SEQUENCES)
+    return file_sha256(path)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a local file without reading it into memory at once."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class StoredSequences:
+    """The sequences of a store by index, a few row groups in memory; a `ResidueSource`, safe to share by threads."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._uri = objects.uri
+        self._open = ExitStack()
+        file = self._open.enter_context(objects.open(SEQUENCES))
+        try:
+            self._file = self._open.enter_context(pq.ParquetFile(file))
+            if self._file.schema_arrow != _SCHEMA:
+                raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has other columns than {_SCHEMA.names}")
+        except pa.ArrowException as error:
+            self._open.close()
+            raise CorruptObjectError(f"{self._uri}: {SEQUENCES} cannot be read: {error}") from error
+        self._groups: OrderedDict[int, dict[str, list[str]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._open.close()
+
+    def residues(self, sequence: int) -> str:
+        """Return the residues of one sequence."""
+        return self._cell("residues", sequence)
+
+    def sequence_id(self, sequence: int) -> str:
+        """Return the id of one sequence."""
+        return self._cell("id", sequence)
+
+    def table(self, splits: tuple[str, ...]) -> SequenceTable:
+        """Read what a plan needs, without the residues."""
+        id_hashes: list[NDArray[np.uint64]] = []
+        lengths: list[NDArray[np.int32]] = []
+        codes: list[NDArray[np.int8]] = []
+        code_of = {name: code for code, name in enumerate(splits)}
+        for batch in self._batches(["id", "length", "split"]):
+            ids = batch["id"].to_pylist()
+            id_hashes.append(np.fromiter(map(hash_text, ids), dtype=np.uint64, count=len(ids)))
+            lengths.append(batch["length"].to_numpy())
+            codes.append(np.array([code_of[name] for name in batch["split"].to_pylist()], dtype=np.int8))
+        return SequenceTable(np.concatenate(id_hashes), np.concatenate(lengths), np.concatenate(codes), splits)
+
+    def rows_by_sequence(self, split: str | None) -> NDArray[np.int32]:
+        """Return the rows of each sequence, zero outside the split: int32 [sequences]."""
+        parts: list[NDArray[np.int32]] = []
+        for batch in self._batches(["split", "rows"]):
+            rows = batch["rows"].to_numpy()
+            inside = np.array(batch["split"].to_pylist()) == split if split is not None else True
+            parts.append(np.where(inside, rows, 0).astype(np.int32))
+        return np.concatenate(parts)
+
+    def _batches(self, columns: list[str]) -> Iterator[Any]:
+        with self._lock:
+            yield from self._file.iter_batches(batch_size=1 << 16, columns=columns)
+
+    def _cell(self, column: str, sequence: int) -> str:
+        if not 0 <= sequence < len(self):
+            raise IndexError(f"sequence {sequence} of {len(self)}")
+        group, row = divmod(sequence, GROUP_SEQUENCES)
+        with self._lock:
+            if group not in self._groups:
+                loaded = self._file.read_row_group(group, columns=["id", "residues"])
+                self._groups[group] = {name: loaded[name].to_pylist() for name in loaded.column_names}
+                if len(self._groups) > _GROUPS_IN_MEMORY:
+                    self._groups.popitem(last=False)
+            self._groups.move_to_end(group)
+            return self._groups[group][column][row]

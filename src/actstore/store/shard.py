@@ -1,0 +1,101 @@
+"""One shard object: encoded chunks in order, then the index of the Zarr v3 sharding codec.
+
+The index holds, for every chunk, its offset and length as little-endian uint64 (all ones where there is no chunk),
+followed by the CRC-32C of those bytes (Zarr core specification, sharding codec 1.0, index at the end).
+Chunks are written in row order without gaps, so an uncompressed shard begins with its rows as one flat array.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import google_crc32c
+import numpy as np
+from numcodecs import Blosc, Zstd
+from numpy.typing import NDArray
+
+from actstore.errors import CorruptObjectError
+from actstore.store.layout import ArraySpec
+
+__all__ = ["Shard", "decode_chunk", "encode_shard", "parse_index"]
+
+_MISSING: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
+_CHECKSUM_BYTES: Final = 4
+
+
+class Shard(NamedTuple):
+    """An encoded shard and the checksum of each chunk as stored."""
+
+    data: bytes
+    crc32c: tuple[int, ...]
+    """CRC-32C of the stored bytes of each chunk that is present; they are the first ones."""
+
+
+def encode_shard(spec: ArraySpec, values_N: NDArray[Any]) -> Shard:
+    """Encode the rows of one task.
+
+    Parameters
+    ----------
+    spec
+        A sharded array.
+    values_N
+        [N, ...] with N at most one shard; the rest of the last chunk is filled, chunks beyond are left out.
+    """
+    chunk_rows = spec.chunk[0]
+    chunks = -(-len(values_N) // chunk_rows)
+    padded = np.full((chunks * chunk_rows, *spec.shape[1:]), spec.fill, dtype=spec.dtype)
+    padded[: len(values_N)] = values_N
+    codec = _codec(spec.compressor, np.dtype(spec.dtype).itemsize)
+    parts: list[bytes] = []
+    for start in range(0, len(padded), chunk_rows):
+        raw = padded[start : start + chunk_rows].tobytes()
+        parts.append(raw if codec is None else bytes(codec.encode(raw)))
+    index = np.full((spec.chunks_per_shard, 2), _MISSING, dtype="<u8")
+    lengths = np.array([len(part) for part in parts], dtype="<u8")
+    index[:chunks, 0] = np.cumsum(lengths) - lengths
+    index[:chunks, 1] = lengths
+    index_bytes = index.tobytes()
+    checksum = google_crc32c.value(index_bytes).to_bytes(_CHECKSUM_BYTES, "little")
+    return Shard(b"".join((*parts, index_bytes, checksum)), tuple(google_crc32c.value(part) for part in parts))
+
+
+def index_bytes(spec: ArraySpec) -> int:
+    """Return the length of the index at the end of a shard."""
+    return spec.chunks_per_shard * 16 + _CHECKSUM_BYTES
+
+
+def parse_index(spec: ArraySpec, tail: bytes, *, name: str) -> NDArray[np.int64]:
+    """Return offset and length of the chunks present, int64 [chunks, 2], from the last bytes of a shard.
+
+    Raises
+    ------
+    CorruptObjectError
+        If the index is too short or its checksum is wrong; `name` says of which object.
+    """
+    data, checksum = tail[:-_CHECKSUM_BYTES], tail[-_CHECKSUM_BYTES:]
+    if len(tail) != index_bytes(spec) or google_crc32c.value(data) != int.from_bytes(checksum, "little"):
+        raise CorruptObjectError(f"{name}: the shard index is damaged; rerun 'actstore verify' on this store")
+    index = np.frombuffer(data, dtype="<u8").reshape(-1, 2)
+    present = int((index[:, 0] != _MISSING).sum())
+    return index[:present].astype(np.int64)
+
+
+def decode_chunk(spec: ArraySpec, stored: bytes) -> NDArray[Any]:
+    """Decode one chunk to [chunk rows, ...]."""
+    codec = _codec(spec.compressor, np.dtype(spec.dtype).itemsize)
+    raw = stored if codec is None else codec.decode(stored)
+    return np.frombuffer(raw, dtype=spec.dtype).reshape(spec.chunk)
+
+
+@cache
+def _codec(compressor: str, item_bytes: int) -> Blosc | Zstd | None:
+    match compressor:
+        case "none":
+            return None
+        case "zstd":
+            return Zstd(level=3)
+        case "blosc":
+            return Blosc(cname="zstd", clevel=5, shuffle=Blosc.BITSHUFFLE, typesize=item_bytes)
+        case unknown:
+            raise ValueError(f"no compressor {unknown!r}")

@@ -1,0 +1,126 @@
+"""Statistics of each site over the whole store: merged from the tasks, in task order, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from actstore.contracts.objects import ObjectStore
+from actstore.quantize.fidelity import fidelity
+from actstore.quantize.moments import Moments
+from actstore.store.frozen import FrozenRecipe
+from actstore.store.layout import statistics_arrays
+from actstore.store.vectors import Vector64
+
+__all__ = ["OutlierChannel", "SiteStatistics", "merge_statistics"]
+
+_OUTLIER_RATIO: Final = 8.0
+_MOST_OUTLIERS: Final = 8
+
+
+class OutlierChannel(BaseModel):
+    """A channel much larger than the others of its site."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channel: int
+    ratio: float
+    """Its root mean square over that of the median channel."""
+
+
+class SiteStatistics(BaseModel):
+    """What is known of the rows of one site before encoding."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+
+    count: int = Field(ge=0)
+    """Rows."""
+    mean_norm: float = Field(ge=0)
+    """Mean of the L2 norm ||x||."""
+    mean_square_norm: float = Field(ge=0)
+    """Mean of ||x||^2."""
+    max_abs: float = Field(ge=0)
+    """Largest magnitude of any value."""
+    saturated: int = Field(ge=0)
+    """Values clamped to the range of the encoding."""
+    mean_D: Vector64
+    """Mean of each channel, float64 [D]."""
+    variance_D: Vector64
+    """Population variance of each channel, float64 [D]."""
+    sqnr_median_db: float | None
+    """Signal to quantisation noise of the median channel; None where the encoding lost nothing."""
+    sqnr_worst_db: float | None
+    """Signal to quantisation noise of the worst channel."""
+    sqnr_worst_channel: int | None
+    outlier_channels: tuple[OutlierChannel, ...]
+    """Channels with at least eight times the root mean square of the median channel, largest first."""
+
+
+class _Total:
+    def __init__(self, width: int) -> None:
+        self.moments = Moments(0, np.zeros(width), np.zeros(width))
+        self.norm_sum = 0.0
+        self.saturated = 0
+        self.max_abs_D = np.zeros(width)
+        self.noise_D = np.zeros(width)
+
+
+def merge_statistics(objects: ObjectStore, frozen: FrozenRecipe, tasks: Iterable[int]) -> dict[str, SiteStatistics]:
+    """Merge the statistics of the given (committed) tasks.
+
+    The order of merging is that of the task numbers, so that the result does not depend on which run wrote what.
+    """
+    specs = statistics_arrays(frozen.sites, frozen.tasks)
+    totals = {site.name: _Total(site.width) for site in frozen.sites}
+    for task in sorted(tasks):
+        arrays = {
+            spec.path.removeprefix("statistics/"): np.frombuffer(
+                objects.get(spec.object_path(task)), dtype=spec.dtype
+            ).reshape(spec.shape[1:])
+            for spec in specs
+        }
+        for index, site in enumerate(frozen.sites):
+            total, here = totals[site.name], slice(site.width)
+            count = int(arrays["count"][index])
+            total.moments = total.moments.merge(Moments(count, arrays["mean"][index, here], arrays["m2"][index, here]))
+            total.norm_sum += float(arrays["norm_sum"][index])
+            total.saturated += int(arrays["saturated"][index])
+            np.maximum(total.max_abs_D, arrays["max_abs"][index, here], out=total.max_abs_D)
+            total.noise_D += arrays["noise"][index, here]
+    return {name: _summary(total) for name, total in totals.items()}
+
+
+def _summary(total: _Total) -> SiteStatistics:
+    moments = total.moments
+    square_D = moments.mean_D**2 + moments.variance_D
+    kept = fidelity(moments.m2_D, total.noise_D)
+    return SiteStatistics(
+        count=moments.count,
+        mean_norm=total.norm_sum / max(moments.count, 1),
+        mean_square_norm=float(square_D.sum()),
+        max_abs=float(total.max_abs_D.max(initial=0.0)),
+        saturated=total.saturated,
+        mean_D=moments.mean_D,
+        variance_D=moments.variance_D,
+        sqnr_median_db=kept.median_db,
+        sqnr_worst_db=kept.worst_db,
+        sqnr_worst_channel=kept.worst_channel,
+        outlier_channels=_outliers(np.sqrt(square_D)),
+    )
+
+
+def _outliers(rms_D: NDArray[np.float64]) -> tuple[OutlierChannel, ...]:
+    median = float(np.median(rms_D))
+    if median <= 0:
+        return ()
+    ratio_D = rms_D / median
+    largest = np.argsort(-ratio_D, kind="stable")[:_MOST_OUTLIERS]
+    return tuple(
+        OutlierChannel(channel=int(channel), ratio=float(ratio_D[channel]))
+        for channel in largest
+        if ratio_D[channel] >= _OUTLIER_RATIO
+    )

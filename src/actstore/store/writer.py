@@ -1,0 +1,128 @@
+"""One task's rows to objects, then the commit that makes them visible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actstore.contracts.models import Site
+from actstore.contracts.objects import ObjectStore
+from actstore.contracts.planes import Float32s, Planes
+from actstore.contracts.tasks import Task, TaskRows
+from actstore.errors import NumericsError
+from actstore.quantize.fidelity import round_trip_noise
+from actstore.quantize.moments import Moments
+from actstore.quantize.table import QUANTIZERS
+from actstore.store.commit import Commit, StoredObject
+from actstore.store.frozen import FrozenRecipe
+from actstore.store.layout import ArraySpec, commit_path, row_arrays, statistics_arrays, values_path
+from actstore.store.shard import Shard, encode_shard
+
+__all__ = ["encode_task", "write_task"]
+
+
+def write_task(objects: ObjectStore, frozen: FrozenRecipe, task: Task, rows: TaskRows) -> Commit:
+    """Write the objects of a task, then its commit.
+
+    Any number of writers may do the same task. Objects are created, not replaced; one that exists already with other
+    bytes is the leftover of an interrupted writer on other hardware, and is replaced as long as there is no commit.
+    The commit is create-only: whoever comes second finds the task done.
+
+    Raises
+    ------
+    NumericsError
+        If values exceed the encoding's range and the recipe says `on_overflow = "error"`.
+    """
+    shards = encode_task(frozen, task, rows)
+    for path, shard in shards.items():
+        if not objects.put_new(path, shard.data) and objects.get(path) != shard.data:
+            objects.put(path, shard.data)
+    commit = Commit(
+        task=task.index,
+        split=task.split,
+        rows=task.rows,
+        recipe_sha256=frozen.digest,
+        objects={path: StoredObject.of(shard.data, shard.crc32c) for path, shard in shards.items()},
+    )
+    objects.put_new(commit_path(task.index), commit.to_json())
+    return commit
+
+
+def encode_task(frozen: FrozenRecipe, task: Task, rows: TaskRows) -> dict[str, Shard]:
+    """Encode the rows of a task: object path to content, in the order in which they are written."""
+    store, quantizer = frozen.recipe.store, QUANTIZERS[frozen.recipe.store.encoding]
+    arrays = {spec.path: spec for spec in row_arrays(frozen.sites, quantizer, store, frozen.array_rows)}
+    columns: dict[str, NDArray[Any]] = {
+        "rows/sequence": rows.sequence_N,
+        "rows/position": rows.position_N,
+        "rows/token": rows.token_N,
+    }
+    planes: dict[str, Planes] = {}
+    saturated: dict[str, int] = {}
+    for site in frozen.sites:
+        values_ND = rows.values[site.name]
+        saturated[site.name] = _saturated(values_ND, quantizer.largest, site.name, rows, frozen)
+        planes[site.name] = quantizer.encode(values_ND, frozen.site_calibration(site.name))
+        columns[values_path(site.name)] = planes[site.name].values_ND
+    scales = [plane.scale_N for plane in planes.values() if plane.scale_N is not None]
+    if scales:
+        columns["scales/row"] = np.stack(scales, axis=1)
+    shards = {spec.object_path(task.index): encode_shard(spec, columns[path]) for path, spec in arrays.items()}
+    statistics = _statistics(frozen, rows, planes, saturated)
+    for spec in statistics_arrays(frozen.sites, frozen.tasks):
+        shards[spec.object_path(task.index)] = Shard(_one_chunk(spec, statistics[spec.path]), ())
+    return shards
+
+
+def _saturated(values_ND: Float32s, largest: float, site: str, rows: TaskRows, frozen: FrozenRecipe) -> int:
+    if not np.isfinite(largest):
+        return 0
+    beyond_N = (np.abs(values_ND) > largest).sum(axis=1)
+    count = int(beyond_N.sum())
+    if count and frozen.recipe.store.on_overflow == "error":
+        row = int(np.flatnonzero(beyond_N)[0])
+        raise NumericsError(
+            f"{count} values at site {site} exceed {frozen.recipe.store.encoding} (largest {largest:g}), first at "
+            f"sequence {rows.sequence_N[row]}, residue {rows.position_N[row] + 1}; use encoding = 'bfloat16' or "
+            "'int8', or on_overflow = 'saturate'"
+        )
+    return count
+
+
+def _statistics(
+    frozen: FrozenRecipe, rows: TaskRows, planes: dict[str, Planes], saturated: dict[str, int]
+) -> dict[str, NDArray[Any]]:
+    quantizer = QUANTIZERS[frozen.recipe.store.encoding]
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("count", "norm_sum", "saturated", "mean", "m2", "max_abs", "noise")
+    }
+    for site in frozen.sites:
+        values_ND = rows.values[site.name]
+        moments = Moments.of(values_ND)
+        norm_N = np.sqrt(np.einsum("nd,nd->n", values_ND, values_ND, dtype=np.float64))
+        columns["count"].append(moments.count)
+        columns["norm_sum"].append(norm_N.sum())
+        columns["saturated"].append(saturated[site.name])
+        columns["mean"].append(moments.mean_D)
+        columns["m2"].append(moments.m2_D)
+        columns["max_abs"].append(np.abs(values_ND).max(axis=0))
+        calibration = frozen.site_calibration(site.name)
+        columns["noise"].append(round_trip_noise(values_ND, planes[site.name], quantizer, calibration))
+    width = max(site.width for site in frozen.sites)
+    return {f"statistics/{name}": _stack(column, frozen.sites, width) for name, column in columns.items()}
+
+
+def _stack(column: list[Any], sites: Sequence[Site], width: int) -> NDArray[Any]:
+    if np.ndim(column[0]) == 0:
+        return np.array(column)
+    stacked = np.zeros((len(sites), width))
+    for row, vector in zip(stacked, column, strict=True):
+        row[: len(vector)] = vector
+    return stacked
+
+
+def _one_chunk(spec: ArraySpec, values: NDArray[Any]) -> bytes:
+    return values.astype(spec.dtype).tobytes()

@@ -1,0 +1,1 @@
+"""Manifest to window order, fetch, shuffle buffer and batches."""

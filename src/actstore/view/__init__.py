@@ -1,0 +1,1 @@
+"""Manifest and statistics to tables; progress to the terminal."""

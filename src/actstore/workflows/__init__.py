@@ -1,0 +1,1 @@
+"""The wiring: recipes, extraction, inspection, verification, sharing."""

@@ -1,0 +1,164 @@
+"""From a recipe to a frozen store and its plan: everything before the first task."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.objects import ObjectStore
+from actstore.contracts.progress import Progress
+from actstore.contracts.recipe import Recipe
+from actstore.contracts.sequences import SequenceTable
+from actstore.corpus.scan import Corpus, scan
+from actstore.corpus.splits import assign_splits, read_clusters
+from actstore.errors import CorruptObjectError, RecipeChangedError, StoreNotFoundError
+from actstore.quantize.table import QUANTIZERS
+from actstore.store.freeze import complete_metadata, freeze
+from actstore.store.frozen import CorpusFacts, FrozenRecipe, SplitFacts, check_unchanged, load_frozen
+from actstore.store.plan import Plan, plan_tasks, sequence_order
+from actstore.store.sequences import StoredSequences, write_sequences
+from actstore.workflows.calibrate import calibrate_sites
+
+__all__ = ["Prepared", "prepare", "reopen", "table_of"]
+
+_RECORDED: Final = ("actstore", "torch", "transformers", "numpy", "zarr", "numcodecs", "pyarrow")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A store that only needs its tasks done."""
+
+    frozen: FrozenRecipe
+    plan: Plan
+
+
+def prepare(
+    objects: ObjectStore,
+    recipe: Recipe,
+    model: ActivationModel,
+    *,
+    storage_options: Mapping[str, Any] | None,
+    progress: Progress,
+) -> Prepared:
+    """Read the corpus, lay out the rows, calibrate, and freeze; or find that all this was done before.
+
+    Raises
+    ------
+    RecipeChangedError
+        If a store made with another recipe is there.
+    CorpusError
+        If the sequences cannot be used.
+    """
+    stored = _load_if_any(objects)
+    with tempfile.TemporaryDirectory(prefix="actstore-") as folder:
+        spool = Path(folder)
+        with scan(
+            recipe.corpus,
+            alphabet=model.tokenizer.alphabet,
+            spool=spool if stored is None else None,
+            storage_options=storage_options,
+            progress=progress,
+        ) as corpus:
+            table = table_of(corpus, recipe, storage_options=storage_options)
+            order_N = sequence_order(table, seed=recipe.seed)
+            ordered = SequenceTable(
+                table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits
+            )
+            plan = plan_tasks(ordered, recipe)
+            if stored is not None:
+                asked = _freezable(recipe, corpus, model, plan, stored)
+                check_unchanged(stored, asked, uri=objects.uri)
+                complete_metadata(objects, stored)
+                return Prepared(stored, plan)
+            sequences = spool / "sequences.parquet"
+            digest = write_sequences(sequences, corpus, ordered, plan.kept_N, order_N)
+            frozen = _freezable(recipe, corpus, model, plan, None).model_copy(update={"sequences_sha256": digest})
+            if QUANTIZERS[recipe.store.encoding].calibrated:
+                calibration = calibrate_sites(recipe, table, corpus, model, progress=progress)
+                frozen = frozen.model_copy(update={"calibration": calibration})
+            return Prepared(freeze(objects, frozen, sequences), plan)
+
+
+def reopen(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -> Prepared:
+    """Return the plan of a frozen store from its own sequences, after checking that nothing else changed.
+
+    Raises
+    ------
+    RecipeChangedError
+        If the model at hand is not the one that the store was begun with.
+    CorruptObjectError
+        If the plan does not come out as it was frozen.
+    """
+    for what, there, here in (
+        ("weights", frozen.model.weights_sha256, model.facts.weights_sha256),
+        ("dtype", frozen.model.dtype, model.facts.dtype),
+        ("sites", frozen.sites, model.sites),
+    ):
+        if there != here:
+            raise RecipeChangedError(f"{objects.uri} was begun with {what} {there}, the model at hand has {here}")
+    with StoredSequences(objects) as sequences:
+        plan = plan_tasks(sequences.table(tuple(frozen.recipe.splits.fractions)), frozen.recipe)
+    if plan.digest() != frozen.plan_sha256:
+        raise CorruptObjectError(
+            f"{objects.uri}: sequences.parquet does not give the plan that recipe.json was frozen with; "
+            "find the damage with 'actstore verify'"
+        )
+    complete_metadata(objects, frozen)
+    return Prepared(frozen, plan)
+
+
+def table_of(corpus: Corpus, recipe: Recipe, *, storage_options: Mapping[str, Any] | None) -> SequenceTable:
+    """Return lengths, hashed ids and splits of a corpus, in its order."""
+    cluster_hash_N = None
+    if recipe.splits.clusters is not None:
+        cluster_hash_N = read_clusters(
+            recipe.splits.clusters,
+            corpus.id_hash_N,
+            sequence_id=corpus.sequence_id,
+            storage_options=storage_options,
+        )
+    fractions = recipe.splits.fractions
+    split_N = assign_splits(corpus.id_hash_N, fractions, seed=recipe.seed, cluster_hash_N=cluster_hash_N)
+    return SequenceTable(corpus.id_hash_N, corpus.length_N, split_N, tuple(fractions))
+
+
+def _load_if_any(objects: ObjectStore) -> FrozenRecipe | None:
+    try:
+        return load_frozen(objects)
+    except StoreNotFoundError:
+        return None
+
+
+def _freezable(
+    recipe: Recipe, corpus: Corpus, model: ActivationModel, plan: Plan, stored: FrozenRecipe | None
+) -> FrozenRecipe:
+    """Describe a recipe and what it resolved to; what only the stored one knows is taken from there."""
+    return FrozenRecipe(
+        recipe=recipe,
+        corpus=CorpusFacts(
+            digest=corpus.digest,
+            sequences=len(corpus),
+            residues=corpus.total_residues,
+            skipped=dict(corpus.skipped),
+        ),
+        model=model.facts,
+        sites=model.sites,
+        splits={
+            split.name: SplitFacts(
+                sequences=split.sequences, rows=split.rows, first_task=split.first_task, tasks=split.tasks
+            )
+            for split in plan.splits
+        },
+        rows=plan.rows,
+        tasks=plan.tasks,
+        array_rows=plan.array_rows,
+        plan_sha256=plan.digest(),
+        sequences_sha256="0" * 64 if stored is None else stored.sequences_sha256,
+        calibration=None if stored is None else stored.calibration,
+        software={name: version(name) for name in _RECORDED},
+    )

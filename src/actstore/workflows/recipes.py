@@ -1,0 +1,98 @@
+"""Recipes from TOML files and command-line options."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from actstore.contracts.recipe import Recipe
+from actstore.errors import RecipeError
+
+__all__ = ["merge_options", "parse_recipe", "read_recipe"]
+
+_LARGEST_BYTES: Final = 1 << 20
+_PATHS: Final = (("corpus", "sequences"), ("splits", "clusters"), ("model", "name"))
+
+
+def read_recipe(path: str | Path, *, options: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe from a TOML file.
+
+    Relative paths in it (sequences, clusters, a local model) are relative to the file, as long as they exist there.
+
+    Parameters
+    ----------
+    path
+        The file.
+    options
+        Values that take precedence, by dotted key: ``{"store.encoding": "float16"}``.
+
+    Raises
+    ------
+    RecipeError
+        Naming the file and every field that is wrong.
+    """
+    file = Path(path)
+    try:
+        data = file.read_bytes()
+        if len(data) > _LARGEST_BYTES:
+            raise RecipeError(f"{path}: {len(data):,} bytes are more than any recipe has; is this the right file?")
+        document = tomllib.loads(data.decode())
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RecipeError(f"{path}: not TOML: {error}") from error
+    for section, key in _PATHS:
+        table = document.get(section)
+        if isinstance(table, dict) and key in table:
+            table[key] = _beside(file.parent, table[key])
+    return parse_recipe(merge_options(document, options or {}), name=str(path))
+
+
+def merge_options(document: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document with dotted options set; None leaves a value as it is.
+
+    Examples
+    --------
+    >>> merge_options({"store": {"encoding": "int8"}}, {"store.encoding": "float16", "seed": 3, "sites": None})
+    {'store': {'encoding': 'float16'}, 'seed': 3}
+    """
+    merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in document.items()}
+    for dotted, value in options.items():
+        if value is None:
+            continue
+        section, _, key = dotted.rpartition(".")
+        if section:
+            merged.setdefault(section, {})[key] = value
+        else:
+            merged[key] = value
+    return merged
+
+
+def parse_recipe(document: Mapping[str, Any], *, name: str) -> Recipe:
+    """Validate a recipe.
+
+    Raises
+    ------
+    RecipeError
+        Naming every field that is wrong.
+    """
+    try:
+        return Recipe.model_validate(document)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            field = ".".join(str(part) for part in problem["loc"]) or "recipe"
+            problems.append(f"  {field}: {problem['msg'].removeprefix('Value error, ')}")
+        raise RecipeError(f"{name}: not a valid recipe:\n" + "\n".join(problems)) from error
+
+
+def _beside(folder: Path, value: Any) -> Any:  # noqa: ANN401 - unvalidated TOML passes through
+    if isinstance(value, list):
+        return [_beside(folder, one) for one in value]
+    if isinstance(value, str) and "://" not in value and (folder / value).exists():
+        return str(folder / value)
+    return value

@@ -1,0 +1,1 @@
+"""Sparse autoencoders and crosscoders, trained from a store."""

@@ -1,0 +1,32 @@
+"""`crosscoder-l2`: a crosscoder with the L2-of-norms penalty."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trainers.dictionaries.crosscoder import Crosscoder
+from trainers.dictionaries.dictionary import DictionaryOutput
+from trainers.dictionaries.relu import relu_code, relu_pass
+
+__all__ = ["CrosscoderL2"]
+
+
+class CrosscoderL2(Crosscoder):
+    """Penalty ``sum_f f_i * sqrt(sum_s ||W_dec[i, s]||^2)`` (the alternative discussed in Lindsey et al. 2024).
+
+    A latent pays the norm of its whole decoder, however it is spread over sites: no pressure towards few sites, and a
+    loss directly comparable to that of an SAE of the concatenated sites.
+    """
+
+    default_sparsity = 0.05
+    initial_norm = 1.0
+
+    def encode(self, values_BSD: Tensor) -> Tensor:
+        """Return the code [B, F]."""
+        return relu_code(self.flat(), values_BSD)
+
+    def forward(self, values_BSD: Tensor) -> DictionaryOutput:
+        """Encode and decode [B, S, D]."""
+        price_F = torch.linalg.vector_norm(self.flat().decoder_FX, dim=1)
+        return relu_pass(self.flat(), values_BSD, price_F=price_F)

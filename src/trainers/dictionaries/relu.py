@@ -1,0 +1,33 @@
+"""The pass shared by dictionaries with a ReLU and a penalty."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trainers.dictionaries.dictionary import DictionaryOutput, FlatWeights
+
+__all__ = ["relu_code", "relu_pass"]
+
+
+def relu_code(weights: FlatWeights, values_BSD: Tensor) -> Tensor:
+    """Return ``relu(x W_enc + bias)``, [B, F]."""
+    return torch.relu(torch.addmm(weights.encoder_bias_F, values_BSD.flatten(1), weights.encoder_XF))
+
+
+def relu_pass(weights: FlatWeights, values_BSD: Tensor, price_F: Tensor | None) -> DictionaryOutput:
+    """Encode, decode and price the code.
+
+    Parameters
+    ----------
+    price_F
+        Penalty of one unit of each latent; None prices all at 1. The penalty is ``sum_f f_i price_f``.
+    """
+    code_BF = relu_code(weights, values_BSD)
+    reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
+    use_F = code_BF.mean(dim=0)
+    return DictionaryOutput(
+        reconstruction_BSD=reconstruction_BX.view_as(values_BSD),
+        fired_F=torch.count_nonzero(code_BF.detach(), dim=0),
+        penalty=use_F.sum() if price_F is None else use_F @ price_F,
+    )

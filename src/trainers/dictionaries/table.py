@@ -1,0 +1,23 @@
+"""The table of dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from trainers.dictionaries.crosscoder_l1 import CrosscoderL1
+from trainers.dictionaries.crosscoder_l2 import CrosscoderL2
+from trainers.dictionaries.crosscoder_topk import CrosscoderTopK
+from trainers.dictionaries.dictionary import Dictionary
+from trainers.dictionaries.relu_sae import ReluSae
+from trainers.dictionaries.topk_sae import TopKSae
+
+__all__ = ["DICTIONARIES"]
+
+DICTIONARIES: Final[Mapping[str, type[Dictionary]]] = {
+    "topk-sae": TopKSae,
+    "relu-sae": ReluSae,
+    "crosscoder-topk": CrosscoderTopK,
+    "crosscoder-l1": CrosscoderL1,
+    "crosscoder-l2": CrosscoderL2,
+}

@@ -1,0 +1,109 @@
+"""The pass shared by TopK dictionaries, and its kernel.
+
+Only K of F latents are active in a row, so everything after the choice needs K/F of the work of a dense product. On a CPU
+sums of chosen decoder rows (`embedding_bag`) replace four of the five matrix products of a training step: for 8 sites
+of 128, F = 1,024, K = 32 and 1,024 rows on two cores, 25 ms instead of 61 ms (`docs/decisions` has the table). A GPU
+does the dense products faster than the uneven bags of the backward pass, so there the products stay.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import embedding_bag
+
+from trainers.dictionaries.dictionary import DictionaryOutput, FlatWeights
+
+__all__ = ["topk_code", "topk_pass"]
+
+
+def topk_code(weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: Tensor | None = None) -> Tensor:
+    """Return the dense code [B, F]: ``relu(x W_enc + bias)``, zero but for the K largest of each row.
+
+    Parameters
+    ----------
+    score_F
+        Latents are ranked by activation times this; None ranks by activation.
+    """
+    active_BF = torch.relu(torch.addmm(weights.encoder_bias_F, values_BSD.flatten(1), weights.encoder_XF))
+    index_BK = _choose(active_BF, kept, score_F)
+    return torch.zeros_like(active_BF).scatter(1, index_BK, active_BF.gather(1, index_BK))
+
+
+def topk_pass(
+    weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: Tensor | None = None
+) -> DictionaryOutput:
+    """Encode and decode, with gradients of all weights but none of the input."""
+    if values_BSD.device.type != "cpu":
+        code_BF = topk_code(weights, values_BSD, kept=kept, score_F=score_F)
+        reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
+        fired_F = torch.count_nonzero(code_BF.detach(), dim=0)
+        return DictionaryOutput(reconstruction_BX.view_as(values_BSD), fired_F, penalty=None)
+    sum_BX, fired_F = _SparseAutoencode.apply(
+        values_BSD.flatten(1), weights.encoder_XF, weights.encoder_bias_F, weights.decoder_FX, kept, score_F
+    )
+    return DictionaryOutput((sum_BX + weights.decoder_bias_X).view_as(values_BSD), fired_F, penalty=None)
+
+
+def _choose(active_BF: Tensor, kept: int, score_F: Tensor | None) -> Tensor:
+    ranked_BF = active_BF.detach() if score_F is None else active_BF.detach() * score_F
+    return torch.topk(ranked_BF, kept, dim=1, sorted=False).indices
+
+
+class _SparseAutoencode(torch.autograd.Function):
+    """``topk(relu(x E + b)) D`` with sparse gradients of E, b and D."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch types it so
+        values_BX: Tensor,
+        encoder_XF: Tensor,
+        bias_F: Tensor,
+        decoder_FX: Tensor,
+        kept: int,
+        score_F: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        active_BF = torch.addmm(bias_F, values_BX, encoder_XF).relu_()
+        index_BK = _choose(active_BF, kept, score_F)
+        with torch.enable_grad():
+            # The bag's own backward computes the gradient of its weights: K dot products a row.
+            code_BK = active_BF.gather(1, index_BK).requires_grad_()
+            sum_BX = embedding_bag(index_BK, decoder_FX.detach(), per_sample_weights=code_BK, mode="sum")
+        ctx.save_for_backward(values_BX)
+        ctx.code_BK, ctx.index_BK, ctx.sum_BX, ctx.latents = code_BK, index_BK, sum_BX, len(bias_F)
+        fired_F = torch.bincount(index_BK[code_BK > 0], minlength=len(bias_F))
+        ctx.mark_non_differentiable(fired_F)
+        return sum_BX.detach(), fired_F
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient_BX: Tensor, _fired: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        (values_BX,) = ctx.saved_tensors
+        gradient_BX = gradient_BX.contiguous()
+        (d_code_BK,) = torch.autograd.grad(ctx.sum_BX, ctx.code_BK, gradient_BX)
+        code_BK = ctx.code_BK.detach()
+        d_active_BK = d_code_BK * (code_BK > 0)
+        by_latent = _LatentBags(ctx.index_BK, ctx.latents)
+        d_decoder_FX = by_latent.sum(gradient_BX, code_BK)
+        d_encoder_XF = by_latent.sum(values_BX, d_active_BK).t()
+        d_bias_F = by_latent.sum(torch.ones_like(gradient_BX[:, :1]), d_active_BK).squeeze(1)
+        return None, d_encoder_XF, d_bias_F, d_decoder_FX, None, None
+
+
+class _LatentBags:
+    """For each latent, the rows of the batch that chose it: the transpose of ``index_BK``."""
+
+    def __init__(self, index_BK: Tensor, latents: int) -> None:
+        chosen = index_BK.flatten()
+        self._order = torch.sort(chosen, stable=True).indices
+        self._row = torch.div(self._order, index_BK.shape[1], rounding_mode="floor")
+        ends_F = torch.cumsum(torch.bincount(chosen, minlength=latents), 0)
+        self._starts_F = torch.cat([ends_F.new_zeros(1), ends_F[:-1]])
+
+    def sum(self, values_BX: Tensor, weight_BK: Tensor) -> Tensor:
+        """Return, for each latent, the weighted sum of the rows that chose it, [F, X]."""
+        weights = weight_BK.flatten()[self._order]
+        return embedding_bag(self._row, values_BX, self._starts_F, per_sample_weights=weights, mode="sum")

@@ -1,0 +1,1 @@
+"""Training: objective, schedule, input scale, dead latents, one step, the loop."""

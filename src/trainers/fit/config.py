@@ -1,0 +1,80 @@
+"""What a user decides about a training run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["DictionaryName", "Normalisation", "TrainConfig"]
+
+DictionaryName = Literal["topk-sae", "relu-sae", "crosscoder-topk", "crosscoder-l1", "crosscoder-l2"]
+Normalisation = Literal["unit", "sqrt_d"]
+
+
+class TrainConfig(BaseModel):
+    """Everything that decides the result of a training run; what is None is derived from the store by `plan_training`.
+
+    Where a run happens (device, buffer, output folder) is not part of it.
+
+    Examples
+    --------
+    >>> TrainConfig(dictionary="topk-sae", sites=("resid_post.3",)).expansion
+    8
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    dictionary: DictionaryName = "topk-sae"
+    """Which dictionary: a row of `dictionaries.table.DICTIONARIES`."""
+
+    sites: tuple[str, ...] | None = None
+    """Sites or globs to read; None for all of the store. Sparse autoencoders read one."""
+
+    latents: int | None = Field(default=None, ge=1)
+    """Dictionary size F; None for `expansion` times the features D of a site."""
+
+    expansion: int = Field(default=8, ge=1)
+    """F over D where `latents` is not given."""
+
+    k: int = Field(default=32, ge=1)
+    """Latents kept for each row, in TopK dictionaries."""
+
+    sparsity: float | None = Field(default=None, ge=0.0)
+    """Coefficient of the sparsity penalty; None for the default of the dictionary. TopK dictionaries have none."""
+
+    lr: float | None = Field(default=None, gt=0.0)
+    """Peak learning rate of Adam; None for ``2e-3 * sqrt(1024 / F)``."""
+
+    steps: int | None = Field(default=None, ge=1)
+    """Batches to train on; None for one pass over the split. Beyond an epoch, the next has another order."""
+
+    batch_rows: int = Field(default=2048, ge=1)
+    """Rows B of a batch."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seeds initial weights and the order of rows."""
+
+    split: str = "train"
+    """Split of the store to train on."""
+
+    normalisation: Normalisation = "unit"
+    """Input scale of each site: `unit` gives mean square norm 1, `sqrt_d` gives mean norm sqrt(D)."""
+
+    warmup_share: float = Field(default=0.05, ge=0.0, le=1.0)
+    """Share of the steps in which the learning rate rises linearly, at most 1,000 steps."""
+
+    decay_share: float = Field(default=0.2, ge=0.0, le=1.0)
+    """Share of the steps, at the end, in which the learning rate falls linearly to zero."""
+
+    sparsity_warmup_share: float = Field(default=0.1, ge=0.0, le=1.0)
+    """Share of the steps in which the penalty rises linearly, so that latents do not die before they mean anything."""
+
+    gradient_clip: float = Field(default=1.0, gt=0.0)
+    """Largest norm of the gradient of all weights together."""
+
+    auxk_weight: float = Field(default=1 / 32, ge=0.0)
+    """Weight of the AuxK loss of TopK dictionaries; 0 turns it off."""
+
+    dead_after_rows: int | None = Field(default=None, ge=1)
+    """Rows without firing after which a latent counts as dead; None for 10 M, or a tenth of a shorter run."""

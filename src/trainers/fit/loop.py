@@ -1,0 +1,57 @@
+"""Steps, one after the other, until the plan is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from actstore import errors
+
+from trainers.fit.plan import TrainPlan
+from trainers.fit.source import BatchSource
+from trainers.fit.state import TrainState
+from trainers.fit.step import StepReport, train_step
+
+__all__ = ["Trained", "train"]
+
+
+class Trained(NamedTuple):
+    """One step with the time that it took."""
+
+    report: StepReport
+    batch_rows: int
+    seconds: float
+    """Wall time of the step, waiting included."""
+    wait_s: float
+    """Part of it spent waiting for the batch."""
+
+
+def train(state: TrainState, source: BatchSource, plan: TrainPlan) -> Iterator[Trained]:
+    """Train until `plan.steps`, yielding after each step.
+
+    While the caller holds a result, `source.cursor` is the position of the next batch: the moment to save a
+    checkpoint. Epochs follow each other, each in its own order.
+
+    Raises
+    ------
+    TrainingError
+        If a loss is not finite, or the source has run dry.
+    """
+    dry_epochs = 0
+    while state.step < plan.steps:
+        dry_epochs += 1
+        if dry_epochs > 2:  # one may be dry: a cursor at the end of its epoch
+            raise errors.TrainingError(
+                f"step {state.step + 1}: the stream gives no batches, though it claims {source.rows} rows"
+            )
+        batches = iter(source)
+        began = time.perf_counter()
+        while state.step < plan.steps and (batch := next(batches, None)) is not None:
+            wait_s = time.perf_counter() - began
+            report = train_step(state, torch.from_numpy(batch.values_BSD), plan)
+            ended = time.perf_counter()
+            dry_epochs = 0
+            yield Trained(report, len(batch.values_BSD), ended - began, wait_s)
+            began = time.perf_counter()

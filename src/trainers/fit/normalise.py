@@ -1,0 +1,94 @@
+"""Input scale of each site, from the statistics of the store: no estimation pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from actstore import errors
+from numpy.typing import NDArray
+
+from trainers.fit.config import Normalisation
+
+__all__ = ["InputFacts", "SiteMoments", "describe_inputs", "site_scale"]
+
+Float64s = NDArray[np.float64]
+
+
+class SiteMoments(Protocol):
+    """What a manifest says of the rows of a site, all in float64."""
+
+    @property
+    def mean_norm(self) -> float:
+        """Mean of ||x||."""
+        ...
+
+    @property
+    def mean_square_norm(self) -> float:
+        """Mean of ||x||^2."""
+        ...
+
+    @property
+    def mean_D(self) -> Float64s:
+        """Mean of each feature."""
+        ...
+
+    @property
+    def variance_D(self) -> Float64s:
+        """Variance of each feature."""
+        ...
+
+
+class InputFacts:
+    """Scale, centre and spread of the inputs of a run, as the dictionary sees them."""
+
+    __slots__ = ("mean_SD", "scale_S", "variance")
+
+    def __init__(self, scale_S: Float64s, mean_SD: Float64s, variance: float) -> None:
+        self.scale_S = scale_S
+        """Factor of each site."""
+        self.mean_SD = mean_SD
+        """Mean of the scaled rows."""
+        self.variance = variance
+        """Mean squared distance of the scaled rows from their mean, summed over sites."""
+
+
+def describe_inputs(
+    sites: Sequence[str], statistics: Mapping[str, SiteMoments], *, normalisation: Normalisation
+) -> InputFacts:
+    """Return scale, mean and variance of the scaled rows of the given sites.
+
+    Raises
+    ------
+    TrainingError
+        If the statistics of a site are missing, zero or not finite.
+    """
+    missing = [site for site in sites if site not in statistics]
+    if missing:
+        raise errors.TrainingError(f"no statistics for {', '.join(missing)}; the manifest has {', '.join(statistics)}")
+    scale_S = np.array([site_scale(site, statistics[site], normalisation=normalisation) for site in sites])
+    mean_SD = scale_S[:, None] * np.stack([statistics[site].mean_D for site in sites])
+    variance_S = np.array([statistics[site].variance_D.sum() for site in sites])
+    variance = float((scale_S**2 * variance_S).sum())
+    if not (np.isfinite(mean_SD).all() and math.isfinite(variance) and variance > 0):
+        raise errors.TrainingError(
+            f"rows of {', '.join(sites)} have variance {variance} in the statistics of the store; "
+            "a dictionary needs rows that differ"
+        )
+    return InputFacts(scale_S, mean_SD, variance)
+
+
+def site_scale(site: str, moments: SiteMoments, *, normalisation: Normalisation) -> float:
+    """Return the factor by which rows of a site are multiplied.
+
+    `unit` is ``1 / sqrt(mean ||x||^2)`` (dictionary_learning), `sqrt_d` is ``sqrt(D) / mean ||x||`` (SAELens).
+    """
+    size = math.sqrt(moments.mean_square_norm) if normalisation == "unit" else moments.mean_norm
+    if not (math.isfinite(size) and size > 0):
+        raise errors.TrainingError(
+            f"site {site}: the mean norm of its rows is {size} in the statistics of the store, so there is no scale "
+            "that would bring it to 1; check the site with 'actstore inspect'"
+        )
+    return 1.0 / size if normalisation == "unit" else math.sqrt(len(moments.mean_D)) / size

@@ -1,0 +1,131 @@
+"""A training run with every number settled, before anything is computed."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from actstore import errors
+from pydantic import BaseModel, ConfigDict
+
+from trainers.dictionaries.dictionary import Shape
+from trainers.dictionaries.table import DICTIONARIES
+from trainers.fit.config import DictionaryName, Normalisation, TrainConfig
+
+__all__ = ["StreamFacts", "TrainPlan", "plan_training"]
+
+DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
+MAX_WARMUP_STEPS: Final = 1_000
+
+
+class StreamFacts(BaseModel):
+    """What planning needs to know of a stream."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sites: tuple[str, ...]
+    width: int
+    rows: int
+    batch_rows: int
+    batches_per_epoch: int
+
+
+class TrainPlan(BaseModel):
+    """All that decides the result of a run, in numbers. Two runs with equal plans and stores end in equal weights.
+
+    Saved with each checkpoint; a checkpoint resumes only under an equal plan.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dictionary: DictionaryName
+    sites: tuple[str, ...]
+    width: int
+    latents: int
+    kept: int | None
+    sparsity: float | None
+    lr: float
+    steps: int
+    batch_rows: int
+    rows: int
+    """Rows that `steps` batches hold, short last batches of epochs included."""
+    seed: int
+    split: str
+    normalisation: Normalisation
+    warmup_steps: int
+    decay_steps: int
+    sparsity_warmup_steps: int
+    gradient_clip: float
+    auxk_weight: float
+    dead_after_rows: int
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes of the dictionary."""
+        return Shape(len(self.sites), self.width, self.latents, self.kept)
+
+
+def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
+    """Settle every number of a run.
+
+    Raises
+    ------
+    UsageError
+        If the dictionary does not fit the sites, or options contradict each other.
+    """
+    kind = DICTIONARIES[config.dictionary]
+    if kind.one_site and len(stream.sites) != 1:
+        raise errors.UsageError(
+            f"{config.dictionary} reads one site, not {len(stream.sites)}; "
+            f"choose one with --site: {', '.join(stream.sites)} (or take a crosscoder)"
+        )
+    latents = config.expansion * stream.width if config.latents is None else config.latents
+    ranked = kind.default_sparsity is None
+    if ranked and config.k > latents:
+        raise errors.UsageError(f"k = {config.k} of only {latents} latents; lower --k or raise --latents")
+    if ranked and config.sparsity is not None:
+        raise errors.UsageError(f"{config.dictionary} has no sparsity coefficient; its sparsity is set by --k")
+    if stream.rows == 0:
+        raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
+    steps = stream.batches_per_epoch if config.steps is None else config.steps
+    rows = _rows_of(steps, stream)
+    default_sparsity = kind.default_sparsity
+    return TrainPlan(
+        dictionary=config.dictionary,
+        sites=stream.sites,
+        width=stream.width,
+        latents=latents,
+        kept=config.k if ranked else None,
+        sparsity=default_sparsity if config.sparsity is None else config.sparsity,
+        lr=default_lr(latents) if config.lr is None else config.lr,
+        steps=steps,
+        batch_rows=stream.batch_rows,
+        rows=rows,
+        seed=config.seed,
+        split=config.split,
+        normalisation=config.normalisation,
+        warmup_steps=min(MAX_WARMUP_STEPS, round(config.warmup_share * steps)),
+        decay_steps=round(config.decay_share * steps),
+        sparsity_warmup_steps=round(config.sparsity_warmup_share * steps),
+        gradient_clip=config.gradient_clip,
+        auxk_weight=config.auxk_weight if ranked else 0.0,
+        dead_after_rows=config.dead_after_rows or max(1, min(DEAD_AFTER_ROWS, rows // 10)),
+    )
+
+
+def default_lr(latents: int) -> float:
+    """Return ``2e-3 * sqrt(1024 / F)``.
+
+    The inverse square root of the dictionary size is the scaling of Gao et al. 2024 (section A.3).
+
+    Examples
+    --------
+    >>> default_lr(4096)
+    0.001
+    """
+    return 2e-3 * math.sqrt(1024 / latents)
+
+
+def _rows_of(steps: int, stream: StreamFacts) -> int:
+    epochs, rest = divmod(steps, stream.batches_per_epoch)
+    return epochs * stream.rows + min(rest * stream.batch_rows, stream.rows)

@@ -1,0 +1,1 @@
+"""Runs on disk: checkpoints that resume exactly, metrics as JSON lines."""

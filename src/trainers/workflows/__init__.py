@@ -1,0 +1,1 @@
+"""The wiring: config to stream to fit to save to score."""

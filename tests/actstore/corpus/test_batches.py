@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actstore.corpus.batches import padding_share, plan_batches
+
+lengths = st.lists(st.integers(0, 3000), max_size=200)
+budgets = st.integers(1, 10_000)
+
+
+@given(lengths, budgets)
+def test_every_item_is_in_exactly_one_batch(token_lengths: list[int], budget: int) -> None:
+    batches = plan_batches(token_lengths, tokens_per_batch=budget)
+    planned = sorted(int(index) for batch in batches for index in batch)
+    assert planned == list(range(len(token_lengths)))
+
+
+@given(lengths, budgets)
+def test_the_padded_area_stays_within_the_budget_unless_an_item_is_alone(token_lengths: list[int], budget: int) -> None:
+    for batch in plan_batches(token_lengths, tokens_per_batch=budget):
+        assert batch.dtype == np.int64
+        area = len(batch) * max(token_lengths[index] for index in batch)
+        assert area <= budget or len(batch) == 1
+
+
+@given(lengths, budgets)
+def test_batches_run_from_the_longest_items_to_the_shortest(token_lengths: list[int], budget: int) -> None:
+    batches = plan_batches(token_lengths, tokens_per_batch=budget)
+    planned = [token_lengths[index] for batch in batches for index in batch]
+    assert planned == sorted(token_lengths, reverse=True)
+
+
+@given(lengths, budgets)
+def test_the_plan_depends_on_lengths_and_budget_alone(token_lengths: list[int], budget: int) -> None:
+    first = plan_batches(np.array(token_lengths, dtype=np.int32), tokens_per_batch=budget)
+    second = plan_batches(token_lengths, tokens_per_batch=budget)
+    assert [batch.tolist() for batch in first] == [batch.tolist() for batch in second]
+
+
+def test_mixed_lengths_in_file_order_are_padded_far_more_than_planned_ones() -> None:
+    token_lengths = np.random.default_rng(7).integers(20, 1000, size=500)
+    planned = plan_batches(token_lengths, tokens_per_batch=8192)
+    in_file_order = np.array_split(np.arange(500), len(planned))
+    assert padding_share(token_lengths, planned) < 0.1 < padding_share(token_lengths, in_file_order)
+
+
+def test_an_item_beyond_the_budget_gets_a_batch_of_its_own() -> None:
+    batches = plan_batches([30, 5000, 30], tokens_per_batch=100)
+    assert [batch.tolist() for batch in batches] == [[1], [0, 2]]
+
+
+def test_padding_share_is_what_the_shorter_items_leave_empty() -> None:
+    assert padding_share([4, 4], [np.array([0, 1])]) == 0.0
+    assert padding_share([4, 1], [np.array([0, 1])]) == pytest.approx(3 / 8)
+    assert padding_share([], []) == 0.0
+
+
+def test_impossible_requests_are_refused() -> None:
+    with pytest.raises(ValueError, match="tokens_per_batch must be at least 1"):
+        plan_batches([1], tokens_per_batch=0)
+    with pytest.raises(ValueError, match="item 1 has -2"):
+        plan_batches([1, -2], tokens_per_batch=10)

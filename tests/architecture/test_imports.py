@@ -1,0 +1,96 @@
+"""Heavy imports stay in their rooms, and trainers at the door. That layers point upstream is import-linter's affair."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import actstore
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# Who may import what takes long to import, or ties code to a framework: paths below src.
+ROOMS = {
+    "torch": ("actstore/extract/", "actstore/stream/torch", "trainers/"),
+    "transformers": ("actstore/corpus/tokenizer.py", "actstore/extract/"),
+    "zarr": ("actstore/store/",),
+    "pyarrow": ("actstore/corpus/", "actstore/store/"),
+    "dask": ("actstore/workflows/",),
+    "distributed": ("actstore/workflows/",),
+    "typer": ("actstore/cli/", "trainers/cli"),
+}
+HEAVY = {"dask", "distributed", "pyarrow", "torch", "transformers", "zarr"}
+
+
+def imports(tree: ast.Module) -> Iterator[tuple[str, str | None]]:
+    """Yield every import of a module as (module, name), wherever it stands; name is None for plain imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def test_heavy_imports_stay_in_their_rooms(trees: dict[str, ast.Module]) -> None:
+    strays = {
+        f"{path} imports {package}"
+        for path, tree in trees.items()
+        for package in {module.split(".")[0] for module, _ in imports(tree)} & ROOMS.keys()
+        if not path.startswith(ROOMS[package])
+    }
+    assert not strays
+
+
+def test_imports_are_absolute(trees: dict[str, ast.Module]) -> None:
+    relative = {
+        path
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level > 0
+    }
+    assert not relative
+
+
+def test_trainers_use_only_what_actstore_offers_to_everybody(trees: dict[str, ast.Module]) -> None:
+    offered = {("actstore", name) for name in (None, *actstore.__all__)}
+    intrusions = {
+        f"{path} imports {module}" + (f".{name}" if name else "")
+        for path, tree in trees.items()
+        if path.startswith("trainers/")
+        for module, name in imports(tree)
+        if module.split(".")[0] == "actstore" and module != "actstore.errors" and (module, name) not in offered
+    }
+    assert not intrusions
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import actstore",
+        "import actstore.corpus, actstore.store, actstore.stream, actstore.testing",
+        "import actstore.cli",
+        "import sys; from actstore.cli import main; sys.argv[1:] = ['--help']; main()",
+    ],
+)
+def test_the_door_opens_without_heavy_imports(program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "actstore" in imported
+    assert not imported & HEAVY
+
+
+def test_every_room_has_its_layer_and_alphabetical_order_is_the_order_of_the_data() -> None:
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    upstream_first = next(contract["layers"] for contract in contracts if contract["type"] == "layers")[::-1]
+    package = REPOSITORY / "src" / "actstore"
+    rooms = sorted(
+        f"actstore.{path.parent.name}" for path in package.glob("*/__init__.py") if path.parent.name != "cli"
+    )
+    assert upstream_first == ["actstore.errors", *rooms, "actstore.cli", "trainers"]

@@ -1,0 +1,58 @@
+"""Where the real inputs are, and small slices of them. Each room adds its own fixtures in its own conftest."""
+
+import gzip
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+# Shared machines are too uneven for deadlines. CI tries the same examples every time; elsewhere new ones are welcome.
+settings.register_profile("local", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if IN_CI else "local")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of natural proteins, structures and annotations beside the repository."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if folder.is_dir():
+        return folder
+    reason = f"the real inputs are not at {folder}"
+    if IN_CI:
+        pytest.fail(f"{reason}, and CI=true: tests on them would be left out unseen")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def natural_fasta(shared_data: Path) -> Path:
+    """3,526 natural proteins with 1.1 M residues, up to 34,350 long, with X and U."""
+    return shared_data / "proteins" / "natural.fasta.gz"
+
+
+@pytest.fixture(scope="session")
+def small_fasta(natural_fasta: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty natural proteins of at most 400 residues, from all over the file, as plain FASTA."""
+    short = [record for record in _records(natural_fasta) if len(record[1]) <= 400]
+    chosen = [short[index * len(short) // 60] for index in range(60)]
+    path = tmp_path_factory.mktemp("natural") / "small.fasta"
+    path.write_text("".join(f"{header}\n{sequence}\n" for header, sequence in chosen), encoding="ascii")
+    return path
+
+
+@pytest.fixture(scope="session")
+def esm2_tiny() -> Path:
+    """A trained ESM-2 of 6 blocks and 128 features, part of the repository."""
+    return REPOSITORY / "examples" / "esm2-tiny"
+
+
+def _records(path: Path) -> Iterator[tuple[str, str]]:
+    with gzip.open(path, "rt", encoding="ascii") as file:
+        for record in file.read().split(">")[1:]:
+            header, body = record.split("\n", 1)
+            yield f">{header}", body.replace("\n", "")

@@ -1,0 +1,116 @@
+"""Rows in memory behind the interface of `actstore.Stream`, in uniform random order: the reference for the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from actstore import Batch, Cursor, StreamReport, errors
+from numpy.typing import NDArray
+
+Float32s = NDArray[np.float32]
+Float64s = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MemoryMoments:
+    """Statistics of one site, as a manifest has them."""
+
+    count: int
+    mean_norm: float
+    mean_square_norm: float
+    mean_D: Float64s
+    variance_D: Float64s
+
+    @classmethod
+    def of(cls, values_ND: Float32s) -> MemoryMoments:
+        """Compute them in float64."""
+        values = values_ND.astype(np.float64)
+        square_N = (values**2).sum(axis=1)
+        return cls(
+            count=len(values),
+            mean_norm=float(np.sqrt(square_N).mean()),
+            mean_square_norm=float(square_N.mean()),
+            mean_D=values.mean(axis=0),
+            variance_D=values.var(axis=0),
+        )
+
+
+def moments_of(values_NSD: Float32s, sites: Sequence[str]) -> Mapping[str, MemoryMoments]:
+    """Return the statistics of each site."""
+    return {site: MemoryMoments.of(values_NSD[:, s]) for s, site in enumerate(sites)}
+
+
+@dataclass
+class MemoryStream:
+    """Batches of rows held in memory; each epoch is a fresh uniform permutation."""
+
+    values_NSD: Float32s
+    sites: tuple[str, ...]
+    batch_rows: int = 1024
+    seed: int = 0
+    sequence_N: NDArray[np.int64] | None = None
+    cursor: Cursor = field(init=False)
+    _started: float = field(init=False, default_factory=time.perf_counter)
+    _rows_out: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        assert self.values_NSD.ndim == 3 and self.values_NSD.shape[1] == len(self.sites)
+        self.cursor = Cursor(epoch=0, batch=0, stream=self._fingerprint)
+
+    @property
+    def _fingerprint(self) -> str:
+        return f"memory:{self.values_NSD.shape}:{self.batch_rows}:{self.seed}"
+
+    @property
+    def width(self) -> int:
+        return self.values_NSD.shape[2]
+
+    @property
+    def rows(self) -> int:
+        return len(self.values_NSD)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return -(-self.rows // self.batch_rows)
+
+    def seek(self, cursor: Cursor) -> None:
+        if cursor.stream != self._fingerprint:
+            raise errors.CursorError(f"cursor of {cursor.stream}, but this stream is {self._fingerprint}")
+        self.cursor = cursor
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch = self.cursor.epoch
+        order_N = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+        sequence_N = np.arange(self.rows) if self.sequence_N is None else self.sequence_N
+        for batch in range(self.cursor.batch, self.batches_per_epoch):
+            row_B = order_N[batch * self.batch_rows : (batch + 1) * self.batch_rows]
+            self.cursor = Cursor(epoch=epoch, batch=batch + 1, stream=self._fingerprint)
+            self._rows_out += len(row_B)
+            yield Batch(self.values_NSD[row_B], row_B, sequence_N[row_B])
+        self.cursor = Cursor(epoch=epoch + 1, batch=0, stream=self._fingerprint)
+
+    def report(self) -> StreamReport:
+        seconds = time.perf_counter() - self._started
+        return StreamReport(
+            rows=self._rows_out,
+            bytes=self._rows_out * self.values_NSD[0].nbytes,
+            seconds=seconds,
+            wait_s=0.0,
+            rows_per_s=self._rows_out / seconds,
+            wait_share=0.0,
+            distinct_sequences_per_batch=float("nan"),
+            distinct_sequences_uniform=float("nan"),
+        )
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def __enter__(self) -> MemoryStream:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
