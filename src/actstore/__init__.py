@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from actstore.stream.open import open_stream
     from actstore.stream.stream import Batch, Stream, StreamReport
     from actstore.view.progress import terminal_progress
-    from actstore.workflows.extract import extract
-    from actstore.workflows.inspect import inspect
-    from actstore.workflows.plan import plan
+    from actstore.workflows.extract import extract_store
+    from actstore.workflows.inspect import inspect_store
+    from actstore.workflows.plan import plan_store
     from actstore.workflows.recipes import read_recipe
     from actstore.workflows.share import export_manifest
-    from actstore.workflows.verify import verify
+    from actstore.workflows.verify import verify_store
 
 __all__ = [
     "Batch",
@@ -47,15 +47,15 @@ __all__ = [
     "StreamReport",
     "errors",
     "export_manifest",
-    "extract",
-    "inspect",
+    "extract_store",
+    "inspect_store",
     "open_manifest",
     "open_stream",
-    "plan",
+    "plan_store",
     "read_recipe",
     "run_command",
     "terminal_progress",
-    "verify",
+    "verify_store",
 ]
 
 _HOME: Final = {
@@ -70,15 +70,15 @@ _HOME: Final = {
     "Stream": "actstore.stream.stream",
     "StreamReport": "actstore.stream.stream",
     "export_manifest": "actstore.workflows.share",
-    "extract": "actstore.workflows.extract",
-    "inspect": "actstore.workflows.inspect",
+    "extract_store": "actstore.workflows.extract",
+    "inspect_store": "actstore.workflows.inspect",
     "open_manifest": "actstore.store.open",
     "open_stream": "actstore.stream.open",
-    "plan": "actstore.workflows.plan",
+    "plan_store": "actstore.workflows.plan",
     "read_recipe": "actstore.workflows.recipes",
     "run_command": "actstore.cli.run",
     "terminal_progress": "actstore.view.progress",
-    "verify": "actstore.workflows.verify",
+    "verify_store": "actstore.workflows.verify",
 }
 
 

@@ -17,7 +17,7 @@ UNTESTED = {
 }
 
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|HA" + r"CK)\b")
-VAGUE = re.compile(r"(^|_)(utils?|helpers?|manager|handler|misc|common)($|_)|(Util|Helper|Manager|Handler)", re.ASCII)
+VAGUE = re.compile(r"(^|_)(utils?|helpers?|manager|handler|misc)($|_)|(Util|Helper|Manager|Handler)", re.ASCII)
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -54,6 +54,14 @@ def exported_names(tree: ast.Module) -> list[str] | None:
     return None
 
 
+def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count the lines of a function as it stands in its file, without its docstring."""
+    lines = (node.end_lineno or 0) - node.lineno + 1
+    if ast.get_docstring(node) is not None:
+        lines -= (node.body[0].end_lineno or 0) - node.body[0].lineno + 1
+    return lines
+
+
 def statement_lines(tree: ast.Module) -> int:
     """Count the lines of a module without comments, docstrings, blank lines and the accidents of layout."""
     statements = ast.parse(ast.unparse(tree))
@@ -84,7 +92,7 @@ def test_functions_fit_on_a_screen(trees: dict[str, ast.Module]) -> None:
         for path, tree in trees.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (lines := (node.end_lineno or 0) - node.lineno + 1) > MOST_FUNCTION_LINES
+        and (lines := code_lines(node)) > MOST_FUNCTION_LINES
     }
     assert not long
 
@@ -131,7 +139,8 @@ def test_tests_mirror_modules(trees: dict[str, ast.Module]) -> None:
         for path, tree in trees.items()
         if statement_lines(tree) > MOST_UNTESTED_STATEMENT_LINES and not mirror_of(path).is_file()
     }
-    assert not untested - UNTESTED.keys()
+    missing = sorted(untested - UNTESTED.keys())
+    assert not missing, "\n".join(missing)
     assert not UNTESTED.keys() - untested
 
 

@@ -113,7 +113,9 @@ class SplitsRecipe(_Section):
     @field_validator("fractions")
     @classmethod
     def _sums_to_one(cls, fractions: dict[str, float]) -> dict[str, float]:
-        if not fractions or abs(sum(fractions.values()) - 1.0) > 1e-9 or min(fractions.values()) < 0:
+        shares = fractions.values()
+        # Written so that NaN, of which every comparison is false, does not pass.
+        if not (fractions and min(shares) >= 0 and abs(sum(shares) - 1.0) <= 1e-9):
             raise ValueError(f"fractions must be non-negative and add up to 1, not {fractions}")
         bad = [name for name in fractions if not name.isidentifier()]
         if bad:

@@ -24,7 +24,10 @@ from actstore.extract.sites import available_sites, resolve_sites
 
 __all__ = ["TransformersModel", "load_model"]
 
-PROBE_RESIDUES: Final = "ACDEFGHIK"
+PROBE: Final = ("ACDEFGHIK", "LMNP")
+"""Two sequences, so that an output shared by the batch is not taken for one of its own."""
+COMPUTED: Final = ("inv_freq", "position_ids")
+"""Buffers that follow from the configuration; old and new files differ in whether they hold them."""
 _MOST_NAMED: Final = 5
 
 
@@ -157,7 +160,7 @@ def _load_network(
             output_loading_info=True,
             **options,
         )
-    missing = sorted(loading["missing_keys"])
+    missing = sorted(name for name in loading["missing_keys"] if not name.endswith(COMPUTED))
     if missing:
         raise ModelError(
             f"weights of {recipe.name}: {_some(missing)} missing from the files, so they would be random numbers; "
@@ -203,9 +206,9 @@ def _measured(
     network: transformers.PreTrainedModel, tokenizer: ResidueTokenizer, sites: Sequence[Site], recipe: ModelRecipe
 ) -> tuple[Site, ...]:
     """Fill in the widths from a complete forward pass over a few residues, which also shows modules that run twice."""
-    everything = [np.arange(len(PROBE_RESIDUES), dtype=np.int32)]
+    everything = [np.arange(len(each), dtype=np.int32) for each in PROBE]
     try:
-        rows = forward_rows(network, tokenizer, sites, [PROBE_RESIDUES], everything, longest=None, stop_early=False)
+        rows = forward_rows(network, tokenizer, sites, PROBE, everything, longest=None, stop_early=False)
     except (ValueError, TypeError, RuntimeError) as error:
         said = str(error).strip().partition("\n")[0]
         raise ModelError(

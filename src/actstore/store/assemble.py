@@ -10,6 +10,7 @@ from actstore.contracts.progress import Progress, Silent
 from actstore.errors import CorruptObjectError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.commit import Commit, committed_tasks, load_commit, sha256_hex
+from actstore.store.footprint import is_payload
 from actstore.store.frozen import FrozenRecipe, load_frozen
 from actstore.store.layout import (
     MANIFEST,
@@ -79,7 +80,7 @@ def _sizes(commit: Commit, frozen: FrozenRecipe) -> dict[str, int]:
     store = frozen.recipe.store
     payload = 0
     for spec in row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows):
-        if not spec.path.startswith("rows/"):
+        if is_payload(spec):
             payload += commit.objects[spec.object_path(commit.task)].size - index_bytes(spec)
     return {
         "total": sum(stored.size for stored in commit.objects.values()),

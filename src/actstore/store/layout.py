@@ -10,7 +10,23 @@ from actstore.contracts.models import Site
 from actstore.contracts.planes import Quantizer
 from actstore.contracts.recipe import StoreRecipe
 
-__all__ = ["FORMAT", "ArraySpec", "array_specs", "commit_path", "row_arrays"]
+__all__ = [
+    "COMMITS",
+    "FORMAT",
+    "HOLE",
+    "MANIFEST",
+    "RECIPE",
+    "ROOT_METADATA",
+    "SEQUENCES",
+    "ArraySpec",
+    "array_specs",
+    "calibration_arrays",
+    "commit_path",
+    "metadata_paths",
+    "row_arrays",
+    "statistics_arrays",
+    "values_path",
+]
 
 FORMAT: Final = "actstore/1"
 ROOT_METADATA: Final = "zarr.json"

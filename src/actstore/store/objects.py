@@ -6,14 +6,16 @@ import itertools
 import os
 import shutil
 import socket
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 from actstore.contracts.objects import ObjectStore
 from actstore.errors import MissingObjectError, StoreError
@@ -22,6 +24,7 @@ __all__ = ["FsspecObjects", "LocalObjects", "open_objects"]
 
 PARTIAL: Final = ".partial"
 _serial = itertools.count()
+_creating = threading.Lock()
 
 
 def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> ObjectStore:
@@ -104,7 +107,7 @@ class LocalObjects:
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return the paths and sizes of all objects below a folder."""
         found: dict[str, int] = {}
-        for folder, folders, names in os.walk(self._root / prefix):
+        for folder, folders, names in os.walk(self._root / prefix, onerror=self._unlisted):
             folders[:] = [name for name in folders if name != PARTIAL]
             relative = Path(folder).relative_to(self._root)
             for name in names:
@@ -117,34 +120,50 @@ class LocalObjects:
         if not folder.is_dir():
             return
         for partial in folder.iterdir():
-            host, pid, _ = partial.name.rsplit("-", 2)
-            if host == socket.gethostname() and not _alive(int(pid)):
-                partial.unlink(missing_ok=True)
+            match partial.name.rsplit("-", 2):
+                case [host, pid, _] if pid.isdecimal() and host == socket.gethostname() and not _alive(int(pid)):
+                    partial.unlink(missing_ok=True)
         with suppress(OSError):
             folder.rmdir()
 
     @contextmanager
     def _partial(self, path: str) -> Iterator[Path]:
-        with self._translated(path):
+        try:
             (self._root / path).parent.mkdir(parents=True, exist_ok=True)
-            folder = self._root / PARTIAL
-            folder.mkdir(exist_ok=True)
-            partial = folder / f"{socket.gethostname()}-{os.getpid()}-{next(_serial)}"
+            partial = self._new_partial()
             try:
                 yield partial
             finally:
                 partial.unlink(missing_ok=True)
                 with suppress(OSError):
-                    folder.rmdir()
+                    partial.parent.rmdir()
+        except OSError as error:
+            raise StoreError(f"{self.uri}: object {path} cannot be written: {error.strerror or error}") from error
+
+    def _new_partial(self) -> Path:
+        """Create an empty file for one write, in the folder that the last writer to finish removes."""
+        folder = self._root / PARTIAL
+        partial = folder / f"{socket.gethostname()}-{os.getpid()}-{next(_serial)}"
+        while True:
+            folder.mkdir(exist_ok=True)
+            # Another writer may remove the folder before our file is in it.
+            with suppress(FileNotFoundError):
+                partial.touch(exist_ok=False)
+                return partial
 
     @contextmanager
     def _translated(self, path: str) -> Iterator[None]:
         try:
             yield
-        except (FileNotFoundError, IsADirectoryError) as error:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise MissingObjectError(f"{self.uri}: object {path} is missing") from error
         except OSError as error:
-            raise StoreError(f"{self.uri}: object {path}: {error.strerror or error}") from error
+            raise StoreError(f"{self.uri}: object {path} cannot be read: {error.strerror or error}") from error
+
+    def _unlisted(self, error: OSError) -> None:
+        """Say that a folder cannot be listed, but for one that is not there and so holds nothing."""
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise StoreError(f"{self.uri}: {error.filename} cannot be listed: {error.strerror}") from error
 
 
 class FsspecObjects:
@@ -176,7 +195,9 @@ class FsspecObjects:
 
     def put_new(self, path: str, data: bytes) -> bool:
         """Write an object unless one exists."""
-        with self._translated(path):
+        # The in-memory filesystem looks and then writes; it exists in this process alone, where a lock is enough.
+        alone = _creating if isinstance(self._fs, MemoryFileSystem) else nullcontext()
+        with self._translated(path), alone:
             try:
                 self._fs.pipe_file(self._full(path), data, mode="create")
             except FileExistsError:
@@ -199,8 +220,11 @@ class FsspecObjects:
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return the paths and sizes of all objects below a folder."""
         root = str(self._fs._strip_protocol(self._root)).rstrip("/")  # noqa: SLF001 - how fsspec spells a path
+        folder = self._full(prefix).rstrip("/")
         with self._translated(prefix):
-            entries = self._fs.find(self._full(prefix).rstrip("/"), detail=True)
+            # What other processes have written since the last listing counts too.
+            self._fs.invalidate_cache(folder)
+            entries = self._fs.find(folder, detail=True)
         return {name[len(root) + 1 :]: int(entry["size"]) for name, entry in entries.items()}
 
     def _full(self, path: str) -> str:
@@ -210,7 +234,7 @@ class FsspecObjects:
     def _translated(self, path: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError as error:
+        except (FileNotFoundError, IsADirectoryError) as error:
             raise MissingObjectError(f"{self.uri}: object {path} is missing") from error
         except OSError as error:
             raise StoreError(f"{self.uri}: object {path}: {error}") from error

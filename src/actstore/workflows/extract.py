@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.objects import ObjectStore
@@ -19,29 +19,13 @@ from actstore.store.manifest import Manifest
 from actstore.store.objects import LocalObjects, open_objects
 from actstore.store.sequences import StoredSequences
 from actstore.store.writer import write_task
+from actstore.view.reports import ExtractReport
 from actstore.workflows.prepare import Prepared, prepare, reopen
 
-__all__ = ["ExtractReport", "extract", "extract_with"]
+__all__ = ["extract_store", "extract_with"]
 
 
-class ExtractReport(NamedTuple):
-    """What a run of `extract` did."""
-
-    uri: str
-    manifest_sha256: str
-    rows: int
-    """Rows of the whole store."""
-    tasks_total: int
-    tasks_before: int
-    """Tasks that earlier runs had committed."""
-    rows_extracted: int
-    """Rows of this run."""
-    seconds: float
-    """Spent on tasks, without reading the corpus and calibrating."""
-    rows_per_s: float
-
-
-def extract(
+def extract_store(
     recipe: Recipe | None,
     store: str,
     *,
@@ -85,7 +69,7 @@ def extract_with(
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> ExtractReport:
-    """Extract with a model that is loaded already; see `extract`."""
+    """Extract with a model that is loaded already; see `extract_store`."""
     progress = progress or Silent()
     if isinstance(objects, LocalObjects):
         objects.sweep()

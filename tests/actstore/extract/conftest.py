@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,12 @@ ESM2_TINY = Path(__file__).parents[3] / "examples" / "esm2-tiny"
 STANDARD = "ACDEFGHIKLMNPQRSTVWY"
 BLOCKS = 4
 
-SMALL = {"hidden_size": 32, "num_hidden_layers": BLOCKS, "num_attention_heads": 4, "intermediate_size": 48}
+SMALL: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": BLOCKS,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+}
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 CONFIGS: dict[str, Callable[[], Any]] = {
     "esm": lambda: transformers.EsmConfig(
@@ -74,7 +80,7 @@ def save_random_model(family: str, folder: Path, *, saved_class: str | None = No
     network = getattr(transformers, saved_class or SAVED_CLASSES[family])(CONFIGS[family]())
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter += 0.2 * torch.randn_like(parameter)
+            parameter.add_(torch.randn_like(parameter), alpha=0.2)
     network.save_pretrained(folder)
     save_tokenizer(family, folder)
     return folder
@@ -83,7 +89,7 @@ def save_random_model(family: str, folder: Path, *, saved_class: str | None = No
 @pytest.fixture(scope="session", autouse=True)
 def quiet_transformers() -> None:
     """Keep the fixtures' own saving and loading quiet."""
-    transformers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity(logging.ERROR)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 

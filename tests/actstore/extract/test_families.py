@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +113,7 @@ def test_the_last_block_is_taken_before_the_final_norm(
     assert largest_error(last.numpy(), states[-1]) > 0.1
 
 
-def test_final_norm_is_the_last_hidden_state(
-    family: str, rows: Mapping[str, Float32s], states: list[Float32s]
-) -> None:
+def test_final_norm_is_the_last_hidden_state(family: str, rows: Mapping[str, Float32s], states: list[Float32s]) -> None:
     if not final_norm(family):
         assert "final_norm" not in rows
         return
@@ -123,7 +122,7 @@ def test_final_norm_is_the_last_hidden_state(
 
 def test_neighbouring_sites_are_far_from_equal(states: list[Float32s]) -> None:
     # If blocks hardly changed the stream, the tests above could not tell a site from the next.
-    for state, following in zip(states, states[1:], strict=False):
+    for state, following in pairwise(states):
         assert largest_error(state, following) > 0.05
 
 

@@ -24,12 +24,6 @@ def esm(model_folder: Callable[[str], Path]) -> TransformersModel:
     return load_model(ModelRecipe(name=str(model_folder("esm"))), ["resid_post.1"])
 
 
-def rows_at(model: TransformersModel, module: str, residues: str = "MKT") -> Any:
-    return forward_rows(
-        model.network, model.tokenizer, [Site(module, module, 0)], [residues], [positions(0)], longest=None
-    )
-
-
 def test_blocks_after_the_last_site_do_not_run(esm: TransformersModel) -> None:
     ran: list[int] = []
     blocks = esm.network.get_submodule("encoder.layer")
@@ -63,8 +57,10 @@ def test_a_foreign_letter_is_named_with_its_position(esm: TransformersModel) -> 
 
 
 def test_a_module_without_a_vector_for_each_token_is_refused(esm: TransformersModel) -> None:
-    with pytest.raises(SiteError, match=r"rotary_embeddings: .*shape \[1, 5, 8\]|not one vector for each token"):
-        rows_at(esm, "encoder.layer.0.attention.self.rotary_embeddings" if False else "rotary_embeddings")
+    # Its output is [1, T, D]: shared by all sequences of the batch.
+    rotary = [Site("rotary_embeddings", "rotary_embeddings", 0)]
+    with pytest.raises(SiteError, match=r"rotary_embeddings: .* shape \[1, 5, 8\] for 2 sequences of 5 tokens"):
+        forward_rows(esm.network, esm.tokenizer, rotary, ["MKT", "MK"], [positions(0), positions(0)], longest=None)
 
 
 def test_rows_hold_no_memory_of_the_padded_batch(esm: TransformersModel) -> None:

@@ -31,7 +31,8 @@ def names(*requested: str) -> list[str]:
 
 class TestWhatAModelOffers:
     def test_embed_then_blocks_in_natural_order_then_final_norm(self) -> None:
-        assert NAMED == ["embed", *(f"resid_post.{block}" for block in range(BLOCKS)), "final_norm"]
+        blocks = [f"resid_post.{block}" for block in range(BLOCKS)]
+        assert ["embed", *blocks, "final_norm"] == NAMED
 
     def test_each_site_knows_its_module(self) -> None:
         assert ESM.named[11] == SitePath("resid_post.10", "encoder.layer.10")
@@ -92,7 +93,7 @@ class TestRefusals:
         assert "embed, resid_post.0 ... resid_post.11, final_norm" in message
 
     def test_a_block_beyond_the_last_is_unknown(self) -> None:
-        with pytest.raises(SiteError, match="no site 'resid_post.12'"):
+        with pytest.raises(SiteError, match=r"no site 'resid_post\.12'"):
             names("resid_post.12")
 
     def test_a_glob_that_matches_nothing_is_refused(self) -> None:

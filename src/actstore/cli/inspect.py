@@ -1,0 +1,27 @@
+"""`actstore inspect`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from actstore.cli.options import Json, StorageOptions, parse_storage_options, print_report
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    store: Annotated[str, typer.Argument(metavar="URI", help="A store, or an exported manifest file.")],
+    storage_option: StorageOptions = None,
+    json: Json = False,
+) -> None:
+    """Show what a store holds: sites, rows, splits, sizes, norms, outlier channels, quantisation error, completeness.
+
+    Only the manifest is read, however large the store.
+    """
+    from actstore.view.tables import inspect_view
+    from actstore.workflows.inspect import inspect_store
+
+    report = inspect_store(store, storage_options=parse_storage_options(storage_option))
+    print_report(report, as_json=json, view=lambda: inspect_view(report))

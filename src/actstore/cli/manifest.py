@@ -1,0 +1,55 @@
+"""`actstore manifest export | show | validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from actstore.cli.options import Json, StorageOptions, parse_storage_options, print_report
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Share a store: one file that finds, describes and identifies it.")
+
+ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="An exported manifest.")]
+
+
+@app.command()
+def export(
+    store: Annotated[str, typer.Argument(metavar="URI", help="A complete store.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write; it must not exist.")],
+    uri: Annotated[str | None, typer.Option(help="Where readers will find the store, if not at URI.")] = None,
+    storage_option: StorageOptions = None,
+    json: Json = False,
+) -> None:
+    """Write a manifest that is enough by itself: readers given it refuse a store with other content."""
+    from actstore.view.reports import report_manifest
+    from actstore.view.tables import inspect_view
+    from actstore.workflows.share import export_manifest
+
+    manifest = export_manifest(store, out, uri=uri, storage_options=parse_storage_options(storage_option))
+    report = report_manifest(manifest)
+    print_report(report, as_json=json, view=lambda: inspect_view(report))
+
+
+@app.command()
+def show(file: ManifestFile, json: Json = False) -> None:
+    """Show what a manifest describes, without looking at the store."""
+    from actstore.view.reports import report_manifest
+    from actstore.view.tables import inspect_view
+    from actstore.workflows.share import read_manifest_file
+
+    report = report_manifest(read_manifest_file(file))
+    print_report(report, as_json=json, view=lambda: inspect_view(report))
+
+
+@app.command()
+def validate(file: ManifestFile, json: Json = False) -> None:
+    """Check that a file is a valid manifest; exit 1 and say what is wrong if not."""
+    from actstore.workflows.share import read_manifest_file
+
+    manifest = read_manifest_file(file)
+    report = {"file": str(file), "valid": True, "manifest_sha256": manifest.digest, "uri": manifest.uri}
+    print_report(report, as_json=json, view=lambda: f"{file}: valid, sha256 {manifest.digest}")

@@ -1,0 +1,102 @@
+"""Options that several commands share, and how results are printed."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from actstore.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = [
+    "Device",
+    "Json",
+    "Quiet",
+    "Settings",
+    "StorageOptions",
+    "comma_separated",
+    "parse_settings",
+    "parse_storage_options",
+    "print_report",
+    "show_version",
+]
+
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Device = Annotated[str, typer.Option("--device", help="Where the model runs: cpu, cuda, cuda:1.")]
+StorageOptions = Annotated[
+    list[str] | None,
+    typer.Option("--storage-option", metavar="KEY=VALUE", help="Passed to fsspec; may be repeated."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any recipe field, in TOML: `--set store.task_rows=8192`; may be repeated."
+    ),
+]
+
+
+def comma_separated(values: Sequence[str] | None) -> list[str] | None:
+    """Flatten ``["a,b", "c"]`` to ``["a", "b", "c"]``; None where nothing was given."""
+    if not values:
+        return None
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
+    """Parse ``key=value`` with values in TOML; a bare word is text.
+
+    Examples
+    --------
+    >>> parse_settings(["store.task_rows=8192", "store.encoding=float16"])
+    {'store.task_rows': 8192, 'store.encoding': 'float16'}
+    """
+    parsed: dict[str, Any] = {}
+    for key, text in _pairs(settings, "--set"):
+        try:
+            parsed[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed[key] = text
+    return parsed
+
+
+def parse_storage_options(options: Sequence[str] | None) -> dict[str, str]:
+    """Parse ``key=value``, values as text."""
+    return dict(_pairs(options, "--storage-option"))
+
+
+def print_report(report: object, *, as_json: bool, view: Callable[[], RenderableType]) -> None:
+    """Print a report on standard output, as JSON or as a table."""
+    if as_json:
+        from actstore.view.document import to_json
+
+        typer.echo(to_json(report))
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(view())
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"actstore {version('actstore')}")
+        raise typer.Exit
+
+
+def _pairs(options: Sequence[str] | None, flag: str) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for option in options or ():
+        key, separator, value = option.partition("=")
+        if not separator or not key:
+            # The value is not shown: it may be a credential.
+            raise UsageError(f"{flag} takes KEY=VALUE, and one was given without '='")
+        pairs.append((key.strip(), value.strip()))
+    return pairs

@@ -1,0 +1,235 @@
+"""What commands report, as plain named tuples: the same for Python, tables and `--json`."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from actstore.contracts.models import Site
+from actstore.quantize.table import QUANTIZERS
+from actstore.store.footprint import footprint, payload_bytes_per_row
+from actstore.store.manifest import Manifest
+from actstore.store.plan import Plan
+
+__all__ = [
+    "ExtractReport",
+    "Fault",
+    "InspectReport",
+    "InspectedSite",
+    "InspectedSplit",
+    "PlanReport",
+    "PlannedSplit",
+    "VerifyReport",
+    "report_manifest",
+    "report_plan",
+]
+
+_FLOAT16_BYTES: Final = 2
+
+
+class PlannedSplit(NamedTuple):
+    """One split."""
+
+    sequences: int
+    rows: int
+    tasks: int
+
+
+class PlanReport(NamedTuple):
+    """What a recipe will come to."""
+
+    rows: int
+    sequences: int
+    residues: int
+    skipped: dict[str, int]
+    tasks: int
+    objects: int
+    """Objects that commits will name; there is one commit for each task besides."""
+    encoding: str
+    bytes_total: int
+    """Bytes of those objects in the recipe's encoding, before any compression."""
+    bytes_per_row: int
+    """Bytes of the values and scales of one row."""
+    bytes: dict[str, int]
+    """The same total for every encoding."""
+    sites: dict[str, int]
+    """Width of each site."""
+    splits: dict[str, PlannedSplit]
+
+
+class ExtractReport(NamedTuple):
+    """What a run of `extract` did."""
+
+    uri: str
+    manifest_sha256: str
+    rows: int
+    """Rows of the whole store."""
+    tasks_total: int
+    tasks_before: int
+    """Tasks that earlier runs had committed."""
+    rows_extracted: int
+    """Rows of this run."""
+    seconds: float
+    """Spent on tasks, without reading the corpus and calibrating."""
+    rows_per_s: float
+
+
+class InspectedSite(NamedTuple):
+    """One site."""
+
+    module: str
+    width: int
+    mean_norm: float
+    """Mean of ||x|| before encoding."""
+    max_abs: float
+    saturated: int
+    """Values clamped to the range of the encoding."""
+    outlier_channels: dict[int, float]
+    """Channels much larger than the median one, and how much."""
+    sqnr_median_db: float | None
+    """Signal to quantisation noise of the median channel; None where nothing was lost."""
+    sqnr_worst_db: float | None
+
+
+class InspectedSplit(NamedTuple):
+    """One split."""
+
+    sequences: int
+    rows: int
+    tasks_done: int
+    tasks_total: int
+
+
+class InspectReport(NamedTuple):
+    """What `actstore inspect` shows."""
+
+    uri: str | None
+    manifest_sha256: str
+    complete: bool
+    tasks_done: int
+    tasks_total: int
+    rows: int
+    """Rows of the finished store."""
+    rows_done: int
+    sequences: int
+    residues: int
+    skipped: dict[str, int]
+    encoding: str
+    compressor: str
+    bytes_total: int
+    """All objects that commits name."""
+    objects: int
+    bytes_per_row: float
+    """Values and scales of one row as stored; zero before the first commit."""
+    ratio_to_fp16: float
+    """Bytes of the same values in 16 bit over `bytes_per_row`."""
+    model: dict[str, str | int | None]
+    sites: dict[str, InspectedSite]
+    splits: dict[str, InspectedSplit]
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong."""
+
+    object: str
+    """Path inside the store."""
+    task: int | None
+    problem: str
+
+
+class VerifyReport(NamedTuple):
+    """What `actstore verify` found."""
+
+    uri: str
+    ok: bool
+    faults: tuple[Fault, ...]
+    tasks_done: int
+    tasks_total: int
+    objects: int
+    """Objects read and compared."""
+    bytes: int
+    recomputed_rows: int
+    """Rows that were computed again and compared."""
+    not_recomputed: str | None
+    """Why no row was computed again, if none was."""
+
+
+def report_plan(plan: Plan, sites: tuple[Site, ...], *, residues: int, skipped: dict[str, int]) -> PlanReport:
+    """Summarise a plan."""
+    store = plan.recipe.store
+    task_rows = [plan.rows_of(task) for task in range(plan.tasks)]
+    totals = {name: footprint(task_rows, sites, store, encoding=name) for name in QUANTIZERS}
+    return PlanReport(
+        rows=plan.rows,
+        sequences=len(plan.table),
+        residues=residues,
+        skipped=skipped,
+        tasks=plan.tasks,
+        objects=totals[store.encoding].objects,
+        encoding=store.encoding,
+        bytes_total=totals[store.encoding].bytes,
+        bytes_per_row=payload_bytes_per_row(sites, store, encoding=store.encoding),
+        bytes={name: total.bytes for name, total in totals.items()},
+        sites={site.name: site.width for site in sites},
+        splits={split.name: PlannedSplit(split.sequences, split.rows, split.tasks) for split in plan.splits},
+    )
+
+
+def report_manifest(manifest: Manifest) -> InspectReport:
+    """Describe what a manifest says."""
+    frozen, stored = manifest.frozen, manifest.stored
+    bytes_per_row = stored.payload / stored.payload_rows if stored.payload_rows else 0.0
+    float16_bytes = _FLOAT16_BYTES * sum(site.width for site in manifest.sites)
+    done = [task for task, commit in enumerate(manifest.commits) if commit is not None]
+    return InspectReport(
+        uri=manifest.uri,
+        manifest_sha256=manifest.digest,
+        complete=manifest.complete,
+        tasks_done=manifest.tasks_done,
+        tasks_total=frozen.tasks,
+        rows=frozen.rows,
+        rows_done=sum(frozen.rows_of(task) for task in done),
+        sequences=frozen.corpus.sequences,
+        residues=frozen.corpus.residues,
+        skipped=frozen.corpus.skipped,
+        encoding=manifest.encoding,
+        compressor=frozen.recipe.store.compressor,
+        bytes_total=stored.total,
+        objects=stored.objects,
+        bytes_per_row=bytes_per_row,
+        ratio_to_fp16=float16_bytes / bytes_per_row if bytes_per_row else 0.0,
+        model={
+            "name": manifest.model.name,
+            "revision": manifest.model.revision,
+            "architecture": manifest.model.architecture,
+            "dtype": manifest.model.dtype,
+            "parameters": manifest.model.parameters,
+            "weights_sha256": manifest.model.weights_sha256,
+        },
+        sites=_sites(manifest),
+        splits={
+            name: InspectedSplit(
+                split.sequences,
+                split.rows,
+                sum(split.first_task <= task < split.first_task + split.tasks for task in done),
+                split.tasks,
+            )
+            for name, split in manifest.splits.items()
+        },
+    )
+
+
+def _sites(manifest: Manifest) -> dict[str, InspectedSite]:
+    inspected: dict[str, InspectedSite] = {}
+    for site in manifest.sites:
+        known = manifest.statistics[site.name]
+        inspected[site.name] = InspectedSite(
+            module=site.module,
+            width=site.width,
+            mean_norm=known.mean_norm,
+            max_abs=known.max_abs,
+            saturated=known.saturated,
+            outlier_channels={one.channel: one.ratio for one in known.outlier_channels},
+            sqnr_median_db=known.sqnr_median_db,
+            sqnr_worst_db=known.sqnr_worst_db,
+        )
+    return inspected

@@ -1,0 +1,141 @@
+"""Reports to tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from actstore.view.reports import ExtractReport, InspectedSite, InspectReport, PlanReport, VerifyReport
+
+__all__ = ["extract_view", "human_bytes", "inspect_view", "plan_view", "verify_view"]
+
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+_MOST_FAULTS: Final = 50
+
+
+def human_bytes(count: float) -> str:
+    """Return a number of bytes in decimal units.
+
+    Examples
+    --------
+    >>> human_bytes(25_165_824_000_000)
+    '25.2 TB'
+    """
+    size, unit = float(count), 0
+    while size >= 999.95 and unit < len(_UNITS) - 1:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
+
+
+def extract_view(report: ExtractReport) -> RenderableType:
+    """Show what a run of `extract` did."""
+    facts = {
+        "store": report.uri,
+        "rows": f"{report.rows:,} in {report.tasks_total:,} tasks",
+        "this run": f"{report.rows_extracted:,} rows in {report.seconds:,.1f} s ({report.rows_per_s:,.0f} rows/s)",
+        "manifest": f"sha256 {report.manifest_sha256}",
+    }
+    if report.tasks_before:
+        facts["found done"] = f"{report.tasks_before:,} tasks of earlier runs"
+    return _facts("Extracted", facts)
+
+
+def inspect_view(report: InspectReport) -> RenderableType:
+    """Show what a store holds."""
+    state = "complete" if report.complete else f"{report.tasks_done:,} of {report.tasks_total:,} tasks done"
+    skipped = ", ".join(f"{count:,} {reason}" for reason, count in report.skipped.items()) or "none"
+    facts = {
+        "store": report.uri or "(not said)",
+        "state": f"{state}, {report.rows_done:,} of {report.rows:,} rows",
+        "model": f"{report.model['name']} ({report.model['architecture']}, {report.model['dtype']})",
+        "corpus": f"{report.sequences:,} sequences, {report.residues:,} residues; skipped: {skipped}",
+        "encoding": f"{report.encoding}, compressor {report.compressor}",
+        "size": f"{human_bytes(report.bytes_total)} in {report.objects:,} objects",
+        "a row": f"{report.bytes_per_row:,.0f} bytes, {report.ratio_to_fp16:.2f}x smaller than float16",
+        "manifest": f"sha256 {report.manifest_sha256}",
+    }
+    splits = _table("split", "sequences", "rows", "tasks")
+    for name, split in report.splits.items():
+        done = f"{split.tasks_done:,}/{split.tasks_total:,}"
+        splits.add_row(name, f"{split.sequences:,}", f"{split.rows:,}", done)
+    sites = _table("site", "D", "mean norm", "largest", "SQNR dB median/worst", "outlier channels (x median)")
+    for name, site in report.sites.items():
+        sites.add_row(
+            name,
+            f"{site.width:,}",
+            f"{site.mean_norm:,.2f}",
+            f"{site.max_abs:,.1f}",
+            _decibels(site),
+            ", ".join(f"{channel} ({ratio:.0f}x)" for channel, ratio in site.outlier_channels.items()) or "-",
+        )
+    return Group(_facts("Store", facts), splits, sites)
+
+
+def plan_view(report: PlanReport) -> RenderableType:
+    """Show what a recipe will come to."""
+    skipped = ", ".join(f"{count:,} {reason}" for reason, count in report.skipped.items()) or "none"
+    facts = {
+        "corpus": f"{report.sequences:,} sequences, {report.residues:,} residues; skipped: {skipped}",
+        "rows": f"{report.rows:,} at {len(report.sites)} sites",
+        "tasks": f"{report.tasks:,}",
+        "objects": f"{report.objects:,}",
+        "size": f"{human_bytes(report.bytes_total)} as {report.encoding} ({report.bytes_per_row:,} bytes a row)",
+    }
+    splits = _table("split", "sequences", "rows", "tasks")
+    for name, split in report.splits.items():
+        splits.add_row(name, f"{split.sequences:,}", f"{split.rows:,}", f"{split.tasks:,}")
+    encodings = _table("encoding", "size")
+    for name, size in report.bytes.items():
+        encodings.add_row(name, human_bytes(size))
+    return Group(_facts("Plan", facts), splits, encodings)
+
+
+def verify_view(report: VerifyReport) -> RenderableType:
+    """Show what `verify` found."""
+    state = "sound" if report.ok else f"{len(report.faults):,} faults"
+    recomputed = report.not_recomputed or f"{report.recomputed_rows:,} rows agree with the model"
+    if report.recomputed_rows and not report.ok:
+        recomputed = f"{report.recomputed_rows:,} rows compared with the model"
+    facts = {
+        "store": report.uri,
+        "state": f"{state}; {report.tasks_done:,} of {report.tasks_total:,} tasks",
+        "read": f"{report.objects:,} objects, {human_bytes(report.bytes)}",
+        "recomputed": recomputed,
+    }
+    if report.ok:
+        return _facts("Verified", facts)
+    faults = _table("object", "task", "problem")
+    for fault in report.faults[:_MOST_FAULTS]:
+        faults.add_row(fault.object, "-" if fault.task is None else str(fault.task), fault.problem)
+    if len(report.faults) > _MOST_FAULTS:
+        faults.add_row(f"and {len(report.faults) - _MOST_FAULTS:,} more", "", "--json lists all")
+    return Group(_facts("Damaged", facts), faults)
+
+
+def _facts(title: str, facts: Mapping[str, str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name, value)
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, style="cyan", overflow="fold")
+    for name in others:
+        text = name in {"problem", "outlier channels (x median)"}
+        table.add_column(name, justify="left" if text else "right", overflow="fold")
+    return table
+
+
+def _decibels(site: InspectedSite) -> str:
+    if site.sqnr_worst_db is None:
+        return "lossless"
+    median = "lossless" if site.sqnr_median_db is None else f"{site.sqnr_median_db:.1f}"
+    return f"{median} / {site.sqnr_worst_db:.1f}"

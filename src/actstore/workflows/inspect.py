@@ -1,0 +1,30 @@
+"""Inspect: what a store holds, from its manifest alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from actstore.store.open import open_manifest
+from actstore.view.reports import InspectReport, report_manifest
+
+__all__ = ["inspect_store"]
+
+
+def inspect_store(source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> InspectReport:
+    """Describe a store, finished or not.
+
+    Parameters
+    ----------
+    source
+        Path or URL of a store, or an exported manifest file.
+    storage_options
+        Passed to fsspec.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If there is no store.
+    """
+    return report_manifest(open_manifest(source, storage_options=storage_options))

@@ -1,0 +1,150 @@
+"""Compute a sample of stored rows again, to see that a store holds what its model gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from huggingface_hub import try_to_load_from_cache
+from numpy.typing import NDArray
+
+from actstore.contracts.hashing import Purpose, derive_key, draws
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.objects import ObjectStore
+from actstore.contracts.planes import Float32s, Planes
+from actstore.contracts.progress import Progress
+from actstore.contracts.sequences import Window
+from actstore.contracts.windows import RowWindow
+from actstore.corpus.windows import cut_windows
+from actstore.extract.model import load_model
+from actstore.quantize.table import QUANTIZERS
+from actstore.store.frozen import FrozenRecipe
+from actstore.store.layout import values_path
+from actstore.store.manifest import Manifest
+from actstore.store.reader import StoreReader
+from actstore.store.sequences import StoredSequences
+
+__all__ = ["Recomputed", "model_at_hand", "recompute_sample"]
+
+_OF_DEVIATION: Final = 0.05
+_OF_NORM: Final = 0.01
+"""A row may differ by 5 % of its distance from the mean (int8 keeps 1 %) and 1 % of its norm (bfloat16 keeps 0.4 %);
+rows of other residues differ by more than their distance from the mean."""
+_ROWS_AT_ONCE: Final = 8
+
+
+class Recomputed(NamedTuple):
+    """A sample that was compared."""
+
+    rows: int
+    differences: tuple[tuple[str, int, str], ...]
+    """Object, task and problem of each row and site that came out differently."""
+
+
+class _Place(NamedTuple):
+    task: int
+    row: int
+    sequence: int
+    position: int
+
+
+def model_at_hand(frozen: FrozenRecipe, *, device: str) -> tuple[ActivationModel | None, str]:
+    """Return the model of a store if it can be had without network, else None and why."""
+    recipe = frozen.recipe.model
+    local = Path(recipe.name).expanduser().is_dir()
+    cached = not local and isinstance(
+        try_to_load_from_cache(recipe.name, "config.json", revision=frozen.model.revision or recipe.revision), str
+    )
+    if not local and not cached:
+        return None, f"the model {recipe.name} is neither a local folder nor in the Hugging Face cache"
+    pinned = recipe.model_copy(update={"revision": frozen.model.revision or recipe.revision})
+    model = load_model(pinned, [site.module for site in frozen.sites], device=device)
+    if model.facts.weights_sha256 != frozen.model.weights_sha256:
+        return None, f"the model {recipe.name} at hand has other weights than the one that was extracted"
+    return model, ""
+
+
+def recompute_sample(
+    objects: ObjectStore, manifest: Manifest, model: ActivationModel, *, rows: int, progress: Progress
+) -> Recomputed:
+    """Run the model over the windows of a seeded sample of committed rows and compare.
+
+    Parameters
+    ----------
+    objects, manifest
+        The store.
+    model
+        The model that it was extracted with.
+    rows
+        Size of the sample.
+    progress
+        Where to report.
+    """
+    corpus = manifest.frozen.recipe.corpus
+    reader = StoreReader(objects, manifest, [site.name for site in manifest.sites])
+    differences: list[tuple[str, int, str]] = []
+    places = _sample(reader, manifest, rows)
+    with (
+        StoredSequences(objects) as sequences,
+        progress.stage("recomputing a sample", total=len(places), unit="rows") as stage,
+    ):
+        for start in range(0, len(places), _ROWS_AT_ONCE):
+            batch = places[start : start + _ROWS_AT_ONCE]
+            texts: list[str] = []
+            kept: list[NDArray[np.int32]] = []
+            for place in batch:
+                residues = sequences.residues(place.sequence)
+                windows = cut_windows(len(residues), window=corpus.window_residues, overlap=corpus.window_overlap)
+                window = _window_of(windows, place.position)
+                texts.append(residues[window.start : window.stop])
+                kept.append(np.array([place.position - window.start], dtype=np.int32))
+            fresh = model.activations(texts, kept)
+            for index, place in enumerate(batch):
+                where = f"{sequences.sequence_id(place.sequence)}, residue {place.position + 1}"
+                fresh_D = {site: values_BD[index] for site, values_BD in fresh.items()}
+                differences += _differences(reader, manifest, place, fresh_D, where)
+            stage.advance(len(batch))
+    return Recomputed(len(places), tuple(differences))
+
+
+def _sample(reader: StoreReader, manifest: Manifest, rows: int) -> list[_Place]:
+    frozen = manifest.frozen
+    done = [task for task, commit in enumerate(manifest.commits) if commit is not None]
+    end_T = np.cumsum([frozen.rows_of(task) for task in done])
+    key = derive_key(frozen.recipe.seed, Purpose.VERIFY)
+    picks = np.unique(draws(key, np.arange(rows, dtype=np.uint64)) % np.uint64(end_T[-1]))
+    places: list[_Place] = []
+    for pick in picks.astype(np.int64):
+        index = int(np.searchsorted(end_T, pick, side="right"))
+        task, row = done[index], int(pick - (end_T[index - 1] if index else 0))
+        window = RowWindow(task, row, row + 1)
+        sequence = int(reader.rows("rows/sequence", window)[0])
+        places.append(_Place(task, row, sequence, int(reader.rows("rows/position", window)[0])))
+    return places
+
+
+def _window_of(windows: tuple[Window, ...], position: int) -> Window:
+    return next(window for window in windows if window.keep_start <= position < window.keep_stop)
+
+
+def _differences(
+    reader: StoreReader, manifest: Manifest, place: _Place, fresh: Mapping[str, Float32s], where: str
+) -> Iterator[tuple[str, int, str]]:
+    window = RowWindow(place.task, place.row, place.row + 1)
+    quantizer = QUANTIZERS[manifest.encoding]
+    for index, site in enumerate(manifest.sites):
+        values = reader.rows(values_path(site.name), window)
+        scale = reader.rows("scales/row", window)[:, index] if quantizer.calibrated else None
+        stored_D = quantizer.decode(Planes(values, scale), manifest.frozen.site_calibration(site.name))[0]
+        fresh_D = fresh[site.name]
+        error = float(np.linalg.norm(stored_D - fresh_D))
+        deviation = float(np.linalg.norm(fresh_D - manifest.statistics[site.name].mean_D))
+        allowed = _OF_DEVIATION * deviation + _OF_NORM * float(np.linalg.norm(fresh_D))
+        if error > allowed:
+            path = f"{values_path(site.name)}/c/{place.task}/0"
+            problem = (
+                f"row {place.row} ({where}) is not what the model gives: off by {error:.3g}, allowed {allowed:.3g}"
+            )
+            yield path, place.task, problem
