@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from actstore import Batch, Cursor, StreamReport, errors
 from numpy.typing import NDArray
+
+from actstore import Batch, Cursor, StreamReport, errors
 
 Float32s = NDArray[np.float32]
 Float64s = NDArray[np.float64]
@@ -58,7 +59,8 @@ class MemoryStream:
     _rows_out: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        assert self.values_NSD.ndim == 3 and self.values_NSD.shape[1] == len(self.sites)
+        assert self.values_NSD.ndim == 3
+        assert self.values_NSD.shape[1] == len(self.sites)
         self.cursor = Cursor(epoch=0, batch=0, stream=self._fingerprint)
 
     @property
@@ -67,7 +69,7 @@ class MemoryStream:
 
     @property
     def width(self) -> int:
-        return self.values_NSD.shape[2]
+        return int(self.values_NSD.shape[2])
 
     @property
     def rows(self) -> int:
@@ -88,10 +90,10 @@ class MemoryStream:
         sequence_N = np.arange(self.rows) if self.sequence_N is None else self.sequence_N
         for batch in range(self.cursor.batch, self.batches_per_epoch):
             row_B = order_N[batch * self.batch_rows : (batch + 1) * self.batch_rows]
-            self.cursor = Cursor(epoch=epoch, batch=batch + 1, stream=self._fingerprint)
+            ended = batch + 1 == self.batches_per_epoch
+            self.cursor = Cursor(epoch + ended, 0 if ended else batch + 1, self._fingerprint)
             self._rows_out += len(row_B)
             yield Batch(self.values_NSD[row_B], row_B, sequence_N[row_B])
-        self.cursor = Cursor(epoch=epoch + 1, batch=0, stream=self._fingerprint)
 
     def report(self) -> StreamReport:
         seconds = time.perf_counter() - self._started
@@ -102,8 +104,8 @@ class MemoryStream:
             wait_s=0.0,
             rows_per_s=self._rows_out / seconds,
             wait_share=0.0,
-            distinct_sequences_per_batch=float("nan"),
-            distinct_sequences_uniform=float("nan"),
+            distinct_sequences_per_batch=None,
+            distinct_sequences_uniform=None,
         )
 
     def close(self) -> None:

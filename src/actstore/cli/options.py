@@ -79,7 +79,8 @@ def print_report(report: object, *, as_json: bool, view: Callable[[], Renderable
         return
     from rich.console import Console
 
-    Console(highlight=False).print(view())
+    # Paths and ids are shown as they are: rich would take `[a]` for markup and `:b:` for an emoji.
+    Console(highlight=False, markup=False, emoji=False).print(view())
 
 
 def show_version(wanted: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-import click
 import typer
 from rich.console import Console
 
@@ -24,7 +23,8 @@ def run_command(app: typer.Typer) -> None:
     try:
         app(standalone_mode=True)
     except ActstoreError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {error}", markup=False)
+        # Paths and ids are shown as they are: rich would take `[a]` for markup and `:b:` for an emoji.
+        Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False).print(f"error: {error}")
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)

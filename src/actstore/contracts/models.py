@@ -35,7 +35,7 @@ class ModelFacts:
     architecture: str
     """Class of `transformers` that ran, such as `EsmModel`."""
     weights_sha256: str
-    """SHA-256 over the names, dtypes, shapes and bytes of the loaded parameters and buffers."""
+    """SHA-256 over the names, dtypes, shapes and bytes of the loaded parameters."""
     dtype: str
     parameters: int
 

@@ -197,8 +197,8 @@ def _way_out(error: Exception) -> str:
         return "set 'remote_code = true' (--remote-code) if you trust the code of that repository"
     if "safetensors" in text and isinstance(error, OSError):
         return "set 'pickle_weights = true' (--pickle-weights) if it has pickled weights from a source you trust"
-    if isinstance(error, ImportError) or "sentencepiece" in text:
-        return "install what it names (for ProtT5: pip install 'actstore[t5]')"
+    if isinstance(error, ImportError) or "sentencepiece" in text or "tiktoken" in text:
+        return "install what reads it (for ProtT5: pip install 'actstore[t5]')"
     return "check that the folder or repository holds a complete transformers model"
 
 

@@ -184,9 +184,14 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _weights_sha256(network: nn.Module) -> str:
-    """Digest names, dtypes, shapes and bytes of all parameters and persistent buffers, sorted by name."""
+    """Digest names, dtypes, shapes and bytes of all parameters, sorted by name.
+
+    Buffers are left out: they follow from the configuration, and which of them are saved changes between releases of
+    `transformers`.
+    """
     digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
+    for name, parameter in sorted(network.named_parameters()):
+        tensor = parameter.detach()
         dtype = str(tensor.dtype).removeprefix("torch.")
         digest.update(f"{name} {dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())

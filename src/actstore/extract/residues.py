@@ -40,7 +40,7 @@ def kept_positions(id_hash: int, length: int, count: int, *, seed: int) -> NDArr
     Examples
     --------
     >>> kept_positions(7, length=50, count=3, seed=0).tolist()
-    [0, 1, 2]
+    [7, 19, 28]
     """
     if count == length:
         return np.arange(length, dtype=np.int32)

@@ -12,6 +12,7 @@ __all__ = ["BFloat16", "Float16"]
 
 FLOAT16_LARGEST: Final = 65504.0
 _BFLOAT16_LARGEST: Final = float(np.uint32(0x7F7F0000).view(np.float32))
+_BFLOAT16_NAN: Final = np.uint32(0x7FC0)
 
 
 class Float16:
@@ -46,8 +47,9 @@ class BFloat16:
         del calibration
         clipped = np.clip(values_ND, -_BFLOAT16_LARGEST, _BFLOAT16_LARGEST)
         bits = np.ascontiguousarray(clipped, dtype="<f4").view("<u4")
-        rounded = bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))
-        return Planes((rounded >> np.uint32(16)).astype(self.stored_dtype), None)
+        rounded = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) >> np.uint32(16)
+        # Rounding would carry the all-ones exponent of a NaN over into the sign.
+        return Planes(np.where(np.isnan(clipped), _BFLOAT16_NAN, rounded).astype(self.stored_dtype), None)
 
     def decode(self, planes: Planes, calibration: Calibration | None = None) -> Float32s:
         """Widen to float32, exactly."""

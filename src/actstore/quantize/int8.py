@@ -36,7 +36,7 @@ class Int8:
         Raises
         ------
         NumericsError
-            If a row lies so far from the calibration that its scale exceeds float16.
+            If a row holds NaN or Inf, or lies so far from the calibration that its scale exceeds float16.
         """
         calibration = _needed(calibration)
         rows, width = values_ND.shape
@@ -48,17 +48,11 @@ class Int8:
             z_BD = values_ND[block] - calibration.center_D
             z_BD *= inverse_D
             scale_N[block] = _round_up(np.abs(z_BD).max(axis=1, initial=0.0) / np.float32(_LEVELS))
+            _check_finite(scale_N[block], start)
             step_B = scale_N[block].astype(np.float32)
             z_BD /= np.where(step_B > 0, step_B, np.float32(1.0))[:, None]
             np.rint(z_BD, out=z_BD)
             q_ND[block] = z_BD
-        if not np.isfinite(scale_N).all():
-            row = int(np.flatnonzero(~np.isfinite(scale_N))[0])
-            raise NumericsError(
-                f"int8 row scale of row {row} exceeds float16: the row is more than "
-                f"{int(np.finfo(np.float16).max) * _LEVELS:,} channel deviations from the calibrated centre; "
-                "use encoding = 'bfloat16' for this model"
-            )
         return Planes(q_ND, scale_N)
 
     def decode(self, planes: Planes, calibration: Calibration | None = None) -> Float32s:
@@ -89,6 +83,16 @@ def _needed(calibration: Calibration | None) -> Calibration:
     if calibration is None:
         raise ValueError("int8 needs a calibration (centre and channel scale)")
     return calibration
+
+
+def _check_finite(scale_B: NDArray[np.float16], start: int) -> None:
+    bad_B = np.flatnonzero(~np.isfinite(scale_B))
+    if len(bad_B):
+        raise NumericsError(
+            f"int8 row scale of row {start + bad_B[0]} is {scale_B[bad_B[0]]}: it holds NaN or Inf, or is more than "
+            f"{int(np.finfo(np.float16).max) * _LEVELS:,} channel deviations from the calibrated centre; "
+            "use encoding = 'bfloat16' for this model"
+        )
 
 
 def _round_up(scale_N: Float32s) -> NDArray[np.float16]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -16,10 +17,12 @@ from actstore.store.layout import (
     MANIFEST,
     RECIPE,
     SEQUENCES,
+    ArraySpec,
     array_specs,
     calibration_arrays,
     metadata_paths,
     row_arrays,
+    statistics_arrays,
 )
 from actstore.store.manifest import Manifest, StoredBytes
 from actstore.store.shard import index_bytes
@@ -45,11 +48,12 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
     StoreNotFoundError
         If there is no store.
     CorruptObjectError
-        If a commit does not parse or was made under another recipe.
+        If a commit or the statistics of a task are damaged, or a commit was made under another recipe.
     """
     frozen = load_frozen(objects)
     commits: list[str | None] = [None] * frozen.tasks
     totals = {"total": 0, "payload": 0, "payload_rows": 0, "objects": 0}
+    arrays = _task_arrays(frozen)
     done = sorted(committed_tasks(objects))
     if done and done[-1] >= frozen.tasks:
         raise CorruptObjectError(f"{objects.uri}: a commit of task {done[-1]}, but the recipe has {frozen.tasks} tasks")
@@ -58,10 +62,7 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
         (progress or Silent()).stage("assembling the manifest", total=len(done), unit="tasks") as stage,
     ):
         for commit in pool.map(lambda task: load_commit(objects, task), done):
-            if commit.recipe_sha256 != frozen.digest:
-                raise CorruptObjectError(
-                    f"{objects.uri}: the commit of task {commit.task} was made under another recipe"
-                )
+            _check_commit(commit, frozen, arrays, uri=objects.uri)
             commits[commit.task] = sha256_hex(commit.to_json())
             for name, amount in _sizes(commit, frozen).items():
                 totals[name] += amount
@@ -74,6 +75,26 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
         stored=StoredBytes(**totals),
         statistics=merge_statistics(objects, frozen, done),
     )
+
+
+def _task_arrays(frozen: FrozenRecipe) -> tuple[ArraySpec, ...]:
+    """Return the arrays of which every task writes an object."""
+    store = frozen.recipe.store
+    rows = row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows)
+    return (*rows, *statistics_arrays(frozen.sites, frozen.tasks))
+
+
+def _check_commit(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec], *, uri: str) -> None:
+    task = commit.task
+    if commit.recipe_sha256 != frozen.digest:
+        raise CorruptObjectError(f"{uri}: the commit of task {task} was made under another recipe")
+    found = (commit.split, commit.rows, set(commit.objects))
+    wanted = (frozen.split_of(task), frozen.rows_of(task), {spec.object_path(task) for spec in arrays})
+    if found != wanted:
+        raise CorruptObjectError(
+            f"{uri}: the commit of task {task} names split {found[0]!r}, {found[1]} rows and {len(found[2])} objects; "
+            f"the recipe gives split {wanted[0]!r}, {wanted[1]} rows and {len(wanted[2])} objects"
+        )
 
 
 def _sizes(commit: Commit, frozen: FrozenRecipe) -> dict[str, int]:

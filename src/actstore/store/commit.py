@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import json
 from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from actstore.contracts.objects import ObjectStore
 from actstore.errors import CorruptObjectError
@@ -29,6 +30,17 @@ class StoredObject(BaseModel):
     sha256: str = Field(pattern=_SHA256)
     crc32c: str = ""
     """Base64 of the CRC-32C of each chunk as little-endian uint32, in order; empty where there is one chunk."""
+
+    @field_validator("crc32c")
+    @classmethod
+    def _is_checksums(cls, text: str) -> str:
+        try:
+            packed = base64.b64decode(text, validate=True)
+        except binascii.Error as error:
+            raise ValueError("not base64") from error
+        if len(packed) % 4:
+            raise ValueError(f"{len(packed)} bytes are no whole number of CRC-32Cs")
+        return text
 
     @property
     def chunk_crc32c(self) -> tuple[int, ...]:
@@ -82,7 +94,7 @@ def load_commit(objects: ObjectStore, task: int, *, sha256: str | None = None) -
     MissingObjectError
         If there is none.
     CorruptObjectError
-        If it does not parse, belongs to another task, or its digest is not `sha256`.
+        If it does not parse, was edited, belongs to another task, or its digest is not `sha256`.
     """
     path = commit_path(task)
     data = objects.get(path)
@@ -97,4 +109,6 @@ def load_commit(objects: ObjectStore, task: int, *, sha256: str | None = None) -
         raise CorruptObjectError(f"{objects.uri}: {path} (task {task}) does not parse: {error}") from error
     if commit.task != task:
         raise CorruptObjectError(f"{objects.uri}: {path} is the commit of task {commit.task}")
+    if commit.to_json() != data:
+        raise CorruptObjectError(f"{objects.uri}: {path} (task {task}) is not written as commits are; it was edited")
     return commit

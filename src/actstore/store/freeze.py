@@ -6,7 +6,7 @@ from pathlib import Path
 
 from actstore.contracts.objects import ObjectStore
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.frozen import FrozenRecipe, check_unchanged, load_frozen
+from actstore.store.frozen import FrozenRecipe, check_unchanged, load_frozen, load_frozen_if_any
 from actstore.store.layout import FORMAT, RECIPE, SEQUENCES, array_specs, calibration_arrays
 from actstore.store.metadata import zarr_documents
 
@@ -33,9 +33,12 @@ def freeze(objects: ObjectStore, frozen: FrozenRecipe, sequences: Path) -> Froze
     RecipeChangedError
         If another recipe was frozen there in the meantime.
     """
-    objects.put_file(SEQUENCES, sequences)
-    if not objects.put_new(RECIPE, frozen.to_json()):
-        stored = load_frozen(objects)
+    stored = load_frozen_if_any(objects)
+    if stored is None:
+        objects.put_file(SEQUENCES, sequences)
+        if not objects.put_new(RECIPE, frozen.to_json()):
+            stored = load_frozen(objects)
+    if stored is not None:
         check_unchanged(stored, frozen, uri=objects.uri)
         frozen = stored
     complete_metadata(objects, frozen)

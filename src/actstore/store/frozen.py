@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from actstore.contracts.models import ModelFacts, Site
 from actstore.contracts.objects import ObjectStore
@@ -15,9 +16,17 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import CorruptObjectError, MissingObjectError, RecipeChangedError, StoreNotFoundError
 from actstore.store.commit import canonical_json, sha256_hex
 from actstore.store.layout import FORMAT, RECIPE
-from actstore.store.vectors import Vector32
+from actstore.store.vectors import Document, Vector32
 
-__all__ = ["CalibrationFacts", "CorpusFacts", "FrozenRecipe", "SplitFacts", "check_unchanged", "load_frozen"]
+__all__ = [
+    "CalibrationFacts",
+    "CorpusFacts",
+    "FrozenRecipe",
+    "SplitFacts",
+    "check_unchanged",
+    "load_frozen",
+    "load_frozen_if_any",
+]
 
 _DIGEST: Final = Field(pattern=r"^[0-9a-f]{64}$")
 
@@ -40,11 +49,7 @@ NOT_CONTENT: Final = frozenset(
 """What may differ on resume: where things were read from, since digests of what was read are compared instead."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-class CorpusFacts(_Part):
+class CorpusFacts(Document):
     """The corpus as it was read."""
 
     digest: str = _DIGEST
@@ -53,7 +58,7 @@ class CorpusFacts(_Part):
     skipped: dict[str, int]
 
 
-class SplitFacts(_Part):
+class SplitFacts(Document):
     """One split: a run of whole tasks."""
 
     sequences: int = Field(ge=0)
@@ -62,7 +67,7 @@ class SplitFacts(_Part):
     tasks: int = Field(ge=0)
 
 
-class CalibrationFacts(_Part):
+class CalibrationFacts(Document):
     """Centre and channel scale of one site, float32 [D]."""
 
     center: Vector32
@@ -73,7 +78,7 @@ class CalibrationFacts(_Part):
         return Calibration(self.center, self.channel)
 
 
-class FrozenRecipe(_Part):
+class FrozenRecipe(Document):
     """Everything that decides what the store contains."""
 
     format: Literal["actstore/1"] = FORMAT
@@ -94,6 +99,22 @@ class FrozenRecipe(_Part):
     @classmethod
     def _in_task_order(cls, splits: dict[str, SplitFacts]) -> dict[str, SplitFacts]:
         return dict(sorted(splits.items(), key=lambda item: (item[1].first_task, item[1].tasks)))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        splits = list(self.splits.values())
+        ends = itertools.accumulate((split.tasks for split in splits), initial=0)
+        if [split.first_task for split in splits] + [self.tasks] != list(ends):
+            raise ValueError("the tasks of the splits do not follow each other")
+        if any(split.tasks != -(-split.rows // self.recipe.store.task_rows) for split in splits):
+            raise ValueError("a split has not the tasks that its rows need")
+        if sum(split.rows for split in splits) != self.rows:
+            raise ValueError(f"the rows of the splits do not add up to {self.rows}")
+        if self.calibration is not None:
+            lengths = {name: (len(facts.center), len(facts.channel)) for name, facts in self.calibration.items()}
+            if lengths != {site.name: (site.width, site.width) for site in self.sites}:
+                raise ValueError(f"calibration has {lengths}, which are not the sites and their widths")
+        return self
 
     def to_json(self) -> bytes:
         """Return the bytes that are stored."""
@@ -148,6 +169,14 @@ def load_frozen(objects: ObjectStore, *, sha256: str | None = None) -> FrozenRec
         return FrozenRecipe.model_validate_json(data)
     except ValidationError as error:
         raise CorruptObjectError(f"{objects.uri}: {RECIPE} does not parse: {error}") from error
+
+
+def load_frozen_if_any(objects: ObjectStore) -> FrozenRecipe | None:
+    """Read `recipe.json`; None if there is no store yet."""
+    try:
+        return load_frozen(objects)
+    except StoreNotFoundError:
+        return None
 
 
 def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> None:

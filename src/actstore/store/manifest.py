@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from actstore.contracts.models import ModelFacts, Site
 from actstore.errors import ManifestError
-from actstore.store.commit import Commit, canonical_json, sha256_hex
+from actstore.quantize.table import QUANTIZERS
+from actstore.store.commit import canonical_json, sha256_hex
 from actstore.store.frozen import FrozenRecipe, SplitFacts
 from actstore.store.layout import FORMAT
 from actstore.store.statistics import SiteStatistics
+from actstore.store.vectors import Document
 
 __all__ = ["Manifest", "StoredBytes", "parse_manifest"]
 
 LARGEST_MANIFEST_BYTES: Final = 1 << 28
+_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class StoredBytes(BaseModel):
@@ -38,19 +41,17 @@ class StoredBytes(BaseModel):
     objects: int = Field(ge=0)
 
 
-class Manifest(BaseModel):
+class Manifest(Document):
     """What a store contains."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     format: Literal["actstore/1"] = FORMAT
     uri: str | None = None
     """Where the store is; set by `actstore manifest export`, not part of the digest."""
-    recipe_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    recipe_sha256: _Digest
     frozen: FrozenRecipe
-    metadata: dict[str, str]
+    metadata: dict[str, _Digest]
     """SHA-256 of `recipe.json`, `sequences.parquet` and every `zarr.json`."""
-    commits: tuple[str | None, ...]
+    commits: tuple[_Digest | None, ...]
     """SHA-256 of each task's commit, None where the task is not done."""
     stored: StoredBytes
     statistics: dict[str, SiteStatistics]
@@ -63,6 +64,12 @@ class Manifest(BaseModel):
             raise ValueError("recipe_sha256 is not the digest of the recipe in this manifest")
         if set(self.statistics) != {site.name for site in self.frozen.sites}:
             raise ValueError("statistics and sites differ")
+        for site in self.frozen.sites:
+            statistics = self.statistics[site.name]
+            if not len(statistics.mean_D) == len(statistics.variance_D) == site.width:
+                raise ValueError(f"statistics of {site.name} are not of its {site.width} features")
+        if QUANTIZERS[self.encoding].calibrated and self.frozen.calibration is None:
+            raise ValueError(f"encoding {self.encoding} without calibration")
         return self
 
     @property
@@ -108,18 +115,6 @@ class Manifest(BaseModel):
     def to_json(self, *, uri: str | None) -> bytes:
         """Return the document, canonical; `uri` is None inside the store."""
         return canonical_json(self.model_dump(mode="json") | {"uri": uri})
-
-    def check_commit(self, commit: Commit, *, uri: str) -> Commit:
-        """Return the commit if it is of this recipe.
-
-        Raises
-        ------
-        ManifestError
-            If it was made under another recipe.
-        """
-        if commit.recipe_sha256 != self.recipe_sha256:
-            raise ManifestError(f"{uri}: the commit of task {commit.task} was made under another recipe")
-        return commit
 
 
 def parse_manifest(data: bytes, *, name: str) -> Manifest:

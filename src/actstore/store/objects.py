@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import shutil
 import socket
 import threading
@@ -23,6 +24,8 @@ from actstore.errors import MissingObjectError, StoreError
 __all__ = ["FsspecObjects", "LocalObjects", "open_objects"]
 
 PARTIAL: Final = ".partial"
+_PROCESS: Final = secrets.token_hex(4)
+"""Tells this process from a dead one with the same id: in a restarted container ids repeat."""
 _serial = itertools.count()
 _creating = threading.Lock()
 
@@ -121,8 +124,9 @@ class LocalObjects:
             return
         for partial in folder.iterdir():
             match partial.name.rsplit("-", 2):
-                case [host, pid, _] if pid.isdecimal() and host == socket.gethostname() and not _alive(int(pid)):
-                    partial.unlink(missing_ok=True)
+                case [host, pid, name] if pid.isdecimal() and host == socket.gethostname():
+                    if not _alive(int(pid), name):
+                        partial.unlink(missing_ok=True)
         with suppress(OSError):
             folder.rmdir()
 
@@ -143,10 +147,11 @@ class LocalObjects:
     def _new_partial(self) -> Path:
         """Create an empty file for one write, in the folder that the last writer to finish removes."""
         folder = self._root / PARTIAL
-        partial = folder / f"{socket.gethostname()}-{os.getpid()}-{next(_serial)}"
+        partial = folder / f"{socket.gethostname()}-{os.getpid()}-{_PROCESS}.{next(_serial)}"
         while True:
-            folder.mkdir(exist_ok=True)
-            # Another writer may remove the folder before our file is in it.
+            # Another writer may remove the folder between any two of these steps, until our file is in it.
+            with suppress(FileExistsError):
+                folder.mkdir()
             with suppress(FileNotFoundError):
                 partial.touch(exist_ok=False)
                 return partial
@@ -253,7 +258,9 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _alive(pid: int) -> bool:
+def _alive(pid: int, name: str) -> bool:
+    if pid == os.getpid():
+        return name.startswith(f"{_PROCESS}.")
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -79,10 +79,7 @@ class Plan:
     @property
     def array_rows(self) -> int:
         """Length of axis 0 of the row arrays: task t begins at row ``t * task_rows``; holes included."""
-        last = self.splits[-1]
-        used = [split for split in self.splits if split.tasks]
-        last = used[-1]
-        return (self.tasks - 1) * self.task_rows + last.rows - (last.tasks - 1) * self.task_rows
+        return (self.tasks - 1) * self.task_rows + self.rows_of(self.tasks - 1)
 
     @property
     def task_rows(self) -> int:
@@ -119,8 +116,9 @@ class Plan:
         return Task(index, split.name, rows, pieces, order_N)
 
     def digest(self) -> str:
-        """Return a SHA-256 of everything that decides which residue is which row."""
-        digest = hashlib.sha256(repr((self.splits, self.task_rows, self.recipe.seed)).encode())
+        """Return a SHA-256 of everything that decides which residue is which row, and in which window it is seen."""
+        windows = (self.recipe.corpus.window_residues, self.recipe.corpus.window_overlap)
+        digest = hashlib.sha256(repr((self.splits, self.task_rows, self.recipe.seed, windows)).encode())
         arrays: tuple[NDArray[np.generic], ...] = (
             self.table.id_hash_N,
             self.table.length_N,

@@ -63,9 +63,15 @@ class StoreReader:
 
         Raises
         ------
+        ValueError
+            If the buffer is of another size.
+        IndexError
+            If the task has no such rows.
         MissingObjectError, CorruptObjectError
             Naming object and task.
         """
+        if len(into.row_N) != window.stop - window.start:
+            raise ValueError(f"a buffer of {len(into.row_N)} rows for {window}")
         for slot, site in enumerate(self._sites):
             into.values_NSD[:, slot] = self.rows(values_path(site), window)
         if into.scale_NS is not None:
@@ -137,7 +143,10 @@ class StoreReader:
             return known
         size = commit.objects[path].size
         tail = self._objects.get_range(path, size - index_bytes(spec), size)
-        index = parse_index(spec, tail, name=f"{self._objects.uri}: {path} (task {commit.task})")
+        name = f"{self._objects.uri}: {path} (task {commit.task})"
+        index = parse_index(spec, tail, name=name)
+        if len(index) != len(commit.objects[path].chunk_crc32c):
+            raise CorruptObjectError(f"{name}: the shard has {len(index)} chunks, its commit says otherwise")
         with self._lock:
             self._indices[key] = index
         return index

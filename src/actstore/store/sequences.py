@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -57,7 +57,9 @@ def write_sequences(
     order_N
         Corpus index of each row of the file.
     """
-    with pq.ParquetWriter(path, _SCHEMA, compression="zstd", use_dictionary=["split"]) as writer:
+    with pq.ParquetWriter(
+        path, _SCHEMA, compression="zstd", use_dictionary=["split"], write_page_checksum=True
+    ) as writer:
         for start in range(0, len(order_N), GROUP_SEQUENCES):
             members = order_N[start : start + GROUP_SEQUENCES].tolist()
             here = slice(start, start + len(members))
@@ -83,15 +85,13 @@ class StoredSequences:
 
     def __init__(self, objects: ObjectStore) -> None:
         self._uri = objects.uri
-        self._open = ExitStack()
-        file = self._open.enter_context(objects.open(SEQUENCES))
-        try:
-            self._file = self._open.enter_context(pq.ParquetFile(file))
-            if self._file.schema_arrow != _SCHEMA:
-                raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has other columns than {_SCHEMA.names}")
-        except pa.ArrowException as error:
-            self._open.close()
-            raise CorruptObjectError(f"{self._uri}: {SEQUENCES} cannot be read: {error}") from error
+        with ExitStack() as stack:
+            file = stack.enter_context(objects.open(SEQUENCES))
+            with self._checked():
+                self._file = stack.enter_context(pq.ParquetFile(file, page_checksum_verification=True))
+                if self._file.schema_arrow != _SCHEMA:
+                    raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has other columns than {_SCHEMA.names}")
+            self._open = stack.pop_all()
         self._groups: OrderedDict[int, dict[str, list[str]]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -119,7 +119,13 @@ class StoredSequences:
         return self._cell("id", sequence)
 
     def table(self, splits: tuple[str, ...]) -> SequenceTable:
-        """Read what a plan needs, without the residues."""
+        """Read what a plan needs, without the residues.
+
+        Raises
+        ------
+        CorruptObjectError
+            If the file is damaged or names a split that is not among `splits`.
+        """
         id_hashes: list[NDArray[np.uint64]] = []
         lengths: list[NDArray[np.int32]] = []
         codes: list[NDArray[np.int8]] = []
@@ -128,7 +134,10 @@ class StoredSequences:
             ids = batch["id"].to_pylist()
             id_hashes.append(np.fromiter(map(hash_text, ids), dtype=np.uint64, count=len(ids)))
             lengths.append(batch["length"].to_numpy())
-            codes.append(np.array([code_of[name] for name in batch["split"].to_pylist()], dtype=np.int8))
+            names = batch["split"].to_pylist()
+            if foreign := set(names) - code_of.keys():
+                raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has splits {sorted(foreign)}, not in {splits}")
+            codes.append(np.array([code_of[name] for name in names], dtype=np.int8))
         return SequenceTable(np.concatenate(id_hashes), np.concatenate(lengths), np.concatenate(codes), splits)
 
     def rows_by_sequence(self, split: str | None) -> NDArray[np.int32]:
@@ -141,8 +150,17 @@ class StoredSequences:
         return np.concatenate(parts)
 
     def _batches(self, columns: list[str]) -> Iterator[Any]:
-        with self._lock:
+        with self._lock, self._checked():
             yield from self._file.iter_batches(batch_size=1 << 16, columns=columns)
+
+    @contextmanager
+    def _checked(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptObjectError(
+                f"{self._uri}: {SEQUENCES} cannot be read: {error}; find all damage with 'actstore verify'"
+            ) from error
 
     def _cell(self, column: str, sequence: int) -> str:
         if not 0 <= sequence < len(self):
@@ -150,7 +168,8 @@ class StoredSequences:
         group, row = divmod(sequence, GROUP_SEQUENCES)
         with self._lock:
             if group not in self._groups:
-                loaded = self._file.read_row_group(group, columns=["id", "residues"])
+                with self._checked():
+                    loaded = self._file.read_row_group(group, columns=["id", "residues"])
                 self._groups[group] = {name: loaded[name].to_pylist() for name in loaded.column_names}
                 if len(self._groups) > _GROUPS_IN_MEMORY:
                     self._groups.popitem(last=False)

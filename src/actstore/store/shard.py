@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from actstore.errors import CorruptObjectError
 from actstore.store.layout import ArraySpec
 
-__all__ = ["Shard", "decode_chunk", "encode_shard", "parse_index"]
+__all__ = ["Shard", "decode_chunk", "encode_shard", "index_bytes", "parse_index"]
 
 _MISSING: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 _CHECKSUM_BYTES: Final = 4

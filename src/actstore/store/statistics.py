@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from actstore.contracts.objects import ObjectStore
+from actstore.errors import CorruptObjectError
 from actstore.quantize.fidelity import fidelity
 from actstore.quantize.moments import Moments
+from actstore.store.commit import Commit, load_commit, sha256_hex
 from actstore.store.frozen import FrozenRecipe
-from actstore.store.layout import statistics_arrays
-from actstore.store.vectors import Vector64
+from actstore.store.layout import ArraySpec, statistics_arrays
+from actstore.store.vectors import Document, Vector64
 
 __all__ = ["OutlierChannel", "SiteStatistics", "merge_statistics"]
 
@@ -25,17 +27,17 @@ _MOST_OUTLIERS: Final = 8
 class OutlierChannel(BaseModel):
     """A channel much larger than the others of its site."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     channel: int
     ratio: float
     """Its root mean square over that of the median channel."""
 
 
-class SiteStatistics(BaseModel):
+class SiteStatistics(Document):
     """What is known of the rows of one site before encoding."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     count: int = Field(ge=0)
     """Rows."""
@@ -73,16 +75,17 @@ def merge_statistics(objects: ObjectStore, frozen: FrozenRecipe, tasks: Iterable
     """Merge the statistics of the given (committed) tasks.
 
     The order of merging is that of the task numbers, so that the result does not depend on which run wrote what.
+
+    Raises
+    ------
+    CorruptObjectError
+        If the statistics of a task are not those that its commit names.
     """
     specs = statistics_arrays(frozen.sites, frozen.tasks)
     totals = {site.name: _Total(site.width) for site in frozen.sites}
     for task in sorted(tasks):
-        arrays = {
-            spec.path.removeprefix("statistics/"): np.frombuffer(
-                objects.get(spec.object_path(task)), dtype=spec.dtype
-            ).reshape(spec.shape[1:])
-            for spec in specs
-        }
+        commit = load_commit(objects, task)
+        arrays = {spec.path.removeprefix("statistics/"): _load(objects, spec, commit) for spec in specs}
         for index, site in enumerate(frozen.sites):
             total, here = totals[site.name], slice(site.width)
             count = int(arrays["count"][index])
@@ -92,6 +95,17 @@ def merge_statistics(objects: ObjectStore, frozen: FrozenRecipe, tasks: Iterable
             np.maximum(total.max_abs_D, arrays["max_abs"][index, here], out=total.max_abs_D)
             total.noise_D += arrays["noise"][index, here]
     return {name: _summary(total) for name, total in totals.items()}
+
+
+def _load(objects: ObjectStore, spec: ArraySpec, commit: Commit) -> NDArray[Any]:
+    path = spec.object_path(commit.task)
+    data = objects.get(path)
+    if sha256_hex(data) != commit.objects[path].sha256:
+        raise CorruptObjectError(
+            f"{objects.uri}: {path} (task {commit.task}) does not have the sha256 that its commit says; "
+            "find all damage with 'actstore verify'"
+        )
+    return np.frombuffer(data, dtype=spec.dtype).reshape(spec.shape[1:])
 
 
 def _summary(total: _Total) -> SiteStatistics:

@@ -1,28 +1,30 @@
-"""Vectors inside JSON: base64 of little-endian floats, exact and a third of the size of decimals."""
+"""Documents with vectors: base64 of little-endian floats, exact and a third of the size of decimals."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PlainSerializer, PlainValidator
+from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator
 
-__all__ = ["Vector32", "Vector64"]
+__all__ = ["Document", "Vector32", "Vector64"]
 
 
 def _decoder(dtype: str) -> PlainValidator:
     def decode(value: object) -> NDArray[Any]:
         if isinstance(value, np.ndarray):
-            return value.astype(dtype)
-        if not isinstance(value, str):
+            vector = value.astype(dtype)
+        elif isinstance(value, str):
+            try:
+                vector = np.frombuffer(base64.b64decode(value, validate=True), dtype=dtype)
+            except (binascii.Error, ValueError) as error:
+                raise ValueError(f"not base64 of {dtype} numbers") from error
+        else:
             raise ValueError("expected base64 text")  # noqa: TRY004 - what pydantic turns into its own error
-        try:
-            vector = np.frombuffer(base64.b64decode(value, validate=True), dtype=dtype)
-        except (binascii.Error, ValueError) as error:
-            raise ValueError(f"not base64 of {dtype} numbers") from error
         if not np.isfinite(vector).all():
             raise ValueError("holds NaN or Inf")
         return vector
@@ -36,3 +38,22 @@ def _encoder(dtype: str) -> PlainSerializer:
 
 Vector32 = Annotated[NDArray[np.float32], _decoder("<f4"), _encoder("<f4")]
 Vector64 = Annotated[NDArray[np.float64], _decoder("<f8"), _encoder("<f8")]
+
+
+class Document(BaseModel):
+    """A strict and frozen part of a recipe or manifest. Two are equal if they would be written alike."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self.model_dump_json() == other.model_dump_json()
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a changed copy, which works out its own digests."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[name]
+        return copy

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +13,18 @@ from actstore.contracts.models import Site
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.planes import Float32s, Planes
 from actstore.contracts.tasks import Task, TaskRows
-from actstore.errors import NumericsError
+from actstore.errors import MissingObjectError, NumericsError
 from actstore.quantize.fidelity import round_trip_noise
 from actstore.quantize.moments import Moments
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.commit import Commit, StoredObject
+from actstore.store.commit import Commit, StoredObject, load_commit
 from actstore.store.frozen import FrozenRecipe
 from actstore.store.layout import ArraySpec, commit_path, row_arrays, statistics_arrays, values_path
 from actstore.store.shard import Shard, encode_shard
 
 __all__ = ["encode_task", "write_task"]
+
+_BLOCK_ROWS: Final = 512  # keeps the temporaries of a block in cache
 
 
 def write_task(objects: ObjectStore, frozen: FrozenRecipe, task: Task, rows: TaskRows) -> Commit:
@@ -31,6 +34,11 @@ def write_task(objects: ObjectStore, frozen: FrozenRecipe, task: Task, rows: Tas
     bytes is the leftover of an interrupted writer on other hardware, and is replaced as long as there is no commit.
     The commit is create-only: whoever comes second finds the task done.
 
+    Returns
+    -------
+    Commit
+        The one in the store, whoever wrote it.
+
     Raises
     ------
     NumericsError
@@ -38,8 +46,11 @@ def write_task(objects: ObjectStore, frozen: FrozenRecipe, task: Task, rows: Tas
     """
     shards = encode_task(frozen, task, rows)
     for path, shard in shards.items():
-        if not objects.put_new(path, shard.data) and objects.get(path) != shard.data:
-            objects.put(path, shard.data)
+        if objects.put_new(path, shard.data) or objects.get(path) == shard.data:
+            continue
+        with suppress(MissingObjectError):
+            return load_commit(objects, task.index)
+        objects.put(path, shard.data)
     commit = Commit(
         task=task.index,
         split=task.split,
@@ -47,7 +58,8 @@ def write_task(objects: ObjectStore, frozen: FrozenRecipe, task: Task, rows: Tas
         recipe_sha256=frozen.digest,
         objects={path: StoredObject.of(shard.data, shard.crc32c) for path, shard in shards.items()},
     )
-    objects.put_new(commit_path(task.index), commit.to_json())
+    if not objects.put_new(commit_path(task.index), commit.to_json()):
+        return load_commit(objects, task.index)
     return commit
 
 
@@ -65,7 +77,10 @@ def encode_task(frozen: FrozenRecipe, task: Task, rows: TaskRows) -> dict[str, S
     for site in frozen.sites:
         values_ND = rows.values[site.name]
         saturated[site.name] = _saturated(values_ND, quantizer.largest, site.name, rows, frozen)
-        planes[site.name] = quantizer.encode(values_ND, frozen.site_calibration(site.name))
+        try:
+            planes[site.name] = quantizer.encode(values_ND, frozen.site_calibration(site.name))
+        except NumericsError as error:
+            raise NumericsError(f"site {site.name}, task {task.index}: {error}") from error
         columns[values_path(site.name)] = planes[site.name].values_ND
     scales = [plane.scale_N for plane in planes.values() if plane.scale_N is not None]
     if scales:
@@ -102,9 +117,8 @@ def _statistics(
     for site in frozen.sites:
         values_ND = rows.values[site.name]
         moments = Moments.of(values_ND)
-        norm_N = np.sqrt(np.einsum("nd,nd->n", values_ND, values_ND, dtype=np.float64))
         columns["count"].append(moments.count)
-        columns["norm_sum"].append(norm_N.sum())
+        columns["norm_sum"].append(_norm_sum(values_ND))
         columns["saturated"].append(saturated[site.name])
         columns["mean"].append(moments.mean_D)
         columns["m2"].append(moments.m2_D)
@@ -113,6 +127,12 @@ def _statistics(
         columns["noise"].append(round_trip_noise(values_ND, planes[site.name], quantizer, calibration))
     width = max(site.width for site in frozen.sites)
     return {f"statistics/{name}": _stack(column, frozen.sites, width) for name, column in columns.items()}
+
+
+def _norm_sum(values_ND: Float32s) -> float:
+    """Add up the L2 norms of rows, in float64."""
+    blocks = (values_ND[start : start + _BLOCK_ROWS] for start in range(0, len(values_ND), _BLOCK_ROWS))
+    return float(sum(np.sqrt(np.square(block, dtype=np.float64).sum(axis=1)).sum() for block in blocks))
 
 
 def _stack(column: list[Any], sites: Sequence[Site], width: int) -> NDArray[Any]:

@@ -73,8 +73,10 @@ def open_stream(
     IncompleteStoreError
         If tasks of the split are missing and `allow_incomplete` is not set.
     StreamError
-        If there is no such split, it is empty, or the buffer cannot hold a batch.
+        If there is no such split, it is empty, the seed is negative, or the buffer cannot hold a batch.
     """
+    if seed < 0:
+        raise StreamError(f"seed must not be negative, not {seed}")
     if isinstance(source, Manifest):
         if source.uri is None:
             raise StreamError("this manifest does not say where its store is; give the path or URL of the store")
@@ -120,6 +122,8 @@ def open_stream(
 def _match_sites(available: Sequence[Site], wanted: Sequence[str] | None, *, uri: str) -> list[Site]:
     if wanted is None:
         return list(available)
+    if not wanted:
+        raise SiteError(f"{uri}: no sites asked for; give names or globs, or None for all")
     chosen: dict[str, Site] = {}
     for pattern in wanted:
         matches = [site for site in available if fnmatchcase(site.name, pattern)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from actstore.contracts.planes import Calibration, Planes, Quantizer
 from actstore.contracts.windows import RowBuffer, WindowReader
-from actstore.errors import CursorError
+from actstore.errors import CursorError, StreamError
 from actstore.store.manifest import Manifest
 from actstore.stream.cursor import Cursor
 from actstore.stream.mixing import expected_distinct
@@ -71,7 +71,8 @@ class StreamSource:
 class Stream:
     """Iterate for the batches of one epoch; iterate again for the next, in another order.
 
-    A stream belongs to one consumer. Use it in a `with` statement, or call `close`.
+    A stream belongs to one consumer: `seek`, `close` and a second iteration end the iteration under way, which then
+    raises `StreamError` when asked for another batch. Use a stream in a `with` statement, or call `close`.
 
     Parameters
     ----------
@@ -97,6 +98,9 @@ class Stream:
         self._fingerprint = _fingerprint(source, batch_rows, fill_rows, seed)
         self._epoch = 0
         self._batch = 0
+        self._closed = False
+        self._iteration = 0
+        """Number of the iteration that may go on."""
         self._fetcher = FillFetcher(source.reader, self._allocate, threads=threads)
         self._meter = _Meter()
 
@@ -150,10 +154,21 @@ class Stream:
             )
         if cursor.batch >= self.batches_per_epoch:
             raise CursorError(f"batch {cursor.batch} of an epoch of {self.batches_per_epoch}")
+        self._iteration += 1
         self._epoch, self._batch = cursor.epoch, cursor.batch
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the rest of the current epoch."""
+        """Yield the rest of the current epoch.
+
+        Raises
+        ------
+        StreamError
+            If the stream is closed, or this iteration was ended by another one or a `seek`.
+        """
+        if self._closed:
+            raise StreamError("this stream is closed; open it again")
+        self._iteration += 1
+        iteration = self._iteration
         epoch = self._epoch
         windows = self._source.windows
         order = EpochOrder(windows, fill_rows=self._fill_rows, seed=self._seed, epoch=epoch)
@@ -171,9 +186,12 @@ class Stream:
                     self._advance(epoch)
                     self._meter.count(batch, self._batch_rows, buffer.nbytes // fill.rows)
                     yield batch
+                    if iteration != self._iteration:
+                        raise StreamError("this iteration was ended by a seek, a close or another iteration")
                     self._meter.tick()
         finally:
-            self._fetcher.cancel()
+            if iteration == self._iteration:
+                self._fetcher.cancel()
 
     def report(self) -> StreamReport:
         """Return what has been delivered so far, over all epochs."""
@@ -192,6 +210,8 @@ class Stream:
 
     def close(self) -> None:
         """Stop the threads and release the buffers."""
+        self._closed = True
+        self._iteration += 1
         self._fetcher.close()
         self._source.reader.close()
 

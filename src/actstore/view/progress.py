@@ -55,14 +55,14 @@ class _Bars:
     def stage(self, title: str, *, total: int | None, unit: str, done: int = 0) -> Iterator[Stage]:
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _RateColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Bars(*columns, console=Console(stderr=True)) as bars:
             yield _BarStage(bars, bars.add_task(title, total=total, completed=done, unit=unit, note=""))
@@ -109,4 +109,4 @@ class _LineStage:
         if self._total is not None and rate and self._done < self._total:
             left = f", {(self._total - self._done) / rate:,.0f} s left"
         text = f"{self._title}: {self._done:,}{of_total} {self._unit}, {rate:,.0f} {self._unit}/s{left} {self._note}"
-        Console(stderr=True, highlight=False, soft_wrap=True).print(text.rstrip(), markup=False)
+        Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False).print(text.rstrip())

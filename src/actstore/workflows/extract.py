@@ -10,6 +10,7 @@ from actstore.contracts.models import ActivationModel
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.progress import Progress, Silent, Stage
 from actstore.contracts.recipe import Recipe
+from actstore.errors import CorruptObjectError
 from actstore.extract.model import load_model
 from actstore.extract.task import extract_task
 from actstore.store.assemble import write_manifest
@@ -79,6 +80,11 @@ def extract_with(
         prepared = prepare(objects, recipe, model, storage_options=storage_options, progress=progress)
     frozen = prepared.frozen
     done = committed_tasks(objects)
+    if foreign := sorted(task for task in done if task >= frozen.tasks):
+        raise CorruptObjectError(
+            f"{objects.uri}: a commit of task {foreign[0]}, but the recipe has {frozen.tasks} tasks; "
+            "remove it, or extract to another place"
+        )
     missing = [task for task in range(frozen.tasks) if task not in done]
     rows_done = sum(frozen.rows_of(task) for task in done)
     started = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,8 @@ _PATHS: Final = (("corpus", "sequences"), ("splits", "clusters"), ("model", "nam
 def read_recipe(path: str | Path, *, options: Mapping[str, Any] | None = None) -> Recipe:
     """Read a recipe from a TOML file.
 
-    Relative paths in it (sequences, clusters, a local model) are relative to the file, as long as they exist there.
+    Relative paths and globs in it (sequences, clusters, a local model) are relative to the file, as long as something
+    is there; otherwise they are taken as they stand.
 
     Parameters
     ----------
@@ -37,9 +39,10 @@ def read_recipe(path: str | Path, *, options: Mapping[str, Any] | None = None) -
     """
     file = Path(path)
     try:
-        data = file.read_bytes()
+        with file.open("rb") as stream:
+            data = stream.read(_LARGEST_BYTES + 1)
         if len(data) > _LARGEST_BYTES:
-            raise RecipeError(f"{path}: {len(data):,} bytes are more than any recipe has; is this the right file?")
+            raise RecipeError(f"{path}: more than {_LARGEST_BYTES:,} bytes, as no recipe has; is this the right file?")
         document = tomllib.loads(data.decode())
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
@@ -49,26 +52,34 @@ def read_recipe(path: str | Path, *, options: Mapping[str, Any] | None = None) -
         table = document.get(section)
         if isinstance(table, dict) and key in table:
             table[key] = _beside(file.parent, table[key])
-    return parse_recipe(merge_options(document, options or {}), name=str(path))
+    return parse_recipe(merge_options(document, options or {}, name=str(path)), name=str(path))
 
 
-def merge_options(document: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def merge_options(document: Mapping[str, Any], options: Mapping[str, Any], *, name: str = "recipe") -> dict[str, Any]:
     """Return the document with dotted options set; None leaves a value as it is.
+
+    Raises
+    ------
+    RecipeError
+        If an option lies below something that is not a table.
 
     Examples
     --------
     >>> merge_options({"store": {"encoding": "int8"}}, {"store.encoding": "float16", "seed": 3, "sites": None})
     {'store': {'encoding': 'float16'}, 'seed': 3}
     """
-    merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in document.items()}
+    merged = dict(document)
     for dotted, value in options.items():
         if value is None:
             continue
-        section, _, key = dotted.rpartition(".")
-        if section:
-            merged.setdefault(section, {})[key] = value
-        else:
-            merged[key] = value
+        *sections, key = dotted.split(".")
+        table = merged
+        for section in sections:
+            below = table.setdefault(section, {})
+            if not isinstance(below, Mapping):
+                raise RecipeError(f"{name}: {dotted} cannot be set: {section!r} is {below!r:.40}, not a table")
+            table[section] = table = dict(below)
+        table[key] = value
     return merged
 
 
@@ -93,6 +104,18 @@ def parse_recipe(document: Mapping[str, Any], *, name: str) -> Recipe:
 def _beside(folder: Path, value: Any) -> Any:  # noqa: ANN401 - unvalidated TOML passes through
     if isinstance(value, list):
         return [_beside(folder, one) for one in value]
-    if isinstance(value, str) and "://" not in value and (folder / value).exists():
+    if isinstance(value, str) and "://" not in value and _is_there(folder, value):
         return str(folder / value)
     return value
+
+
+def _is_there(folder: Path, relative: str) -> bool:
+    try:
+        return (folder / relative).exists() or (
+            glob.has_magic(relative)
+            and any(
+                glob.iglob(relative, root_dir=folder, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute ones
+            )
+        )
+    except OSError:  # a text too long to be a path
+        return False

@@ -11,13 +11,14 @@ from huggingface_hub import try_to_load_from_cache
 from numpy.typing import NDArray
 
 from actstore.contracts.hashing import Purpose, derive_key, draws
-from actstore.contracts.models import ActivationModel
+from actstore.contracts.models import ActivationModel, ResidueTokenizer
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.planes import Float32s, Planes
 from actstore.contracts.progress import Progress
 from actstore.contracts.sequences import Window
 from actstore.contracts.windows import RowWindow
 from actstore.corpus.windows import cut_windows
+from actstore.errors import ModelError, SiteError
 from actstore.extract.model import load_model
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.frozen import FrozenRecipe
@@ -48,6 +49,7 @@ class _Place(NamedTuple):
     row: int
     sequence: int
     position: int
+    token: int
 
 
 def model_at_hand(frozen: FrozenRecipe, *, device: str) -> tuple[ActivationModel | None, str]:
@@ -60,7 +62,10 @@ def model_at_hand(frozen: FrozenRecipe, *, device: str) -> tuple[ActivationModel
     if not local and not cached:
         return None, f"the model {recipe.name} is neither a local folder nor in the Hugging Face cache"
     pinned = recipe.model_copy(update={"revision": frozen.model.revision or recipe.revision})
-    model = load_model(pinned, [site.module for site in frozen.sites], device=device)
+    try:
+        model = load_model(pinned, [site.module for site in frozen.sites], device=device)
+    except (ModelError, SiteError) as error:
+        return None, f"the model {recipe.name} at hand cannot be used: {error}"
     if model.facts.weights_sha256 != frozen.model.weights_sha256:
         return None, f"the model {recipe.name} at hand has other weights than the one that was extracted"
     return model, ""
@@ -70,6 +75,8 @@ def recompute_sample(
     objects: ObjectStore, manifest: Manifest, model: ActivationModel, *, rows: int, progress: Progress
 ) -> Recomputed:
     """Run the model over the windows of a seeded sample of committed rows and compare.
+
+    Rows that name a residue that does not exist, or with another token than that residue has, count as different.
 
     Parameters
     ----------
@@ -84,12 +91,15 @@ def recompute_sample(
     """
     corpus = manifest.frozen.recipe.corpus
     reader = StoreReader(objects, manifest, [site.name for site in manifest.sites])
-    differences: list[tuple[str, int, str]] = []
-    places = _sample(reader, manifest, rows)
+    sample = _sample(reader, manifest, rows)
     with (
         StoredSequences(objects) as sequences,
-        progress.stage("recomputing a sample", total=len(places), unit="rows") as stage,
+        progress.stage("recomputing a sample", total=len(sample), unit="rows") as stage,
     ):
+        misplaced = {place: _misplaced(place, sequences, model.tokenizer) for place in sample}
+        differences = [(found[0], place.task, found[1]) for place, found in misplaced.items() if found is not None]
+        places = [place for place, found in misplaced.items() if found is None]
+        stage.advance(len(differences))
         for start in range(0, len(places), _ROWS_AT_ONCE):
             batch = places[start : start + _ROWS_AT_ONCE]
             texts: list[str] = []
@@ -106,7 +116,7 @@ def recompute_sample(
                 fresh_D = {site: values_BD[index] for site, values_BD in fresh.items()}
                 differences += _differences(reader, manifest, place, fresh_D, where)
             stage.advance(len(batch))
-    return Recomputed(len(places), tuple(differences))
+    return Recomputed(len(sample), tuple(differences))
 
 
 def _sample(reader: StoreReader, manifest: Manifest, rows: int) -> list[_Place]:
@@ -120,9 +130,24 @@ def _sample(reader: StoreReader, manifest: Manifest, rows: int) -> list[_Place]:
         index = int(np.searchsorted(end_T, pick, side="right"))
         task, row = done[index], int(pick - (end_T[index - 1] if index else 0))
         window = RowWindow(task, row, row + 1)
-        sequence = int(reader.rows("rows/sequence", window)[0])
-        places.append(_Place(task, row, sequence, int(reader.rows("rows/position", window)[0])))
+        whence = (int(reader.rows(f"rows/{name}", window)[0]) for name in ("sequence", "position", "token"))
+        places.append(_Place(task, row, *whence))
     return places
+
+
+def _misplaced(place: _Place, sequences: StoredSequences, tokenizer: ResidueTokenizer) -> tuple[str, str] | None:
+    """Return object and problem if the residue that a row names is not there, else None."""
+    if not 0 <= place.sequence < len(sequences):
+        return f"rows/sequence/c/{place.task}", f"row {place.row} names sequence {place.sequence} of {len(sequences)}"
+    name, residues = sequences.sequence_id(place.sequence), sequences.residues(place.sequence)
+    if not 0 <= place.position < len(residues):
+        problem = f"row {place.row} names position {place.position} of {name}, which has {len(residues)} residues"
+        return f"rows/position/c/{place.task}", problem
+    wanted = int(tokenizer.tokens(residues[place.position])[0])
+    if place.token != wanted:
+        problem = f"row {place.row} ({name}, residue {place.position + 1}) has token {place.token}, not {wanted}"
+        return f"rows/token/c/{place.task}", problem
+    return None
 
 
 def _window_of(windows: tuple[Window, ...], position: int) -> Window:

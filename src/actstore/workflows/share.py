@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from actstore.errors import IncompleteStoreError, ManifestError
-from actstore.store.manifest import Manifest, parse_manifest
+from actstore.store.manifest import LARGEST_MANIFEST_BYTES, Manifest, parse_manifest
 from actstore.store.open import open_store
 
 __all__ = ["export_manifest", "read_manifest_file"]
@@ -67,7 +67,8 @@ def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
         If it is not a valid manifest.
     """
     try:
-        data = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            data = file.read(LARGEST_MANIFEST_BYTES + 1)
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
     return parse_manifest(data, name=os.fspath(path))

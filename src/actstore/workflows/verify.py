@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.progress import Progress, Silent
-from actstore.errors import CorruptObjectError, ManifestError, MissingObjectError, StoreNotFoundError
+from actstore.errors import CorruptObjectError, ManifestError, MissingObjectError, StoreError, StoreNotFoundError
+from actstore.quantize.table import QUANTIZERS
 from actstore.store.assemble import assemble_manifest
 from actstore.store.commit import Commit, committed_tasks, load_commit
 from actstore.store.frozen import FrozenRecipe, load_frozen
-from actstore.store.layout import MANIFEST, RECIPE, SEQUENCES, commit_path
+from actstore.store.layout import (
+    MANIFEST,
+    RECIPE,
+    SEQUENCES,
+    ArraySpec,
+    commit_path,
+    row_arrays,
+    statistics_arrays,
+)
 from actstore.store.manifest import Manifest, parse_manifest
 from actstore.store.objects import open_objects
 from actstore.view.reports import Fault, VerifyReport
@@ -57,11 +66,10 @@ def verify_store(
     progress = progress or Silent()
     objects = open_objects(store, storage_options)
     faults: list[Fault] = []
-    try:
-        frozen = load_frozen(objects)
-    except CorruptObjectError as error:
-        return _report(objects, [Fault(RECIPE, None, str(error))], None)
-    manifest = _manifest(objects, frozen, faults)
+    manifest = _manifest(objects, faults)
+    frozen = manifest.frozen if manifest is not None else _frozen(objects, faults)
+    if frozen is None:
+        return _report(objects, faults, None)
     commits = _commits(objects, frozen, manifest, faults)
     checks = list(_expected(commits, frozen, manifest))
     with (
@@ -74,8 +82,14 @@ def verify_store(
             stage.advance(check.size or 0)
     if not faults and manifest is not None and assemble_manifest(objects).digest != manifest.digest:
         faults.append(Fault(MANIFEST, None, "does not say what the commits and statistics of the store say"))
-    rows, reason = 0, "the store is damaged" if faults else "not asked for"
-    if recompute and not faults and commits:
+    rows = 0
+    if faults:
+        reason = "the store is damaged"
+    elif not commits:
+        reason = "no task is committed yet"
+    elif not recompute:
+        reason = "not asked for"
+    else:
         rows, reason = _recompute(objects, frozen, device, faults, progress)
     return _report(objects, faults, frozen)._replace(
         tasks_done=len(commits),
@@ -98,23 +112,33 @@ def _report(objects: ObjectStore, faults: list[Fault], frozen: FrozenRecipe | No
     return VerifyReport(objects.uri, not faults, tuple(faults), 0, total, 0, 0, 0, None)
 
 
-def _manifest(objects: ObjectStore, frozen: FrozenRecipe, faults: list[Fault]) -> Manifest | None:
+def _manifest(objects: ObjectStore, faults: list[Fault]) -> Manifest | None:
     """Return the manifest; None if there is none yet or it is damaged, which is a fault."""
     try:
-        manifest = parse_manifest(objects.get(MANIFEST), name=MANIFEST)
+        return parse_manifest(objects.get(MANIFEST), name=MANIFEST)
     except MissingObjectError:
-        if len(committed_tasks(objects)) == frozen.tasks:
-            faults.append(
-                Fault(MANIFEST, None, "missing, though every task is committed; 'actstore extract' writes it")
-            )
         return None
     except ManifestError as error:
         faults.append(Fault(MANIFEST, None, str(error)))
         return None
-    if manifest.recipe_sha256 != frozen.digest:
-        faults.append(Fault(MANIFEST, None, "belongs to another recipe than the store's recipe.json"))
+
+
+def _frozen(objects: ObjectStore, faults: list[Fault]) -> FrozenRecipe | None:
+    """Return the recipe of a store without a manifest; None if it is damaged, which is a fault."""
+    done = committed_tasks(objects)
+    try:
+        frozen = load_frozen(objects)
+    except StoreNotFoundError:
+        if not done:
+            raise
+        faults.append(Fault(RECIPE, None, "missing"))
         return None
-    return manifest
+    except CorruptObjectError as error:
+        faults.append(Fault(RECIPE, None, str(error)))
+        return None
+    if len(done) == frozen.tasks and not faults:
+        faults.append(Fault(MANIFEST, None, "missing, though every task is committed; 'actstore extract' writes it"))
+    return frozen
 
 
 def _commits(
@@ -122,6 +146,7 @@ def _commits(
 ) -> list[Commit]:
     """Return the commits that are sound, of all that the manifest names or the store has."""
     named = {} if manifest is None else {task: one for task, one in enumerate(manifest.commits) if one is not None}
+    arrays = _task_arrays(frozen)
     commits: list[Commit] = []
     for task in sorted(named.keys() | committed_tasks(objects)):
         path = commit_path(task)
@@ -135,16 +160,37 @@ def _commits(
         except CorruptObjectError as error:
             faults.append(Fault(path, task, str(error)))
         else:
-            if commit.recipe_sha256 != frozen.digest:
-                faults.append(Fault(path, task, "was made under another recipe"))
-            else:
+            problems = list(_commit_problems(commit, frozen, arrays))
+            faults += [Fault(path, task, problem) for problem in problems]
+            if not problems:
                 commits.append(commit)
     return commits
 
 
+def _task_arrays(frozen: FrozenRecipe) -> tuple[ArraySpec, ...]:
+    store = frozen.recipe.store
+    rows = row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows)
+    return (*rows, *statistics_arrays(frozen.sites, frozen.tasks))
+
+
+def _commit_problems(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> Iterator[str]:
+    if commit.recipe_sha256 != frozen.digest:
+        yield "was made under another recipe"
+    wanted = (frozen.split_of(commit.task), frozen.rows_of(commit.task))
+    if (commit.split, commit.rows) != wanted:
+        yield f"says {commit.rows} rows of {commit.split!r}, the recipe gives {wanted[1]} of {wanted[0]!r}"
+    paths = {spec.object_path(commit.task) for spec in arrays}
+    if lost := sorted(paths - commit.objects.keys()):
+        yield f"does not name {', '.join(lost)}"
+    if foreign := sorted(commit.objects.keys() - paths):
+        yield f"names {', '.join(foreign)}, which no array of this task has"
+
+
 def _expected(commits: list[Commit], frozen: FrozenRecipe, manifest: Manifest | None) -> Iterator[_Check]:
     """Yield everything whose bytes are known."""
-    metadata = {SEQUENCES: frozen.sequences_sha256} if manifest is None else manifest.metadata
+    metadata = {SEQUENCES: frozen.sequences_sha256}
+    if manifest is not None:
+        metadata |= manifest.metadata | {RECIPE: manifest.recipe_sha256}
     for path, digest in sorted(metadata.items()):
         yield _Check(path, None, None, digest)
     for commit in commits:
@@ -159,8 +205,10 @@ def _problem(objects: ObjectStore, check: _Check) -> str | None:
             while block := file.read(_BLOCK_BYTES):
                 digest.update(block)
                 size += len(block)
-    except (MissingObjectError, StoreNotFoundError):
+    except MissingObjectError:
         return "missing"
+    except (StoreError, OSError) as error:
+        return f"cannot be read: {error}"
     if check.size is not None and size != check.size:
         return f"{size:,} bytes, the commit says {check.size:,}"
     if digest.hexdigest() != check.sha256:

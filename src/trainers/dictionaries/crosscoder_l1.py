@@ -17,8 +17,12 @@ class CrosscoderL1(Crosscoder):
     A latent pays for each site, so latents tend to leave sites that they do not need.
     """
 
-    default_sparsity = 0.05
-    initial_norm = 1.0
+    keeps_k = False
+
+    @classmethod
+    def default_sparsity(cls, sites: int) -> float:  # noqa: ARG003 - the same for any number
+        """Return 0.05: error and penalty both grow with the number of sites."""
+        return 0.05
 
     def encode(self, values_BSD: Tensor) -> Tensor:
         """Return the code [B, F]."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -19,8 +21,12 @@ class CrosscoderL2(Crosscoder):
     loss directly comparable to that of an SAE of the concatenated sites.
     """
 
-    default_sparsity = 0.05
-    initial_norm = 1.0
+    keeps_k = False
+
+    @classmethod
+    def default_sparsity(cls, sites: int) -> float:
+        """Return ``0.05 * sqrt(S)``: the error grows with S, the penalty only with its square root."""
+        return 0.05 * math.sqrt(sites)
 
     def encode(self, values_BSD: Tensor) -> Tensor:
         """Return the code [B, F]."""

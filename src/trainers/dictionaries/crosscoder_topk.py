@@ -19,8 +19,7 @@ class CrosscoderTopK(Crosscoder):
     no fixed norm and may differ between sites.
     """
 
-    default_sparsity = None
-    initial_norm = 1.0
+    keeps_k = True
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)

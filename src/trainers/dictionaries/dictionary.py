@@ -54,10 +54,8 @@ class Dictionary(nn.Module, ABC):
     """Whether it reads a single site."""
     unit_norm_decoder: ClassVar[bool]
     """Whether training keeps every decoder row at norm 1."""
-    default_sparsity: ClassVar[float | None]
-    """Default coefficient of the penalty, for inputs of mean square norm 1; None where K sets the sparsity."""
-    initial_norm: ClassVar[float]
-    """Norm of each latent's decoder, over all sites, at the start."""
+    keeps_k: ClassVar[bool]
+    """Whether it keeps K latents of each row; else a penalty makes it sparse."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -67,6 +65,11 @@ class Dictionary(nn.Module, ABC):
     b_enc: nn.Parameter
     W_dec: nn.Parameter
     b_dec: nn.Parameter
+
+    @classmethod
+    def default_sparsity(cls, sites: int) -> float | None:  # noqa: ARG003 - for overriding
+        """Return the default coefficient of the penalty for sites of mean square norm 1; None where there is none."""
+        return None
 
     @abstractmethod
     def flat(self) -> FlatWeights:
@@ -83,12 +86,14 @@ class Dictionary(nn.Module, ABC):
     def decode(self, code_BF: Tensor) -> Tensor:
         """Return the reconstruction [B, S, D] of a dense code."""
         weights = self.flat()
-        return torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX).reshape(self._batch_shape)
+        return torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX).reshape(self._shape_of_rows)
 
     def decoder_norm_FS(self) -> Tensor:
         """Return the norm of each latent's decoder at each site, [F, S]."""
-        return torch.linalg.vector_norm(self.flat().decoder_FX.reshape(-1, self.shape.sites, self.shape.width), dim=2)
+        decoder_FSD = self.flat().decoder_FX.view(self._shape_of_rows)
+        norm_FS: Tensor = torch.linalg.vector_norm(decoder_FSD, dim=2)
+        return norm_FS
 
     @property
-    def _batch_shape(self) -> tuple[int, int, int]:
+    def _shape_of_rows(self) -> tuple[int, int, int]:
         return (-1, self.shape.sites, self.shape.width)

@@ -18,7 +18,6 @@ class Sae(Dictionary):
 
     one_site = True
     unit_norm_decoder = True
-    initial_norm = 1.0
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)

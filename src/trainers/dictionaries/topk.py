@@ -1,9 +1,9 @@
 """The pass shared by TopK dictionaries, and its kernel.
 
-Only K of F latents are active in a row, so everything after the choice needs K/F of the work of a dense product. On a CPU
-sums of chosen decoder rows (`embedding_bag`) replace four of the five matrix products of a training step: for 8 sites
-of 128, F = 1,024, K = 32 and 1,024 rows on two cores, 25 ms instead of 61 ms (`docs/decisions` has the table). A GPU
-does the dense products faster than the uneven bags of the backward pass, so there the products stay.
+Only K of F latents are active in a row, so everything after the choice needs K/F of the work of a dense product. On a
+CPU sums of chosen decoder rows (`embedding_bag`) replace four of the five matrix products of a training step: for 8
+sites of 128, F = 1,024, K = 32 and 1,024 rows on two cores, 25 ms instead of 61 ms. A GPU has the dense products for
+almost nothing, and bags of very unequal length suit it badly, so there the products stay.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def topk_pass(
         reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
         fired_F = torch.count_nonzero(code_BF.detach(), dim=0)
         return DictionaryOutput(reconstruction_BX.view_as(values_BSD), fired_F, penalty=None)
-    sum_BX, fired_F = _SparseAutoencode.apply(
+    sum_BX, fired_F = _SparseAutoencode.apply(  # type: ignore[no-untyped-call]
         values_BSD.flatten(1), weights.encoder_XF, weights.encoder_bias_F, weights.decoder_FX, kept, score_F
     )
     return DictionaryOutput((sum_BX + weights.decoder_bias_X).view_as(values_BSD), fired_F, penalty=None)
@@ -79,7 +79,7 @@ class _SparseAutoencode(torch.autograd.Function):
         return sum_BX.detach(), fired_F
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient_BX: Tensor, _fired: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (values_BX,) = ctx.saved_tensors
         gradient_BX = gradient_BX.contiguous()

@@ -14,7 +14,7 @@ __all__ = ["TopKSae"]
 class TopKSae(Sae):
     """TopK sparse autoencoder (Gao et al. 2024, "Scaling and evaluating sparse autoencoders")."""
 
-    default_sparsity = None
+    keeps_k = True
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)

@@ -19,7 +19,7 @@ __all__ = ["build_optimizer", "initial_weights", "start"]
 ADAM_BETAS: Final = (0.9, 0.999)
 
 
-class Draw(IntEnum):
+class _Draw(IntEnum):
     """What a random number is for; part of its seed, so that no two uses share a stream."""
 
     WEIGHTS = 1
@@ -41,16 +41,16 @@ def start(plan: TrainPlan, inputs: InputFacts, *, device: torch.device) -> Train
 
 @torch.no_grad()
 def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) -> None:
-    """Fill the weights: random decoder directions, encoder its transpose, biases at the mean of the rows.
+    """Fill the weights: random decoder rows of norm 1, encoder the transpose, biases at the mean of the rows.
 
     The transpose is the initialisation of Gao et al. 2024 (section A.1). With b_dec the mean, known exactly from
     the statistics of the store, an SAE starts by encoding centred rows; a crosscoder, which subtracts nothing, starts
     the same way because b_enc is set to ``-mean W_enc``. Drawn on the CPU, so every device starts from the same bits.
     """
-    generator = torch.Generator().manual_seed(int(np.random.default_rng([seed, Draw.WEIGHTS]).integers(2**63)))
+    generator = torch.Generator().manual_seed(int(np.random.default_rng([seed, _Draw.WEIGHTS]).integers(2**63)))
     shape = dictionary.shape
     decoder_FX = torch.randn(shape.latents, shape.sites * shape.width, generator=generator)
-    decoder_FX *= dictionary.initial_norm / torch.linalg.vector_norm(decoder_FX, dim=1, keepdim=True)
+    decoder_FX /= torch.linalg.vector_norm(decoder_FX, dim=1, keepdim=True)
     mean_X = torch.as_tensor(inputs.mean_SD, dtype=torch.float32).flatten()
     dictionary.W_dec.copy_(decoder_FX.view_as(dictionary.W_dec))
     dictionary.W_enc.copy_(decoder_FX.t().reshape(dictionary.W_enc.shape))
@@ -60,5 +60,16 @@ def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) ->
 
 
 def build_optimizer(dictionary: Dictionary, *, lr: float) -> torch.optim.Adam:
-    """Return Adam in its fused form, a third of the time of the default on a CPU (0.9 of 2.6 ms for 2 M weights)."""
-    return torch.optim.Adam(dictionary.parameters(), lr=lr, betas=ADAM_BETAS, fused=True)
+    """Return Adam over two groups of weights, the encoder's at 1/S of the learning rate.
+
+    A pre-activation adds S * D products, and Adam moves every weight by the learning rate: without the factor, each
+    step would move a crosscoder's pre-activations S times as far as an SAE's, and latents die of it (of 1,024 over 8
+    sites of the shipped ESM-2, 63 % within 200 steps instead of 9 %). The fused form takes a third of the time of the
+    default on a CPU (0.9 of 2.6 ms for 2 M weights).
+    """
+    encoder_factor = 1.0 / dictionary.shape.sites
+    groups = [
+        {"params": [dictionary.W_enc, dictionary.b_enc], "factor": encoder_factor},
+        {"params": [dictionary.W_dec, dictionary.b_dec], "factor": 1.0},
+    ]
+    return torch.optim.Adam(groups, lr=lr, betas=ADAM_BETAS, fused=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from actstore import errors
 
+from actstore import errors
 from trainers.fit.plan import TrainPlan
 from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
@@ -23,9 +23,9 @@ class Trained(NamedTuple):
     report: StepReport
     batch_rows: int
     seconds: float
-    """Wall time of the step, waiting included."""
-    wait_s: float
-    """Part of it spent waiting for the batch."""
+    """Wall time of the step, from asking for the batch."""
+    data_s: float
+    """Part of it in which the batch was being made: waiting, gathering, decoding."""
 
 
 def train(state: TrainState, source: BatchSource, plan: TrainPlan) -> Iterator[Trained]:
@@ -49,9 +49,9 @@ def train(state: TrainState, source: BatchSource, plan: TrainPlan) -> Iterator[T
         batches = iter(source)
         began = time.perf_counter()
         while state.step < plan.steps and (batch := next(batches, None)) is not None:
-            wait_s = time.perf_counter() - began
+            data_s = time.perf_counter() - began
             report = train_step(state, torch.from_numpy(batch.values_BSD), plan)
             ended = time.perf_counter()
             dry_epochs = 0
-            yield Trained(report, len(batch.values_BSD), ended - began, wait_s)
+            yield Trained(report, len(batch.values_BSD), ended - began, data_s)
             began = time.perf_counter()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from actstore import errors
 from numpy.typing import NDArray
 
+from actstore import errors
 from trainers.fit.config import Normalisation
 
 __all__ = ["InputFacts", "SiteMoments", "describe_inputs", "site_scale"]
@@ -41,18 +42,16 @@ class SiteMoments(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class InputFacts:
     """Scale, centre and spread of the inputs of a run, as the dictionary sees them."""
 
-    __slots__ = ("mean_SD", "scale_S", "variance")
-
-    def __init__(self, scale_S: Float64s, mean_SD: Float64s, variance: float) -> None:
-        self.scale_S = scale_S
-        """Factor of each site."""
-        self.mean_SD = mean_SD
-        """Mean of the scaled rows."""
-        self.variance = variance
-        """Mean squared distance of the scaled rows from their mean, summed over sites."""
+    scale_S: Float64s
+    """Factor of each site."""
+    mean_SD: Float64s
+    """Mean of the scaled rows."""
+    variance: float
+    """Mean squared distance of the scaled rows from their mean, summed over sites."""
 
 
 def describe_inputs(

@@ -21,8 +21,8 @@ def auxk_loss(dictionary: Dictionary, values_BSD: Tensor, residual_BSD: Tensor, 
     """Return how badly dead latents reconstruct what the living ones leave over, relative to its variance.
 
     The AuxK loss of Gao et al. 2024 (section A.2): ``||e - e^||^2 / var(e)`` with e the residual and e^ the decoding
-    (without bias) of the k_aux dead latents that are most active. k_aux is half the features of a site, or all dead latents if
-    there are fewer. Only columns of dead latents are computed.
+    (without bias) of the k_aux dead latents that are most active. k_aux is half the features of a site, or all dead
+    latents if there are fewer. Only columns of dead latents are computed.
 
     Parameters
     ----------

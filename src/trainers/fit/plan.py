@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from actstore import errors
 from pydantic import BaseModel, ConfigDict
 
-from trainers.dictionaries.dictionary import Shape
+from actstore import errors
+from trainers.dictionaries.dictionary import Dictionary, Shape
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import DictionaryName, Normalisation, TrainConfig
 
-__all__ = ["StreamFacts", "TrainPlan", "plan_training"]
+__all__ = ["StreamFacts", "TrainPlan", "default_lr", "plan_training"]
 
 DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
 MAX_WARMUP_STEPS: Final = 1_000
@@ -28,6 +28,11 @@ class StreamFacts(BaseModel):
     rows: int
     batch_rows: int
     batches_per_epoch: int
+
+    def rows_of(self, batches: int) -> int:
+        """Return the rows of so many batches from the start, short last batches of epochs included."""
+        epochs, rest = divmod(batches, self.batches_per_epoch)
+        return epochs * self.rows + min(rest * self.batch_rows, self.rows)
 
 
 class TrainPlan(BaseModel):
@@ -80,23 +85,21 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
             f"choose one with --site: {', '.join(stream.sites)} (or take a crosscoder)"
         )
     latents = config.expansion * stream.width if config.latents is None else config.latents
-    ranked = kind.default_sparsity is None
-    if ranked and config.k > latents:
+    if kind.keeps_k and config.k > latents:
         raise errors.UsageError(f"k = {config.k} of only {latents} latents; lower --k or raise --latents")
-    if ranked and config.sparsity is not None:
+    if kind.keeps_k and config.sparsity is not None:
         raise errors.UsageError(f"{config.dictionary} has no sparsity coefficient; its sparsity is set by --k")
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
     steps = stream.batches_per_epoch if config.steps is None else config.steps
-    rows = _rows_of(steps, stream)
-    default_sparsity = kind.default_sparsity
+    rows = stream.rows_of(steps)
     return TrainPlan(
         dictionary=config.dictionary,
         sites=stream.sites,
         width=stream.width,
         latents=latents,
-        kept=config.k if ranked else None,
-        sparsity=default_sparsity if config.sparsity is None else config.sparsity,
+        kept=config.k if kind.keeps_k else None,
+        sparsity=_default_sparsity(kind, config, stream) if config.sparsity is None else config.sparsity,
         lr=default_lr(latents) if config.lr is None else config.lr,
         steps=steps,
         batch_rows=stream.batch_rows,
@@ -108,7 +111,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         decay_steps=round(config.decay_share * steps),
         sparsity_warmup_steps=round(config.sparsity_warmup_share * steps),
         gradient_clip=config.gradient_clip,
-        auxk_weight=config.auxk_weight if ranked else 0.0,
+        auxk_weight=config.auxk_weight if kind.keeps_k else 0.0,
         dead_after_rows=config.dead_after_rows or max(1, min(DEAD_AFTER_ROWS, rows // 10)),
     )
 
@@ -126,6 +129,7 @@ def default_lr(latents: int) -> float:
     return 2e-3 * math.sqrt(1024 / latents)
 
 
-def _rows_of(steps: int, stream: StreamFacts) -> int:
-    epochs, rest = divmod(steps, stream.batches_per_epoch)
-    return epochs * stream.rows + min(rest * stream.batch_rows, stream.rows)
+def _default_sparsity(kind: type[Dictionary], config: TrainConfig, stream: StreamFacts) -> float | None:
+    default = kind.default_sparsity(len(stream.sites))
+    # Rows of norm sqrt(D) instead of 1 multiply the error by D, but the penalty only by sqrt(D).
+    return default if default is None or config.normalisation == "unit" else default * math.sqrt(stream.width)

@@ -6,9 +6,9 @@ import math
 from typing import NamedTuple
 
 import torch
-from actstore import errors
 from torch import Tensor
 
+from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary
 from trainers.fit.dead import advance_idle_rows, dead_latents
 from trainers.fit.objective import auxk_loss, reconstruction_loss
@@ -70,7 +70,7 @@ def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepRe
     _check_finite(state, scaled_BSD, loss=parts[0], norm=parts[4])
     lr = learning_rate(plan, state.step)
     for group in state.optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["factor"]
     state.optimizer.step()
     state.optimizer.zero_grad()
     if state.dictionary.unit_norm_decoder:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actstore.corpus.batches import padding_share, plan_batches
+from actstore.corpus.batches import BATCH_TOKENS, Indices, padding_share, plan_batches
 
 lengths = st.lists(st.integers(0, 3000), max_size=200)
 budgets = st.integers(1, 10_000)
@@ -45,6 +48,33 @@ def test_mixed_lengths_in_file_order_are_padded_far_more_than_planned_ones() -> 
     planned = plan_batches(token_lengths, tokens_per_batch=8192)
     in_file_order = np.array_split(np.arange(500), len(planned))
     assert padding_share(token_lengths, planned) < 0.1 < padding_share(token_lengths, in_file_order)
+
+
+def cost(token_lengths: list[int], batches: Sequence[Indices]) -> int:
+    longest = [max(token_lengths[index] for index in batch) for batch in batches]
+    return sum(len(batch) * max(most, 1) + BATCH_TOKENS for batch, most in zip(batches, longest, strict=True))
+
+
+def fits(token_lengths: list[int], batches: Sequence[Indices], budget: int) -> bool:
+    return all(len(batch) == 1 or len(batch) * token_lengths[batch[0]] <= budget for batch in batches)
+
+
+@given(st.lists(st.integers(1, 1500), min_size=1, max_size=8), st.integers(1, 5000))
+def test_no_other_cut_of_the_sorted_items_costs_less(token_lengths: list[int], budget: int) -> None:
+    longest_first = np.argsort(-np.array(token_lengths), kind="stable")
+    every_cut = [
+        np.split(longest_first, where)
+        for cuts in range(len(token_lengths))
+        for where in combinations(range(1, len(token_lengths)), cuts)
+    ]
+    allowed = [batches for batches in every_cut if fits(token_lengths, batches, budget)]
+    planned = plan_batches(token_lengths, tokens_per_batch=budget)
+    assert cost(token_lengths, planned) == min(cost(token_lengths, batches) for batches in allowed)
+
+
+def test_a_few_short_items_fill_up_a_batch_and_many_get_their_own() -> None:
+    assert [len(batch) for batch in plan_batches([100] * 20 + [50] * 4, tokens_per_batch=8192)] == [24]
+    assert [len(batch) for batch in plan_batches([100] * 20 + [50] * 8, tokens_per_batch=8192)] == [20, 8]
 
 
 def test_an_item_beyond_the_budget_gets_a_batch_of_its_own() -> None:

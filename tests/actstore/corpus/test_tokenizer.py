@@ -151,6 +151,12 @@ class TestLoading:
         with pytest.raises(ModelError):
             load_tokenizer(ModelRecipe(name=str(tmp_path)))
 
+    def test_a_sentencepiece_file_that_cannot_be_read_says_what_to_install(self, tmp_path: Path) -> None:
+        (tmp_path / "config.json").write_text('{"model_type": "t5"}')
+        (tmp_path / "spiece.model").write_bytes(b"no SentencePiece model")
+        with pytest.raises(ModelError, match=r"pip install 'actstore\[t5\]'"):
+            load_tokenizer(ModelRecipe(name=str(tmp_path)))
+
     def test_a_name_that_cannot_be_on_the_hub_is_refused(self) -> None:
         with pytest.raises(ModelError, match="neither a folder here nor a Hugging Face name"):
             load_tokenizer(ModelRecipe(name="a/b/c"))

@@ -1,0 +1,159 @@
+"""Does training from a store reach what training on float32 rows in memory reaches?
+
+Extracts a store, keeps the same rows as float32 in memory, trains the same dictionaries from both (same plan, same
+initial weights; the memory run draws rows in uniform random order), and evaluates both on the held-out float32 rows.
+
+    python -m benchmarks.training_parity proteins.fasta.gz --model examples/esm2-tiny
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from actstore.contracts.progress import Progress, Silent
+from actstore.contracts.recipe import Recipe
+from actstore.extract.model import load_model
+from actstore.extract.task import extract_task
+from actstore.store.frozen import load_frozen
+from actstore.store.objects import open_objects
+from actstore.store.sequences import StoredSequences
+from actstore.stream.open import open_stream
+from actstore.testing.memory_stream import MemoryStream
+from actstore.view.progress import terminal_progress
+from actstore.workflows.extract import extract_with
+from actstore.workflows.prepare import reopen
+from actstore.workflows.recipes import parse_recipe
+from benchmarks.report import write_results
+from trainers.fit.config import TrainConfig
+from trainers.fit.initialise import start
+from trainers.fit.loop import train
+from trainers.fit.normalise import describe_inputs
+from trainers.fit.plan import StreamFacts, plan_training
+from trainers.fit.source import BatchSource
+from trainers.score.evaluate import evaluate
+
+Float32s = NDArray[np.float32]
+HELD_OUT: Final = "valid"
+DICTIONARIES: Final = (
+    TrainConfig(dictionary="topk-sae", sites=("resid_post.3",), k=32, expansion=8),
+    TrainConfig(dictionary="crosscoder-topk", k=32, expansion=8),
+)
+
+
+def measure(
+    recipe: Recipe, folder: Path, *, configs: Sequence[TrainConfig], seeds: Sequence[int], progress: Progress
+) -> list[dict[str, Any]]:
+    """Extract, train from both sources, and return one record for each dictionary and seed."""
+    store = str(folder / "store")
+    model = load_model(recipe.model, recipe.sites)
+    extract_with(model, open_objects(store), recipe, progress=progress)
+    rows_NSD = float_rows(store, model_rows=model, progress=progress)
+    records: list[dict[str, Any]] = []
+    for config in configs:
+        sites = config.sites or tuple(site.name for site in model.sites)
+        columns = [[site.name for site in model.sites].index(name) for name in sites]
+        chosen = {split: values_NSD[:, columns] for split, values_NSD in rows_NSD.items()}
+        for seed in seeds:
+            seeded = config.model_copy(update={"seed": seed})
+            batch_rows = config.batch_rows
+            memory = MemoryStream(chosen["train"], sites, batch_rows=batch_rows, seed=seed)
+            with open_stream(store, sites=sites, batch_rows=batch_rows, seed=seed) as stored:
+                manifest = stored.manifest
+                from_store = explained(seeded, stored, chosen[HELD_OUT], manifest.statistics, progress)
+            from_memory = explained(seeded, memory, chosen[HELD_OUT], manifest.statistics, progress)
+            records.append(
+                {
+                    "dictionary": config.dictionary,
+                    "encoding": recipe.store.encoding,
+                    "seed": seed,
+                    "rows": memory.rows,
+                    "explained_variance_store": from_store,
+                    "explained_variance_memory": from_memory,
+                    "difference": from_store - from_memory,
+                }
+            )
+    return records
+
+
+def float_rows(store: str, *, model_rows: Any, progress: Progress) -> dict[str, Float32s]:
+    """Run the model over every task of a store again and keep the rows as float32 [N, S, D], by split."""
+    objects = open_objects(store)
+    frozen = load_frozen(objects)
+    plan = reopen(objects, frozen, model_rows).plan
+    parts: dict[str, list[Float32s]] = {}
+    with (
+        StoredSequences(objects) as source,
+        progress.stage("rows into memory", total=frozen.rows, unit="rows") as stage,
+    ):
+        for index in range(frozen.tasks):
+            task = plan.task(index)
+            rows = extract_task(
+                task, source, model_rows, tokens_per_batch=frozen.recipe.model.tokens_per_batch, on_rows=stage.advance
+            )
+            parts.setdefault(task.split, []).append(np.stack([rows.values[site.name] for site in frozen.sites], axis=1))
+    return {split: np.concatenate(blocks) for split, blocks in parts.items()}
+
+
+def explained(
+    config: TrainConfig, source: BatchSource, held_out_NSD: Float32s, statistics_of: Any, progress: Progress
+) -> float:
+    """Train on a source and return the explained variance on held-out float32 rows."""
+    facts = StreamFacts(
+        sites=source.sites,
+        width=source.width,
+        rows=source.rows,
+        batch_rows=source.batch_rows,
+        batches_per_epoch=source.batches_per_epoch,
+    )
+    plan = plan_training(config, facts)
+    inputs = describe_inputs(plan.sites, statistics_of, normalisation=plan.normalisation)
+    state = start(plan, inputs, device=torch.device("cpu"))
+    with progress.stage(f"training {config.dictionary}", total=plan.steps, unit="steps") as stage:
+        for _ in train(state, source, plan):
+            stage.advance(1)
+    rows = MemoryStream(held_out_NSD, source.sites, batch_rows=4096, seed=0)
+    score = evaluate(state.dictionary, rows, scale_S=state.scale_S, max_rows=rows.rows, progress=Silent())
+    assert score.explained_variance is not None
+    return score.explained_variance
+
+
+def main() -> None:
+    """Run the benchmark and write `benchmarks/results/training_parity.json`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sequences")
+    parser.add_argument("--model", default="examples/esm2-tiny")
+    parser.add_argument("--seeds", type=int, default=2)
+    options = parser.parse_args()
+    records: list[dict[str, Any]] = []
+    for encoding in ("int8", "float16"):
+        recipe = parse_recipe(
+            {
+                "model": {"name": options.model},
+                "corpus": {"sequences": options.sequences},
+                "sites": ["embed", "resid_post.*", "final_norm"],
+                "store": {"encoding": encoding},
+            },
+            name="training parity",
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            records += measure(
+                recipe, Path(folder), configs=DICTIONARIES, seeds=range(options.seeds), progress=terminal_progress()
+            )
+        print(json.dumps(records, indent=2))
+    largest = max(abs(record["difference"]) for record in records)
+    median = statistics.median(record["difference"] for record in records)
+    write_results("training_parity", {"largest_difference": largest, "median_difference": median, "runs": records})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The main job from end to end, offline: proteins, activations, a store, a sparse autoencoder and a crosscoder.
+
+Every step is a command that works the same on real data; this script only runs them and sums up.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from actstore.testing.proteins import synthetic_proteins, write_synthetic_corpus
+
+HERE = Path(__file__).resolve().parent
+DEMO = HERE.parent / "demo"
+STORE = DEMO / "store"
+BIN = Path(sys.executable).parent
+console = Console(highlight=False)
+
+
+def run(*command: str) -> dict[str, Any]:
+    """Run a command of the project with --json and return its report."""
+    console.print(f"\n[bold]$ {' '.join(command)}[/bold]", soft_wrap=True)
+    finished = subprocess.run(
+        [BIN / command[0], *command[1:], "--json"], check=False, stdout=subprocess.PIPE, text=True, cwd=HERE.parent
+    )
+    if finished.returncode:
+        sys.exit(finished.returncode)
+    report: dict[str, Any] = json.loads(finished.stdout)
+    return report
+
+
+def relative(path: Path) -> str:
+    """Return a path as it is typed from the project's folder."""
+    return str(path.relative_to(HERE.parent))
+
+
+def train(dictionary: str, *options: str) -> dict[str, Any]:
+    """Train one dictionary from the store."""
+    out = DEMO / dictionary
+    return run(
+        "trainer", "read-from-store", relative(STORE), "--dictionary", dictionary, *options, "--out", relative(out)
+    )
+
+
+def main() -> None:
+    """Run the demo in ./demo, from the beginning."""
+    started = time.monotonic()
+    shutil.rmtree(DEMO, ignore_errors=True)
+    files = write_synthetic_corpus(DEMO / "proteins", synthetic_proteins(families=100, members=20, seed=0))
+    console.print(f"2,000 synthetic proteins in 100 families: {relative(files.fasta)}")
+
+    run(
+        "actstore",
+        "extract",
+        *("--model", relative(HERE / "esm2-tiny")),
+        *("--sequences", relative(files.fasta)),
+        *("--clusters", relative(files.clusters)),
+        *("--sites", "resid_post.*"),
+        *("--fraction", "0.25"),
+        *("--store", relative(STORE)),
+    )
+    store = run("actstore", "inspect", relative(STORE))
+    dictionaries = {
+        "topk-sae": train("topk-sae", "--site", "resid_post.3"),
+        "crosscoder-topk": train("crosscoder-topk"),
+    }
+
+    summary = Table(title="What came out", title_justify="left")
+    for heading in ("", "rows", "bytes", "against fp16", "rows/s", "explained variance", "L0", "where"):
+        summary.add_column(heading, overflow="fold")
+    size = f"{store['bytes_total'] / 1e6:,.0f} MB"
+    ratio = f"{store['ratio_to_fp16']:.2f}x smaller"
+    summary.add_row("store", f"{store['rows']:,}", size, ratio, "-", "-", "-", relative(STORE))
+    for name, report in dictionaries.items():
+        summary.add_row(
+            name,
+            f"{report['rows']:,}",
+            "-",
+            "-",
+            f"{report['rows_per_s']:,.0f}",
+            f"{report['explained_variance']:.3f}",
+            f"{report['l0']:.1f}",
+            relative(DEMO / name),
+        )
+    console.print()
+    console.print(summary)
+    console.print(f"Done in {time.monotonic() - started:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()

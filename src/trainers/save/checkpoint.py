@@ -1,0 +1,223 @@
+"""Checkpoints: a folder with weights, optimiser state and a record, complete or absent.
+
+::
+
+    step-000001000/
+      dictionary.safetensors   W_enc, b_enc, W_dec, b_dec
+      optimizer.safetensors    W_enc.exp_avg, W_enc.exp_avg_sq, W_enc.step, ..., idle_rows
+      checkpoint.json          plan, origin, cursor, counters, digests of the two files
+
+A checkpoint is written beside its predecessor and renamed when it is on disk; only then the predecessor goes. So a run
+that is killed at any moment has one that loads.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from actstore import Cursor, errors
+from trainers.dictionaries.dictionary import Dictionary
+from trainers.dictionaries.table import DICTIONARIES
+from trainers.fit.initialise import build_optimizer
+from trainers.fit.plan import TrainPlan
+from trainers.fit.state import TrainState
+from trainers.save.files import file_sha256, flush_to_disk
+from trainers.save.record import CheckpointRecord, Origin, differences, software
+
+__all__ = ["Checkpoint", "load_dictionary", "newest_checkpoint", "read_checkpoint", "resume_state", "write_checkpoint"]
+
+RECORD: Final = "checkpoint.json"
+WEIGHTS: Final = "dictionary.safetensors"
+OPTIMIZER: Final = "optimizer.safetensors"
+_IDLE_ROWS: Final = "idle_rows"
+_ADAM: Final = ("step", "exp_avg", "exp_avg_sq")
+_FOLDER: Final = re.compile(r"step-(\d+)")
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint as read, with digests checked."""
+
+    path: Path
+    record: CheckpointRecord
+    weights: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor]
+
+    @property
+    def cursor(self) -> Cursor:
+        """Position of the stream."""
+        return Cursor.from_json(self.record.cursor)
+
+
+def write_checkpoint(root: Path, state: TrainState, *, plan: TrainPlan, origin: Origin, cursor: Cursor) -> Path:
+    """Write a checkpoint of `state` under `root` and remove older ones; return its folder."""
+    path = root / f"step-{state.step:09d}"
+    partial = root / f".{path.name}.partial"
+    root.mkdir(parents=True, exist_ok=True)
+    _discard(partial)
+    partial.mkdir()
+    save_file(_on_cpu(dict(state.dictionary.named_parameters())), partial / WEIGHTS)
+    save_file(_on_cpu(_optimizer_tensors(state)), partial / OPTIMIZER)
+    record = CheckpointRecord(
+        plan=plan,
+        origin=origin,
+        step=state.step,
+        rows=state.rows,
+        cursor=cursor.to_json(),
+        input_scale=tuple(state.scale_S.double().tolist()),
+        variance=state.variance,
+        software=software(),
+        files={name: file_sha256(partial / name) for name in (WEIGHTS, OPTIMIZER)},
+    )
+    (partial / RECORD).write_text(record.model_dump_json(indent=2) + "\n")
+    for file in (*partial.iterdir(), partial):
+        flush_to_disk(file)
+    partial.rename(path)
+    flush_to_disk(root)
+    for other in root.iterdir():
+        if other != path and _FOLDER.search(other.name):
+            _discard(other)
+    return path
+
+
+def newest_checkpoint(root: Path) -> Path | None:
+    """Return the folder of the checkpoint with most steps, or None."""
+    if not root.is_dir():
+        return None
+    steps = {int(match[1]): path for path in root.iterdir() if (match := _FOLDER.fullmatch(path.name))}
+    return steps[max(steps)] if steps else None
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint and check it against its digests.
+
+    Raises
+    ------
+    CheckpointError
+        If a file is missing, truncated, malformed or not the one that was saved.
+    """
+    try:
+        record = CheckpointRecord.model_validate_json((path / RECORD).read_bytes())
+    except FileNotFoundError as error:
+        raise errors.CheckpointError(f"{path}: no {RECORD}; this is not a checkpoint") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise errors.CheckpointError(f"{path / RECORD}: {where}: {first['msg']}") from error
+    return Checkpoint(path, record, _read_tensors(path / WEIGHTS, record), _read_tensors(path / OPTIMIZER, record))
+
+
+def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, device: torch.device) -> TrainState:
+    """Return the state that was saved, to go on exactly as if training had never stopped.
+
+    Raises
+    ------
+    CheckpointError
+        If it was saved under another plan or with rows of another origin; the message lists every difference.
+    """
+    record = checkpoint.record
+    changed = [*differences(record.plan, plan), *differences(record.origin, origin)]
+    if changed:
+        raise errors.CheckpointError(
+            f"{checkpoint.path}: made by another run, so it cannot be resumed: {'; '.join(changed)}. "
+            "Give the same options, or another --out"
+        )
+    dictionary = _restore_dictionary(checkpoint, device)
+    optimizer = build_optimizer(dictionary, lr=plan.lr)
+    expected = {_IDLE_ROWS: torch.empty(plan.latents, dtype=torch.int64)}
+    if record.step:
+        for name, parameter in dictionary.named_parameters():
+            expected |= {f"{name}.{part}": parameter for part in _ADAM[1:]}
+            expected[f"{name}.step"] = torch.empty((), dtype=torch.float32)
+    _check_tensors(checkpoint.path / OPTIMIZER, checkpoint.optimizer, expected)
+    if record.step:
+        for name, parameter in dictionary.named_parameters():
+            optimizer.state[parameter] = {part: checkpoint.optimizer[f"{name}.{part}"].to(device) for part in _ADAM}
+    return TrainState(
+        dictionary=dictionary,
+        optimizer=optimizer,
+        scale_S=torch.tensor(record.input_scale, dtype=torch.float32, device=device),
+        variance=record.variance,
+        idle_rows_F=checkpoint.optimizer[_IDLE_ROWS].to(device),
+        step=record.step,
+        rows=record.rows,
+    )
+
+
+def load_dictionary(path: Path, *, device: str | torch.device = "cpu") -> tuple[Dictionary, CheckpointRecord]:
+    """Return the dictionary of a checkpoint and what it was trained on.
+
+    Its inputs are rows times ``record.input_scale``; weights are not folded.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint is damaged.
+    """
+    checkpoint = read_checkpoint(path)
+    return _restore_dictionary(checkpoint, torch.device(device)).eval(), checkpoint.record
+
+
+def _restore_dictionary(checkpoint: Checkpoint, device: torch.device) -> Dictionary:
+    plan = checkpoint.record.plan
+    dictionary = DICTIONARIES[plan.dictionary](plan.shape)
+    _check_tensors(checkpoint.path / WEIGHTS, checkpoint.weights, dict(dictionary.named_parameters()))
+    dictionary.load_state_dict(dict(checkpoint.weights))
+    return dictionary.to(device)
+
+
+def _optimizer_tensors(state: TrainState) -> dict[str, Tensor]:
+    tensors = {_IDLE_ROWS: state.idle_rows_F}
+    for name, parameter in state.dictionary.named_parameters():
+        tensors |= {f"{name}.{part}": value for part, value in state.optimizer.state[parameter].items()}
+    return tensors
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _read_tensors(path: Path, record: CheckpointRecord) -> dict[str, Tensor]:
+    wanted = record.files.get(path.name)
+    if wanted is None or not path.is_file():
+        raise errors.CheckpointError(f"{path}: missing; the checkpoint is incomplete")
+    found = file_sha256(path)
+    if found != wanted:
+        raise errors.CheckpointError(
+            f"{path}: sha256 {found[:12]}..., {RECORD} says {wanted[:12]}...; the file was truncated or changed, "
+            "restore it from a copy or train again"
+        )
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise errors.CheckpointError(f"{path}: not a safetensors file: {error}") from error
+
+
+def _check_tensors(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    if found.keys() != wanted.keys():
+        raise errors.CheckpointError(f"{path}: holds {', '.join(sorted(found))}; expected {', '.join(sorted(wanted))}")
+    for name, tensor in wanted.items():
+        have = found[name]
+        if have.shape != tensor.shape or have.dtype != tensor.dtype:
+            raise errors.CheckpointError(
+                f"{path}: {name} is {have.dtype} {list(have.shape)}; expected {tensor.dtype} {list(tensor.shape)}"
+            )
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder; a kill in between leaves nothing that looks like a checkpoint."""
+    if not folder.exists():
+        return
+    doomed = folder.with_name(f".{folder.name.lstrip('.')}.doomed")
+    shutil.rmtree(doomed, ignore_errors=True)
+    folder.rename(doomed)
+    shutil.rmtree(doomed)

@@ -1,0 +1,70 @@
+"""Metrics as JSON lines, consistent with the checkpoints beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from actstore import errors
+from trainers.save.files import replace_file
+
+__all__ = ["MetricsLog", "drop_lines_after"]
+
+
+class MetricsLog:
+    """Appends one JSON object a line.
+
+    Parameters
+    ----------
+    path
+        Created if absent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a")
+
+    def append(self, metrics: dict[str, Any]) -> None:
+        """Add a line; values must be finite."""
+        self._file.write(json.dumps(metrics, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def flush_to_disk(self) -> None:
+        """Wait until all lines are on disk: before a checkpoint that counts on them."""
+        os.fsync(self._file.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def drop_lines_after(path: Path, step: int) -> None:
+    """Remove the lines of steps after `step`, and a last line that a kill has torn.
+
+    Raises
+    ------
+    CheckpointError
+        If another line is not a JSON object with a step.
+    """
+    if not path.exists():
+        return
+    kept = []
+    lines = path.read_text().splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        if number == len(lines) and not line.endswith("\n"):
+            break
+        try:
+            line_step = int(json.loads(line)["step"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise errors.CheckpointError(
+                f"{path}, line {number}: not a JSON object with a step; move the file away to resume without it"
+            ) from error
+        if line_step <= step:
+            kept.append(line)
+    replace_file(path, "".join(kept).encode())

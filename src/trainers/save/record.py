@@ -1,0 +1,91 @@
+"""What a checkpoint says of itself: `checkpoint.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from typing import Annotated, Any, Final, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from actstore import Manifest
+from trainers.fit.plan import TrainPlan
+
+__all__ = ["CheckpointRecord", "Origin", "SiteRecord", "describe_origin", "differences", "software"]
+
+CHECKPOINT_FORMAT: Final = "actstore-checkpoint/1"
+
+_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class SiteRecord(_Record):
+    """One site that the dictionary reads."""
+
+    name: str
+    module: str
+    """Path of the module in the model, as in `named_modules()`."""
+    width: int
+
+
+class Origin(_Record):
+    """Where the rows came from: enough to refuse another store, model or site, whose shapes may well fit."""
+
+    manifest_sha256: _Digest
+    encoding: str
+    model: str
+    model_revision: str | None
+    model_dtype: str
+    weights_sha256: str
+    sites: tuple[SiteRecord, ...]
+    """In the order of the dictionary's site axis."""
+
+
+class CheckpointRecord(_Record):
+    """Contents of `checkpoint.json`."""
+
+    format: Literal["actstore-checkpoint/1"] = CHECKPOINT_FORMAT
+    plan: TrainPlan
+    origin: Origin
+    step: int = Field(ge=0)
+    rows: int = Field(ge=0)
+    cursor: dict[str, Any]
+    """Position of the stream, from `Cursor.to_json`."""
+    input_scale: tuple[float, ...]
+    """Factor of each site: the dictionary's inputs are ``input_scale[s] * x[:, s]``, its weights are not folded."""
+    variance: float
+    """Mean squared distance of the scaled rows of the store from their mean."""
+    software: dict[str, str]
+    files: dict[str, _Digest]
+    """SHA-256 of the files beside this one."""
+
+
+def describe_origin(manifest: Manifest, sites: Sequence[str]) -> Origin:
+    """Return where the rows of the given sites come from."""
+    by_name = {site.name: site for site in manifest.sites}
+    return Origin(
+        manifest_sha256=manifest.digest,
+        encoding=manifest.encoding,
+        model=manifest.model.name,
+        model_revision=manifest.model.revision,
+        model_dtype=manifest.model.dtype,
+        weights_sha256=manifest.model.weights_sha256,
+        sites=tuple(SiteRecord(name=name, module=by_name[name].module, width=by_name[name].width) for name in sites),
+    )
+
+
+def software() -> dict[str, str]:
+    """Return the versions that a result may depend on."""
+    return {"actstore": version("actstore"), "torch": torch.__version__}
+
+
+def differences(saved: BaseModel, wanted: BaseModel) -> Iterator[str]:
+    """Name each field that differs, with both values."""
+    before, now = saved.model_dump(mode="json"), wanted.model_dump(mode="json")
+    for field in now:
+        if before[field] != now[field]:
+            yield f"{field}: {before[field]!r} in the checkpoint, {now[field]!r} now"

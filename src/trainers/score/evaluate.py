@@ -1,0 +1,60 @@
+"""Score a dictionary on rows of a stream."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from actstore import Progress
+from trainers.dictionaries.dictionary import Dictionary
+from trainers.fit.source import BatchSource
+from trainers.score.metrics import ExplainedVariance, LatentUse
+
+__all__ = ["Score", "evaluate"]
+
+
+class Score(NamedTuple):
+    """How good a dictionary is on some rows."""
+
+    rows: int
+    explained_variance: float | None
+    """Over all sites, in scaled units: each site weighs as in the objective."""
+    explained_variance_per_site: dict[str, float | None]
+    l0: float
+    dead_fraction: float
+    """Share of latents active on none of these rows."""
+
+
+@torch.no_grad()
+def evaluate(
+    dictionary: Dictionary, source: BatchSource, *, scale_S: Tensor, max_rows: int, progress: Progress
+) -> Score:
+    """Score on the next rows of `source`, at most `max_rows` and at most one epoch.
+
+    Parameters
+    ----------
+    scale_S
+        Input scale of each site, float32, on the device of the dictionary.
+    """
+    variance, use = ExplainedVariance(), LatentUse(dictionary.shape.latents)
+    seen = 0
+    with progress.stage("evaluating", total=min(max_rows, source.rows), unit="rows") as stage:
+        for batch in source:
+            values_BSD = torch.from_numpy(batch.values_BSD[: max_rows - seen])
+            scaled_BSD = values_BSD.to(scale_S.device) * scale_S[:, None]
+            output = dictionary(scaled_BSD)
+            variance.add(scaled_BSD, output.reconstruction_BSD)
+            use.add(output.fired_F, rows=len(scaled_BSD))
+            seen += len(scaled_BSD)
+            stage.advance(len(scaled_BSD))
+            if seen == max_rows:
+                break
+    return Score(
+        rows=seen,
+        explained_variance=variance.overall(),
+        explained_variance_per_site=dict(zip(source.sites, variance.per_site(), strict=True)),
+        l0=use.l0,
+        dead_fraction=use.dead_fraction,
+    )

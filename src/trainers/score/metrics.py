@@ -1,0 +1,69 @@
+"""Metrics that add up over batches, in float64."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["ExplainedVariance", "LatentUse"]
+
+
+class ExplainedVariance:
+    """1 - FVU, ``FVU = sum ||x - x^||^2 / sum ||x - mean||^2`` with the mean of the rows that were added."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+
+    def add(self, values_BSD: Tensor, reconstruction_BSD: Tensor) -> None:
+        """Add a batch of rows and their reconstructions, float32 [B, S, D]."""
+        values = values_BSD.double()
+        if not self._rows:
+            # Sums are taken about the first batch's mean: about zero, a large mean would cancel the variance away.
+            self._origin_SD = values.mean(dim=0)
+            self._sum_SD = torch.zeros_like(self._origin_SD)
+            self._square_S = values.new_zeros(values.shape[1])
+            self._error_S = values.new_zeros(values.shape[1])
+        centred = values - self._origin_SD
+        self._rows += len(values)
+        self._sum_SD += centred.sum(dim=0)
+        self._square_S += centred.square().sum(dim=(0, 2))
+        self._error_S += (values - reconstruction_BSD.double()).square().sum(dim=(0, 2))
+
+    def overall(self) -> float | None:
+        """Return it over all sites together, each weighing as its scale makes it; None if the rows do not vary."""
+        return _explained(float(self._error_S.sum()), float(self._spread_S().sum()))
+
+    def per_site(self) -> list[float | None]:
+        """Return it for each site."""
+        pairs = zip(self._error_S.tolist(), self._spread_S().tolist(), strict=True)
+        return [_explained(error, spread) for error, spread in pairs]
+
+    def _spread_S(self) -> Tensor:
+        return self._square_S - self._sum_SD.square().sum(dim=1) / self._rows
+
+
+class LatentUse:
+    """How many latents are active on a row, and how many never are."""
+
+    def __init__(self, latents: int) -> None:
+        self._fired_F = torch.zeros(latents, dtype=torch.int64)
+        self._rows = 0
+
+    def add(self, fired_F: Tensor, *, rows: int) -> None:
+        """Add how often each latent was active on a batch of `rows`."""
+        self._fired_F += fired_F.cpu()
+        self._rows += rows
+
+    @property
+    def l0(self) -> float:
+        """Mean number of active latents of a row."""
+        return float(self._fired_F.sum()) / self._rows
+
+    @property
+    def dead_fraction(self) -> float:
+        """Share of latents that were active on none of the rows."""
+        return float((self._fired_F == 0).double().mean())
+
+
+def _explained(error: float, spread: float) -> float | None:
+    return 1.0 - error / spread if spread > 0 else None

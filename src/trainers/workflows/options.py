@@ -1,0 +1,57 @@
+"""Where and how a run happens: nothing that changes its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from actstore import errors
+
+__all__ = ["RunOptions", "choose_device"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Circumstances of a run."""
+
+    out: Path | None = None
+    """Folder of the run; None for ``runs/<dictionary>-<sites>-seed<seed>``."""
+    resume: bool = False
+    """Go on from the newest checkpoint in `out`."""
+    device: str = "auto"
+    """`cpu`, `cuda`, `cuda:1`; `auto` takes CUDA where there is one."""
+    buffer_bytes: int = 256 << 20
+    """Memory of the shuffle buffer. A cursor is bound to it: resume with the same."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints; there is always one at the end."""
+    evaluation_rows: int = 100_000
+    """Most rows to evaluate on."""
+    allow_incomplete: bool = False
+    """Read a store whose extraction has not finished."""
+    storage_options: Mapping[str, Any] | None = None
+    """Passed to fsspec."""
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a name.
+
+    Raises
+    ------
+    UsageError
+        If there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise errors.UsageError(f"no device is called {name!r}; use cpu, cuda or cuda:N") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise errors.UsageError(f"training runs on cpu and cuda, not on {name!r}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise errors.UsageError(f"{name}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu")
+    return device

@@ -1,0 +1,77 @@
+"""What comes before the first task is written once."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from actstore.errors import RecipeChangedError
+from actstore.store.commit import sha256_hex
+from actstore.store.freeze import complete_metadata, freeze
+from actstore.store.frozen import FrozenRecipe, load_frozen
+from actstore.store.objects import LocalObjects
+
+StoreOf = Callable[..., Path]
+
+
+@pytest.fixture
+def frozen(store_of: StoreOf) -> FrozenRecipe:
+    return load_frozen(LocalObjects(store_of()))
+
+
+@pytest.fixture
+def sequences(store_of: StoreOf) -> Path:
+    return store_of() / "sequences.parquet"
+
+
+def test_a_frozen_store_opens_with_plain_zarr(tmp_path: Path, frozen: FrozenRecipe, sequences: Path) -> None:
+    objects = LocalObjects(tmp_path)
+    assert freeze(objects, frozen, sequences) is frozen
+    root = zarr.open_group(tmp_path, mode="r")
+    assert root.attrs["actstore"] == {"format": "actstore/1", "recipe_sha256": frozen.digest}
+    assert sha256_hex(objects.get("recipe.json")) == frozen.digest
+    assert objects.get("sequences.parquet") == sequences.read_bytes()
+    for site in frozen.sites:
+        calibration = frozen.site_calibration(site.name)
+        assert calibration is not None
+        assert np.asarray(root[f"sites/{site.name}/center"]).tolist() == calibration.center_D.tolist()
+        assert np.asarray(root[f"sites/{site.name}/channel"]).tolist() == calibration.channel_D.tolist()
+
+
+def test_the_second_extractor_continues_with_the_calibration_of_the_first(
+    tmp_path: Path, frozen: FrozenRecipe, sequences: Path
+) -> None:
+    objects = LocalObjects(tmp_path)
+    freeze(objects, frozen, sequences)
+    before = {path: objects.get(path) for path in objects.sizes()}
+    assert frozen.calibration is not None
+    other = frozen.model_copy(update={"calibration": dict.fromkeys(frozen.calibration, frozen.calibration["embed"])})
+    assert freeze(objects, other, sequences) == frozen
+    assert {path: objects.get(path) for path in objects.sizes()} == before
+
+
+def test_another_recipe_is_refused_and_leaves_the_store_as_it_was(
+    tmp_path: Path, frozen: FrozenRecipe, sequences: Path
+) -> None:
+    objects = LocalObjects(tmp_path / "store")
+    freeze(objects, frozen, sequences)
+    before = {path: objects.get(path) for path in objects.sizes()}
+    (tmp_path / "others").write_bytes(b"other sequences")
+    other = frozen.model_copy(update={"plan_sha256": "0" * 64})
+    with pytest.raises(RecipeChangedError, match="plan_sha256"):
+        freeze(objects, other, tmp_path / "others")
+    assert {path: objects.get(path) for path in objects.sizes()} == before
+
+
+def test_metadata_lost_when_the_first_extractor_was_killed_are_completed(own_store: StoreOf) -> None:
+    folder = own_store()
+    objects = LocalObjects(folder)
+    before = {path: objects.get(path) for path in objects.sizes()}
+    (folder / "zarr.json").unlink()
+    shutil.rmtree(folder / "sites/embed/center")
+    (folder / "sites/embed/values/zarr.json").unlink()
+    complete_metadata(objects, load_frozen(objects))
+    assert {path: objects.get(path) for path in objects.sizes()} == before

@@ -1,0 +1,155 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actstore.errors import RecipeError
+from actstore.workflows.recipes import merge_options, parse_recipe, read_recipe
+
+SMALLEST = '[model]\nname = "esm"\n[corpus]\nsequences = "a.fasta"\n'
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(folder: Path, text: str, **options: Any) -> str:
+    path = write(folder, text)
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path, options=options)
+    assert str(caught.value).startswith(str(path))
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_model_and_sequences_are_enough(tmp_path: Path) -> None:
+    recipe = read_recipe(write(tmp_path, SMALLEST))
+    assert (recipe.model.name, recipe.corpus.sequences) == ("esm", ("a.fasta",))
+    assert (recipe.sites, recipe.store.encoding, recipe.seed) == (("resid_post.*",), "int8", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "model: Field required"),
+        ('[model]\nname = "esm"\n', "corpus: Field required"),
+        (SMALLEST + "[store]\nencodign = 'int8'\n", "store.encodign: Extra inputs are not permitted"),
+        ("sede = 1\n" + SMALLEST, "sede: Extra inputs are not permitted"),
+        (SMALLEST + "[store]\nencoding = 'int7'\n", "store.encoding: Input should be 'float16'"),
+        (SMALLEST + "[store]\ntask_rows = 'many'\n", "store.task_rows: Input should be a valid integer"),
+        (SMALLEST + "[store]\ntask_rows = 1000\nchunk_rows = 256\n", "store: task_rows (1000) must be a multiple"),
+        (SMALLEST + "[rows]\nfraction = 0.0\n", "rows.fraction: Input should be greater than 0"),
+        (SMALLEST + "[rows]\nfraction = nan\n", "rows.fraction: Input should be"),
+        (SMALLEST + "[splits]\nfractions = {train = 0.5, test = 0.4}\n", "splits.fractions: fractions must be"),
+        (SMALLEST + "[splits]\nfractions = {train = 'x'}\n", "splits.fractions.train: Input should be a valid number"),
+        ("model = 3\ncorpus = []\n", "model: Input should be a valid dictionary"),
+        ("seed = -1\n" + SMALLEST, "seed: Input should be greater than or equal to 0"),
+        ("sites = []\n" + SMALLEST, "sites: Value should have at least 1 item"),
+        ("sites = [1]\n" + SMALLEST, "sites.0: Input should be a valid string"),
+    ],
+)
+def test_a_wrong_field_is_named_with_the_file(text: str, problem: str, tmp_path: Path) -> None:
+    assert problem in refusal(tmp_path, text)
+
+
+def test_every_wrong_field_is_named_at_once(tmp_path: Path) -> None:
+    said = refusal(tmp_path, SMALLEST + "[store]\nencoding = 1\ntask_rows = 0\n[rows]\nfraction = 2\n")
+    assert [line.strip().split(":")[0] for line in said.splitlines()[1:]] == [
+        "rows.fraction",
+        "store.encoding",
+        "store.task_rows",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["model = ", "[model\n", "a = 1\na = 2\n", "x = " + "[" * 20_000, "[model]\n[model]\n", "not toml at all"],
+)
+def test_what_is_not_toml_is_refused(text: str, tmp_path: Path) -> None:
+    assert "not TOML" in refusal(tmp_path, text)
+
+
+def test_keys_nested_a_thousand_deep_are_just_unknown(tmp_path: Path) -> None:
+    assert "deep: Extra inputs are not permitted" in refusal(tmp_path, "deep" + ".a" * 1000 + " = 1\n" + SMALLEST)
+
+
+def test_bytes_that_are_not_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(b"\x1f\x8b\xff\x00")
+    with pytest.raises(RecipeError, match=r"recipe\.toml: not TOML"):
+        read_recipe(path)
+
+
+def test_a_huge_file_is_refused_without_being_read(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(RecipeError, match="is this the right file"):
+        read_recipe(path)
+
+
+def test_a_file_that_is_not_there_and_a_folder_are_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(RecipeError, match=f"{path}: cannot be read"):
+            read_recipe(path)
+
+
+class TestOptions:
+    def test_they_take_precedence_over_the_file(self, tmp_path: Path) -> None:
+        path = write(tmp_path, SMALLEST + "[store]\nencoding = 'float16'\ntask_rows = 512\n")
+        options = {"store.encoding": "bfloat16", "sites": ["embed"], "seed": 3, "model.revision": None}
+        recipe = read_recipe(path, options=options)
+        assert (recipe.store.encoding, recipe.store.task_rows) == ("bfloat16", 512)
+        assert (recipe.sites, recipe.seed, recipe.model.revision) == (("embed",), 3, None)
+
+    def test_they_reach_into_tables_of_tables(self) -> None:
+        document = {"splits": {"fractions": {"train": 0.9, "test": 0.1}}}
+        options = {"splits.fractions.train": 0.8, "splits.fractions.test": 0.2}
+        assert merge_options(document, options) == {"splits": {"fractions": {"train": 0.8, "test": 0.2}}}
+        assert document == {"splits": {"fractions": {"train": 0.9, "test": 0.1}}}
+
+    def test_a_wrong_one_is_named(self, tmp_path: Path) -> None:
+        assert "store.encoding: Input should be" in refusal(tmp_path, SMALLEST, **{"store.encoding": "float8"})
+        assert "store.colour: Extra inputs" in refusal(tmp_path, SMALLEST, **{"store.colour": 1})
+
+    def test_one_below_what_is_no_table_is_refused(self, tmp_path: Path) -> None:
+        said = refusal(tmp_path, "model = 'esm'\n", **{"model.name": "other"})
+        assert "model.name cannot be set: 'model' is 'esm', not a table" in said
+
+    def test_without_a_file_the_message_says_where_they_came_from(self) -> None:
+        with pytest.raises(RecipeError, match=r"^the options: not a valid recipe:\n  corpus: Field required"):
+            parse_recipe({"model": {"name": "esm"}}, name="the options")
+
+
+class TestRelativePaths:
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        folder = tmp_path / "recipes [old]"
+        (folder / "model").mkdir(parents=True)
+        for name in ("a.fasta", "b.fasta", "clusters.tsv"):
+            (folder / name).touch()
+        monkeypatch.chdir(tmp_path)
+        return folder
+
+    def test_they_are_relative_to_the_file(self, folder: Path) -> None:
+        text = (
+            '[model]\nname = "model"\n[corpus]\nsequences = ["a.fasta", "*.fasta"]\n[splits]\nclusters = "clusters.tsv"'
+        )
+        recipe = read_recipe(write(folder, text))
+        assert recipe.model.name == str(folder / "model")
+        assert recipe.corpus.sequences == (str(folder / "a.fasta"), str(folder / "*.fasta"))
+        assert recipe.splits.clusters == str(folder / "clusters.tsv")
+
+    @pytest.mark.parametrize(
+        "name", ["facebook/esm2_t6_8M_UR50D", "s3://bucket/a.fasta", "/data/a.fasta", "elsewhere/*.fasta", "x" * 5000]
+    )
+    def test_what_is_not_beside_the_file_stays_as_it_is(self, name: str, folder: Path) -> None:
+        text = f'[model]\nname = "{name}"\n[corpus]\nsequences = "{name}"\n'
+        recipe = read_recipe(write(folder, text))
+        assert (recipe.model.name, recipe.corpus.sequences) == (name, (name,))
+
+    def test_those_of_options_are_relative_to_where_one_stands(self, folder: Path) -> None:
+        recipe = read_recipe(write(folder, SMALLEST), options={"corpus.sequences": ["a.fasta"]})
+        assert recipe.corpus.sequences == ("a.fasta",)

@@ -1,0 +1,78 @@
+"""The sparse kernel computes what dense arithmetic computes, gradients included."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainers.dictionaries.dictionary import FlatWeights
+from trainers.dictionaries.topk import topk_code, topk_pass
+
+
+def random_weights(inputs: int = 12, latents: int = 30) -> FlatWeights:
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    return FlatWeights(draw(inputs, latents), draw(latents), draw(latents, inputs), draw(inputs))
+
+
+def random_rows(rows: int = 40) -> Tensor:
+    return torch.randn(rows, 2, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def dense_reconstruction(weights: FlatWeights, values_BSD: Tensor, kept: int, score_F: Tensor | None) -> Tensor:
+    code_BF = topk_code(weights, values_BSD, kept=kept, score_F=score_F)
+    return (code_BF @ weights.decoder_FX + weights.decoder_bias_X).view_as(values_BSD)
+
+
+@pytest.mark.parametrize("kept", [1, 5, 30])
+@pytest.mark.parametrize("scored", [False, True])
+def test_reconstruction_and_gradients_are_those_of_dense_arithmetic(kept: int, scored: bool) -> None:
+    weights, values_BSD = random_weights(), random_rows()
+    score_F = torch.linspace(0.5, 2, 30, dtype=torch.float64) if scored else None
+    sparse_BSD = topk_pass(weights, values_BSD, kept=kept, score_F=score_F).reconstruction_BSD
+    dense_BSD = dense_reconstruction(weights, values_BSD, kept, score_F)
+    torch.testing.assert_close(sparse_BSD, dense_BSD)
+    sparse = torch.autograd.grad((sparse_BSD - values_BSD).square().sum(), weights)
+    dense = torch.autograd.grad((dense_BSD - values_BSD).square().sum(), weights)
+    for have, want in zip(sparse, dense, strict=True):
+        torch.testing.assert_close(have, want)
+
+
+def test_the_k_largest_activations_of_each_row_are_kept() -> None:
+    weights, values_BSD = random_weights(), random_rows()
+    active_BF = torch.relu(values_BSD.flatten(1) @ weights.encoder_XF + weights.encoder_bias_F)
+    code_BF = topk_code(weights, values_BSD, kept=3)
+    torch.testing.assert_close(code_BF.sort(descending=True).values[:, :3], active_BF.topk(3).values)
+    assert (code_BF > 0).sum(dim=1).max() <= 3
+
+
+def test_a_row_with_fewer_active_latents_than_k_uses_only_those() -> None:
+    weights, values_BSD = random_weights(), random_rows()
+    silent = weights._replace(encoder_bias_F=torch.full((30,), -1e6, dtype=torch.float64))
+    output = topk_pass(silent, values_BSD, kept=5)
+    assert int(output.fired_F.sum()) == 0
+    torch.testing.assert_close(
+        output.reconstruction_BSD, weights.decoder_bias_X.view(1, 2, 6).expand_as(values_BSD)
+    )
+
+
+def test_a_latent_that_was_not_chosen_gets_no_gradient() -> None:
+    weights, values_BSD = random_weights(), random_rows()
+    output = topk_pass(weights, values_BSD, kept=1)
+    (d_decoder_FX,) = torch.autograd.grad(output.reconstruction_BSD.square().sum(), [weights.decoder_FX])
+    idle_F = output.fired_F == 0
+    assert bool(idle_F.any())
+    assert bool((d_decoder_FX[idle_F] == 0).all())
+    assert bool((d_decoder_FX[~idle_F] != 0).any(dim=1).all())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_computes_the_same() -> None:
+    weights, values_BSD = random_weights(), random_rows()
+    on_gpu = FlatWeights(*(weight.detach().cuda() for weight in weights))
+    have = topk_pass(on_gpu, values_BSD.cuda(), kept=5)
+    want = topk_pass(weights, values_BSD, kept=5)
+    torch.testing.assert_close(have.reconstruction_BSD.cpu(), want.reconstruction_BSD.detach())
+    assert have.fired_F.cpu().tolist() == want.fired_F.tolist()

@@ -1,0 +1,71 @@
+from typing import Any
+
+import pytest
+
+from actstore import errors
+from trainers.fit.config import TrainConfig
+from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
+
+THREE_SITES = StreamFacts(sites=("a", "b", "c"), width=128, rows=10_500, batch_rows=1000, batches_per_epoch=11)
+ONE_SITE = THREE_SITES.model_copy(update={"sites": ("a",)})
+
+
+def plan(stream: StreamFacts = ONE_SITE, **options: Any) -> TrainPlan:
+    return plan_training(TrainConfig.model_validate(options), stream)
+
+
+def test_without_steps_it_is_one_pass_through_the_split() -> None:
+    assert (plan().steps, plan().rows) == (11, 10_500)
+
+
+def test_steps_beyond_an_epoch_count_its_short_last_batch() -> None:
+    assert plan(steps=25).rows == 2 * 10_500 + 3 * 1000
+
+
+def test_latents_are_an_expansion_of_the_features_of_a_site() -> None:
+    assert plan().latents == 1024
+    assert plan(THREE_SITES, dictionary="crosscoder-topk", expansion=4).latents == 512
+    assert plan(latents=77).latents == 77
+
+
+def test_the_learning_rate_falls_with_the_root_of_the_dictionary() -> None:
+    assert plan().lr == pytest.approx(2e-3)
+    assert plan(latents=4096).lr == pytest.approx(1e-3)
+    assert plan(lr=0.5).lr == 0.5
+
+
+def test_a_penalty_scales_as_the_error_does() -> None:
+    l1 = plan(THREE_SITES, dictionary="crosscoder-l1").sparsity
+    l2 = plan(THREE_SITES, dictionary="crosscoder-l2").sparsity
+    long_rows = plan(dictionary="relu-sae", normalisation="sqrt_d").sparsity
+    assert (l1, l2, long_rows) == (0.05, pytest.approx(0.05 * 3**0.5), pytest.approx(0.05 * 128**0.5))
+    assert plan(dictionary="relu-sae", sparsity=0.2).sparsity == 0.2
+
+
+def test_dead_latents_are_told_after_ten_million_rows_or_a_tenth_of_a_shorter_run() -> None:
+    assert plan().dead_after_rows == 1050
+    assert plan(steps=1_000_000).dead_after_rows == 10_000_000
+    assert plan(dead_after_rows=5).dead_after_rows == 5
+
+
+def test_an_sae_of_several_sites_lists_the_sites() -> None:
+    with pytest.raises(errors.UsageError, match=r"topk-sae reads one site, not 3; choose one with --site: a, b, c"):
+        plan(THREE_SITES)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"latents": 16}, "k = 32 of only 16 latents"),
+        ({"sparsity": 0.1}, "no sparsity coefficient"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(errors.UsageError, match=message):
+        plan(**options)
+
+
+def test_a_split_without_rows_is_refused() -> None:
+    empty = ONE_SITE.model_copy(update={"rows": 0, "batches_per_epoch": 0})
+    with pytest.raises(errors.UsageError, match="split 'train' has no rows"):
+        plan(empty)

@@ -1,0 +1,95 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from actstore import errors
+from tests.trainers.in_memory import plan_of, state_of, stream_of
+from tests.trainers.planted import Planted
+from trainers.fit.step import train_step
+
+
+def test_loss_falls_and_the_report_adds_up(one_site: Planted) -> None:
+    stream = stream_of(one_site.values_NSD)
+    plan = plan_of(stream, dictionary="relu-sae", steps=50)
+    state = state_of(stream, plan)
+    values_BSD = torch.from_numpy(one_site.values_NSD[:512])
+    reports = [train_step(state, values_BSD, plan) for _ in range(50)]
+    assert reports[-1].reconstruction < 0.5 * reports[0].reconstruction
+    last = reports[-1]
+    assert (last.step, last.rows) == (50, 50 * 512)
+    assert last.loss == pytest.approx(last.reconstruction + last.sparsity + last.auxk, rel=1e-5)
+    assert last.explained_variance == pytest.approx(1 - last.reconstruction / state.variance)
+
+
+@pytest.mark.parametrize("name", ["topk-sae", "relu-sae"])
+def test_decoder_rows_of_an_sae_stay_at_norm_one(name: str, one_site: Planted) -> None:
+    stream = stream_of(one_site.values_NSD)
+    plan = plan_of(stream, dictionary=name, k=4, steps=10)
+    state = state_of(stream, plan)
+    for start in range(0, 5120, 512):
+        train_step(state, torch.from_numpy(one_site.values_NSD[start : start + 512]), plan)
+    torch.testing.assert_close(state.dictionary.W_dec.norm(dim=1), torch.ones(plan.latents))
+
+
+def test_momentum_does_not_stretch_the_decoder_of_an_sae(one_site: Planted) -> None:
+    stream = stream_of(one_site.values_NSD)
+    plan = plan_of(stream, dictionary="relu-sae", steps=10)
+    state = state_of(stream, plan)
+    before_FD = state.dictionary.W_dec.detach().clone()
+    train_step(state, torch.from_numpy(one_site.values_NSD[:512]), plan)
+    moment_FD = state.optimizer.state[state.dictionary.W_dec]["exp_avg"]
+    assert float((before_FD * moment_FD).sum(dim=1).abs().max()) < 1e-6 * float(moment_FD.norm(dim=1).max()) + 1e-9
+
+
+def test_the_encoder_of_a_crosscoder_moves_slower_by_the_number_of_sites(three_sites: Planted) -> None:
+    stream = stream_of(three_sites.values_NSD)
+    plan = plan_of(stream, dictionary="crosscoder-l2", steps=1, lr=0.003)
+    state = state_of(stream, plan)
+    before = {name: weight.detach().clone() for name, weight in state.dictionary.named_parameters()}
+    train_step(state, torch.from_numpy(three_sites.values_NSD[:512]), plan)
+    moved = {name: float((weight - before[name]).abs().max()) for name, weight in state.dictionary.named_parameters()}
+    assert moved["W_enc"] == pytest.approx(0.001, rel=1e-2)
+    assert moved["W_dec"] == pytest.approx(0.003, rel=1e-2)
+
+
+def test_latents_without_use_are_counted_and_then_taught(one_site: Planted) -> None:
+    stream = stream_of(one_site.values_NSD)
+    plan = plan_of(stream, dictionary="topk-sae", k=2, steps=10, dead_after_rows=1024)
+    state = state_of(stream, plan)
+    with torch.no_grad():
+        state.dictionary.b_enc[:50] = -100.0
+        state.dictionary.W_enc[:, :50] = 0.0
+    values_BSD = torch.from_numpy(one_site.values_NSD[:512])
+    first, second, third = (train_step(state, values_BSD, plan) for _ in range(3))
+    assert (first.dead, second.dead) == (0, 0)
+    assert third.dead >= 50
+    assert third.auxk > 0
+    assert state.idle_rows_F[:50].tolist() == [3 * 512] * 50
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_value_that_is_not_finite_stops_training_and_changes_nothing(bad: float, one_site: Planted) -> None:
+    stream = stream_of(one_site.values_NSD)
+    plan = plan_of(stream, dictionary="topk-sae", k=4, steps=10)
+    state = state_of(stream, plan)
+    train_step(state, torch.from_numpy(one_site.values_NSD[:512]), plan)
+    before = {name: weight.detach().clone() for name, weight in state.dictionary.named_parameters()}
+    spoiled_BSD = np.array(one_site.values_NSD[:512])
+    spoiled_BSD[7, 0, 3] = bad
+    with pytest.raises(errors.TrainingError, match=r"step 2: loss is .* not finite: check the store"):
+        train_step(state, torch.from_numpy(spoiled_BSD), plan)
+    assert state.step == 1
+    for name, weight in state.dictionary.named_parameters():
+        assert torch.equal(weight, before[name])
+
+
+def test_divergence_is_told_from_bad_rows(one_site: Planted) -> None:
+    stream = stream_of(one_site.values_NSD)
+    plan = plan_of(stream, dictionary="relu-sae", steps=10)
+    state = state_of(stream, plan)
+    with torch.no_grad():
+        state.dictionary.W_enc.fill_(1e30)
+    with pytest.raises(errors.TrainingError, match="diverged: lower --lr"):
+        train_step(state, torch.from_numpy(one_site.values_NSD[:512]), plan)

@@ -1,0 +1,58 @@
+"""Plans, states and training runs on rows in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tests.trainers.memory_stream import Float32s, MemoryStream, moments_of
+from trainers.fit.config import TrainConfig
+from trainers.fit.initialise import start
+from trainers.fit.loop import Trained, train
+from trainers.fit.normalise import describe_inputs
+from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
+from trainers.fit.state import TrainState
+from trainers.save.record import Origin, SiteRecord
+
+CPU = torch.device("cpu")
+
+
+def stream_of(values_NSD: Float32s, **options: Any) -> MemoryStream:
+    sites = tuple(f"resid_post.{s}" for s in range(values_NSD.shape[1]))
+    return MemoryStream(values_NSD, sites, **options)
+
+
+def plan_of(stream: MemoryStream, **options: Any) -> TrainPlan:
+    facts = StreamFacts(
+        sites=stream.sites,
+        width=stream.width,
+        rows=stream.rows,
+        batch_rows=stream.batch_rows,
+        batches_per_epoch=stream.batches_per_epoch,
+    )
+    return plan_training(TrainConfig.model_validate(options), facts)
+
+
+def state_of(stream: MemoryStream, plan: TrainPlan) -> TrainState:
+    moments = moments_of(stream.values_NSD, stream.sites)
+    return start(plan, describe_inputs(stream.sites, moments, normalisation=plan.normalisation), device=CPU)
+
+
+def train_on(stream: MemoryStream, **options: Any) -> tuple[TrainState, list[Trained]]:
+    """Train to the end and return the state and every step."""
+    plan = plan_of(stream, **options)
+    state = state_of(stream, plan)
+    return state, list(train(state, stream, plan))
+
+
+def origin_of(stream: MemoryStream) -> Origin:
+    return Origin(
+        manifest_sha256="0" * 64,
+        encoding="float16",
+        model="memory",
+        model_revision=None,
+        model_dtype="float32",
+        weights_sha256="1" * 64,
+        sites=tuple(SiteRecord(name=site, module=f"layer.{site}", width=stream.width) for site in stream.sites),
+    )
