@@ -1,4 +1,4 @@
-"""Does training from a store reach what training on float32 rows in memory reaches?
+"""Training from a store reaches the explained variance of training on float32 rows in memory.
 
 Extracts a store, keeps the same rows as float32 in memory, trains the same dictionaries from both (same plan, same
 initial weights; the memory run draws rows in uniform random order), and evaluates both on the held-out float32 rows.
@@ -12,7 +12,7 @@ import argparse
 import json
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import Recipe
 from actstore.extract.model import load_model
@@ -37,7 +38,7 @@ from benchmarks.report import write_results
 from trainers.fit.config import TrainConfig
 from trainers.fit.initialise import start
 from trainers.fit.loop import train
-from trainers.fit.normalise import describe_inputs
+from trainers.fit.normalise import SiteMoments, describe_inputs
 from trainers.fit.plan import StreamFacts, plan_training
 from trainers.fit.source import BatchSource
 from trainers.score.evaluate import evaluate
@@ -57,7 +58,7 @@ def measure(
     store = str(folder / "store")
     model = load_model(recipe.model, recipe.sites)
     extract_with(model, open_objects(store), recipe, progress=progress)
-    rows_NSD = float_rows(store, model_rows=model, progress=progress)
+    rows_NSD = float_rows(store, model=model, progress=progress)
     records: list[dict[str, Any]] = []
     for config in configs:
         sites = config.sites or tuple(site.name for site in model.sites)
@@ -85,11 +86,11 @@ def measure(
     return records
 
 
-def float_rows(store: str, *, model_rows: Any, progress: Progress) -> dict[str, Float32s]:
+def float_rows(store: str, *, model: ActivationModel, progress: Progress) -> dict[str, Float32s]:
     """Run the model over every task of a store again and keep the rows as float32 [N, S, D], by split."""
     objects = open_objects(store)
     frozen = load_frozen(objects)
-    plan = reopen(objects, frozen, model_rows).plan
+    plan = reopen(objects, frozen, model).plan
     parts: dict[str, list[Float32s]] = {}
     with (
         StoredSequences(objects) as source,
@@ -98,14 +99,18 @@ def float_rows(store: str, *, model_rows: Any, progress: Progress) -> dict[str, 
         for index in range(frozen.tasks):
             task = plan.task(index)
             rows = extract_task(
-                task, source, model_rows, tokens_per_batch=frozen.recipe.model.tokens_per_batch, on_rows=stage.advance
+                task, source, model, tokens_per_batch=frozen.recipe.model.tokens_per_batch, on_rows=stage.advance
             )
             parts.setdefault(task.split, []).append(np.stack([rows.values[site.name] for site in frozen.sites], axis=1))
     return {split: np.concatenate(blocks) for split, blocks in parts.items()}
 
 
 def explained(
-    config: TrainConfig, source: BatchSource, held_out_NSD: Float32s, statistics_of: Any, progress: Progress
+    config: TrainConfig,
+    source: BatchSource,
+    held_out_NSD: Float32s,
+    moments: Mapping[str, SiteMoments],
+    progress: Progress,
 ) -> float:
     """Train on a source and return the explained variance on held-out float32 rows."""
     facts = StreamFacts(
@@ -116,7 +121,7 @@ def explained(
         batches_per_epoch=source.batches_per_epoch,
     )
     plan = plan_training(config, facts)
-    inputs = describe_inputs(plan.sites, statistics_of, normalisation=plan.normalisation)
+    inputs = describe_inputs(plan.sites, moments, normalisation=plan.normalisation)
     state = start(plan, inputs, device=torch.device("cpu"))
     with progress.stage(f"training {config.dictionary}", total=plan.steps, unit="steps") as stage:
         for _ in train(state, source, plan):

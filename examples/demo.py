@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 DEMO = HERE.parent / "demo"
 STORE = DEMO / "store"
 BIN = Path(sys.executable).parent
+DICTIONARIES = {"topk-sae": ("--site", "resid_post.3"), "crosscoder-topk": ()}
 console = Console(highlight=False)
 
 
@@ -57,7 +59,7 @@ def main() -> None:
     files = write_synthetic_corpus(DEMO / "proteins", synthetic_proteins(families=100, members=20, seed=0))
     console.print(f"2,000 synthetic proteins in 100 families: {relative(files.fasta)}")
 
-    run(
+    extracted = run(
         "actstore",
         "extract",
         *("--model", relative(HERE / "esm2-tiny")),
@@ -68,31 +70,22 @@ def main() -> None:
         *("--store", relative(STORE)),
     )
     store = run("actstore", "inspect", relative(STORE))
-    dictionaries = {
-        "topk-sae": train("topk-sae", "--site", "resid_post.3"),
-        "crosscoder-topk": train("crosscoder-topk"),
-    }
-
-    summary = Table(title="What came out", title_justify="left")
-    for heading in ("", "rows", "bytes", "against fp16", "rows/s", "explained variance", "L0", "where"):
-        summary.add_column(heading, overflow="fold")
-    size = f"{store['bytes_total'] / 1e6:,.0f} MB"
-    ratio = f"{store['ratio_to_fp16']:.2f}x smaller"
-    summary.add_row("store", f"{store['rows']:,}", size, ratio, "-", "-", "-", relative(STORE))
-    for name, report in dictionaries.items():
-        summary.add_row(
-            name,
-            f"{report['rows']:,}",
-            "-",
-            "-",
-            f"{report['rows_per_s']:,.0f}",
-            f"{report['explained_variance']:.3f}",
-            f"{report['l0']:.1f}",
-            relative(DEMO / name),
-        )
+    title = "What came out (EV: explained variance on held-out rows)"
+    summary = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("", "rows", "bytes", "against fp16", "rows/s", "EV", "L0"):
+        summary.add_column(heading, justify="left" if not heading else "right")
+    size, ratio = f"{store['bytes_total'] / 1e6:,.0f} MB", f"{store['ratio_to_fp16']:.2f}x less"
+    summary.add_row("store", f"{store['rows']:,}", size, ratio, f"{extracted['rows_per_s']:,.0f}", "", "")
+    for name, options in DICTIONARIES.items():
+        report = train(name, *options)
+        variance, l0 = f"{report['explained_variance']:.3f}", f"{report['l0']:.1f}"
+        summary.add_row(name, f"{report['rows']:,}", "", "", f"{report['rows_per_s']:,.0f}", variance, l0)
     console.print()
     console.print(summary)
-    console.print(f"Done in {time.monotonic() - started:.0f} s.")
+    console.print(f"Done in {time.monotonic() - started:.0f} s. The files:")
+    console.print(f"  {relative(STORE)}: the store; try 'actstore verify {relative(STORE)}'")
+    for name in DICTIONARIES:
+        console.print(f"  {relative(DEMO / name)}: weights, configuration, metrics")
 
 
 if __name__ == "__main__":

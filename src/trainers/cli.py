@@ -30,7 +30,11 @@ One site, TopK, eight times as many latents as features, once through the data:
 
     trainer read-from-store STORE --dictionary topk-sae --site resid_post.3
 
-All sites in one dictionary; kill it and go on with --resume:
+All sites in one dictionary:
+
+    trainer read-from-store STORE --dictionary crosscoder-topk --out runs/all
+
+It was killed; go on where its last checkpoint is:
 
     trainer read-from-store STORE --dictionary crosscoder-topk --out runs/all --resume
 """,
@@ -70,7 +74,7 @@ def read_from_store(
     site: Annotated[list[str] | None, typer.Option(help="Site or glob; repeat for several. [default: all]")] = None,
     latents: Annotated[int | None, typer.Option(help="Dictionary size F. [default: expansion x features]")] = None,
     expansion: Annotated[int, typer.Option(help="F over the features of a site.")] = 8,
-    k: Annotated[int, typer.Option(help="Latents kept for each row (TopK).")] = 32,
+    k: Annotated[int | None, typer.Option(help="Latents kept for each row (TopK). [default: 32]")] = None,
     sparsity: Annotated[float | None, typer.Option(help="Coefficient of the penalty (relu-sae, l1, l2).")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate. [default: 2e-3 sqrt(1024 / F)]")] = None,
     normalisation: Annotated[

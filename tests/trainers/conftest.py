@@ -1,9 +1,20 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from actstore import Recipe, extract_store
 from tests.trainers.planted import Planted, plant
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Matrices this small lose more to waking threads than they gain, most of all beside other tests."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -20,14 +31,25 @@ def three_sites() -> Planted:
 
 @pytest.fixture(scope="session")
 def store(small_fasta: Path, esm2_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two blocks of the shipped ESM-2 on a few dozen natural proteins."""
+    """Two blocks of the shipped ESM-2 on a few dozen natural proteins; a fifth of them held out."""
     folder = tmp_path_factory.mktemp("trainers") / "store"
+    return _extract(small_fasta, esm2_tiny, folder, fractions={"train": 0.8, "valid": 0.2})
+
+
+@pytest.fixture(scope="session")
+def store_without_valid(small_fasta: Path, esm2_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with all proteins for training."""
+    folder = tmp_path_factory.mktemp("trainers") / "store"
+    return _extract(small_fasta, esm2_tiny, folder, fractions={"train": 1.0})
+
+
+def _extract(fasta: Path, model: Path, folder: Path, *, fractions: dict[str, float]) -> Path:
     recipe = Recipe.model_validate(
         {
-            "model": {"name": str(esm2_tiny)},
-            "corpus": {"sequences": [str(small_fasta)]},
+            "model": {"name": str(model)},
+            "corpus": {"sequences": [str(fasta)]},
             "sites": ["resid_post.0", "resid_post.3"],
-            "splits": {"fractions": {"train": 0.8, "valid": 0.2}},
+            "splits": {"fractions": fractions},
             "store": {"encoding": "float16", "task_rows": 2048, "chunk_rows": 64},
         }
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from tests.trainers.memory_stream import Float32s, MemoryStream, moments_of
+from actstore.testing.memory_stream import MemoryStream, moments_of
 from trainers.fit.config import TrainConfig
 from trainers.fit.initialise import start
 from trainers.fit.loop import Trained, train
@@ -18,7 +20,7 @@ from trainers.save.record import Origin, SiteRecord
 CPU = torch.device("cpu")
 
 
-def stream_of(values_NSD: Float32s, **options: Any) -> MemoryStream:
+def stream_of(values_NSD: NDArray[np.float32], **options: Any) -> MemoryStream:
     sites = tuple(f"resid_post.{s}" for s in range(values_NSD.shape[1]))
     return MemoryStream(values_NSD, sites, **options)
 

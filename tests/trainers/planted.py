@@ -32,7 +32,7 @@ def plant(*, rows: int, sites: int = 1, width: int = 32, latents: int = 48, acti
     chosen_NK = rng.permuted(np.tile(np.arange(latents), (rows, 1)), axis=1)[:, :active]
     np.put_along_axis(code_NF, chosen_NK, rng.uniform(1, 2, size=(rows, active)).astype(np.float32), axis=1)
     mean_X = rng.standard_normal(sites * width).astype(np.float32)
-    values_NX = 100.0 * (code_NF @ direction_FX + 0.3 * mean_X)
+    values_NX = (100.0 * (code_NF @ direction_FX + 0.3 * mean_X)).astype(np.float32)
     return Planted(values_NX.reshape(rows, sites, width), direction_FX)
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator
 
+from actstore.store.commit import canonical_json
+
 __all__ = ["Document", "Vector32", "Vector64"]
 
 
@@ -46,10 +48,10 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, type(self)) and self.model_dump_json() == other.model_dump_json()
+        return isinstance(other, type(self)) and self._canonical() == other._canonical()
 
     def __hash__(self) -> int:
-        return hash(self.model_dump_json())
+        return hash(self._canonical())
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a changed copy, which works out its own digests."""
@@ -57,3 +59,6 @@ class Document(BaseModel):
         for name in copy.__dict__.keys() - type(self).model_fields.keys():
             del copy.__dict__[name]
         return copy
+
+    def _canonical(self) -> bytes:
+        return canonical_json(self.model_dump(mode="json"))

@@ -112,9 +112,13 @@ class EpochOrder:
 
 
 def _spread_order(task_W: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return an order in which each task's windows are evenly spaced, themselves in random order."""
+    """Return an order in which each task's windows are evenly spaced, themselves in random order.
+
+    One phase for the whole task, not one for each window: a stretch shorter than the spacing of a task's windows
+    then never holds two of them.
+    """
     by_task = np.lexsort((rng.random(len(task_W)), task_W))
     _, first, inverse, count = np.unique(task_W[by_task], return_index=True, return_inverse=True, return_counts=True)
     rank_W = np.arange(len(task_W)) - first[inverse]
-    place_W = (rank_W + rng.random(len(task_W))) / count[inverse]
+    place_W = (rank_W + rng.random(len(count))[inverse]) / count[inverse]
     return by_task[np.argsort(place_W, kind="stable")]

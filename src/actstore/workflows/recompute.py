@@ -8,17 +8,18 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 from numpy.typing import NDArray
 
 from actstore.contracts.hashing import Purpose, derive_key, draws
 from actstore.contracts.models import ActivationModel, ResidueTokenizer
 from actstore.contracts.objects import ObjectStore
-from actstore.contracts.planes import Float32s, Planes
+from actstore.contracts.planes import Calibration, Float32s, Planes, Quantizer
 from actstore.contracts.progress import Progress
 from actstore.contracts.sequences import Window
 from actstore.contracts.windows import RowWindow
 from actstore.corpus.windows import cut_windows
-from actstore.errors import ModelError, SiteError
+from actstore.errors import ModelError, NumericsError, SiteError
 from actstore.extract.model import load_model
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.frozen import FrozenRecipe
@@ -31,8 +32,8 @@ __all__ = ["Recomputed", "model_at_hand", "recompute_sample"]
 
 _OF_DEVIATION: Final = 0.05
 _OF_NORM: Final = 0.01
-"""A row may differ by 5 % of its distance from the mean (int8 keeps 1 %) and 1 % of its norm (bfloat16 keeps 0.4 %);
-rows of other residues differ by more than their distance from the mean."""
+"""Beyond what encoding it again would lose, a row may differ by 5 % of its distance from the mean and 1 % of its norm,
+for hardware that rounds otherwise; rows of other residues differ by more than their distance from the mean."""
 _ROWS_AT_ONCE: Final = 8
 
 
@@ -55,11 +56,7 @@ class _Place(NamedTuple):
 def model_at_hand(frozen: FrozenRecipe, *, device: str) -> tuple[ActivationModel | None, str]:
     """Return the model of a store if it can be had without network, else None and why."""
     recipe = frozen.recipe.model
-    local = Path(recipe.name).expanduser().is_dir()
-    cached = not local and isinstance(
-        try_to_load_from_cache(recipe.name, "config.json", revision=frozen.model.revision or recipe.revision), str
-    )
-    if not local and not cached:
+    if not Path(recipe.name).expanduser().is_dir() and not _is_cached(frozen):
         return None, f"the model {recipe.name} is neither a local folder nor in the Hugging Face cache"
     pinned = recipe.model_copy(update={"revision": frozen.model.revision or recipe.revision})
     try:
@@ -69,6 +66,15 @@ def model_at_hand(frozen: FrozenRecipe, *, device: str) -> tuple[ActivationModel
     if model.facts.weights_sha256 != frozen.model.weights_sha256:
         return None, f"the model {recipe.name} at hand has other weights than the one that was extracted"
     return model, ""
+
+
+def _is_cached(frozen: FrozenRecipe) -> bool:
+    recipe = frozen.recipe.model
+    try:
+        found = try_to_load_from_cache(recipe.name, "config.json", revision=frozen.model.revision or recipe.revision)
+    except HFValidationError:  # the path of a folder that is gone cannot be a name on the hub
+        return False
+    return isinstance(found, str)
 
 
 def recompute_sample(
@@ -162,14 +168,24 @@ def _differences(
     for index, site in enumerate(manifest.sites):
         values = reader.rows(values_path(site.name), window)
         scale = reader.rows("scales/row", window)[:, index] if quantizer.calibrated else None
-        stored_D = quantizer.decode(Planes(values, scale), manifest.frozen.site_calibration(site.name))[0]
+        calibration = manifest.frozen.site_calibration(site.name)
+        stored_D = quantizer.decode(Planes(values, scale), calibration)[0]
         fresh_D = fresh[site.name]
         error = float(np.linalg.norm(stored_D - fresh_D))
         deviation = float(np.linalg.norm(fresh_D - manifest.statistics[site.name].mean_D))
         allowed = _OF_DEVIATION * deviation + _OF_NORM * float(np.linalg.norm(fresh_D))
+        allowed += _lost_by_encoding(fresh_D, quantizer, calibration)
         if error > allowed:
             path = f"{values_path(site.name)}/c/{place.task}/0"
             problem = (
                 f"row {place.row} ({where}) is not what the model gives: off by {error:.3g}, allowed {allowed:.3g}"
             )
             yield path, place.task, problem
+
+
+def _lost_by_encoding(values_D: Float32s, quantizer: Quantizer, calibration: Calibration | None) -> float:
+    try:
+        planes = quantizer.encode(values_D[None], calibration)
+    except NumericsError:  # what the encoding cannot hold is not what was stored, however far it is off
+        return 0.0
+    return float(np.linalg.norm(quantizer.decode(planes, calibration)[0] - values_D))

@@ -2,7 +2,7 @@
 
 Only K of F latents are active in a row, so everything after the choice needs K/F of the work of a dense product. On a
 CPU sums of chosen decoder rows (`embedding_bag`) replace four of the five matrix products of a training step: for 8
-sites of 128, F = 1,024, K = 32 and 1,024 rows on two cores, 25 ms instead of 61 ms. A GPU has the dense products for
+sites of 128, F = 1,024, K = 32 and 1,024 rows on two cores, 26 ms instead of 63 ms. A GPU has the dense products for
 almost nothing, and bags of very unequal length suit it badly, so there the products stay.
 """
 

@@ -37,8 +37,8 @@ class TrainConfig(BaseModel):
     expansion: int = Field(default=8, ge=1)
     """F over D where `latents` is not given."""
 
-    k: int = Field(default=32, ge=1)
-    """Latents kept for each row, in TopK dictionaries."""
+    k: int | None = Field(default=None, ge=1)
+    """Latents kept for each row in TopK dictionaries, which None leaves at 32; others keep no fixed number."""
 
     sparsity: float | None = Field(default=None, ge=0.0)
     """Coefficient of the sparsity penalty; None for the default of the dictionary. TopK dictionaries have none."""

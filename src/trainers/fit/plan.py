@@ -16,6 +16,7 @@ __all__ = ["StreamFacts", "TrainPlan", "default_lr", "plan_training"]
 
 DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
 MAX_WARMUP_STEPS: Final = 1_000
+DEFAULT_K: Final = 32
 
 
 class StreamFacts(BaseModel):
@@ -36,9 +37,10 @@ class StreamFacts(BaseModel):
 
 
 class TrainPlan(BaseModel):
-    """All that decides the result of a run, in numbers. Two runs with equal plans and stores end in equal weights.
+    """All that decides the result of a run, in numbers.
 
-    Saved with each checkpoint; a checkpoint resumes only under an equal plan.
+    Two runs with equal plans and stores end in equal weights, to the bit where machine and number of threads are equal
+    too. Saved with each checkpoint; a checkpoint resumes only under an equal plan.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,10 +87,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
             f"choose one with --site: {', '.join(stream.sites)} (or take a crosscoder)"
         )
     latents = config.expansion * stream.width if config.latents is None else config.latents
-    if kind.keeps_k and config.k > latents:
-        raise errors.UsageError(f"k = {config.k} of only {latents} latents; lower --k or raise --latents")
-    if kind.keeps_k and config.sparsity is not None:
-        raise errors.UsageError(f"{config.dictionary} has no sparsity coefficient; its sparsity is set by --k")
+    kept = _kept(kind, config, latents=latents)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
     steps = stream.batches_per_epoch if config.steps is None else config.steps
@@ -98,7 +97,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         sites=stream.sites,
         width=stream.width,
         latents=latents,
-        kept=config.k if kind.keeps_k else None,
+        kept=kept,
         sparsity=_default_sparsity(kind, config, stream) if config.sparsity is None else config.sparsity,
         lr=default_lr(latents) if config.lr is None else config.lr,
         steps=steps,
@@ -127,6 +126,19 @@ def default_lr(latents: int) -> float:
     0.001
     """
     return 2e-3 * math.sqrt(1024 / latents)
+
+
+def _kept(kind: type[Dictionary], config: TrainConfig, *, latents: int) -> int | None:
+    if not kind.keeps_k:
+        if config.k is not None:
+            raise errors.UsageError(f"{config.dictionary} keeps no fixed number of latents; set --sparsity, not --k")
+        return None
+    if config.sparsity is not None:
+        raise errors.UsageError(f"{config.dictionary} has no sparsity coefficient; its sparsity is set by --k")
+    kept = DEFAULT_K if config.k is None else config.k
+    if kept > latents:
+        raise errors.UsageError(f"k = {kept} of only {latents} latents; lower --k or raise --latents")
+    return kept
 
 
 def _default_sparsity(kind: type[Dictionary], config: TrainConfig, stream: StreamFacts) -> float | None:

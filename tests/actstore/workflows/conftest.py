@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.actstore.workflows.stores import read_fasta, write_fasta
 
 from actstore.contracts.recipe import Recipe
 from actstore.extract.model import TransformersModel, load_model
 from actstore.store.objects import LocalObjects
 from actstore.workflows.extract import extract_with
 from actstore.workflows.recipes import merge_options
+from tests.actstore.workflows.stores import read_fasta, write_fasta
 
 ALL_SITES = ("embed", "resid_post.*", "final_norm")
 

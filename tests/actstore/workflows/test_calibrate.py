@@ -3,7 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.actstore.workflows.stores import read_fasta
 
 from actstore.contracts.hashing import hash_text
 from actstore.contracts.progress import Silent
@@ -11,6 +10,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import SequenceTable
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.calibrate import calibrate_sites
+from tests.actstore.workflows.stores import read_fasta
 
 RecipeOf = Callable[..., Recipe]
 
@@ -74,8 +74,8 @@ def test_the_sample_is_seeded_and_does_not_depend_on_the_order_of_the_file(
 def test_a_long_sequence_counts_with_its_first_window(recipe_of: RecipeOf) -> None:
     model = FakeModel(sites=["embed"], width=4)
     recipe = recipe_of(**{"corpus.window_residues": 128})
-    found = [
+    whole, changed = (
         calibrate_sites(recipe, texts.table(), texts, model, progress=Silent())["embed"].center
         for texts in (Texts({"P1": "ACDEFGHIKL" * 50}), Texts({"P1": ("ACDEFGHIKL" * 50)[:128] + "W" * 900}))
-    ]
-    np.testing.assert_array_equal(*found)
+    )
+    np.testing.assert_array_equal(whole, changed)

@@ -11,7 +11,6 @@ import torch
 import transformers
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from tests.actstore.workflows.stores import PlainRows, contents, plain_rows, read_fasta, write_fasta
 
 from actstore.contracts.planes import Float32s
 from actstore.contracts.recipe import Recipe
@@ -22,9 +21,11 @@ from actstore.testing.fake_model import FakeModel
 from actstore.workflows.extract import extract_store, extract_with
 from actstore.workflows.inspect import inspect_store
 from actstore.workflows.verify import verify_store
+from tests.actstore.workflows.stores import PlainRows, contents, plain_rows, read_fasta, write_fasta
 
 RecipeOf = Callable[..., Recipe]
 StoreOf = Callable[..., Path]
+Floats = NDArray[np.float64]
 SITES = ("embed", *(f"resid_post.{block}" for block in range(6)), "final_norm")
 STANDARD = "ACDEFGHIKLMNPQRSTVWY"
 
@@ -33,8 +34,9 @@ class Reference:
     """The model as its own library runs it: one unpadded sequence at a time."""
 
     def __init__(self, folder: Path) -> None:
-        self.network = transformers.EsmForMaskedLM.from_pretrained(folder, dtype=torch.float32).eval()
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        self.network: Any = transformers.EsmForMaskedLM.from_pretrained(folder, dtype=torch.float32)
+        self.network.eval()
+        self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder)
 
     def states(self, residues: str) -> dict[str, Float32s]:
         """Return [L, D] for each site, special tokens left out."""
@@ -67,16 +69,13 @@ def spoil(esm2_tiny: Path, folder: Path, change: Callable[[dict[str, torch.Tenso
     return folder
 
 
-def tolerance(rows: PlainRows, site: str, want_ND: Float32s, encoding: str) -> NDArray[Any]:
+def tolerance(rows: PlainRows, site: str, want_ND: Float32s, encoding: str) -> Floats:
     """Return how far each value may be off: half a step of the encoding, and rounding of the forward pass."""
-    forward = 1e-5 * np.abs(want_ND).max()
-    match encoding:
-        case "int8":
-            return 0.501 * rows.step[site] + forward
-        case "float16":
-            return np.abs(want_ND) * 2.0**-11 + 2.0**-24 + forward
-        case _:
-            return np.abs(want_ND) * 2.0**-8 + forward
+    if encoding == "int8":
+        allowed_ND = 0.501 * rows.step[site]
+    else:
+        allowed_ND = np.abs(want_ND) * (2.0**-11 if encoding == "float16" else 2.0**-8) + 2.0**-24
+    return np.asarray(allowed_ND + 1e-5 * np.abs(want_ND).max(), dtype=np.float64)
 
 
 @pytest.mark.parametrize("encoding", ["int8", "float16", "bfloat16"])

@@ -6,7 +6,6 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from tests.actstore.workflows.stores import contents, plain_rows, read_fasta, write_fasta
 
 from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe, SplitsRecipe
@@ -16,6 +15,7 @@ from actstore.store.objects import LocalObjects
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.extract import extract_with
 from actstore.workflows.prepare import prepare, reopen
+from tests.actstore.workflows.stores import contents, plain_rows, read_fasta, write_fasta
 
 RecipeOf = Callable[..., Recipe]
 StoreOf = Callable[..., Path]

@@ -53,9 +53,7 @@ def test_a_row_with_fewer_active_latents_than_k_uses_only_those() -> None:
     silent = weights._replace(encoder_bias_F=torch.full((30,), -1e6, dtype=torch.float64))
     output = topk_pass(silent, values_BSD, kept=5)
     assert int(output.fired_F.sum()) == 0
-    torch.testing.assert_close(
-        output.reconstruction_BSD, weights.decoder_bias_X.view(1, 2, 6).expand_as(values_BSD)
-    )
+    torch.testing.assert_close(output.reconstruction_BSD, weights.decoder_bias_X.view(1, 2, 6).expand_as(values_BSD))
 
 
 def test_a_latent_that_was_not_chosen_gets_no_gradient() -> None:

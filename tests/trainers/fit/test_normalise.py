@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from actstore import errors
-from tests.trainers.memory_stream import MemoryMoments, moments_of
+from actstore.testing.memory_stream import MemoryMoments, moments_of
 from tests.trainers.planted import Planted
 from trainers.fit.normalise import describe_inputs, site_scale
 
@@ -42,5 +42,5 @@ def test_rows_that_do_not_vary_are_refused() -> None:
 
 def test_a_site_without_statistics_is_refused(one_site: Planted) -> None:
     moments = moments_of(one_site.values_NSD, one_site.sites)
-    with pytest.raises(errors.TrainingError, match="no statistics for final_norm; the manifest has resid_post.0"):
+    with pytest.raises(errors.TrainingError, match="no statistics for final_norm; the manifest has resid_post"):
         describe_inputs(["final_norm"], moments, normalisation="unit")

@@ -1,33 +1,36 @@
-"""Rows in memory behind the interface of `actstore.Stream`, in uniform random order: the reference for the store."""
+"""Rows in memory behind the interface of `actstore.Stream`, in uniform random order: the reference for a store."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore import Batch, Cursor, StreamReport, errors
+from actstore.contracts.planes import Float32s
+from actstore.errors import CursorError
+from actstore.stream.cursor import Cursor
+from actstore.stream.stream import Batch, StreamReport
 
-Float32s = NDArray[np.float32]
-Float64s = NDArray[np.float64]
+__all__ = ["MemoryMoments", "MemoryStream", "moments_of"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MemoryMoments:
     """Statistics of one site, as a manifest has them."""
 
     count: int
     mean_norm: float
     mean_square_norm: float
-    mean_D: Float64s
-    variance_D: Float64s
+    mean_D: NDArray[np.float64]
+    variance_D: NDArray[np.float64]
 
     @classmethod
-    def of(cls, values_ND: Float32s) -> MemoryMoments:
+    def of(cls, values_ND: Float32s) -> Self:
         """Compute them in float64."""
         values = values_ND.astype(np.float64)
         square_N = (values**2).sum(axis=1)
@@ -54,13 +57,14 @@ class MemoryStream:
     batch_rows: int = 1024
     seed: int = 0
     sequence_N: NDArray[np.int64] | None = None
+    """Sequence of each row; None makes every row a sequence of its own."""
     cursor: Cursor = field(init=False)
     _started: float = field(init=False, default_factory=time.perf_counter)
     _rows_out: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        assert self.values_NSD.ndim == 3
-        assert self.values_NSD.shape[1] == len(self.sites)
+        if self.values_NSD.ndim != 3 or self.values_NSD.shape[1] != len(self.sites):
+            raise ValueError(f"rows of shape {self.values_NSD.shape} for sites {self.sites}; wanted [N, S, D]")
         self.cursor = Cursor(epoch=0, batch=0, stream=self._fingerprint)
 
     @property
@@ -69,33 +73,40 @@ class MemoryStream:
 
     @property
     def width(self) -> int:
+        """Features D of every site."""
         return int(self.values_NSD.shape[2])
 
     @property
     def rows(self) -> int:
+        """Rows of an epoch."""
         return len(self.values_NSD)
 
     @property
     def batches_per_epoch(self) -> int:
+        """Batches of an epoch, a smaller last one included."""
         return -(-self.rows // self.batch_rows)
 
     def seek(self, cursor: Cursor) -> None:
+        """Continue at a position; raises `CursorError` for one of another stream."""
         if cursor.stream != self._fingerprint:
-            raise errors.CursorError(f"cursor of {cursor.stream}, but this stream is {self._fingerprint}")
+            raise CursorError(f"cursor of {cursor.stream}, but this stream is {self._fingerprint}")
         self.cursor = cursor
 
     def __iter__(self) -> Iterator[Batch]:
+        """Yield the rest of the current epoch."""
         epoch = self.cursor.epoch
         order_N = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
         sequence_N = np.arange(self.rows) if self.sequence_N is None else self.sequence_N
         for batch in range(self.cursor.batch, self.batches_per_epoch):
             row_B = order_N[batch * self.batch_rows : (batch + 1) * self.batch_rows]
-            ended = batch + 1 == self.batches_per_epoch
-            self.cursor = Cursor(epoch + ended, 0 if ended else batch + 1, self._fingerprint)
+            last = batch + 1 == self.batches_per_epoch
+            place = (epoch + 1, 0) if last else (epoch, batch + 1)
+            self.cursor = Cursor(epoch=place[0], batch=place[1], stream=self._fingerprint)
             self._rows_out += len(row_B)
             yield Batch(self.values_NSD[row_B], row_B, sequence_N[row_B])
 
     def report(self) -> StreamReport:
+        """Return what was delivered so far; mixing is not measured, it is uniform."""
         seconds = time.perf_counter() - self._started
         return StreamReport(
             rows=self._rows_out,
@@ -111,8 +122,10 @@ class MemoryStream:
     def close(self) -> None:
         """Nothing to close."""
 
-    def __enter__(self) -> MemoryStream:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -1,0 +1,161 @@
+"""From a store and a few wishes to a stream."""
+
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from actstore.contracts.models import Site
+from actstore.errors import IncompleteStoreError, SiteError, StoreNotFoundError, StreamError
+from actstore.store.objects import LocalObjects, open_objects
+from actstore.store.open import open_manifest
+from actstore.stream.open import _common_width, open_stream
+
+StoreOf = Callable[..., Path]
+ALL = ("embed", "resid_post.0", "resid_post.1", "final_norm")
+
+
+def cut(folder: Path, task: int) -> Path:
+    """Make a store incomplete."""
+    (folder / f"commits/{task}.json").unlink()
+    (folder / "manifest.json").unlink()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        (None, ALL),
+        (["embed"], ("embed",)),
+        (["final_norm", "embed"], ("final_norm", "embed")),
+        (["resid_post.*"], ("resid_post.0", "resid_post.1")),
+        (["resid_post.1", "*"], ("resid_post.1", "embed", "resid_post.0", "final_norm")),
+        (["embed", "embed", "em*"], ("embed",)),
+    ],
+)
+def test_sites_are_chosen_by_name_or_glob_in_the_order_asked(
+    store_of: StoreOf, asked: list[str] | None, found: tuple[str, ...]
+) -> None:
+    with open_stream(store_of(), sites=asked, batch_rows=256) as stream:
+        assert stream.sites == found
+        assert next(iter(stream)).values_BSD.shape == (256, len(found), 16)
+
+
+@pytest.mark.parametrize("missing", ["resid_post.9", "attention.*", "Embed", ""])
+def test_a_site_that_matches_nothing_is_refused(store_of: StoreOf, missing: str) -> None:
+    with pytest.raises(SiteError, match=r"no site '.*'; the store has embed, resid_post\.0, resid_post\.1, final_norm"):
+        open_stream(store_of(), sites=["embed", missing])
+
+
+def test_no_sites_at_all_are_refused(store_of: StoreOf) -> None:
+    with pytest.raises(SiteError, match="no sites asked for"):
+        open_stream(store_of(), sites=[])
+
+
+def test_sites_of_one_stream_have_one_width() -> None:
+    assert _common_width([Site("a", "a", 8), Site("b", "b", 8)]) == 8
+    with pytest.raises(SiteError, match=r"same number of features, not a 8, b 12"):
+        _common_width([Site("a", "a", 8), Site("b", "b", 12)])
+
+
+def test_a_stream_knows_what_it_streams(store_of: StoreOf) -> None:
+    with open_stream(store_of(), batch_rows=100) as stream:
+        assert stream.manifest == open_manifest(store_of()).model_copy(update={"uri": None})
+        assert stream.width == 16
+        assert stream.batch_rows == 100
+        assert stream.rows == stream.manifest.splits["train"].rows
+
+
+def test_stores_manifests_files_and_urls_give_the_same_stream(store_of: StoreOf, tmp_path: Path) -> None:
+    manifest = open_manifest(store_of())
+    shared = tmp_path / "shared.json"
+    shared.write_bytes(manifest.to_json(uri=manifest.uri))
+    uri = f"memory://{uuid4().hex}/store"
+    remote = open_objects(uri)
+    for path in LocalObjects(store_of()).sizes():
+        remote.put(path, LocalObjects(store_of()).get(path))
+    first = []
+    for source in (store_of(), str(store_of()), manifest, shared, uri):
+        with open_stream(source, batch_rows=256) as stream:
+            first.append((stream.cursor, next(iter(stream)).values_BSD.tobytes()))
+    assert len(set(first)) == 1
+
+
+def test_a_manifest_that_does_not_say_where_its_store_is_is_refused(store_of: StoreOf) -> None:
+    manifest = open_manifest(store_of()).model_copy(update={"uri": None})
+    with pytest.raises(StreamError, match="does not say where its store is"):
+        open_stream(manifest)
+
+
+def test_no_store_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(StoreNotFoundError, match="no activation store here"):
+        open_stream(tmp_path)
+
+
+def test_a_split_that_does_not_exist_is_refused(store_of: StoreOf) -> None:
+    with pytest.raises(StreamError, match=r"no split 'dev'; the store has (train|test|valid), "):
+        open_stream(store_of(), split="dev")
+
+
+def test_an_empty_split_is_refused(store_of: StoreOf) -> None:
+    folder = store_of(**{"splits.fractions": {"train": 1.0, "valid": 0.0}})
+    with pytest.raises(StreamError, match="no rows in split 'valid'"):
+        open_stream(folder, split="valid")
+
+
+def test_a_store_in_the_making_is_refused_unless_asked_for(own_store: StoreOf) -> None:
+    folder = cut(own_store(), 1)
+    with pytest.raises(IncompleteStoreError, match=r"1 of \d+ tasks are not extracted yet.*allow_incomplete"):
+        open_stream(folder)
+    with open_stream(folder, batch_rows=256, allow_incomplete=True) as stream:
+        rows = {int(row) for batch in stream for row in batch.row_B}
+        assert stream.rows == len(rows) == stream.manifest.splits["train"].rows - 1024
+        assert not rows & set(range(1024, 2048))
+
+
+def test_what_is_missing_of_another_split_does_not_matter(own_store: StoreOf) -> None:
+    folder = own_store()
+    first_test_task = open_manifest(folder).splits["test"].first_task
+    cut(folder, first_test_task)
+    with open_stream(folder, batch_rows=256) as stream:
+        assert sum(len(batch.row_B) for batch in stream) == stream.rows
+    with pytest.raises(IncompleteStoreError):
+        open_stream(folder, split=None)
+
+
+def test_a_split_of_which_nothing_is_there_yet_is_refused(own_store: StoreOf) -> None:
+    folder = own_store()
+    part = open_manifest(folder).splits["test"]
+    for task in range(part.first_task, part.first_task + part.tasks):
+        (folder / f"commits/{task}.json").unlink()
+    (folder / "manifest.json").unlink()
+    with pytest.raises(StreamError, match=r"no rows in split 'test' \(yet\)"):
+        open_stream(folder, split="test", allow_incomplete=True)
+
+
+def test_a_buffer_too_small_for_two_batches_says_how_much_it_needs(store_of: StoreOf) -> None:
+    needed = 2 * 4096 * (4 * (16 + 2) + 16)
+    with pytest.raises(StreamError, match=f"give at least {needed:,}"):
+        open_stream(store_of(), buffer_bytes=needed - 1)
+    open_stream(store_of(), buffer_bytes=needed).close()
+
+
+def test_a_buffer_larger_than_the_store_takes_only_what_the_store_has(store_of: StoreOf) -> None:
+    with open_stream(store_of(), batch_rows=256, buffer_bytes=1 << 40) as stream:
+        next(iter(stream))
+        held = [buffer.nbytes for buffer in stream._fetcher._buffers]
+        assert sum(held) <= 2 * stream.rows * (4 * (16 + 2) + 16)
+
+
+@pytest.mark.parametrize(("wish", "message"), [({"batch_rows": 0}, "batch_rows"), ({"seed": -1}, "seed")])
+def test_senseless_numbers_are_refused(store_of: StoreOf, wish: dict[str, int], message: str) -> None:
+    with pytest.raises(StreamError, match=f"{message} must"):
+        open_stream(store_of(), **wish)  # type: ignore[arg-type]
+
+
+def test_a_batch_may_be_larger_than_the_split(store_of: StoreOf) -> None:
+    with open_stream(store_of(), split="test", batch_rows=100_000) as stream:
+        (batch,) = list(stream)
+        assert len(batch.row_B) == stream.rows
+        assert stream.report().distinct_sequences_per_batch is None

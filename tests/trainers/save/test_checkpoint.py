@@ -1,0 +1,174 @@
+"""Checkpoints resume exactly, or say why they cannot."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from actstore import errors
+from actstore.testing.memory_stream import MemoryStream
+from tests.trainers.in_memory import CPU, origin_of, plan_of, state_of, stream_of
+from tests.trainers.planted import Planted
+from trainers.dictionaries.table import DICTIONARIES
+from trainers.fit.loop import train
+from trainers.fit.plan import TrainPlan
+from trainers.fit.state import TrainState
+from trainers.save.checkpoint import (
+    load_dictionary,
+    newest_checkpoint,
+    read_checkpoint,
+    resume_state,
+    write_checkpoint,
+)
+from trainers.save.files import file_sha256
+
+OPTIONS: dict[str, Any] = {"latents": 64, "steps": 12, "dead_after_rows": 600}
+
+
+def stream_for(planted: Planted) -> MemoryStream:
+    return stream_of(planted.values_NSD[:1500], batch_rows=256)
+
+
+def run_until(stream: MemoryStream, state: TrainState, plan: TrainPlan, step: int) -> None:
+    for _ in train(state, stream, plan):
+        if state.step == step:
+            return
+
+
+def saved(planted: Planted, root: Path, *, step: int = 5, **options: Any) -> tuple[Path, TrainPlan]:
+    stream = stream_for(planted)
+    plan = plan_of(stream, **OPTIONS | options)
+    state = state_of(stream, plan)
+    if step:
+        run_until(stream, state, plan, step)
+    return write_checkpoint(root, state, plan=plan, origin=origin_of(stream), cursor=stream.cursor), plan
+
+
+@pytest.mark.parametrize("name", DICTIONARIES)
+@pytest.mark.parametrize("step", [0, 5, 6])  # before the first batch; within an epoch; at the end of one
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
+    name: str, step: int, one_site: Planted, three_sites: Planted, tmp_path: Path
+) -> None:
+    planted = one_site if DICTIONARIES[name].one_site else three_sites
+    stream = stream_for(planted)
+    plan = plan_of(stream, dictionary=name, **OPTIONS)
+    whole = state_of(stream, plan)
+    run_until(stream, whole, plan, plan.steps)
+
+    path, _ = saved(planted, tmp_path, step=step, dictionary=name)
+    checkpoint = read_checkpoint(path)
+    second = stream_for(planted)
+    second.seek(checkpoint.cursor)
+    resumed = resume_state(checkpoint, plan=plan, origin=origin_of(second), device=CPU)
+    assert resumed.step == step
+    run_until(second, resumed, plan, plan.steps)
+
+    assert (resumed.step, resumed.rows) == (whole.step, whole.rows)
+    assert torch.equal(resumed.idle_rows_F, whole.idle_rows_F)
+    for have, want in zip(resumed.dictionary.parameters(), whole.dictionary.parameters(), strict=True):
+        assert torch.equal(have, want)
+        for part, moment in whole.optimizer.state[want].items():
+            assert torch.equal(resumed.optimizer.state[have][part], moment)
+
+
+def test_only_the_newest_checkpoint_is_kept(one_site: Planted, tmp_path: Path) -> None:
+    saved(one_site, tmp_path, step=3)
+    path, _ = saved(one_site, tmp_path, step=7)
+    assert [folder.name for folder in tmp_path.iterdir()] == ["step-000000007"]
+    assert newest_checkpoint(tmp_path) == path
+
+
+def test_what_a_kill_leaves_behind_is_ignored_and_swept_up(one_site: Planted, tmp_path: Path) -> None:
+    path, _ = saved(one_site, tmp_path, step=3)
+    half = tmp_path / ".step-000000007.partial"
+    half.mkdir()
+    (half / "dictionary.safetensors").write_bytes(b"half")
+    older = shutil.copytree(path, tmp_path / "step-000000001")
+    assert newest_checkpoint(tmp_path) == path
+    read_checkpoint(path)
+    path, _ = saved(one_site, tmp_path, step=7)
+    assert list(tmp_path.iterdir()) == [path]
+    assert not older.exists()
+
+
+def test_there_may_be_no_checkpoint_yet(tmp_path: Path) -> None:
+    assert newest_checkpoint(tmp_path) is None
+    assert newest_checkpoint(tmp_path / "nowhere") is None
+
+
+def test_another_plan_is_refused_with_every_difference(one_site: Planted, tmp_path: Path) -> None:
+    path, plan = saved(one_site, tmp_path)
+    other = plan.model_copy(update={"kept": 8, "lr": 0.5})
+    with pytest.raises(errors.CheckpointError) as refusal:
+        resume_state(read_checkpoint(path), plan=other, origin=origin_of(stream_for(one_site)), device=CPU)
+    assert "kept: 32 in the checkpoint, 8 now" in str(refusal.value)
+    assert f"lr: {plan.lr} in the checkpoint, 0.5 now" in str(refusal.value)
+
+
+@pytest.mark.parametrize("field", ["manifest_sha256", "weights_sha256"])
+def test_another_store_or_model_is_refused_though_the_shapes_fit(field: str, one_site: Planted, tmp_path: Path) -> None:
+    path, plan = saved(one_site, tmp_path)
+    other = origin_of(stream_for(one_site)).model_copy(update={field: "f" * 64})
+    with pytest.raises(errors.CheckpointError, match=f"{field}: '[01]+' in the checkpoint, 'f+' now"):
+        resume_state(read_checkpoint(path), plan=plan, origin=other, device=CPU)
+
+
+@pytest.mark.parametrize("name", ["dictionary.safetensors", "optimizer.safetensors", "checkpoint.json"])
+@pytest.mark.parametrize("damage", ["truncated", "missing", "changed", "empty"])
+def test_a_damaged_file_is_named(name: str, damage: str, one_site: Planted, tmp_path: Path) -> None:
+    path, _ = saved(one_site, tmp_path)
+    file = path / name
+    data = file.read_bytes()
+    if damage == "missing":
+        file.unlink()
+    else:
+        changed = bytes([data[0] ^ 1]) + data[1:]
+        file.write_bytes({"truncated": data[: len(data) // 2], "changed": changed, "empty": b""}[damage])
+    with pytest.raises(errors.CheckpointError, match=name):
+        read_checkpoint(path)
+
+
+def test_a_record_of_another_format_is_refused(one_site: Planted, tmp_path: Path) -> None:
+    path, _ = saved(one_site, tmp_path)
+    record = json.loads((path / "checkpoint.json").read_text())
+    (path / "checkpoint.json").write_text(json.dumps(record | {"format": "actstore-checkpoint/9"}))
+    with pytest.raises(errors.CheckpointError, match=r"checkpoint.json: format: Input should be"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"W_dec": torch.zeros(3, 3)}, r"W_dec is torch.float32 \[3, 3\]; expected torch.float32 \[64, 32\]"),
+        ({"extra": torch.zeros(1)}, "holds W_dec, W_enc, b_dec, b_enc, extra; expected W_dec, W_enc, b_dec, b_enc"),
+    ],
+)
+def test_weights_of_another_dictionary_are_refused(
+    change: dict[str, torch.Tensor], message: str, one_site: Planted, tmp_path: Path
+) -> None:
+    path, _ = saved(one_site, tmp_path)
+    file = path / "dictionary.safetensors"
+    save_file(load_file(file) | change, file)
+    record = json.loads((path / "checkpoint.json").read_text())
+    record["files"][file.name] = file_sha256(file)
+    (path / "checkpoint.json").write_text(json.dumps(record))
+    with pytest.raises(errors.CheckpointError, match=message):
+        load_dictionary(path)
+
+
+def test_a_dictionary_comes_back_with_what_it_was_trained_on(one_site: Planted, tmp_path: Path) -> None:
+    stream = stream_for(one_site)
+    plan = plan_of(stream, **OPTIONS)
+    state = state_of(stream, plan)
+    run_until(stream, state, plan, 5)
+    path = write_checkpoint(tmp_path, state, plan=plan, origin=origin_of(stream), cursor=stream.cursor)
+    dictionary, record = load_dictionary(path)
+    assert (record.step, record.plan, record.origin) == (5, plan, origin_of(stream))
+    scale_S = torch.tensor(record.input_scale)
+    assert torch.equal(scale_S, state.scale_S)
+    values_BSD = torch.from_numpy(one_site.values_NSD[:64]) * scale_S[:, None]
+    assert torch.equal(dictionary(values_BSD).reconstruction_BSD, state.dictionary(values_BSD).reconstruction_BSD)

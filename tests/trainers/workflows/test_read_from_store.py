@@ -1,0 +1,136 @@
+"""From a store on disk to a scored dictionary."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from actstore import errors, open_manifest, open_stream
+from tests.trainers.in_memory import stream_of, train_on
+from trainers.save.checkpoint import load_dictionary
+from trainers.workflows.options import RunOptions, choose_device
+from trainers.workflows.read_from_store import default_folder, make_config, read_from_store, stream_only
+from trainers.workflows.results import TrainingResult
+
+
+def train(store: Path, out: Path, *, resume: bool = False, **options: Any) -> TrainingResult:
+    config = make_config({"batch_rows": 512, "latents": 256, "k": 16} | options)
+    return read_from_store(store, config, RunOptions(out=out, resume=resume, device="cpu"))
+
+
+def test_one_pass_trains_and_scores_on_the_held_out_split(store: Path, tmp_path: Path) -> None:
+    result = train(store, tmp_path, sites=("resid_post.3",))
+    manifest = open_manifest(store)
+    assert result.rows == manifest.splits["train"].rows
+    assert result.steps == -(-result.rows // 512)
+    assert (result.evaluated_on, result.evaluated_rows) == ("valid", manifest.splits["valid"].rows)
+    assert result.explained_variance is not None
+    assert result.explained_variance > 0.5
+    assert result.explained_variance_per_site == {"resid_post.3": pytest.approx(result.explained_variance)}
+    assert result.l0 == 16
+    assert json.loads((tmp_path / "result.json").read_text()) == json.loads(json.dumps(result.document()))
+    dictionary, record = load_dictionary(Path(result.checkpoint))
+    assert record.origin.manifest_sha256 == manifest.digest
+    assert record.origin.sites[0].name == "resid_post.3"
+    assert dictionary.shape.latents == 256
+
+
+def test_a_crosscoder_reads_all_sites(store: Path, tmp_path: Path) -> None:
+    result = train(store, tmp_path, dictionary="crosscoder-topk")
+    assert result.sites == ("resid_post.0", "resid_post.3")
+    assert list(result.explained_variance_per_site) == ["resid_post.0", "resid_post.3"]
+    assert result.explained_variance is not None
+    assert result.explained_variance > 0.5
+
+
+def test_training_from_the_store_is_as_good_as_from_rows_in_memory(store: Path, tmp_path: Path) -> None:
+    with open_stream(store, sites=["resid_post.3"], batch_rows=512, split="train") as stream:
+        values_NSD = np.concatenate([batch.values_BSD.copy() for batch in stream])
+    options: dict[str, Any] = {"latents": 256, "k": 16, "steps": 60}
+    _, steps = train_on(stream_of(values_NSD, batch_rows=512), **options)
+    train(store, tmp_path, sites=("resid_post.3",), **options)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    from_store = np.mean([json.loads(line)["explained_variance"] for line in lines[-10:]])
+    from_memory = np.mean([step.report.explained_variance for step in steps[-10:]])
+    assert from_store == pytest.approx(from_memory, abs=0.02)
+
+
+def test_without_a_held_out_split_it_scores_on_the_training_rows_and_says_so(
+    store_without_valid: Path, tmp_path: Path
+) -> None:
+    result = train(store_without_valid, tmp_path, sites=("resid_post.3",), steps=2)
+    assert result.evaluated_on == "train"
+
+
+def test_a_resumed_finished_run_reports_the_same_scores(store: Path, tmp_path: Path) -> None:
+    first = train(store, tmp_path, sites=("resid_post.3",), steps=3)
+    before = (tmp_path / "result.json").read_bytes()
+    again = train(store, tmp_path, sites=("resid_post.3",), steps=3, resume=True)
+    assert again.resumed_from_step == 3
+    assert again.explained_variance == first.explained_variance
+    assert (tmp_path / "result.json").read_bytes() == before
+
+
+def test_another_buffer_cannot_resume_since_it_gives_another_order(store: Path, tmp_path: Path) -> None:
+    config = make_config({"sites": ("resid_post.3",), "batch_rows": 256, "steps": 3})
+    read_from_store(store, config, RunOptions(out=tmp_path, device="cpu"))
+    smaller = RunOptions(out=tmp_path, device="cpu", resume=True, buffer_bytes=400_000)
+    with pytest.raises(errors.CursorError, match="buffer_bytes must be those with which it was taken"):
+        read_from_store(store, config, smaller)
+
+
+def test_streaming_alone_reports_rates_and_mixing(store: Path) -> None:
+    result = stream_only(store, make_config({"batch_rows": 256}))
+    assert result.dictionary == "none"
+    assert result.rows == open_manifest(store).splits["train"].rows
+    assert result.rows_per_s > 0
+    assert result.distinct_sequences_per_batch is not None
+    assert result.distinct_sequences_uniform is not None
+    assert result.distinct_sequences_per_batch == pytest.approx(result.distinct_sequences_uniform, rel=0.1)
+
+
+def test_streaming_can_go_beyond_an_epoch(store: Path) -> None:
+    rows = open_manifest(store).splits["train"].rows
+    per_epoch = -(-rows // 512)
+    result = stream_only(store, make_config({"batch_rows": 512, "steps": per_epoch + 2}))
+    assert result.rows == rows + 1024
+
+
+def test_an_sae_without_a_site_lists_the_sites_and_writes_nothing(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(errors.UsageError, match=r"choose one with --site: resid_post\.0, resid_post\.3"):
+        train(store, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 0}, "k = 0: Input should be greater than or equal to 1"),
+        ({"dictionary": "gated"}, "dictionary = 'gated': Input should be 'topk-sae'"),
+        ({"wings": 2}, "wings = 2: Extra inputs are not permitted"),
+    ],
+)
+def test_options_are_checked_before_anything_starts(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(errors.UsageError, match=message):
+        make_config(options)
+
+
+@pytest.mark.parametrize("name", ["abacus", "meta", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(errors.UsageError, match=name):
+        choose_device(name)
+
+
+def test_auto_is_cuda_where_there_is_one() -> None:
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_the_default_folder_names_dictionary_sites_and_seed(store: Path, tmp_path: Path) -> None:
+    train(store, tmp_path, sites=("resid_post.3",), steps=1)
+    _, record = load_dictionary(next((tmp_path / "checkpoints").iterdir()))
+    assert default_folder(record.plan).as_posix() == "runs/topk-sae-resid_post.3-seed0"
+    many = record.plan.model_copy(update={"sites": ("embed", "a/b", "final_norm"), "seed": 4})
+    assert default_folder(many).as_posix() == "runs/topk-sae-embed-to-final_norm-3-sites-seed4"
