@@ -9,7 +9,7 @@ import typer
 from actstore.cli import extract, inspect, manifest, plan, verify
 from actstore.cli.options import show_version
 
-__all__ = ["app"]
+__all__ = ["actstore", "app"]
 
 app = typer.Typer(
     name="actstore",

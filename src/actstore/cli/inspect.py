@@ -19,6 +19,8 @@ def inspect(
     """Show what a store holds: sites, rows, splits, sizes, norms, outlier channels, quantisation error, completeness.
 
     Only the manifest is read, however large the store.
+
+    `actstore inspect s3://bucket/esm2-8m --json`
     """
     from actstore.view.tables import inspect_view
     from actstore.workflows.inspect import inspect_store

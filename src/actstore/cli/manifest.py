@@ -9,7 +9,7 @@ import typer
 
 from actstore.cli.options import Json, StorageOptions, parse_storage_options, print_report
 
-__all__ = ["app"]
+__all__ = ["app", "export", "show", "validate"]
 
 app = typer.Typer(no_args_is_help=True, help="Share a store: one file that finds, describes and identifies it.")
 
@@ -24,7 +24,10 @@ def export(
     storage_option: StorageOptions = None,
     json: Json = False,
 ) -> None:
-    """Write a manifest that is enough by itself: readers given it refuse a store with other content."""
+    """Write a manifest that is enough by itself: readers given it refuse a store with other content.
+
+    `actstore manifest export s3://bucket/esm2-8m -o esm2-8m.json`
+    """
     from actstore.view.reports import report_manifest
     from actstore.view.tables import inspect_view
     from actstore.workflows.share import export_manifest
@@ -36,7 +39,10 @@ def export(
 
 @app.command()
 def show(file: ManifestFile, json: Json = False) -> None:
-    """Show what a manifest describes, without looking at the store."""
+    """Show what a manifest describes, without looking at the store.
+
+    `actstore manifest show esm2-8m.json`
+    """
     from actstore.view.reports import report_manifest
     from actstore.view.tables import inspect_view
     from actstore.workflows.share import read_manifest_file
@@ -47,7 +53,10 @@ def show(file: ManifestFile, json: Json = False) -> None:
 
 @app.command()
 def validate(file: ManifestFile, json: Json = False) -> None:
-    """Check that a file is a valid manifest; exit 1 and say what is wrong if not."""
+    """Check that a file is a valid manifest; exit 1 and say what is wrong if not.
+
+    `actstore manifest validate esm2-8m.json`
+    """
     from actstore.workflows.share import read_manifest_file
 
     manifest = read_manifest_file(file)

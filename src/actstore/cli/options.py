@@ -59,9 +59,11 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
     parsed: dict[str, Any] = {}
     for key, text in _pairs(settings, "--set"):
         try:
-            parsed[key] = tomllib.loads(f"value = {text}")["value"]
+            document = tomllib.loads(f"value = {text}")
         except tomllib.TOMLDecodeError:
-            parsed[key] = text
+            document = {}
+        # Text of several lines might be a document of several fields.
+        parsed[key] = document["value"] if document.keys() == {"value"} else text
     return parsed
 
 

@@ -25,6 +25,8 @@ def verify(
 
     Sizes and SHA-256 are compared with the commits, the commits with the manifest, and a sample of rows with what the
     model gives.
+
+    `actstore verify /scratch/store`
     """
     from actstore.view.progress import terminal_progress
     from actstore.view.tables import verify_view

@@ -194,7 +194,7 @@ def _weights_sha256(network: nn.Module) -> str:
         tensor = parameter.detach()
         dtype = str(tensor.dtype).removeprefix("torch.")
         digest.update(f"{name} {dtype} {list(tensor.shape)}\n".encode())
-        digest.update(memoryview(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

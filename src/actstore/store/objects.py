@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import secrets
 import shutil
@@ -26,7 +25,6 @@ __all__ = ["FsspecObjects", "LocalObjects", "open_objects"]
 PARTIAL: Final = ".partial"
 _PROCESS: Final = secrets.token_hex(4)
 """Tells this process from a dead one with the same id: in a restarted container ids repeat."""
-_serial = itertools.count()
 _creating = threading.Lock()
 
 
@@ -145,9 +143,12 @@ class LocalObjects:
             raise StoreError(f"{self.uri}: object {path} cannot be written: {error.strerror or error}") from error
 
     def _new_partial(self) -> Path:
-        """Create an empty file for one write, in the folder that the last writer to finish removes."""
+        """Create an empty file for one write, in the folder that the last writer to finish removes.
+
+        No name is ever used twice: a leftover may be a hard link to an object that its writer had just published.
+        """
         folder = self._root / PARTIAL
-        partial = folder / f"{socket.gethostname()}-{os.getpid()}-{_PROCESS}.{next(_serial)}"
+        partial = folder / f"{socket.gethostname()}-{os.getpid()}-{_PROCESS}.{secrets.token_hex(8)}"
         while True:
             # Another writer may remove the folder between any two of these steps, until our file is in it.
             with suppress(FileExistsError):

@@ -96,7 +96,7 @@ def plan_view(report: PlanReport) -> RenderableType:
 
 def verify_view(report: VerifyReport) -> RenderableType:
     """Show what `verify` found."""
-    state = "sound" if report.ok else f"{len(report.faults):,} faults"
+    state = "sound" if report.ok else f"{len(report.faults):,} fault{'s' if len(report.faults) > 1 else ''}"
     recomputed = report.not_recomputed or f"{report.recomputed_rows:,} rows agree with the model"
     if report.recomputed_rows and not report.ok:
         recomputed = f"{report.recomputed_rows:,} rows compared with the model"

@@ -137,6 +137,20 @@ def test_sweeping_finds_the_leftovers_of_an_earlier_process_with_the_same_id(tmp
     assert not (tmp_path / PARTIAL).exists()
 
 
+def test_a_writer_killed_right_after_creating_an_object_leaves_the_object(tmp_path: Path) -> None:
+    """Its partial file is then a second name of the object."""
+    objects = LocalObjects(tmp_path)
+    objects.put("commits/0.json", b"whole")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / PARTIAL).mkdir()
+    (tmp_path / PARTIAL / f"{socket.gethostname()}-{dead.pid}-0badcafe.0").hardlink_to(tmp_path / "commits/0.json")
+    objects.put("rows/c/0", b"other")
+    objects.sweep()
+    assert not (tmp_path / PARTIAL).exists()
+    assert objects.get("commits/0.json") == b"whole"
+
+
 def test_sweeping_where_there_is_nothing_does_nothing(tmp_path: Path) -> None:
     LocalObjects(tmp_path / "nothing").sweep()
     assert not (tmp_path / "nothing").exists()

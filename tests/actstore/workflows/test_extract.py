@@ -34,8 +34,8 @@ class Reference:
     """The model as its own library runs it: one unpadded sequence at a time."""
 
     def __init__(self, folder: Path) -> None:
-        self.network: Any = transformers.EsmForMaskedLM.from_pretrained(folder, dtype=torch.float32)
-        self.network.eval()
+        model: Any = transformers.EsmForMaskedLM
+        self.network = model.from_pretrained(folder, dtype=torch.float32).eval()
         self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder)
 
     def states(self, residues: str) -> dict[str, Float32s]:
