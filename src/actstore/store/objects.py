@@ -75,7 +75,7 @@ class LocalObjects:
         """Write or replace an object."""
         with self._partial(path) as partial:
             _write_durably(partial, data)
-            partial.replace(self._root / path)
+            self._publish(partial, path)
 
     def put_new(self, path: str, data: bytes) -> bool:
         """Write an object unless one exists; a hard link makes that atomic."""
@@ -86,6 +86,7 @@ class LocalObjects:
             _write_durably(partial, data)
             try:
                 target.hardlink_to(partial)
+                _flush_folder(target.parent)
             except FileExistsError:
                 return False
         return True
@@ -95,7 +96,7 @@ class LocalObjects:
         with self._partial(path) as partial:
             shutil.copyfile(local, partial)
             _flush(partial)
-            partial.replace(self._root / path)
+            self._publish(partial, path)
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
@@ -127,6 +128,11 @@ class LocalObjects:
                         partial.unlink(missing_ok=True)
         with suppress(OSError):
             folder.rmdir()
+
+    def _publish(self, partial: Path, path: str) -> None:
+        target = self._root / path
+        partial.replace(target)
+        _flush_folder(target.parent)
 
     @contextmanager
     def _partial(self, path: str) -> Iterator[Path]:
@@ -252,6 +258,15 @@ def _write_durably(path: Path, data: bytes) -> None:
         while view:
             view = view[file.write(view) :]
         os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _flush(path: Path) -> None:

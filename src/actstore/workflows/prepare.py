@@ -16,10 +16,10 @@ from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import SequenceTable
 from actstore.corpus.scan import Corpus, scan
 from actstore.corpus.splits import assign_splits, read_clusters
-from actstore.errors import CorruptObjectError, RecipeChangedError, StoreNotFoundError
+from actstore.errors import CorruptObjectError, RecipeChangedError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.freeze import complete_metadata, freeze
-from actstore.store.frozen import CorpusFacts, FrozenRecipe, SplitFacts, check_unchanged, load_frozen
+from actstore.store.frozen import CorpusFacts, FrozenRecipe, SplitFacts, check_unchanged, load_frozen_if_any
 from actstore.store.plan import Plan, plan_tasks, sequence_order
 from actstore.store.sequences import StoredSequences, write_sequences
 from actstore.workflows.calibrate import calibrate_sites
@@ -56,7 +56,7 @@ def prepare(
     """
     # As a later run will read it back: a default need not be in the order that a validator gives.
     recipe = Recipe.model_validate_json(recipe.model_dump_json())
-    stored = _load_if_any(objects)
+    stored = load_frozen_if_any(objects)
     with tempfile.TemporaryDirectory(prefix="actstore-") as folder:
         spool = Path(folder)
         with scan(
@@ -127,13 +127,6 @@ def table_of(corpus: Corpus, recipe: Recipe, *, storage_options: Mapping[str, An
     fractions = recipe.splits.fractions
     split_N = assign_splits(corpus.id_hash_N, fractions, seed=recipe.seed, cluster_hash_N=cluster_hash_N)
     return SequenceTable(corpus.id_hash_N, corpus.length_N, split_N, tuple(fractions))
-
-
-def _load_if_any(objects: ObjectStore) -> FrozenRecipe | None:
-    try:
-        return load_frozen(objects)
-    except StoreNotFoundError:
-        return None
 
 
 def _freezable(
