@@ -1,6 +1,7 @@
 """The main job on natural proteins: extract, die half-way, resume, verify, look, read."""
 
 import gzip
+import os
 import random
 import select
 import signal
@@ -19,6 +20,8 @@ from tests.actstore.workflows.stores import contents, plain_rows, write_fasta
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+# The processes of several tests share the cores.
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 PROGRAM = "from actstore.cli import main; main()"
 
 
@@ -42,14 +45,16 @@ def arguments(model: Path, proteins: Path, store: Path, encoding: str) -> list[s
 
 
 def run(asked: Sequence[str]) -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *asked], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *asked], capture_output=True, text=True, check=False, env=ENVIRONMENT
+    )
     assert done.returncode == 0, done.stderr
 
 
 def kill_after(asked: Sequence[str], store: Path, *, commits: int, wait_s: float) -> int:
     """Start the command, kill it some time after a number of commits are there, and return how many there are then."""
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *asked], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [sys.executable, "-c", PROGRAM, *asked], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT
     ) as process:
         while len(list(store.glob("commits/*.json"))) < commits:
             assert process.poll() is None, process.communicate()[1].decode()

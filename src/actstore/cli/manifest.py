@@ -43,9 +43,9 @@ def show(file: ManifestFile, json: Json = False) -> None:
 
     `actstore manifest show esm2-8m.json`
     """
+    from actstore.store.open import read_manifest_file
     from actstore.view.reports import report_manifest
     from actstore.view.tables import inspect_view
-    from actstore.workflows.share import read_manifest_file
 
     report = report_manifest(read_manifest_file(file))
     print_report(report, as_json=json, view=lambda: inspect_view(report))
@@ -57,7 +57,7 @@ def validate(file: ManifestFile, json: Json = False) -> None:
 
     `actstore manifest validate esm2-8m.json`
     """
-    from actstore.workflows.share import read_manifest_file
+    from actstore.store.open import read_manifest_file
 
     manifest = read_manifest_file(file)
     report = {"file": str(file), "valid": True, "manifest_sha256": manifest.digest, "uri": manifest.uri}

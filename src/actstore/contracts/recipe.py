@@ -27,7 +27,9 @@ def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-OneOrMore = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+OneOrMore = Annotated[
+    tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str]), Field(min_length=1)
+]
 
 
 class _Section(BaseModel):
@@ -104,7 +106,7 @@ class CorpusRecipe(_Section):
 class SplitsRecipe(_Section):
     """How sequences are divided, always whole and independently of each other."""
 
-    fractions: dict[str, float] = {"train": 0.9, "valid": 0.05, "test": 0.05}
+    fractions: dict[str, float] = {"train": 0.9, "test": 0.05, "valid": 0.05}
     """Share of each split, by seeded hash of the sequence id (or of its cluster); adds up to 1."""
 
     clusters: str | None = None

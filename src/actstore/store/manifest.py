@@ -139,4 +139,5 @@ def parse_manifest(data: bytes, *, name: str) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "document"
-        raise ManifestError(f"{name}: {where}: {first['msg']} ({error.error_count()} problems)") from error
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise ManifestError(f"{name}: {where}: {first['msg'].removeprefix('Value error, ')}{more}") from error

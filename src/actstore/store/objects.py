@@ -39,7 +39,7 @@ def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any]
     text = os.fspath(uri)
     try:
         filesystem, root = url_to_fs(text, **(storage_options or {}))
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError, OSError) as error:
         raise StoreError(f"{text}: cannot be opened: {error}") from error
     if isinstance(filesystem, LocalFileSystem):
         return LocalObjects(Path(root))

@@ -11,10 +11,10 @@ from actstore.contracts.objects import ObjectStore
 from actstore.errors import ManifestError, MissingObjectError, StoreNotFoundError
 from actstore.store.assemble import assemble_manifest
 from actstore.store.layout import MANIFEST
-from actstore.store.manifest import Manifest, parse_manifest
+from actstore.store.manifest import LARGEST_MANIFEST_BYTES, Manifest, parse_manifest
 from actstore.store.objects import open_objects
 
-__all__ = ["open_manifest", "open_store", "stored_manifest"]
+__all__ = ["open_manifest", "open_store", "read_manifest_file", "stored_manifest"]
 
 
 def open_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> Manifest:
@@ -31,13 +31,29 @@ def open_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[st
     return manifest.model_copy(update={"uri": objects.uri})
 
 
+def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
+    """Parse and validate a manifest file without looking at its store.
+
+    Raises
+    ------
+    ManifestError
+        If it is not a valid manifest.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(LARGEST_MANIFEST_BYTES + 1)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_manifest(data, name=os.fspath(path))
+
+
 def open_store(
     source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None
 ) -> tuple[Manifest, ObjectStore]:
     """Return the manifest and the objects of a store; see `open_manifest`."""
     path = Path(source)
     if path.is_file():
-        manifest = parse_manifest(path.read_bytes(), name=str(path))
+        manifest = read_manifest_file(path)
         if manifest.uri is None:
             raise ManifestError(
                 f"{path}: does not say where its store is; make one with 'actstore manifest export', "

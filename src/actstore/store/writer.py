@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -27,12 +27,23 @@ __all__ = ["encode_task", "write_task"]
 _BLOCK_ROWS: Final = 512  # keeps the temporaries of a block in cache
 
 
-def write_task(objects: ObjectStore, frozen: FrozenRecipe, task: Task, rows: TaskRows) -> Commit:
+def write_task(
+    objects: ObjectStore, frozen: FrozenRecipe, task: Task, rows: TaskRows, *, name_of: Callable[[int], str] = str
+) -> Commit:
     """Write the objects of a task, then its commit.
 
     Any number of writers may do the same task. Objects are created, not replaced; one that exists already with other
     bytes is the leftover of an interrupted writer on other hardware, and is replaced as long as there is no commit.
     The commit is create-only: whoever comes second finds the task done.
+
+    Parameters
+    ----------
+    objects, frozen
+        The store.
+    task, rows
+        What to write.
+    name_of
+        Gives the id of a sequence for messages.
 
     Returns
     -------
@@ -44,7 +55,7 @@ def write_task(objects: ObjectStore, frozen: FrozenRecipe, task: Task, rows: Tas
     NumericsError
         If values exceed the encoding's range and the recipe says `on_overflow = "error"`.
     """
-    shards = encode_task(frozen, task, rows)
+    shards = encode_task(frozen, task, rows, name_of=name_of)
     for path, shard in shards.items():
         if objects.put_new(path, shard.data) or objects.get(path) == shard.data:
             continue
@@ -63,7 +74,9 @@ def write_task(objects: ObjectStore, frozen: FrozenRecipe, task: Task, rows: Tas
     return commit
 
 
-def encode_task(frozen: FrozenRecipe, task: Task, rows: TaskRows) -> dict[str, Shard]:
+def encode_task(
+    frozen: FrozenRecipe, task: Task, rows: TaskRows, *, name_of: Callable[[int], str] = str
+) -> dict[str, Shard]:
     """Encode the rows of a task: object path to content, in the order in which they are written."""
     store, quantizer = frozen.recipe.store, QUANTIZERS[frozen.recipe.store.encoding]
     arrays = {spec.path: spec for spec in row_arrays(frozen.sites, quantizer, store, frozen.array_rows)}
@@ -76,7 +89,10 @@ def encode_task(frozen: FrozenRecipe, task: Task, rows: TaskRows) -> dict[str, S
     saturated: dict[str, int] = {}
     for site in frozen.sites:
         values_ND = rows.values[site.name]
-        saturated[site.name] = _saturated(values_ND, quantizer.largest, site.name, rows, frozen)
+        beyond_N = _beyond(values_ND, quantizer.largest)
+        saturated[site.name] = int(beyond_N.sum())
+        if saturated[site.name] and store.on_overflow == "error":
+            raise _overflow(site.name, beyond_N, rows, store.encoding, name_of)
         try:
             planes[site.name] = quantizer.encode(values_ND, frozen.site_calibration(site.name))
         except NumericsError as error:
@@ -92,19 +108,24 @@ def encode_task(frozen: FrozenRecipe, task: Task, rows: TaskRows) -> dict[str, S
     return shards
 
 
-def _saturated(values_ND: Float32s, largest: float, site: str, rows: TaskRows, frozen: FrozenRecipe) -> int:
+def _beyond(values_ND: Float32s, largest: float) -> NDArray[np.int64]:
+    """Count the values of each row that the encoding cannot hold."""
     if not np.isfinite(largest):
-        return 0
-    beyond_N = (np.abs(values_ND) > largest).sum(axis=1)
-    count = int(beyond_N.sum())
-    if count and frozen.recipe.store.on_overflow == "error":
-        row = int(np.flatnonzero(beyond_N)[0])
-        raise NumericsError(
-            f"{count} values at site {site} exceed {frozen.recipe.store.encoding} (largest {largest:g}), first at "
-            f"sequence {rows.sequence_N[row]}, residue {rows.position_N[row] + 1}; use encoding = 'bfloat16' or "
-            "'int8', or on_overflow = 'saturate'"
-        )
-    return count
+        return np.zeros(len(values_ND), dtype=np.int64)
+    beyond_N: NDArray[np.int64] = (np.abs(values_ND) > largest).sum(axis=1)
+    return beyond_N
+
+
+def _overflow(
+    site: str, beyond_N: NDArray[np.int64], rows: TaskRows, encoding: str, name_of: Callable[[int], str]
+) -> NumericsError:
+    row = int(np.flatnonzero(beyond_N)[0])
+    where = f"{name_of(int(rows.sequence_N[row]))}, residue {rows.position_N[row] + 1}, site {site}"
+    return NumericsError(
+        f"{where}: {beyond_N[row]} values exceed {encoding} (largest {QUANTIZERS[encoding].largest:g}), as do values of "
+        f"{np.count_nonzero(beyond_N) - 1} more rows of this task; use encoding = 'bfloat16' or 'int8', or "
+        "on_overflow = 'saturate'"
+    )
 
 
 def _statistics(

@@ -110,7 +110,7 @@ def _run_task(
     task = prepared.plan.task(index)
     tokens_per_batch = prepared.frozen.recipe.model.tokens_per_batch
     rows = extract_task(task, source, model, tokens_per_batch=tokens_per_batch, on_rows=stage.advance)
-    write_task(objects, prepared.frozen, task, rows)
+    write_task(objects, prepared.frozen, task, rows, name_of=source.sequence_id)
 
 
 def _report(manifest: Manifest, uri: str, before: int, rows: int, seconds: float) -> ExtractReport:

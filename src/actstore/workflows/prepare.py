@@ -54,8 +54,6 @@ def prepare(
     CorpusError
         If the sequences cannot be used.
     """
-    # As a later run will read it back: a default need not be in the order that a validator gives.
-    recipe = Recipe.model_validate_json(recipe.model_dump_json())
     stored = load_frozen_if_any(objects)
     with tempfile.TemporaryDirectory(prefix="actstore-") as folder:
         spool = Path(folder)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from actstore.errors import IncompleteStoreError, ManifestError
-from actstore.store.manifest import LARGEST_MANIFEST_BYTES, Manifest, parse_manifest
+from actstore.store.manifest import Manifest
 from actstore.store.open import open_store
 
-__all__ = ["export_manifest", "read_manifest_file"]
+__all__ = ["export_manifest"]
 
 
 def export_manifest(
@@ -56,19 +56,3 @@ def export_manifest(
     except OSError as error:
         raise ManifestError(f"{out}: cannot be written: {error.strerror}") from error
     return manifest.model_copy(update={"uri": place})
-
-
-def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
-    """Parse and validate a manifest file without looking at its store.
-
-    Raises
-    ------
-    ManifestError
-        If it is not a valid manifest.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(LARGEST_MANIFEST_BYTES + 1)
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
-    return parse_manifest(data, name=os.fspath(path))

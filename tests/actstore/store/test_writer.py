@@ -163,9 +163,10 @@ def recoded(frozen: FrozenRecipe, **store: object) -> FrozenRecipe:
 def test_an_overflow_stops_the_task_and_says_where(frozen: FrozenRecipe, task: Task, rows: TaskRows) -> None:
     values_ND = rows.values["resid_post.1"].copy()
     values_ND[[7, 9], 3] = [70_000, -1e6]
-    residue = f"sequence {rows.sequence_N[7]}, residue {rows.position_N[7] + 1};"
-    with pytest.raises(NumericsError, match=rf"2 values at site resid_post\.1 exceed float16 .*{residue}.*bfloat16"):
-        encode_task(recoded(frozen, encoding="float16"), task, with_values(rows, "resid_post.1", values_ND))
+    place = rf"P{rows.sequence_N[7]}, residue {rows.position_N[7] + 1}, site resid_post\.1"
+    wrong = with_values(rows, "resid_post.1", values_ND)
+    with pytest.raises(NumericsError, match=rf"{place}: 1 values exceed float16 .* 1 more rows .*bfloat16"):
+        encode_task(recoded(frozen, encoding="float16"), task, wrong, name_of=lambda sequence: f"P{sequence}")
 
 
 def test_an_overflow_may_be_clamped_and_is_counted(

@@ -11,10 +11,11 @@ from actstore import open_stream
 from actstore.contracts.recipe import Recipe
 from actstore.errors import IncompleteStoreError, ManifestError, StoreNotFoundError
 from actstore.store.objects import LocalObjects
+from actstore.store.open import read_manifest_file
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.extract import extract_with
 from actstore.workflows.inspect import inspect_store
-from actstore.workflows.share import export_manifest, read_manifest_file
+from actstore.workflows.share import export_manifest
 from tests.actstore.cli.command import actstore
 
 StoreOf = Callable[..., Path]
