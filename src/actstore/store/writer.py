@@ -122,8 +122,8 @@ def _overflow(
     row = int(np.flatnonzero(beyond_N)[0])
     where = f"{name_of(int(rows.sequence_N[row]))}, residue {rows.position_N[row] + 1}, site {site}"
     return NumericsError(
-        f"{where}: {beyond_N[row]} values exceed {encoding} (largest {QUANTIZERS[encoding].largest:g}), as do values of "
-        f"{np.count_nonzero(beyond_N) - 1} more rows of this task; use encoding = 'bfloat16' or 'int8', or "
+        f"{where}: {beyond_N[row]} values exceed {encoding} (largest {QUANTIZERS[encoding].largest:g}), as do values "
+        f"of {np.count_nonzero(beyond_N) - 1} more rows of this task; use encoding = 'bfloat16' or 'int8', or "
         "on_overflow = 'saturate'"
     )
 

@@ -106,10 +106,10 @@ class TestFreezing:
         prepared(recipe_of())
         assert contents(store) == before
 
+    @pytest.mark.parametrize("splits", [SplitsRecipe(), SplitsRecipe(fractions={"b": 0.3, "train": 0.4, "a": 0.3})])
     def test_the_order_in_which_splits_were_written_down_is_of_no_account(
-        self, recipe_of: RecipeOf, model: FakeModel, tmp_path: Path
+        self, recipe_of: RecipeOf, model: FakeModel, tmp_path: Path, splits: SplitsRecipe
     ) -> None:
-        splits = SplitsRecipe.model_construct(fractions={"train": 0.4, "valid": 0.3, "test": 0.3})
         recipe = recipe_of().model_copy(update={"splits": splits})
         objects = LocalObjects(tmp_path / "store")
         first = prepare(objects, recipe, model, storage_options=None, progress=Silent())
