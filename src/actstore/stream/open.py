@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from actstore.contracts.models import Site
-from actstore.contracts.planes import Calibration
+from actstore.contracts.planes import Calibration, Quantizer
 from actstore.errors import IncompleteStoreError, SiteError, StreamError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.manifest import Manifest
@@ -18,6 +18,7 @@ from actstore.store.objects import open_objects
 from actstore.store.open import open_store
 from actstore.store.reader import StoreReader
 from actstore.store.sequences import StoredSequences
+from actstore.stream.gather import Gather, NumpyGather
 from actstore.stream.order import cut_task_windows
 from actstore.stream.stream import Stream, StreamSource
 
@@ -38,6 +39,8 @@ def open_stream(
     split: str | None = "train",
     buffer_bytes: int = 256 << 20,
     allow_incomplete: bool = False,
+    copy: bool = False,
+    kernels: Literal["torch", "numpy"] = "torch",
     storage_options: Mapping[str, Any] | None = None,
 ) -> Stream:
     """Open a stream of shuffled batches.
@@ -58,6 +61,11 @@ def open_stream(
         Memory for encoded rows: two fills, one being consumed while the next is fetched.
     allow_incomplete
         Stream what is there of a store whose extraction has not finished.
+    copy
+        Give every batch memory of its own; otherwise a batch is valid until the third one after it.
+    kernels
+        What gathers and decodes rows. `numpy` does not import torch, and is slower (five times for float16); int8
+        values may differ in the last bit between the two.
     storage_options
         Passed to fsspec.
 
@@ -109,14 +117,25 @@ def open_stream(
             reader=StoreReader(objects, manifest, names),
             windows=cut_task_windows(tasks, window_rows=chunks * chunk_rows),
             quantizer=quantizer,
-            calibration=calibration,
+            gather=_gather(kernels, quantizer, calibration, batch_rows),
             rows_by_sequence=rows_by_sequence,
         ),
         batch_rows=batch_rows,
         fill_rows=fill_rows,
         seed=seed,
         threads=_THREADS,
+        copy=copy,
     )
+
+
+def _gather(
+    kernels: Literal["torch", "numpy"], quantizer: Quantizer, calibration: Calibration | None, batch_rows: int
+) -> Gather:
+    if kernels == "numpy":
+        return NumpyGather(quantizer, calibration)
+    from actstore.stream.torch_gather import TorchGather  # noqa: PLC0415 - a stream without torch is possible
+
+    return TorchGather(quantizer.name, calibration, batch_rows=batch_rows)
 
 
 def _match_sites(available: Sequence[Site], wanted: Sequence[str] | None, *, uri: str) -> list[Site]:

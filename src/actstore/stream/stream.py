@@ -12,11 +12,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.contracts.planes import Calibration, Planes, Quantizer
+from actstore.contracts.planes import Quantizer
 from actstore.contracts.windows import RowBuffer, WindowReader
 from actstore.errors import CursorError, StreamError
 from actstore.store.manifest import Manifest
 from actstore.stream.cursor import Cursor
+from actstore.stream.gather import Gather
 from actstore.stream.mixing import expected_distinct
 from actstore.stream.order import EpochOrder, Fill, WindowSet
 from actstore.stream.prefetch import FillFetcher
@@ -28,7 +29,7 @@ class Batch(NamedTuple):
     """Rows of one training step."""
 
     values_BSD: NDArray[np.float32]
-    """Decoded activations, [B, S, D]."""
+    """Decoded activations, [B, S, D]. The memory is used again three batches later, unless the stream copies."""
     row_B: NDArray[np.int64]
     """Global row: the index into the store's row arrays."""
     sequence_B: NDArray[np.int64]
@@ -63,8 +64,7 @@ class StreamSource:
     reader: WindowReader
     windows: WindowSet
     quantizer: Quantizer
-    calibration: Calibration | None
-    """Stacked over sites: [S, D]."""
+    gather: Gather
     rows_by_sequence: NDArray[np.int32]
 
 
@@ -86,15 +86,27 @@ class Stream:
         Seeds the order; every epoch has its own.
     threads
         Windows read at the same time.
+    copy
+        Give every batch memory of its own.
     """
 
-    def __init__(self, source: StreamSource, *, batch_rows: int, fill_rows: int, seed: int, threads: int) -> None:
+    def __init__(
+        self,
+        source: StreamSource,
+        *,
+        batch_rows: int,
+        fill_rows: int,
+        seed: int,
+        threads: int,
+        copy: bool = False,
+    ) -> None:
         if fill_rows % batch_rows:
             raise ValueError(f"fill_rows ({fill_rows}) must be a multiple of batch_rows ({batch_rows})")
         self._source = source
         self._batch_rows = batch_rows
         self._fill_rows = fill_rows
         self._seed = seed
+        self._copy = copy
         self._fingerprint = _fingerprint(source, batch_rows, fill_rows, seed)
         self._epoch = 0
         self._batch = 0
@@ -232,9 +244,9 @@ class Stream:
     def _batches(self, fill: Fill, buffer: RowBuffer, *, skip: int) -> Iterator[Batch]:
         for start in range(skip * self._batch_rows, fill.rows, self._batch_rows):
             take_B = fill.order_R[start : start + self._batch_rows]
-            scale_BS = None if buffer.scale_NS is None else buffer.scale_NS[take_B]
-            planes = Planes(buffer.values_NSD[take_B], scale_BS)
-            values_BSD = self._source.quantizer.decode(planes, self._source.calibration)
+            values_BSD = self._source.gather(buffer, take_B)
+            if self._copy:
+                values_BSD = values_BSD.copy()
             yield Batch(values_BSD, buffer.row_N[take_B], buffer.sequence_N[take_B])
 
     def _advance(self, epoch: int) -> None:

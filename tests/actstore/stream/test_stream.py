@@ -2,11 +2,14 @@
 
 import itertools
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -19,8 +22,9 @@ from actstore.errors import CorruptObjectError, CursorError, StreamError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.open import open_manifest
 from actstore.stream.cursor import Cursor
+from actstore.stream.gather import NumpyGather
 from actstore.stream.mixing import expected_distinct
-from actstore.stream.open import open_stream
+from actstore.stream.open import open_stream as open_reusing_stream
 from actstore.stream.order import cut_task_windows
 from actstore.stream.stream import Batch, Stream, StreamSource
 from actstore.testing.fake_reader import FakeReader
@@ -38,6 +42,10 @@ def store(store_of: StoreOf) -> Path:
 
 def rows_of(batches: list[Batch]) -> list[int]:
     return [int(row) for batch in batches for row in batch.row_B]
+
+
+open_stream = partial(open_reusing_stream, copy=True)
+"""The tests below keep batches and compare them later."""
 
 
 def same(one: Batch, other: Batch) -> bool:
@@ -67,15 +75,44 @@ def test_an_epoch_has_every_row_of_the_split_once(store: Path, split: str | None
     assert [len(batch.row_B) for batch in batches[:-1]] == [batch_rows] * (len(batches) - 1)
 
 
+@pytest.mark.parametrize("kernels", ["torch", "numpy"])
 @pytest.mark.parametrize("changes", ENCODINGS, ids=str)
-def test_rows_decode_to_what_the_store_holds(store_of: StoreOf, decoded_rows: Decoded, changes: dict[str, str]) -> None:
+def test_rows_decode_to_what_the_store_holds(
+    store_of: StoreOf, decoded_rows: Decoded, changes: dict[str, str], kernels: Literal["torch", "numpy"]
+) -> None:
     decoded = decoded_rows(**changes)
-    with open_stream(store_of(**changes), batch_rows=500, split=None) as stream:
+    with open_stream(store_of(**changes), batch_rows=500, split=None, kernels=kernels) as stream:
         for batch in stream:
             assert batch.values_BSD.shape == (len(batch.row_B), 4, 16)
             assert batch.values_BSD.dtype == np.float32
             for slot, site in enumerate(stream.sites):
-                assert batch.values_BSD[:, slot].tobytes() == decoded[site][batch.row_B].tobytes()
+                expected_BD = decoded[site][batch.row_B]
+                np.testing.assert_allclose(batch.values_BSD[:, slot], expected_BD, rtol=1e-6, atol=1e-6)
+                if kernels == "numpy":
+                    assert batch.values_BSD[:, slot].tobytes() == expected_BD.tobytes()
+
+
+def test_memory_is_used_again_by_the_third_batch_after_it(store: Path) -> None:
+    with open_reusing_stream(store, batch_rows=256) as stream:
+        batches = iter(stream)
+        first, second, third, fourth = (next(batches).values_BSD for _ in range(4))
+        assert np.shares_memory(first, fourth)
+        assert not any(np.shares_memory(first, other) for other in (second, third))
+
+
+def test_a_copying_stream_gives_every_batch_memory_of_its_own(store: Path) -> None:
+    with open_stream(store, batch_rows=256) as stream:
+        batches = [batch.values_BSD for batch in stream]
+    assert not any(np.shares_memory(batches[0], other) for other in batches[1:])
+
+
+def test_a_stream_of_numpy_kernels_does_not_import_torch(store: Path) -> None:
+    code = (
+        "import sys; from actstore import open_stream\n"
+        f"with open_stream({str(store)!r}, batch_rows=256, kernels='numpy') as stream: next(iter(stream))\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_sequences_belong_to_their_rows(store: Path) -> None:
@@ -253,7 +290,7 @@ def test_a_buffer_of_a_twentieth_mixes_almost_like_a_uniform_shuffle(store: Path
         reader=reader,
         windows=cut_task_windows(list(reader.tasks.items()), window_rows=256),
         quantizer=QUANTIZERS["float16"],
-        calibration=None,
+        gather=NumpyGather(QUANTIZERS["float16"], None),
         rows_by_sequence=counts,
     )
     with Stream(source, batch_rows=512, fill_rows=10_240, seed=0, threads=2) as stream:
@@ -284,7 +321,7 @@ def test_any_shape_streams_every_row_once_and_seeks(
         reader=reader,
         windows=cut_task_windows(list(enumerate(tasks)), window_rows=window_rows),
         quantizer=QUANTIZERS["float16"],
-        calibration=None,
+        gather=NumpyGather(QUANTIZERS["float16"], None),
         rows_by_sequence=np.array([sum(tasks)], np.int32),
     )
     with Stream(source, batch_rows=batch_rows, fill_rows=batch_rows * batches_per_fill, seed=0, threads=2) as stream:
