@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from actstore import errors
+    from actstore.cli.options import parse_storage_options
     from actstore.cli.run import run_command
     from actstore.contracts.progress import Progress, Silent, Stage
     from actstore.contracts.recipe import Recipe
@@ -51,6 +52,7 @@ __all__ = [
     "inspect_store",
     "open_manifest",
     "open_stream",
+    "parse_storage_options",
     "plan_store",
     "read_recipe",
     "run_command",
@@ -74,6 +76,7 @@ _HOME: Final = {
     "inspect_store": "actstore.workflows.inspect",
     "open_manifest": "actstore.store.open",
     "open_stream": "actstore.stream.open",
+    "parse_storage_options": "actstore.cli.options",
     "plan_store": "actstore.workflows.plan",
     "read_recipe": "actstore.workflows.recipes",
     "run_command": "actstore.cli.run",

@@ -19,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="""
 Train sparse autoencoders and crosscoders from a store of activations.
 
@@ -92,7 +93,12 @@ def read_from_store(
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Read a store that is still being extracted.")
     ] = False,
+    storage_option: Annotated[
+        list[str] | None,
+        typer.Option("--storage-option", metavar="KEY=VALUE", help="Passed to fsspec; may be repeated."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Stream a store, train a dictionary on it, and say how good it is on held-out rows.
 
@@ -107,7 +113,7 @@ def read_from_store(
         trainer read-from-store STORE --site resid_post.3 --steps 500 --json | jq .explained_variance
     """
     # Imported here, or `trainer --help` would wait for torch.
-    from actstore import terminal_progress
+    from actstore import parse_storage_options, terminal_progress
     from trainers.workflows.options import RunOptions
     from trainers.workflows.read_from_store import make_config, stream_only
     from trainers.workflows.read_from_store import read_from_store as train
@@ -134,9 +140,10 @@ def read_from_store(
         buffer_bytes=buffer_bytes,
         checkpoint_every=checkpoint_every,
         allow_incomplete=allow_incomplete,
+        storage_options=parse_storage_options(storage_option),
     )
     work = stream_only if dictionary is DictionaryChoice.NONE else train
-    document = work(uri, make_config(chosen), options, progress=terminal_progress()).document()
+    document = work(uri, make_config(chosen), options, progress=terminal_progress(quiet=quiet)).document()
     if as_json:
         sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
     else:

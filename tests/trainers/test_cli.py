@@ -81,6 +81,15 @@ def test_a_store_that_is_not_there_exits_with_1(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_folder_that_cannot_be_written_is_a_sentence(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    options = ("--site", "resid_post.3", "--steps", 2, "--out", "file/run", "--quiet")
+    done = trainer("read-from-store", store, *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: file/run: cannot be written")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.slow
 def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(store: Path, tmp_path: Path) -> None:
     options = ("--dictionary", "crosscoder-topk", "--batch-rows", 256, "--latents", 256, "--steps", 60)

@@ -95,6 +95,11 @@ def extract(
     given = [name for name, value in options.items() if value is not None]
     if recipe is not None:
         asked = read_recipe(recipe, options=options)
+    elif given and not (model and sequences):
+        raise UsageError(
+            f"{', '.join(given)} without a recipe: give RECIPE.toml, or at least --model and --sequences; "
+            "--store alone continues what is there"
+        )
     elif given:
         asked = parse_recipe(merge_options({}, options), name="the options")
     else:

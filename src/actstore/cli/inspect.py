@@ -18,7 +18,7 @@ def inspect(
 ) -> None:
     """Show what a store holds: sites, rows, splits, sizes, norms, outlier channels, quantisation error, completeness.
 
-    Only the manifest is read, however large the store.
+    Only the manifest is read, however large the store; whether the objects are there is for `actstore verify`.
 
     `actstore inspect s3://bucket/esm2-8m --json`
     """

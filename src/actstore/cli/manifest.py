@@ -55,10 +55,20 @@ def show(file: ManifestFile, json: Json = False) -> None:
 def validate(file: ManifestFile, json: Json = False) -> None:
     """Check that a file is a valid manifest; exit 1 and say what is wrong if not.
 
+    This looks at the file alone. To compare it with its store, inspect it (`actstore inspect FILE`), and compare its
+    digest with the one that was published.
+
     `actstore manifest validate esm2-8m.json`
     """
+    from actstore.errors import ManifestError
     from actstore.store.open import read_manifest_file
 
-    manifest = read_manifest_file(file)
+    try:
+        manifest = read_manifest_file(file)
+    except ManifestError as error:
+        if not (json and file.is_file()):
+            raise
+        print_report({"file": str(file), "valid": False, "problem": str(error)}, as_json=True, view=str)
+        raise typer.Exit(error.exit_code) from error
     report = {"file": str(file), "valid": True, "manifest_sha256": manifest.digest, "uri": manifest.uri}
     print_report(report, as_json=json, view=lambda: f"{file}: valid, sha256 {manifest.digest}")

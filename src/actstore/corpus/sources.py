@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final
 
 import fsspec
 
+from actstore.contracts.filesystems import backend_errors, describe_error
 from actstore.errors import CorpusError, CorpusFormatError
 
 __all__ = ["BLOCK_BYTES", "Source", "expand_sources", "read_blocks"]
@@ -44,9 +45,14 @@ class Source:
         try:
             stream: BinaryIO = self.filesystem.open(self.path, "rb")
         except FileNotFoundError as error:
-            raise CorpusError(f"{self.name}: there is no such file; check the path") from error
-        except OSError as error:
-            raise CorpusError(f"{self.name}: cannot be opened: {error}") from error
+            what = (
+                "there is no such file, or its host cannot be reached"
+                if "://" in self.name
+                else "there is no such file"
+            )
+            raise CorpusError(f"{self.name}: {what}; check the path") from error
+        except backend_errors() as error:
+            raise CorpusError(f"{self.name}: cannot be opened: {describe_error(error)}") from error
         with stream:
             yield stream
 
@@ -74,10 +80,13 @@ def expand_sources(urls: Sequence[str], *, storage_options: Mapping[str, Any] | 
     sources: list[Source] = []
     for url in urls:
         filesystem, path = _locate(url, storage_options or {})
-        if not _GLOB_CHARACTERS.intersection(url) or filesystem.exists(path):
+        if not _GLOB_CHARACTERS.intersection(url):
             sources.append(Source(url, filesystem, path))
             continue
-        matches = sorted(filesystem.glob(path))
+        try:
+            matches = [path] if filesystem.exists(path) else sorted(filesystem.glob(path))
+        except backend_errors() as error:
+            raise CorpusError(f"{url}: cannot be listed: {describe_error(error)}") from error
         if not matches:
             raise CorpusError(f"{url}: no file matches this pattern")
         is_remote = "://" in url
@@ -123,8 +132,8 @@ def _read_raw(stream: BinaryIO, name: str) -> Iterator[bytes]:
     while True:
         try:
             block = stream.read(BLOCK_BYTES)
-        except OSError as error:
-            raise CorpusFormatError(f"{name}: reading failed: {error}") from error
+        except backend_errors() as error:
+            raise CorpusFormatError(f"{name}: reading failed: {describe_error(error)}") from error
         if not block:
             return
         yield block

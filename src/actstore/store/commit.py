@@ -15,7 +15,7 @@ from actstore.contracts.objects import ObjectStore
 from actstore.errors import CorruptObjectError
 from actstore.store.layout import COMMITS, commit_path
 
-__all__ = ["Commit", "StoredObject", "canonical_json", "committed_tasks", "load_commit", "sha256_hex"]
+__all__ = ["Commit", "StoredObject", "canonical_json", "committed_tasks", "first_problem", "load_commit", "sha256_hex"]
 
 _SHA256: Final = r"^[0-9a-f]{64}$"
 
@@ -75,6 +75,14 @@ def canonical_json(document: object) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
+def first_problem(error: ValidationError) -> str:
+    """Return in a line what is wrong with a document."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "document"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}{more}"
+
+
 def sha256_hex(data: bytes) -> str:
     """Return the SHA-256 of bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
@@ -106,7 +114,10 @@ def load_commit(objects: ObjectStore, task: int, *, sha256: str | None = None) -
     try:
         commit = Commit.model_validate_json(data)
     except ValidationError as error:
-        raise CorruptObjectError(f"{objects.uri}: {path} (task {task}) does not parse: {error}") from error
+        raise CorruptObjectError(
+            f"{objects.uri}: {path} (task {task}) does not parse: {first_problem(error)}; remove it and run "
+            "'actstore extract --store URI' to do the task again"
+        ) from error
     if commit.task != task:
         raise CorruptObjectError(f"{objects.uri}: {path} is the commit of task {commit.task}")
     if commit.to_json() != data:

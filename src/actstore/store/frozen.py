@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, Literal, Self
 
@@ -14,7 +14,7 @@ from actstore.contracts.objects import ObjectStore
 from actstore.contracts.planes import Calibration
 from actstore.contracts.recipe import Recipe
 from actstore.errors import CorruptObjectError, MissingObjectError, RecipeChangedError, StoreNotFoundError
-from actstore.store.commit import canonical_json, sha256_hex
+from actstore.store.commit import canonical_json, first_problem, sha256_hex
 from actstore.store.layout import FORMAT, RECIPE
 from actstore.store.vectors import Document, Vector32
 
@@ -47,6 +47,9 @@ NOT_CONTENT: Final = frozenset(
     }
 )
 """What may differ on resume: where things were read from, since digests of what was read are compared instead."""
+
+DERIVED: Final = frozenset({"rows", "tasks", "array_rows", "splits", "plan_sha256"})
+"""What follows from recipe, corpus and model."""
 
 
 class CorpusFacts(Document):
@@ -168,7 +171,7 @@ def load_frozen(objects: ObjectStore, *, sha256: str | None = None) -> FrozenRec
     try:
         return FrozenRecipe.model_validate_json(data)
     except ValidationError as error:
-        raise CorruptObjectError(f"{objects.uri}: {RECIPE} does not parse: {error}") from error
+        raise CorruptObjectError(f"{objects.uri}: {RECIPE} does not parse: {first_problem(error)}") from error
 
 
 def load_frozen_if_any(objects: ObjectStore) -> FrozenRecipe | None:
@@ -189,15 +192,19 @@ def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> N
     """
     before = dict(_flatten(stored.model_dump(mode="json")))
     after = dict(_flatten(asked.model_dump(mode="json")))
-    differences = [
-        f"  {key}: the store has {before.get(key)!r}, this recipe gives {after.get(key)!r}"
+    changed = [
+        key
         for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and not _ignored(key)
+        if before.get(key) != after.get(key) and not _is_part_of(key, NOT_CONTENT)
     ]
-    if differences:
+    # What follows from the rest is shown only where nothing else explains it.
+    causes = [key for key in changed if not _is_part_of(key, DERIVED)] or changed
+    if causes:
         raise RecipeChangedError(
             f"{uri} was made with another recipe:\n"
-            + "\n".join(differences)
+            + "\n".join(
+                f"  {key}: the store has {before.get(key)!r}, this recipe gives {after.get(key)!r}" for key in causes
+            )
             + "\nExtract to another place, or go back to the recipe of the store ('actstore extract --store URI' "
             "alone continues it)."
         )
@@ -211,5 +218,5 @@ def _flatten(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield f"{prefix}{key}", value
 
 
-def _ignored(key: str) -> bool:
-    return key in NOT_CONTENT or any(key.startswith(f"{name}.") for name in NOT_CONTENT)
+def _is_part_of(key: str, names: Collection[str]) -> bool:
+    return key in names or any(key.startswith(f"{name}.") for name in names)

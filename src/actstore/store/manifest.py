@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from actstore.contracts.models import ModelFacts, Site
 from actstore.errors import ManifestError
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.commit import canonical_json, sha256_hex
+from actstore.store.commit import canonical_json, first_problem, sha256_hex
 from actstore.store.frozen import FrozenRecipe, SplitFacts
 from actstore.store.layout import FORMAT
 from actstore.store.statistics import SiteStatistics
@@ -137,7 +137,4 @@ def parse_manifest(data: bytes, *, name: str) -> Manifest:
     try:
         return Manifest.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "document"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise ManifestError(f"{name}: {where}: {first['msg'].removeprefix('Value error, ')}{more}") from error
+        raise ManifestError(f"{name}: {first_problem(error)}") from error

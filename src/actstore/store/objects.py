@@ -17,6 +17,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+from actstore.contracts.filesystems import backend_errors, describe_error
 from actstore.contracts.objects import ObjectStore
 from actstore.errors import MissingObjectError, StoreError
 
@@ -248,8 +249,8 @@ class FsspecObjects:
             yield
         except (FileNotFoundError, IsADirectoryError) as error:
             raise MissingObjectError(f"{self.uri}: object {path} is missing") from error
-        except OSError as error:
-            raise StoreError(f"{self.uri}: object {path}: {error}") from error
+        except backend_errors() as error:
+            raise StoreError(f"{self.uri}: object {path}: {describe_error(error)}") from error
 
 
 def _write_durably(path: Path, data: bytes) -> None:

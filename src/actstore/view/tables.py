@@ -113,7 +113,10 @@ def verify_view(report: VerifyReport) -> RenderableType:
         faults.add_row(fault.object, "-" if fault.task is None else str(fault.task), fault.problem)
     if len(report.faults) > _MOST_FAULTS:
         faults.add_row(f"and {len(report.faults) - _MOST_FAULTS:,} more", "", "--json lists all")
-    return Group(_facts("Damaged", facts), faults)
+    if all(fault.task is None for fault in report.faults):
+        return Group(_facts("Damaged", facts), faults)
+    way_out = "Remove commits/<task>.json of these tasks, and 'actstore extract --store URI' does them again."
+    return Group(_facts("Damaged", facts), faults, way_out)
 
 
 def _facts(title: str, facts: Mapping[str, str]) -> Table:

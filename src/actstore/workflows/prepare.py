@@ -71,13 +71,13 @@ def prepare(
             )
             plan = plan_tasks(ordered, recipe)
             if stored is not None:
-                asked = _freezable(recipe, corpus, model, plan, stored)
+                asked = _freezable(recipe, corpus, model, plan)
                 check_unchanged(stored, asked, uri=objects.uri)
                 complete_metadata(objects, stored)
                 return Prepared(stored, plan)
             sequences = spool / "sequences.parquet"
             digest = write_sequences(sequences, corpus, ordered, plan.kept_N, order_N)
-            frozen = _freezable(recipe, corpus, model, plan, None).model_copy(update={"sequences_sha256": digest})
+            frozen = _freezable(recipe, corpus, model, plan).model_copy(update={"sequences_sha256": digest})
             if QUANTIZERS[recipe.store.encoding].calibrated:
                 calibration = calibrate_sites(recipe, table, corpus, model, progress=progress)
                 frozen = frozen.model_copy(update={"calibration": calibration})
@@ -127,10 +127,8 @@ def table_of(corpus: Corpus, recipe: Recipe, *, storage_options: Mapping[str, An
     return SequenceTable(corpus.id_hash_N, corpus.length_N, split_N, tuple(fractions))
 
 
-def _freezable(
-    recipe: Recipe, corpus: Corpus, model: ActivationModel, plan: Plan, stored: FrozenRecipe | None
-) -> FrozenRecipe:
-    """Describe a recipe and what it resolved to; what only the stored one knows is taken from there."""
+def _freezable(recipe: Recipe, corpus: Corpus, model: ActivationModel, plan: Plan) -> FrozenRecipe:
+    """Describe a recipe and what it resolved to, but for the file of sequences and the calibration."""
     return FrozenRecipe(
         recipe=recipe,
         corpus=CorpusFacts(
@@ -151,7 +149,7 @@ def _freezable(
         tasks=plan.tasks,
         array_rows=plan.array_rows,
         plan_sha256=plan.digest(),
-        sequences_sha256="0" * 64 if stored is None else stored.sequences_sha256,
-        calibration=None if stored is None else stored.calibration,
+        sequences_sha256="0" * 64,
+        calibration=None,
         software={name: version(name) for name in _RECORDED},
     )

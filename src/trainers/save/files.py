@@ -4,9 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["file_sha256", "flush_to_disk", "replace_file"]
+from actstore import errors
+
+__all__ = ["file_sha256", "flush_to_disk", "replace_file", "writing_to"]
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Say in one line that a folder cannot be written, instead of how.
+
+    Raises
+    ------
+    TrainingError
+        In place of an OSError; what was written before stays as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise errors.TrainingError(
+            f"{folder}: cannot be written: {error.strerror or error}; free space or give another --out"
+        ) from error
 
 
 def replace_file(path: Path, data: bytes) -> None:

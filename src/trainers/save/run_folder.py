@@ -9,7 +9,7 @@ from typing import Any
 
 from actstore import errors
 from trainers.save.checkpoint import newest_checkpoint
-from trainers.save.files import replace_file
+from trainers.save.files import replace_file, writing_to
 
 __all__ = ["RunFolder"]
 
@@ -43,10 +43,11 @@ class RunFolder:
         CheckpointError
             If a run lives there.
         """
-        try:
-            self.checkpoints.mkdir(parents=True)
-        except FileExistsError as error:
-            raise errors.CheckpointError(self._describe_occupant()) from error
+        with writing_to(self.path):
+            try:
+                self.checkpoints.mkdir(parents=True)
+            except FileExistsError as error:
+                raise errors.CheckpointError(self._describe_occupant()) from error
 
     def newest_checkpoint(self) -> Path | None:
         """Return the checkpoint to resume from; None if the run was stopped before its first.
@@ -62,7 +63,8 @@ class RunFolder:
 
     def write_result(self, document: dict[str, Any]) -> None:
         """Write `result.json`, whole or not at all."""
-        replace_file(self.result, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
+        with writing_to(self.path):
+            replace_file(self.result, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
 
     def _describe_occupant(self) -> str:
         state = "a finished run" if self.result.exists() else "an unfinished run"

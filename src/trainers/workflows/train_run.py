@@ -16,6 +16,7 @@ from trainers.fit.plan import TrainPlan
 from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
 from trainers.save.checkpoint import read_checkpoint, resume_state, write_checkpoint
+from trainers.save.files import writing_to
 from trainers.save.metrics_log import MetricsLog, drop_lines_after
 from trainers.save.record import Origin
 from trainers.save.run_folder import RunFolder
@@ -75,6 +76,7 @@ def run_training(run: Run, source: BatchSource, *, progress: Progress) -> Finish
     log_every = max(1, plan.steps // _LOGGED_STEPS)
     title = f"training {plan.dictionary}"
     with (
+        writing_to(folder.path),
         MetricsLog(folder.metrics) as log,
         progress.stage(title, total=plan.rows, unit="rows", done=state.rows) as stage,
     ):

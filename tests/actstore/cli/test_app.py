@@ -121,3 +121,45 @@ def test_storage_options_reach_the_file_system(store_of: StoreOf) -> None:
     done = actstore("inspect", f"file://{store_of()}", "--storage-option", "auto_mkdir=true", "--json")
     assert done.code == 0
     assert done.document["complete"] is True
+
+
+def test_a_manifest_that_is_not_valid_is_reported_in_json(tmp_path: Path) -> None:
+    file = tmp_path / "no.json"
+    file.write_text("{}")
+    done = actstore("manifest", "validate", file, "--json")
+    assert done.code == 1
+    assert done.document["valid"] is False
+    assert "not a manifest" in done.document["problem"]
+
+
+def test_options_that_are_half_a_recipe_say_what_is_missing(tmp_path: Path) -> None:
+    done = actstore("extract", "--store", tmp_path / "store", "--fraction", "0.5")
+    assert done.code == 2
+    assert "rows.fraction without a recipe" in done.err
+    assert "--store alone continues" in done.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["inspect", "s3://bucket/store"],
+        ["verify", "s3://bucket/store"],
+        ["extract", "--sites=embed", "--sequences=a.fasta", "--store=s3://bucket/store"],
+        ["extract", "--sites=embed", "--sequences=s3://bucket/a.fasta", "--store=store"],
+        ["extract", "--sites=embed", "--sequences=s3://bucket/*.fasta", "--store=store"],
+    ],
+)
+def test_storage_without_credentials_is_a_sentence(
+    command: list[str], esm2_tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    done = actstore(*command, *([f"--model={esm2_tiny}", "--quiet"] if command[0] == "extract" else []))
+    assert done.code == 1
+    assert done.err.startswith("error: s3://bucket/")
+    assert "credentials" in done.err
+    assert len(done.err.splitlines()) == 1

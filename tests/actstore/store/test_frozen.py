@@ -177,6 +177,17 @@ def test_every_difference_is_shown_with_both_sides(frozen: FrozenRecipe) -> None
     ]
 
 
+def test_what_follows_from_a_difference_is_not_shown_beside_it(frozen: FrozenRecipe) -> None:
+    rows = frozen.recipe.rows.model_copy(update={"fraction": 0.123})
+    asked = frozen.model_copy(
+        update={"recipe": frozen.recipe.model_copy(update={"rows": rows}), "plan_sha256": "f" * 64}
+    )
+    with pytest.raises(RecipeChangedError) as refused:
+        check_unchanged(frozen, asked, uri="store")
+    assert "recipe.rows.fraction" in str(refused.value)
+    assert "plan_sha256" not in str(refused.value)
+
+
 def test_sites_are_compared_whole(frozen: FrozenRecipe) -> None:
     asked = frozen.model_copy(update={"sites": frozen.sites[:-1]})
     with pytest.raises(RecipeChangedError, match=r"\n  sites: the store has .*final_norm"):

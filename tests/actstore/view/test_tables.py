@@ -105,6 +105,12 @@ def test_damage_is_listed_and_a_long_list_is_cut() -> None:
     assert "more" not in few
 
 
+def test_damage_of_tasks_comes_with_the_way_out() -> None:
+    assert "Remove commits/<task>.json" in unfolded(verify_view(DAMAGED))
+    elsewhere = DAMAGED._replace(faults=(Fault("recipe.json", None, "edited"),))
+    assert "Remove" not in unfolded(verify_view(elsewhere))
+
+
 def test_a_sound_store_tells_what_was_compared() -> None:
     sound = DAMAGED._replace(ok=True, faults=(), recomputed_rows=64, not_recomputed=None)
     assert "64 rows agree with the model" in unfolded(verify_view(sound))

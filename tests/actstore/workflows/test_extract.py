@@ -198,6 +198,15 @@ class TestContinuing:
         with pytest.raises(RecipeChangedError, match="sites"):
             extract_with(FakeModel(sites=["embed"]), LocalObjects(own_store()), None)
 
+    def test_a_recipe_with_fewer_sites_is_refused_with_the_difference(
+        self, own_store: StoreOf, recipe_of: RecipeOf
+    ) -> None:
+        store = own_store()
+        before = contents(store)
+        with pytest.raises(RecipeChangedError, match=r"sites: the store has"):
+            extract_with(FakeModel(sites=["embed"]), LocalObjects(store), recipe_of(sites=["embed"]))
+        assert contents(store) == before
+
     def test_there_must_be_a_store(self, tmp_path: Path) -> None:
         with pytest.raises(StoreNotFoundError, match=r"recipe\.json is missing"):
             extract_store(None, str(tmp_path / "nowhere"))

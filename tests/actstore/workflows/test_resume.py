@@ -202,7 +202,7 @@ class TestTheCommandAgain:
             (["--encoding=int8"], ["recipe.store.encoding: the store has 'float16', this recipe gives 'int8'"]),
             (
                 ["--encoding=float16", "--seed=5", "--fraction=0.5"],
-                ["recipe.seed: the store has 0", "recipe.rows.fraction: the store has 1.0", "plan_sha256", "rows: "],
+                ["recipe.seed: the store has 0", "recipe.rows.fraction: the store has 1.0"],
             ),
             (["--encoding=float16", "--sites=resid_post.3"], ["recipe.sites", "sites: the store has"]),
         ],
