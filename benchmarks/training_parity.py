@@ -113,14 +113,7 @@ def explained(
     progress: Progress,
 ) -> float:
     """Train on a source and return the explained variance on held-out float32 rows."""
-    facts = StreamFacts(
-        sites=source.sites,
-        width=source.width,
-        rows=source.rows,
-        batch_rows=source.batch_rows,
-        batches_per_epoch=source.batches_per_epoch,
-    )
-    plan = plan_training(config, facts)
+    plan = plan_training(config, StreamFacts.of(source))
     inputs = describe_inputs(plan.sites, moments, normalisation=plan.normalisation)
     state = start(plan, inputs, device=torch.device("cpu"))
     with progress.stage(f"training {config.dictionary}", total=plan.steps, unit="steps") as stage:

@@ -26,14 +26,7 @@ def stream_of(values_NSD: NDArray[np.float32], **options: Any) -> MemoryStream:
 
 
 def plan_of(stream: MemoryStream, **options: Any) -> TrainPlan:
-    facts = StreamFacts(
-        sites=stream.sites,
-        width=stream.width,
-        rows=stream.rows,
-        batch_rows=stream.batch_rows,
-        batches_per_epoch=stream.batches_per_epoch,
-    )
-    return plan_training(TrainConfig.model_validate(options), facts)
+    return plan_training(TrainConfig.model_validate(options), StreamFacts.of(stream))
 
 
 def state_of(stream: MemoryStream, plan: TrainPlan) -> TrainState:

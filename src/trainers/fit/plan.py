@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,6 +11,7 @@ from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary, Shape
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import DictionaryName, Normalisation, TrainConfig
+from trainers.fit.source import BatchSource
 
 __all__ = ["StreamFacts", "TrainPlan", "default_lr", "plan_training"]
 
@@ -29,6 +30,17 @@ class StreamFacts(BaseModel):
     rows: int
     batch_rows: int
     batches_per_epoch: int
+
+    @classmethod
+    def of(cls, source: BatchSource) -> Self:
+        """Ask a stream."""
+        return cls(
+            sites=source.sites,
+            width=source.width,
+            rows=source.rows,
+            batch_rows=source.batch_rows,
+            batches_per_epoch=source.batches_per_epoch,
+        )
 
     def rows_of(self, batches: int) -> int:
         """Return the rows of so many batches from the start, short last batches of epochs included."""

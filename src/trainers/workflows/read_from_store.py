@@ -75,7 +75,7 @@ def read_from_store(
     device = choose_device(options.device)
     manifest = open_manifest(source, storage_options=options.storage_options)
     with _open(manifest, config, options, split=config.split) as stream:
-        plan = plan_training(config, _facts_of(stream))
+        plan = plan_training(config, StreamFacts.of(stream))
         run = Run(
             plan=plan,
             origin=describe_origin(manifest, stream.sites),
@@ -112,7 +112,7 @@ def stream_only(
     options = options or RunOptions()
     manifest = open_manifest(source, storage_options=options.storage_options)
     with _open(manifest, config, options, split=config.split) as stream:
-        facts = _facts_of(stream)
+        facts = StreamFacts.of(stream)
         batches = facts.batches_per_epoch if config.steps is None else config.steps
         left = batches
         with (progress or Silent()).stage("streaming", total=facts.rows_of(batches), unit="rows") as stage:
@@ -154,16 +154,6 @@ def _open(manifest: Manifest, config: TrainConfig, options: RunOptions, *, split
         buffer_bytes=options.buffer_bytes,
         allow_incomplete=options.allow_incomplete,
         storage_options=options.storage_options,
-    )
-
-
-def _facts_of(stream: Stream) -> StreamFacts:
-    return StreamFacts(
-        sites=stream.sites,
-        width=stream.width,
-        rows=stream.rows,
-        batch_rows=stream.batch_rows,
-        batches_per_epoch=stream.batches_per_epoch,
     )
 
 

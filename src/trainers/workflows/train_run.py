@@ -76,7 +76,6 @@ def run_training(run: Run, source: BatchSource, *, progress: Progress) -> Finish
     log_every = max(1, plan.steps // _LOGGED_STEPS)
     title = f"training {plan.dictionary}"
     with (
-        writing_to(folder.path),
         MetricsLog(folder.metrics) as log,
         progress.stage(title, total=plan.rows, unit="rows", done=state.rows) as stage,
     ):
@@ -84,11 +83,12 @@ def run_training(run: Run, source: BatchSource, *, progress: Progress) -> Finish
             seconds += trained.seconds
             data_s += trained.data_s
             last = state.step == plan.steps
-            if last or state.step % log_every == 0:
-                log.append(_metrics(trained))
-            if last or state.step % run.checkpoint_every == 0:
-                log.flush_to_disk()
-                write_checkpoint(folder.checkpoints, state, plan=plan, origin=run.origin, cursor=source.cursor)
+            with writing_to(folder.path):
+                if last or state.step % log_every == 0:
+                    log.append(_metrics(trained))
+                if last or state.step % run.checkpoint_every == 0:
+                    log.flush_to_disk()
+                    write_checkpoint(folder.checkpoints, state, plan=plan, origin=run.origin, cursor=source.cursor)
             report = trained.report
             stage.advance(trained.batch_rows, note=f"EV {report.explained_variance:.3f} L0 {report.l0:.1f}")
     return Finished(state, resumed_from, state.rows - rows_before, seconds, data_s)
