@@ -13,10 +13,22 @@ from typing import Any, Final
 RESULTS: Final = Path(__file__).parent / "results"
 
 
+def _commit() -> str:
+    """Return the commit measured, with a mark if the tree differs from it."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], check=False, capture_output=True, text=True, cwd=RESULTS.parent
+    )
+    return described.stdout.strip() or "unknown"
+
+
+COMMIT: Final = _commit()
+"""Found when the benchmark starts, not when it ends."""
+
+
 def write_results(name: str, results: dict[str, Any]) -> Path:
     """Write `results/<name>.json` and return its path."""
     RESULTS.mkdir(exist_ok=True)
-    document = {"machine": machine(), "commit": commit(), **results}
+    document = {"machine": machine(), "commit": COMMIT, **results}
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(document, indent=2) + "\n")
     return path
@@ -32,14 +44,6 @@ def machine() -> dict[str, Any]:
         "numpy": version("numpy"),
         "zarr": version("zarr"),
     }
-
-
-def commit() -> str:
-    """Return the commit measured, with a mark if the tree differs from it."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], check=False, capture_output=True, text=True, cwd=RESULTS.parent
-    )
-    return described.stdout.strip() or "unknown"
 
 
 def _processor() -> str:
