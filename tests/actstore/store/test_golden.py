@@ -58,7 +58,7 @@ def test_every_byte_of_it_is_named_by_its_manifest(golden: LocalObjects) -> None
 def test_it_decodes_to_the_same_floats() -> None:
     rows_NSD = np.load(DATA / "golden-rows.npy", allow_pickle=False)
     seen: list[int] = []
-    with open_stream(GOLDEN, split=None, batch_rows=50) as stream:
+    with open_stream(GOLDEN, split=None, batch_rows=50, kernels="numpy") as stream:
         for batch in stream:
             assert batch.values_BSD.tobytes() == rows_NSD[batch.row_B].tobytes()
             seen += batch.row_B.tolist()
