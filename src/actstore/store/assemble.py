@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -28,7 +28,7 @@ from actstore.store.manifest import Manifest, StoredBytes
 from actstore.store.shard import index_bytes
 from actstore.store.statistics import merge_statistics
 
-__all__ = ["assemble_manifest", "write_manifest"]
+__all__ = ["assemble_manifest", "commit_problems", "task_arrays", "write_manifest"]
 
 _REQUESTS: Final = 16
 
@@ -53,7 +53,7 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
     frozen = load_frozen(objects)
     commits: list[str | None] = [None] * frozen.tasks
     totals = {"total": 0, "payload": 0, "payload_rows": 0, "objects": 0}
-    arrays = _task_arrays(frozen)
+    arrays = task_arrays(frozen)
     done = sorted(committed_tasks(objects))
     if done and done[-1] >= frozen.tasks:
         raise CorruptObjectError(f"{objects.uri}: a commit of task {done[-1]}, but the recipe has {frozen.tasks} tasks")
@@ -62,7 +62,8 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
         (progress or Silent()).stage("assembling the manifest", total=len(done), unit="tasks") as stage,
     ):
         for commit in pool.map(lambda task: load_commit(objects, task), done):
-            _check_commit(commit, frozen, arrays, uri=objects.uri)
+            if problem := next(commit_problems(commit, frozen, arrays), None):
+                raise CorruptObjectError(f"{objects.uri}: the commit of task {commit.task} {problem}")
             commits[commit.task] = sha256_hex(commit.to_json())
             for name, amount in _sizes(commit, frozen).items():
                 totals[name] += amount
@@ -77,24 +78,25 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
     )
 
 
-def _task_arrays(frozen: FrozenRecipe) -> tuple[ArraySpec, ...]:
+def task_arrays(frozen: FrozenRecipe) -> tuple[ArraySpec, ...]:
     """Return the arrays of which every task writes an object."""
     store = frozen.recipe.store
     rows = row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows)
     return (*rows, *statistics_arrays(frozen.sites, frozen.tasks))
 
 
-def _check_commit(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec], *, uri: str) -> None:
-    task = commit.task
+def commit_problems(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> Iterator[str]:
+    """Yield what a commit says that its recipe does not, given the arrays of a task."""
     if commit.recipe_sha256 != frozen.digest:
-        raise CorruptObjectError(f"{uri}: the commit of task {task} was made under another recipe")
-    found = (commit.split, commit.rows, set(commit.objects))
-    wanted = (frozen.split_of(task), frozen.rows_of(task), {spec.object_path(task) for spec in arrays})
-    if found != wanted:
-        raise CorruptObjectError(
-            f"{uri}: the commit of task {task} names split {found[0]!r}, {found[1]} rows and {len(found[2])} objects; "
-            f"the recipe gives split {wanted[0]!r}, {wanted[1]} rows and {len(wanted[2])} objects"
-        )
+        yield "was made under another recipe"
+    wanted = (frozen.split_of(commit.task), frozen.rows_of(commit.task))
+    if (commit.split, commit.rows) != wanted:
+        yield f"says {commit.rows} rows of {commit.split!r}, the recipe gives {wanted[1]} of {wanted[0]!r}"
+    paths = {spec.object_path(commit.task) for spec in arrays}
+    if lost := sorted(paths - commit.objects.keys()):
+        yield f"does not name {', '.join(lost)}"
+    if foreign := sorted(commit.objects.keys() - paths):
+        yield f"names {', '.join(foreign)}, which no array of this task has"
 
 
 def _sizes(commit: Commit, frozen: FrozenRecipe) -> dict[str, int]:

@@ -23,7 +23,7 @@ __all__ = ["TorchGather"]
 RING: Final = 3
 """Batches that stay valid: the latest and the two before it."""
 _BLOCK_BYTES: Final = 2 << 20
-"""Encoded bytes of a block: 1,024 rows of 1,024 features in float16. Flat from a quarter of it to four times."""
+"""Encoded bytes of a block: 1,024 rows of 1,024 features in float16. Flat from half of it to four times."""
 
 
 class TorchGather:

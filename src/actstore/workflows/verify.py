@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
+from actstore.contracts.filesystems import backend_errors, describe_error
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.progress import Progress, Silent
 from actstore.errors import CorruptObjectError, ManifestError, MissingObjectError, StoreError, StoreNotFoundError
-from actstore.quantize.table import QUANTIZERS
-from actstore.store.assemble import assemble_manifest
+from actstore.store.assemble import assemble_manifest, commit_problems, task_arrays
 from actstore.store.commit import Commit, committed_tasks, load_commit
 from actstore.store.frozen import FrozenRecipe, load_frozen
-from actstore.store.layout import (
-    MANIFEST,
-    RECIPE,
-    SEQUENCES,
-    ArraySpec,
-    commit_path,
-    row_arrays,
-    statistics_arrays,
-)
+from actstore.store.layout import MANIFEST, RECIPE, SEQUENCES, commit_path
 from actstore.store.manifest import Manifest, parse_manifest
 from actstore.store.objects import open_objects
 from actstore.view.reports import Fault, VerifyReport
@@ -146,7 +138,7 @@ def _commits(
 ) -> list[Commit]:
     """Return the commits that are sound, of all that the manifest names or the store has."""
     named = {} if manifest is None else {task: one for task, one in enumerate(manifest.commits) if one is not None}
-    arrays = _task_arrays(frozen)
+    arrays = task_arrays(frozen)
     commits: list[Commit] = []
     for task in sorted(named.keys() | committed_tasks(objects)):
         path = commit_path(task)
@@ -160,30 +152,11 @@ def _commits(
         except CorruptObjectError as error:
             faults.append(Fault(path, task, str(error)))
         else:
-            problems = list(_commit_problems(commit, frozen, arrays))
+            problems = list(commit_problems(commit, frozen, arrays))
             faults += [Fault(path, task, problem) for problem in problems]
             if not problems:
                 commits.append(commit)
     return commits
-
-
-def _task_arrays(frozen: FrozenRecipe) -> tuple[ArraySpec, ...]:
-    store = frozen.recipe.store
-    rows = row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows)
-    return (*rows, *statistics_arrays(frozen.sites, frozen.tasks))
-
-
-def _commit_problems(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> Iterator[str]:
-    if commit.recipe_sha256 != frozen.digest:
-        yield "was made under another recipe"
-    wanted = (frozen.split_of(commit.task), frozen.rows_of(commit.task))
-    if (commit.split, commit.rows) != wanted:
-        yield f"says {commit.rows} rows of {commit.split!r}, the recipe gives {wanted[1]} of {wanted[0]!r}"
-    paths = {spec.object_path(commit.task) for spec in arrays}
-    if lost := sorted(paths - commit.objects.keys()):
-        yield f"does not name {', '.join(lost)}"
-    if foreign := sorted(commit.objects.keys() - paths):
-        yield f"names {', '.join(foreign)}, which no array of this task has"
 
 
 def _expected(commits: list[Commit], frozen: FrozenRecipe, manifest: Manifest | None) -> Iterator[_Check]:
@@ -207,8 +180,10 @@ def _problem(objects: ObjectStore, check: _Check) -> str | None:
                 size += len(block)
     except MissingObjectError:
         return "missing"
-    except (StoreError, OSError) as error:
+    except StoreError as error:
         return f"cannot be read: {error}"
+    except backend_errors() as error:
+        return f"cannot be read: {describe_error(error)}"
     if check.size is not None and size != check.size:
         return f"{size:,} bytes, the commit says {check.size:,}"
     if digest.hexdigest() != check.sha256:

@@ -124,14 +124,20 @@ def test_commits_of_tasks_that_the_recipe_does_not_have_are_refused(own_store: S
 
 
 @pytest.mark.parametrize(
-    "changes", [{"rows": 5}, {"split": "test"}, {"objects": {}}], ids=lambda changes: next(iter(changes))
+    ("changes", "problem"),
+    [
+        ({"rows": 5}, "says 5 rows of 'train', the recipe gives 1024 of 'train'"),
+        ({"split": "test"}, "says 1024 rows of 'test', the recipe gives 1024 of 'train'"),
+        ({"objects": {}}, "does not name rows/position/c/2, "),
+    ],
+    ids=["rows", "split", "objects"],
 )
-def test_commits_that_do_not_fit_the_recipe_are_refused(own_store: StoreOf, changes: dict[str, Any]) -> None:
+def test_commits_that_do_not_fit_the_recipe_are_refused(
+    own_store: StoreOf, changes: dict[str, Any], problem: str
+) -> None:
     folder = own_store()
     edit_commit(folder, 2, **changes)
-    with pytest.raises(
-        CorruptObjectError, match=r"the commit of task 2 names .*; the recipe gives split 'train', 1024"
-    ):
+    with pytest.raises(CorruptObjectError, match=f"the commit of task 2 {problem}"):
         assemble_manifest(LocalObjects(folder))
 
 

@@ -10,9 +10,13 @@ import pytest
 
 from actstore.errors import StoreNotFoundError
 from actstore.store.commit import canonical_json, sha256_hex
+from actstore.store.objects import LocalObjects
+from actstore.testing.fake_model import FakeModel
 from actstore.view.reports import VerifyReport
+from actstore.workflows.extract import extract_with
 from actstore.workflows.verify import verify_store
 from tests.actstore.cli.command import actstore
+from tests.actstore.workflows.stores import contents
 
 StoreOf = Callable[..., Path]
 
@@ -90,6 +94,23 @@ class TestEveryObject:
         (store / path).unlink()
         (store / path).mkdir()
         assert places(verify(store)) == {(path, task)}
+
+
+@pytest.mark.parametrize("damage", [b"", None])
+def test_the_way_out_that_is_shown_mends_a_damaged_task(
+    damage: bytes | None, own_store: StoreOf, fake_model: FakeModel
+) -> None:
+    store = own_store()
+    before = contents(store)
+    path = store / "sites/resid_post.1/values/c/2/0"
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage)
+    assert places(verify(store)) == {("sites/resid_post.1/values/c/2/0", 2)}
+    (store / "commits/2.json").unlink()
+    extract_with(fake_model, LocalObjects(store), None)
+    assert contents(store) == before
 
 
 def test_swapped_objects_of_two_tasks(own_store: StoreOf) -> None:
