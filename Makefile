@@ -24,13 +24,18 @@ endif
 
 PIP := $(BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
 
+BENCH := build/bench
+BENCH_STAMP := $(BENCH)/.setup-stamp
+BENCH_PIP := $(BENCH)/bin/python -m pip --quiet --quiet --no-input --disable-pip-version-check
+ANNBATCH_PYTHON ?= python3.12
+
 # One thread each: the test processes share the cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope
 
-.PHONY: help setup fmt check test test-fast demo clean
+.PHONY: help setup fmt check test test-fast demo bench-fidelity bench-setup bench-stream clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  PYTHON=python3.12    another interpreter (3.11 or newer)'
 	@echo '  TORCH=torch==X.Y.Z   another torch than $(PINNED_TORCH)'
@@ -76,6 +81,31 @@ test-fast: setup ## every test that takes no more than a few seconds
 
 demo: setup ## the main job, offline, in a few minutes: proteins, activations, dictionaries
 	$(BIN)/python examples/demo.py
+
+bench-fidelity: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
+bench-fidelity: setup ## what each encoding keeps of the activations, in ten minutes; PROTEINS=FASTA
+	$(BIN)/python -m benchmarks.fidelity $(PROTEINS)
+
+bench-setup: $(BENCH_STAMP) ## create build/bench with the peers of the stream benchmark
+	@:
+
+$(BENCH_STAMP): $(STAMP)
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@echo "bench-setup: $(TORCH), then the peers"
+	@$(BENCH_PIP) install --upgrade 'pip>=25.1' # the first with dependency groups
+	@$(BENCH_PIP) install --constraint $(VENV)/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) '$(TORCH)' setuptools
+	@$(BENCH_PIP) install --constraint $(VENV)/constraints.txt --no-build-isolation --editable . --group bench
+	@if $(BENCH)/bin/python -c 'import annbatch' 2>/dev/null; then :; \
+	elif $(ANNBATCH_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
+	  $(ANNBATCH_PYTHON) -m venv $(BENCH)-annbatch && \
+	  $(BENCH)-annbatch/bin/python -m pip --quiet --quiet install --upgrade 'pip>=25.1' && \
+	  $(BENCH)-annbatch/bin/python -m pip --quiet --quiet install --constraint $(VENV)/constraints.txt --group bench-annbatch; \
+	else echo "bench-setup: without annbatch, which needs Python 3.12: make bench-setup ANNBATCH_PYTHON=python3.12"; fi
+	@touch $(BENCH_STAMP)
+
+bench-stream: bench-setup ## our stream beside its peers, in a quarter of an hour; 20 GB below build/
+	$(BENCH)/bin/python -m benchmarks.stream $(if $(wildcard $(BENCH)-annbatch/bin/python),--annbatch-python $(BENCH)-annbatch/bin/python)
+	$(BIN)/python -m benchmarks.tables
 
 clean: ## remove .venv and whatever tools left behind
 	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

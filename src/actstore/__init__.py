@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from actstore.store.statistics import SiteStatistics
     from actstore.stream.cursor import Cursor
     from actstore.stream.open import open_stream
-    from actstore.stream.stream import Batch, Stream, StreamReport
+    from actstore.stream.report import StreamReport
+    from actstore.stream.stream import Batch, Stream
+    from actstore.stream.torch_dataset import StreamDataset
     from actstore.view.progress import terminal_progress
     from actstore.workflows.extract import extract_store
     from actstore.workflows.inspect import inspect_store
@@ -45,6 +47,7 @@ __all__ = [
     "SiteStatistics",
     "Stage",
     "Stream",
+    "StreamDataset",
     "StreamReport",
     "errors",
     "export_manifest",
@@ -70,7 +73,8 @@ _HOME: Final = {
     "SiteStatistics": "actstore.store.statistics",
     "Stage": "actstore.contracts.progress",
     "Stream": "actstore.stream.stream",
-    "StreamReport": "actstore.stream.stream",
+    "StreamDataset": "actstore.stream.torch_dataset",
+    "StreamReport": "actstore.stream.report",
     "export_manifest": "actstore.workflows.share",
     "extract_store": "actstore.workflows.extract",
     "inspect_store": "actstore.workflows.inspect",

@@ -12,7 +12,7 @@ import typer
 
 from actstore import run_command
 
-__all__ = ["DictionaryChoice", "NormalisationChoice", "app", "main", "read_from_store"]
+__all__ = ["DictionaryChoice", "NormalisationChoice", "OrderChoice", "app", "main", "read_from_store"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,6 +60,13 @@ class NormalisationChoice(StrEnum):
     SQRT_D = "sqrt_d"
 
 
+class OrderChoice(StrEnum):
+    """In which order rows come."""
+
+    WINDOWS = "windows"
+    UNIFORM = "uniform"
+
+
 @app.callback()
 def _trainer() -> None:
     """Keep `read-from-store` a subcommand while it is the only one."""
@@ -84,6 +91,9 @@ def read_from_store(
     steps: Annotated[int | None, typer.Option(help="Batches. [default: once through the split]")] = None,
     batch_rows: Annotated[int, typer.Option(help="Rows of a batch.")] = 2048,
     seed: Annotated[int, typer.Option(help="Seeds initial weights and order of rows.")] = 0,
+    order: Annotated[
+        OrderChoice, typer.Option(help="Rows mixed in a buffer, or a true permutation (local, uncompressed stores).")
+    ] = OrderChoice.WINDOWS,
     split: Annotated[str, typer.Option(help="Split to train on.")] = "train",
     out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: runs/DICTIONARY-SITES-seedN]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the folder.")] = False,
@@ -129,6 +139,7 @@ def read_from_store(
         "steps": steps,
         "batch_rows": batch_rows,
         "seed": seed,
+        "order": order.value,
         "split": split,
     }
     if dictionary is not DictionaryChoice.NONE:

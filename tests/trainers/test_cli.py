@@ -8,11 +8,11 @@ import sys
 import time
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from trainers.cli import read_from_store
+from trainers.cli import OrderChoice, read_from_store
 from trainers.fit.config import TrainConfig
 from trainers.workflows.options import RunOptions
 
@@ -52,7 +52,8 @@ def test_json_is_one_document_on_standard_output(store: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     assert {"rows", "rows_per_s", "wait_share", "megabytes_per_s", "seconds"} <= document.keys()
-    assert {"distinct_sequences_per_batch", "distinct_sequences_uniform"} <= document.keys()
+    assert (document["order"], document["path"]) == ("windows", "mapped")
+    assert {"distinct_ratio", "neighbours", "serial_correlation"} <= document["mixing"].keys()
     assert {"explained_variance", "explained_variance_per_site", "l0", "dead_fraction", "steps"} <= document.keys()
     assert (document["dictionary"], document["latents"], document["k"]) == ("topk-sae", 1024, 32)
     assert document["out"] == "runs/topk-sae-resid_post.3-seed0"
@@ -63,7 +64,8 @@ def test_json_is_one_document_on_standard_output(store: Path, tmp_path: Path) ->
 def test_without_json_it_is_a_table(store: Path, tmp_path: Path) -> None:
     done = trainer("read-from-store", store, "--dictionary", "none", "--batch-rows", 256, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "distinct sequences per batch" in done.stdout
+    assert "distinct_ratio" in done.stdout
+    assert "windows" in done.stdout
     assert not list(tmp_path.iterdir())
 
 
@@ -110,6 +112,18 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(store: Path, tmp
     weights = "checkpoints/step-000000060/dictionary.safetensors"
     assert (tmp_path / "killed" / weights).read_bytes() == (tmp_path / "whole" / weights).read_bytes()
     assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == list(range(1, 61))
+
+
+def test_rows_can_come_in_a_true_permutation(store: Path, tmp_path: Path) -> None:
+    options = ("--dictionary", "none", "--batch-rows", 256, "--order", "uniform", "--json")
+    done = trainer("read-from-store", store, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["order"], document["path"]) == ("uniform", "mapped")
+
+
+def test_choices_of_the_command_line_are_those_of_the_config() -> None:
+    assert {choice.value for choice in OrderChoice} == set(get_args(TrainConfig.model_fields["order"].annotation))
 
 
 def test_defaults_of_the_command_line_are_those_of_the_config() -> None:

@@ -36,13 +36,13 @@ def extract(
         list[str] | None,
         typer.Option(help="Sites or globs, comma-separated: `embed,resid_post.*,final_norm`; may be repeated."),
     ] = None,
-    encoding: Annotated[str | None, typer.Option(help="int8, float16 or bfloat16.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="int8, int4, float16 or bfloat16.")] = None,
     fraction: Annotated[float | None, typer.Option(help="Share of the residues of each sequence.")] = None,
     max_per_sequence: Annotated[int | None, typer.Option(help="Most rows from one sequence.")] = None,
     clusters: Annotated[str | None, typer.Option(help="MMseqs2 cluster TSV: homologs share a split.")] = None,
     on_bad_record: Annotated[str | None, typer.Option(help="error, or skip and count.")] = None,
     long_sequences: Annotated[str | None, typer.Option(help="window, truncate or skip.")] = None,
-    compressor: Annotated[str | None, typer.Option(help="none, zstd or blosc.")] = None,
+    compressor: Annotated[str | None, typer.Option(help="none, zstd, blosc, or auto: measured.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seeds splits, sampling and order.")] = None,
     pickle_weights: Annotated[
         bool | None, typer.Option("--pickle-weights", help="Accept weights that are not safetensors.")

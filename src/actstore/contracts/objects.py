@@ -29,6 +29,10 @@ class ObjectStore(Protocol):
         """Return bytes [start, stop) of an object, fewer where it ends before; raises `MissingObjectError`."""
         ...
 
+    def read_into(self, path: str, start: int, into: memoryview) -> int:
+        """Read bytes from `start` on into memory; return how many there were. Raises `MissingObjectError`."""
+        ...
+
     def put(self, path: str, data: bytes) -> None:
         """Write or replace an object."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,9 @@ class Planes:
     """Rows of one site as they are stored."""
 
     values_ND: NDArray[Any]
-    scale_N: NDArray[np.float16] | None
-    """One scale for each row; None for encodings without."""
+    """[..., `Quantizer.stored_width`], of `Quantizer.stored_dtype`."""
+    scale_NG: NDArray[np.float16] | None
+    """[..., `Quantizer.scale_groups`]: a scale for each row and group of channels; None for encodings without."""
 
 
 class Quantizer(Protocol):
@@ -45,7 +46,12 @@ class Quantizer(Protocol):
 
     @property
     def calibrated(self) -> bool:
-        """Whether `encode` and `decode` need a `Calibration` and planes carry a row scale."""
+        """Whether `encode` and `decode` need a `Calibration` and planes carry scales."""
+        ...
+
+    @property
+    def scales(self) -> Literal["row", "group"] | None:
+        """What a scale is for, which names the Zarr array of scales; None for encodings without."""
         ...
 
     @property
@@ -53,10 +59,21 @@ class Quantizer(Protocol):
         """Largest magnitude it can hold; `encode` clamps beyond."""
         ...
 
+    def stored_width(self, width: int) -> int:
+        """Return the elements of `stored_dtype` that a row of D features takes."""
+        ...
+
+    def scale_groups(self, width: int) -> int:
+        """Return the scales G that a row of D features takes: 0 for floats, 1 for a scale of the whole row."""
+        ...
+
     def encode(self, values_ND: Float32s, calibration: Calibration | None = None) -> Planes:
         """Encode float32 [N, D]."""
         ...
 
     def decode(self, planes: Planes, calibration: Calibration | None = None) -> Float32s:
-        """Decode to float32; values [..., D] with scales [...], the calibration broadcast over them."""
+        """Decode values [..., stored width] and scales [..., G] to float32 [..., D].
+
+        D is the width of the calibration, which is broadcast over the leading axes.
+        """
         ...

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RowBuffer", "RowWindow", "WindowReader"]
+__all__ = ["RowBuffer", "RowLayout", "RowWindow", "WindowReader"]
 
 
 class RowWindow(NamedTuple):
@@ -21,41 +21,63 @@ class RowWindow(NamedTuple):
     """End, exclusive."""
 
 
+@dataclass(frozen=True, slots=True)
+class RowLayout:
+    """What one encoded row of a stream consists of."""
+
+    sites: int
+    """Sites S that the stream reads."""
+    stored_width: int
+    """Elements of `dtype` in a row of one site: D, or fewer where several values share one."""
+    dtype: np.dtype[Any]
+    scale_sites: int = 0
+    """Sites whose scales are stored side by side; 0 for encodings without scales."""
+    scale_groups: int = 0
+    """Scales of one row and site."""
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row: values, scales, and the number of its sequence."""
+        return self.sites * self.stored_width * self.dtype.itemsize + 2 * self.scale_sites * self.scale_groups + 8
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RowBuffer:
-    """Preallocated memory for N rows of S sites, still encoded."""
+    """Memory that holds encoded rows, site by site. R counts places in it, which need not all hold a row."""
 
-    values_NSD: NDArray[Any]
-    scale_NS: NDArray[np.float16] | None
-    row_N: NDArray[np.int64]
-    """Global row: ``task * task_rows + row within the task``."""
-    sequence_N: NDArray[np.int64]
+    values: tuple[Any, ...]
+    """For each site of the stream [R, stored width]: arrays, or tensors on a device."""
+    scale_RTG: Any | None
+    """float16 scales of all T sites that are stored together, of which a stream may read fewer."""
+    sequence_R: NDArray[np.int64]
 
     @classmethod
-    def allocate(cls, rows: int, sites: int, width: int, dtype: np.dtype[Any], *, scaled: bool) -> RowBuffer:
+    def allocate(cls, rows: int, layout: RowLayout) -> RowBuffer:
         """Return uninitialised memory."""
+        scales = (rows, layout.scale_sites, layout.scale_groups)
         return cls(
-            np.empty((rows, sites, width), dtype=dtype),
-            np.empty((rows, sites), dtype=np.float16) if scaled else None,
-            np.empty(rows, dtype=np.int64),
+            tuple(np.empty((layout.sites, rows, layout.stored_width), dtype=layout.dtype)),
+            np.empty(scales, dtype=np.float16) if layout.scale_sites else None,
             np.empty(rows, dtype=np.int64),
         )
 
     def part(self, start: int, stop: int) -> RowBuffer:
-        """Return a view of some of the rows."""
+        """Return a view of some of the places."""
         here = slice(start, stop)
-        scale_NS = None if self.scale_NS is None else self.scale_NS[here]
-        return RowBuffer(self.values_NSD[here], scale_NS, self.row_N[here], self.sequence_N[here])
+        scale_RTG = None if self.scale_RTG is None else self.scale_RTG[here]
+        return RowBuffer(tuple(values[here] for values in self.values), scale_RTG, self.sequence_R[here])
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        scales = 0 if self.scale_NS is None else self.scale_NS.nbytes
-        return self.values_NSD.nbytes + scales + self.row_N.nbytes + self.sequence_N.nbytes
+    def __len__(self) -> int:
+        return len(self.sequence_R)
 
 
 class WindowReader(Protocol):
     """Fills buffers with windows: from a store, or from a model that runs at that moment."""
+
+    @property
+    def layout(self) -> RowLayout:
+        """What a row consists of."""
+        ...
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
         """Fill a buffer of exactly the window's rows. Called from several threads at once."""

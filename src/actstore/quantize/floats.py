@@ -21,7 +21,17 @@ class Float16:
     name: Final = "float16"
     stored_dtype: Final[np.dtype[Any]] = np.dtype("<f2")
     calibrated: Final = False
+    scales: Final = None
     largest: Final[float] = FLOAT16_LARGEST
+
+    def stored_width(self, width: int) -> int:
+        """Return D."""
+        return width
+
+    def scale_groups(self, width: int) -> int:
+        """Return 0: there are no scales."""
+        del width
+        return 0
 
     def encode(self, values_ND: Float32s, calibration: Calibration | None = None) -> Planes:
         """Round to half precision."""
@@ -40,7 +50,17 @@ class BFloat16:
     name: Final = "bfloat16"
     stored_dtype: Final[np.dtype[Any]] = np.dtype("<u2")
     calibrated: Final = False
+    scales: Final = None
     largest: Final[float] = _BFLOAT16_LARGEST
+
+    def stored_width(self, width: int) -> int:
+        """Return D."""
+        return width
+
+    def scale_groups(self, width: int) -> int:
+        """Return 0: there are no scales."""
+        del width
+        return 0
 
     def encode(self, values_ND: Float32s, calibration: Calibration | None = None) -> Planes:
         """Round to the nearest bfloat16, ties to even."""

@@ -5,9 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from actstore.contracts.models import ModelFacts, Site
 from actstore.contracts.objects import ObjectStore
@@ -20,6 +27,7 @@ from actstore.store.vectors import Document, Vector32
 
 __all__ = [
     "CalibrationFacts",
+    "CompressionFacts",
     "CorpusFacts",
     "FrozenRecipe",
     "SplitFacts",
@@ -43,10 +51,14 @@ NOT_CONTENT: Final = frozenset(
         "model.revision",
         "sequences_sha256",
         "calibration",
+        "compression",
         "software",
     }
 )
 """What may differ on resume: where things were read from, since digests of what was read are compared instead."""
+
+COMPRESSOR: Final = "recipe.store.compressor"
+"""May differ too where the one that resumes asked for `auto`: then the choice that is frozen is taken."""
 
 DERIVED: Final = frozenset({"rows", "tasks", "array_rows", "splits", "plan_sha256"})
 """What follows from recipe, corpus and model."""
@@ -81,6 +93,27 @@ class CalibrationFacts(Document):
         return Calibration(self.center, self.channel)
 
 
+class CompressionFacts(Document):
+    """What the compressors made of the values of the first task, where the recipe asked for `auto`."""
+
+    rows: int = Field(ge=1)
+    """Rows that were compressed."""
+    value_bytes: dict[str, Annotated[int, Field(ge=1)]]
+    """Bytes of their values at all sites by compressor; `none` as they are."""
+
+    @model_validator(mode="after")
+    def _has_a_base(self) -> Self:
+        if "none" not in self.value_bytes:
+            raise ValueError("value_bytes has no 'none'")
+        return self
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """How many times smaller each compressor made the values."""
+        plain = self.value_bytes["none"]
+        return {name: plain / size for name, size in self.value_bytes.items() if name != "none"}
+
+
 class FrozenRecipe(Document):
     """Everything that decides what the store contains."""
 
@@ -96,6 +129,8 @@ class FrozenRecipe(Document):
     plan_sha256: str = _DIGEST
     sequences_sha256: str = _DIGEST
     calibration: dict[str, CalibrationFacts] | None
+    compression: CompressionFacts | None = None
+    """What `compressor = "auto"` measured; absent where the recipe names a compressor."""
     software: dict[str, str]
 
     @field_validator("splits")
@@ -113,11 +148,21 @@ class FrozenRecipe(Document):
             raise ValueError("a split has not the tasks that its rows need")
         if sum(split.rows for split in splits) != self.rows:
             raise ValueError(f"the rows of the splits do not add up to {self.rows}")
+        if self.recipe.store.compressor == "auto":
+            raise ValueError("the compressor of a frozen recipe is decided, not 'auto'")
         if self.calibration is not None:
             lengths = {name: (len(facts.center), len(facts.channel)) for name, facts in self.calibration.items()}
             if lengths != {site.name: (site.width, site.width) for site in self.sites}:
                 raise ValueError(f"calibration has {lengths}, which are not the sites and their widths")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `compression` where nothing was measured: those documents have never had the key."""
+        document: dict[str, Any] = dump(self)
+        if self.compression is None:
+            document.pop("compression", None)
+        return document
 
     def to_json(self) -> bytes:
         """Return the bytes that are stored."""
@@ -190,12 +235,13 @@ def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> N
     RecipeChangedError
         With every difference, if `asked` would give other content than what is in the store.
     """
+    may_differ = NOT_CONTENT if asked.compression is None else NOT_CONTENT | {COMPRESSOR}
     before = dict(_flatten(stored.model_dump(mode="json")))
     after = dict(_flatten(asked.model_dump(mode="json")))
     changed = [
         key
         for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and not _is_part_of(key, NOT_CONTENT)
+        if before.get(key) != after.get(key) and not _is_part_of(key, may_differ)
     ]
     # What follows from the rest is shown only where nothing else explains it.
     causes = [key for key in changed if not _is_part_of(key, DERIVED)] or changed

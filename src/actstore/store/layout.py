@@ -24,6 +24,7 @@ __all__ = [
     "commit_path",
     "metadata_paths",
     "row_arrays",
+    "scales_path",
     "statistics_arrays",
     "values_path",
 ]
@@ -88,12 +89,14 @@ def row_arrays(sites: Sequence[Site], quantizer: Quantizer, store: StoreRecipe, 
         spec("rows/position", "<i4", (), HOLE),
         spec("rows/token", "<i2", (), HOLE),
     ]
-    if quantizer.calibrated:
-        arrays.append(spec("scales/row", "<f2", (len(sites),), 0.0))
+    if quantizer.scales is not None:
+        groups = () if quantizer.scales == "row" else (max(quantizer.scale_groups(site.width) for site in sites),)
+        arrays.append(spec(scales_path(quantizer), "<f2", (len(sites), *groups), 0.0))
     for site in sites:
         note = (("actstore", {"encoding": quantizer.name, "site": site.name, "module": site.module}),)
+        stored = quantizer.stored_width(site.width)
         fill = 0 if quantizer.stored_dtype.kind in "iu" else 0.0
-        values = spec(values_path(site.name), quantizer.stored_dtype.str, (site.width,), fill)
+        values = spec(values_path(site.name), quantizer.stored_dtype.str, (stored,), fill)
         arrays.append(replace(values, compressor=store.compressor, attributes=note))
     return tuple(arrays)
 
@@ -118,7 +121,7 @@ def statistics_arrays(sites: Sequence[Site], tasks: int) -> tuple[ArraySpec, ...
 
 
 def calibration_arrays(sites: Sequence[Site]) -> tuple[ArraySpec, ...]:
-    """Return the float32 [D] arrays that decode int8: `sites/<site>/center` and `sites/<site>/channel`."""
+    """Return the float32 [D] arrays that decode int8 and int4: `sites/<site>/center` and `sites/<site>/channel`."""
     return tuple(
         ArraySpec(f"sites/{site.name}/{name}", "<f4", (site.width,), (site.width,), (site.width,), 0.0, sharded=False)
         for site in sites
@@ -129,6 +132,21 @@ def calibration_arrays(sites: Sequence[Site]) -> tuple[ArraySpec, ...]:
 def values_path(site: str) -> str:
     """Return the path of a site's values array."""
     return f"sites/{site}/values"
+
+
+def scales_path(quantizer: Quantizer) -> str:
+    """Return the path of the array of scales: [N, S] for a scale of each row, [N, S, G] for one of each group.
+
+    G is the largest of any site; sites with fewer groups are padded with zeros at the end.
+
+    Raises
+    ------
+    ValueError
+        If the encoding has no scales.
+    """
+    if quantizer.scales is None:
+        raise ValueError(f"{quantizer.name} has no scales")
+    return f"scales/{quantizer.scales}"
 
 
 def array_specs(

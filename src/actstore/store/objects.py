@@ -72,6 +72,14 @@ class LocalObjects:
         with self._translated(path), (self._root / path).open("rb", buffering=0) as file:
             return os.pread(file.fileno(), stop - start, start)
 
+    def read_into(self, path: str, start: int, into: memoryview) -> int:
+        """Read bytes from `start` on into memory; return how many there were. Raises `MissingObjectError`."""
+        found = 0
+        with self._translated(path), (self._root / path).open("rb", buffering=0) as file:
+            while got := os.preadv(file.fileno(), [into[found:]], start + found):
+                found += got
+        return found
+
     def put(self, path: str, data: bytes) -> None:
         """Write or replace an object."""
         with self._partial(path) as partial:
@@ -200,6 +208,12 @@ class FsspecObjects:
         """Return bytes [start, stop) of an object; raises `MissingObjectError`."""
         with self._translated(path):
             return cast("bytes", self._fs.cat_file(self._full(path), start=start, end=stop))
+
+    def read_into(self, path: str, start: int, into: memoryview) -> int:
+        """Read bytes from `start` on into memory; return how many there were. Raises `MissingObjectError`."""
+        data = self.get_range(path, start, start + len(into))
+        into[: len(data)] = data
+        return len(data)
 
     def put(self, path: str, data: bytes) -> None:
         """Write or replace an object."""

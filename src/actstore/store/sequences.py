@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -140,14 +141,16 @@ class StoredSequences:
             codes.append(np.array([code_of[name] for name in names], dtype=np.int8))
         return SequenceTable(np.concatenate(id_hashes), np.concatenate(lengths), np.concatenate(codes), splits)
 
-    def rows_by_sequence(self, split: str | None) -> NDArray[np.int32]:
-        """Return the rows of each sequence, zero outside the split: int32 [sequences]."""
-        parts: list[NDArray[np.int32]] = []
+    def sequences_by_rows(self, split: str | None) -> NDArray[np.int64]:
+        """Count the sequences of a split (None: of all) that have 0, 1, 2, ... rows: int64 [most rows + 1]."""
+        counts = np.zeros(1, dtype=np.int64)
         for batch in self._batches(["split", "rows"]):
-            rows = batch["rows"].to_numpy()
-            inside = np.array(batch["split"].to_pylist()) == split if split is not None else True
-            parts.append(np.where(inside, rows, 0).astype(np.int32))
-        return np.concatenate(parts)
+            inside = True if split is None else pc.equal(batch["split"], split).to_numpy(zero_copy_only=False)
+            found = np.bincount(batch["rows"].to_numpy()[inside].reshape(-1))
+            longer, shorter = (found, counts) if len(found) > len(counts) else (counts, found)
+            counts = longer.astype(np.int64)
+            counts[: len(shorter)] += shorter
+        return counts
 
     def _batches(self, columns: list[str]) -> Iterator[Any]:
         with self._lock, self._checked():

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import google_crc32c
 import numpy as np
-from numcodecs import Blosc, Zstd
+from numcodecs import Blosc, Zstd, blosc
 from numpy.typing import NDArray
 
 from actstore.errors import CorruptObjectError
@@ -96,6 +96,8 @@ def _codec(compressor: str, item_bytes: int) -> Blosc | Zstd | None:
         case "zstd":
             return Zstd(level=3)
         case "blosc":
+            # With several threads it lays blocks in the order in which they get done: other bytes every time.
+            blosc.use_threads = False
             return Blosc(cname="zstd", clevel=5, shuffle=Blosc.BITSHUFFLE, typesize=item_bytes)
         case unknown:
             raise ValueError(f"no compressor {unknown!r}")

@@ -19,10 +19,10 @@ from actstore.quantize.moments import Moments
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.commit import Commit, StoredObject, load_commit
 from actstore.store.frozen import FrozenRecipe
-from actstore.store.layout import ArraySpec, commit_path, row_arrays, statistics_arrays, values_path
+from actstore.store.layout import ArraySpec, commit_path, row_arrays, scales_path, statistics_arrays, values_path
 from actstore.store.shard import Shard, encode_shard
 
-__all__ = ["encode_task", "write_task"]
+__all__ = ["encode_site", "encode_task", "write_task"]
 
 _BLOCK_ROWS: Final = 512  # keeps the temporaries of a block in cache
 
@@ -93,19 +93,39 @@ def encode_task(
         saturated[site.name] = int(beyond_N.sum())
         if saturated[site.name] and store.on_overflow == "error":
             raise _overflow(site.name, beyond_N, rows, store.encoding, name_of)
-        try:
-            planes[site.name] = quantizer.encode(values_ND, frozen.site_calibration(site.name))
-        except NumericsError as error:
-            raise NumericsError(f"site {site.name}, task {task.index}: {error}") from error
+        planes[site.name] = encode_site(frozen, site, values_ND, task=task.index)
         columns[values_path(site.name)] = planes[site.name].values_ND
-    scales = [plane.scale_N for plane in planes.values() if plane.scale_N is not None]
-    if scales:
-        columns["scales/row"] = np.stack(scales, axis=1)
+    if quantizer.scales is not None:
+        path = scales_path(quantizer)
+        columns[path] = _scales(arrays[path], list(planes.values()), task.rows)
     shards = {spec.object_path(task.index): encode_shard(spec, columns[path]) for path, spec in arrays.items()}
     statistics = _statistics(frozen, rows, planes, saturated)
     for spec in statistics_arrays(frozen.sites, frozen.tasks):
         shards[spec.object_path(task.index)] = Shard(_one_chunk(spec, statistics[spec.path]), ())
     return shards
+
+
+def encode_site(frozen: FrozenRecipe, site: Site, values_ND: Float32s, *, task: int) -> Planes:
+    """Encode the rows of a task at one site.
+
+    Raises
+    ------
+    NumericsError
+        Naming site and task, if the encoding cannot hold a row.
+    """
+    try:
+        return QUANTIZERS[frozen.recipe.store.encoding].encode(values_ND, frozen.site_calibration(site.name))
+    except NumericsError as error:
+        raise NumericsError(f"site {site.name}, task {task}: {error}") from error
+
+
+def _scales(spec: ArraySpec, planes: Sequence[Planes], rows: int) -> NDArray[Any]:
+    """Lay the scales of all sites side by side; sites with fewer groups than others are padded with zeros."""
+    scale_NSG = np.zeros((rows, len(planes), *(spec.shape[2:] or (1,))), dtype=spec.dtype)
+    for index, plane in enumerate(planes):
+        if plane.scale_NG is not None:
+            scale_NSG[:, index, : plane.scale_NG.shape[1]] = plane.scale_NG
+    return scale_NSG.reshape(rows, *spec.shape[1:])
 
 
 def _beyond(values_ND: Float32s, largest: float) -> NDArray[np.int64]:

@@ -12,20 +12,24 @@ __all__ = ["Cursor"]
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The next batch of a stream.
+    """The next batch of a stream; the same for all seats of a training run that are in step.
 
     Examples
     --------
-    >>> cursor = Cursor(epoch=0, batch=12, stream="3fa9")
+    >>> cursor = Cursor(epoch=0, start=0, batch=12, world_size=1, stream="3fa9")
     >>> Cursor.from_json(cursor.to_json()) == cursor
     True
     """
 
     epoch: int
+    start: int
+    """Rows of this epoch that had been dealt before batches were counted: not 0 once the number of seats changed."""
     batch: int
-    """Batches of this epoch that have been delivered."""
+    """Batches that each seat has been given since `start`."""
+    world_size: int
+    """Seats to which rows are dealt."""
     stream: str
-    """Fingerprint of store, sites, split, seed, batch and buffer size: what the position is a position in."""
+    """Fingerprint of store, sites, split, order, seed, batch and buffer size: what the position is a position in."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for a checkpoint."""
@@ -41,6 +45,12 @@ class Cursor:
             If it is not one.
         """
         match document:
-            case {"epoch": int(epoch), "batch": int(batch), "stream": str(stream)} if epoch >= 0 and batch >= 0:
-                return cls(epoch, batch, stream)
-        raise CursorError(f"not a cursor: {document!r}; expected epoch, batch and stream")
+            case {
+                "epoch": int(epoch),
+                "start": int(start),
+                "batch": int(batch),
+                "world_size": int(world_size),
+                "stream": str(stream),
+            } if min(epoch, start, batch) >= 0 and world_size > 0:
+                return cls(epoch, start, batch, world_size, stream)
+        raise CursorError(f"not a cursor: {document!r}; expected epoch, start, batch, world_size and stream")

@@ -2,13 +2,80 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["expected_distinct"]
+__all__ = ["Mixing", "MixingReport", "expected_distinct"]
 
 
-def expected_distinct(rows_by_sequence: NDArray[np.int32], batch_rows: int) -> float:
+class MixingReport(NamedTuple):
+    """What was seen in full batches. Every measure stands beside its expectation under a uniform shuffle."""
+
+    batches: int
+    """Batches looked at."""
+    distinct_sequences: float
+    """Distinct sequences in a batch, on average."""
+    distinct_sequences_uniform: float
+    distinct_ratio: float
+    """The first over the second: 1 is as good as uniform."""
+    neighbours: float
+    """Share of the rows of a batch whose successor in the store is in the same batch."""
+    neighbours_uniform: float
+    """``(B - 1) / N``."""
+    serial_correlation: float
+    """Correlation of the row numbers of one place of a batch and the next; 0 if uniform."""
+
+
+class Mixing:
+    """Looks at batches.
+
+    Parameters
+    ----------
+    sequences_by_rows
+        How many sequences have 0, 1, 2, ... of the rows that are delivered.
+    batch_rows
+        Rows of a full batch; others are left out.
+    """
+
+    def __init__(self, sequences_by_rows: NDArray[np.int64], batch_rows: int) -> None:
+        self._sequences_by_rows = sequences_by_rows
+        self._batch_rows = batch_rows
+        self._batches = self._distinct = self._neighbours = 0
+        self._correlation = 0.0
+
+    def add(self, row_B: NDArray[np.int64], sequence_B: NDArray[np.int64]) -> None:
+        """Take a batch into account, if it is a full one of at least two rows."""
+        if len(row_B) != self._batch_rows or len(row_B) < 2:
+            return
+        self._batches += 1
+        sequences, rows = np.sort(sequence_B), np.sort(row_B)
+        self._distinct += 1 + int(np.count_nonzero(sequences[1:] != sequences[:-1]))
+        self._neighbours += int(np.count_nonzero(rows[1:] - rows[:-1] == 1))
+        centred_B = row_B - row_B.mean()
+        variance = float(centred_B @ centred_B)
+        self._correlation += float(centred_B[1:] @ centred_B[:-1]) / variance
+
+    def report(self) -> MixingReport | None:
+        """Return the means over all batches; None if there was none."""
+        if not self._batches:
+            return None
+        distinct = self._distinct / self._batches
+        uniform = expected_distinct(self._sequences_by_rows, self._batch_rows)
+        total = int(self._sequences_by_rows @ np.arange(len(self._sequences_by_rows)))
+        return MixingReport(
+            batches=self._batches,
+            distinct_sequences=distinct,
+            distinct_sequences_uniform=uniform,
+            distinct_ratio=distinct / uniform,
+            neighbours=self._neighbours / (self._batches * self._batch_rows),
+            neighbours_uniform=(self._batch_rows - 1) / total,
+            serial_correlation=self._correlation / self._batches,
+        )
+
+
+def expected_distinct(sequences_by_rows: NDArray[np.int64], batch_rows: int) -> float:
     """Return the expected number of distinct sequences in a batch drawn without replacement from all rows.
 
     ``sum_i 1 - C(N - n_i, B) / C(N, B)``: sequence i with n_i of N rows is missed by a batch of B with the
@@ -16,20 +83,22 @@ def expected_distinct(rows_by_sequence: NDArray[np.int32], batch_rows: int) -> f
 
     Parameters
     ----------
-    rows_by_sequence
-        n_i; sequences without rows may be included.
+    sequences_by_rows
+        How many sequences have 0, 1, 2, ... rows.
     batch_rows
-        B, at most the sum of n_i.
+        B, at most the number of rows.
 
     Examples
     --------
-    >>> round(expected_distinct(np.array([1, 1, 1, 1]), 3), 6)
+    >>> round(expected_distinct(np.array([0, 4]), 3), 6)  # four sequences of one row
     3.0
-    >>> round(expected_distinct(np.array([2, 2]), 2), 6)  # 1 + P(different) = 1 + 2/3
+    >>> round(expected_distinct(np.array([0, 0, 2]), 2), 6)  # two of two rows: 1 + P(different) = 1 + 2/3
     1.666667
     """
-    counts, sequences = np.unique(rows_by_sequence[rows_by_sequence > 0], return_counts=True)
-    total = int((counts.astype(np.int64) * sequences).sum())
+    counts = np.flatnonzero(sequences_by_rows)
+    counts = counts[counts > 0]
+    sequences = sequences_by_rows[counts]
+    total = int(counts @ sequences)
     if not 0 < batch_rows <= total:
         raise ValueError(f"batch_rows must be in 1 .. {total}, not {batch_rows}")
     missed = np.array([_miss_probability(total, int(count), batch_rows) for count in counts])

@@ -1,114 +1,121 @@
-"""Which windows are read when: a pure function of the store's tasks, the seed and the epoch."""
+"""Which rows are delivered when: a pure function of the store's tasks, the seed and the epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.hashing import Purpose
 from actstore.contracts.windows import RowWindow
+from actstore.stream.permutation import Permutation
 
-__all__ = ["EpochOrder", "Fill", "WindowSet", "cut_task_windows"]
+__all__ = ["EpochOrder", "Fill", "TaskRuns", "UniformOrder", "WindowOrder"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WindowSet:
-    """All windows of a split."""
+class TaskRuns:
+    """The rows of a split, task by task."""
 
-    task_W: NDArray[np.int64]
-    start_W: NDArray[np.int64]
-    stop_W: NDArray[np.int64]
+    task_T: NDArray[np.int64]
+    rows_T: NDArray[np.int64]
+    task_rows: int
+    """Rows of a full task: the global row of row r of task t is ``t * task_rows + r``."""
+
+    @classmethod
+    def of(cls, tasks: Sequence[tuple[int, int]], *, task_rows: int) -> TaskRuns:
+        """Take (task, rows) pairs."""
+        task_T, rows_T = np.array(tasks, dtype=np.int64).reshape(-1, 2).T
+        return cls(task_T, rows_T, task_rows)
 
     @property
     def rows(self) -> int:
-        """Rows of all windows."""
-        return int((self.stop_W - self.start_W).sum())
-
-    def __len__(self) -> int:
-        return len(self.task_W)
+        """Rows of all tasks."""
+        return int(self.rows_T.sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fill:
-    """The windows that make up one shuffle buffer, and the order in which its rows leave it."""
+    """The rows that one seat mixes in memory at a time."""
 
-    index: int
     windows: tuple[RowWindow, ...]
-    order_R: NDArray[np.int64]
+    """Where they lie; empty if they lie everywhere."""
+    row_R: NDArray[np.int64]
+    """Global rows, in the order in which they are delivered."""
+    place_R: NDArray[np.int64]
+    """Where each of them is when the windows are laid end to end; empty if there are none."""
 
-    @property
-    def rows(self) -> int:
-        """Rows of the fill."""
-        return len(self.order_R)
+
+class EpochOrder(Protocol):
+    """The order of one epoch, any stretch of which can be worked out without those before."""
+
+    def fill(self, start: int, stop: int) -> Fill:
+        """Return the rows at places [start, stop) of the order, mixed."""
+        ...
 
 
-def cut_task_windows(task_rows: Sequence[tuple[int, int]], *, window_rows: int) -> WindowSet:
-    """Cut tasks, given as (task, rows), into windows of `window_rows`; the last of a task may be shorter.
+class UniformOrder:
+    """Any order of all rows is as likely as any other."""
 
-    Examples
-    --------
-    >>> windows = cut_task_windows([(4, 5), (5, 2)], window_rows=3)
-    >>> list(zip(windows.task_W.tolist(), windows.start_W.tolist(), windows.stop_W.tolist()))
-    [(4, 0, 3), (4, 3, 5), (5, 0, 2)]
+    def __init__(self, runs: TaskRuns, *, seed: int, epoch: int) -> None:
+        self._permutation = Permutation(runs.rows, seed=seed, epoch=epoch)
+        self._end_T = np.cumsum(runs.rows_T)
+        # What to add to a place, counted over the rows there are, to get its global row.
+        self._shift_T = runs.task_T * runs.task_rows - (self._end_T - runs.rows_T)
+
+    def fill(self, start: int, stop: int) -> Fill:
+        """Return the rows at places [start, stop) of the permutation."""
+        place_R = self._permutation(start, stop)
+        if (self._shift_T == self._shift_T[0]).all():
+            place_R += self._shift_T[0]
+        else:
+            place_R += self._shift_T[np.searchsorted(self._end_T, place_R, side="right")]
+        return Fill((), place_R, np.empty(0, dtype=np.int64))
+
+
+class WindowOrder:
+    """Windows in an order of their own, and the rows of each fill mixed.
+
+    Tasks are cut into windows of `window_rows` (the last of a task may be shorter). The windows of each shard are
+    permuted and then spread evenly over the epoch, at a random phase: the windows of a fill come from as many
+    different shards as there are. Rows are counted along that order; a window that lies across the border of two
+    fills gives its first rows to one and the rest to the next.
     """
-    task, rows = np.array(task_rows, dtype=np.int64).reshape(-1, 2).T
-    count = -(-rows // window_rows)
-    task_W = np.repeat(task, count)
-    rank_W = np.arange(len(task_W)) - np.repeat(np.cumsum(count) - count, count)
-    start_W = rank_W * window_rows
-    return WindowSet(task_W, start_W, np.minimum(start_W + window_rows, np.repeat(rows, count)))
 
-
-class EpochOrder:
-    """The order of one epoch.
-
-    The windows of each shard are permuted and then spread evenly over the epoch, at a random phase: the windows of a
-    fill come from as many different shards as there are. Rows are counted along that order, and fill f covers rows
-    ``[f * fill_rows, (f + 1) * fill_rows)`` of it, so any fill can be worked out without those before it; a window
-    that lies across the border gives its first rows to one fill and the rest to the next.
-
-    Parameters
-    ----------
-    windows
-        Windows of the split.
-    fill_rows
-        Rows of a fill; the last one is shorter.
-    seed, epoch
-        Every pair has its own order.
-    """
-
-    def __init__(self, windows: WindowSet, *, fill_rows: int, seed: int, epoch: int) -> None:
+    def __init__(self, runs: TaskRuns, *, window_rows: int, seed: int, epoch: int) -> None:
         rng = np.random.default_rng([seed, epoch, Purpose.WINDOW_ORDER])
-        order_W = _spread_order(windows.task_W, rng)
-        self._task_W = windows.task_W[order_W]
-        self._start_W = windows.start_W[order_W]
-        self._stop_W = windows.stop_W[order_W]
-        self._end_W = np.cumsum(self._stop_W - self._start_W)
-        self._fill_rows = fill_rows
-        self._seed, self._epoch = seed, epoch
+        count_T = -(-runs.rows_T // window_rows)
+        task_W = np.repeat(runs.task_T, count_T)
+        start_W = (np.arange(len(task_W)) - np.repeat(np.cumsum(count_T) - count_T, count_T)) * window_rows
+        rows_W = np.minimum(np.repeat(runs.rows_T, count_T) - start_W, window_rows)
+        order_W = _spread_order(task_W, rng)
+        self._task_W, self._start_W, self._rows_W = task_W[order_W], start_W[order_W], rows_W[order_W]
+        self._end_W = np.cumsum(self._rows_W)
+        self._task_rows = runs.task_rows
+        self._key = (seed, epoch, int(Purpose.FILL_ORDER))
 
-    @property
-    def fills(self) -> int:
-        """Number of fills."""
-        return -(-int(self._end_W[-1]) // self._fill_rows)
-
-    def fill(self, index: int) -> Fill:
-        """Work out one fill."""
-        first = index * self._fill_rows
-        stop = min(first + self._fill_rows, int(self._end_W[-1]))
-        windows: list[RowWindow] = []
-        for w in range(
-            int(np.searchsorted(self._end_W, first, side="right")),
-            int(np.searchsorted(self._end_W, stop, side="left")) + 1,
-        ):
-            end, begin = int(self._end_W[w]), int(self._end_W[w] - (self._stop_W[w] - self._start_W[w]))
-            start = int(self._start_W[w]) + max(first - begin, 0)
-            windows.append(RowWindow(int(self._task_W[w]), start, int(self._stop_W[w]) - max(end - stop, 0)))
-        rng = np.random.default_rng([self._seed, self._epoch, Purpose.FILL_ORDER, index])
-        return Fill(index, tuple(windows), rng.permutation(stop - first))
+    def fill(self, start: int, stop: int) -> Fill:
+        """Return the rows at places [start, stop) of the windows in their order, mixed."""
+        first = int(np.searchsorted(self._end_W, start, side="right"))
+        last = int(np.searchsorted(self._end_W, stop, side="left"))
+        here = slice(first, last + 1)
+        end_W = self._end_W[here]
+        begin_W = end_W - self._rows_W[here]
+        from_W = self._start_W[here] + np.maximum(start - begin_W, 0)
+        rows_W = np.minimum(end_W, stop) - np.maximum(begin_W, start)
+        task_W = self._task_W[here]
+        windows = tuple(
+            RowWindow(task, begin, begin + rows)
+            for task, begin, rows in zip(task_W.tolist(), from_W.tolist(), rows_W.tolist(), strict=True)
+        )
+        row_R = np.arange(stop - start) + np.repeat(
+            task_W * self._task_rows + from_W - (np.cumsum(rows_W) - rows_W), rows_W
+        )
+        place_R = np.random.default_rng([*self._key, start]).permutation(stop - start)
+        return Fill(windows, row_R[place_R], place_R)
 
 
 def _spread_order(task_W: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -1,88 +1,166 @@
-"""Fetch fills in threads, one ahead of the consumer, into two buffers that are used in turn."""
+"""Load fills in threads, one ahead of the consumer."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
-from actstore.contracts.windows import RowBuffer, WindowReader
+from actstore.errors import StreamError
 from actstore.stream.order import Fill
+from actstore.stream.stages import FillStage, Job, LoadedFill
 
 __all__ = ["FillFetcher"]
 
+_CLOSE_S: Final = 1.0
+"""How long `close` waits for reads under way; those that take longer end by themselves."""
+
 
 class FillFetcher:
-    """Reads the windows of fills concurrently.
+    """Loads one fill while the one before it is consumed.
 
-    Memory is two buffers of `fill_rows`, allocated when first needed: the one being consumed and the one being
-    filled. An error in a thread is raised by the next `take`.
+    At most two fills are held: the next one is begun when the consumer takes one, and the one before that is released.
+    An error in a thread is raised by `take` at once, whatever the other threads are doing, and so is a `close`.
 
     Parameters
     ----------
-    reader
-        Where windows come from; called from several threads at once.
-    allocate
-        Makes a buffer for one fill.
+    stage
+        Where fills are loaded.
     threads
-        Windows read at the same time.
+        Jobs that run at the same time.
     """
 
-    def __init__(self, reader: WindowReader, allocate: Callable[[], RowBuffer], *, threads: int) -> None:
-        self._reader = reader
-        self._allocate = allocate
+    def __init__(self, stage: FillStage, *, threads: int) -> None:
+        self._stage = stage
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="actstore-fetch")
-        self._buffers: list[RowBuffer] = []
-        self._turn = 0
-        self._pending: tuple[Fill, RowBuffer, list[Future[None]]] | None = None
+        self._changed = threading.Condition()
+        self._loading: _Loading | None = None
+        self._held: LoadedFill | None = None
+        self._running = 0
+        """Jobs that a thread is doing, also those of fills that were given up."""
+        self._closed = False
+        self._stage_open = True
         self.wait_s = 0.0
-        """Seconds that `take` spent waiting for bytes."""
+        """Seconds that `take` spent waiting."""
 
-    def start(self, fill: Fill) -> None:
-        """Begin to read a fill into the buffer that is not in use. One at a time."""
-        if len(self._buffers) < 2:
-            self._buffers.append(self._allocate())
-        buffer = self._buffers[self._turn].part(0, fill.rows)
-        self._turn = (self._turn + 1) % 2
-        futures: list[Future[None]] = []
-        row = 0
-        for window in fill.windows:
-            rows = window.stop - window.start
-            futures.append(self._pool.submit(self._reader.read, window, buffer.part(row, row + rows)))
-            row += rows
-        self._pending = (fill, buffer, futures)
+    def start(self, plan: Callable[[], Fill]) -> None:
+        """Begin to work out and load a fill. One at a time."""
+        with self._changed:
+            self._refuse_if_closed()
+            if self._loading is not None:
+                raise RuntimeError("start() while a fill is being loaded")
+            loading = self._loading = _Loading()
+            self._submit(loading, lambda: self._begin(loading, plan))
 
-    def take(self) -> tuple[Fill, RowBuffer]:
-        """Wait for the fill that was started, and hand it over.
+    def take(self) -> LoadedFill:
+        """Wait for the fill that was started, and hand it over; the one taken before is released.
 
         Raises
         ------
+        StreamError
+            If the fetcher is closed meanwhile.
         StoreError
             Whatever stopped a read.
         """
-        if self._pending is None:
-            raise RuntimeError("take() without start()")
-        fill, buffer, futures = self._pending
-        started = time.perf_counter()
-        try:
-            for future in futures:
-                future.result()
-        finally:
-            self.wait_s += time.perf_counter() - started
-            self.cancel()
-        return fill, buffer
+        began = time.perf_counter()
+        with self._changed:
+            loading = self._loading
+            if loading is None:
+                self._refuse_if_closed()
+                raise RuntimeError("take() without start()")
+            self._changed.wait_for(lambda: self._closed or loading.error is not None or not loading.jobs_left)
+            self.wait_s += time.perf_counter() - began
+            self._refuse_if_closed()
+            if loading.error is not None:
+                self._give_up()
+                raise loading.error
+            if loading.loaded is None:
+                raise RuntimeError("a fill without jobs was not begun")
+            self._loading = None
+            self._release_held()
+            self._held = loading.loaded
+            return loading.loaded
 
     def cancel(self) -> None:
-        """Drop the fill under way; returns when no thread writes into a buffer any more."""
-        if self._pending is not None:
-            _, _, futures = self._pending
-            self._pending = None
-            for future in futures:
-                future.cancel()
-            wait(futures)
+        """Give up what is being loaded and release what was taken; reads under way end by themselves."""
+        with self._changed:
+            self._give_up()
+            self._release_held()
 
     def close(self) -> None:
-        """Stop the threads and release the buffers."""
-        self.cancel()
-        self._pool.shutdown()
-        self._buffers.clear()
+        """Stop. A consumer that waits in `take` gets `StreamError`; no row may be in use any more."""
+        with self._changed:
+            self._closed = True
+            self._give_up()
+            self._held = None
+            self._changed.notify_all()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._changed.wait_for(lambda: not self._running, timeout=_CLOSE_S)
+        self._close_stage()
+
+    def _begin(self, loading: _Loading, plan: Callable[[], Fill]) -> None:
+        fill = plan()
+        with self._changed:
+            if loading.abandoned:
+                return
+            loading.loaded, jobs = self._stage.begin(fill)
+            for job in jobs:
+                self._submit(loading, job)
+
+    def _submit(self, loading: _Loading, job: Job) -> None:
+        loading.jobs_left += 1
+        self._pool.submit(self._do, loading, job)
+
+    def _do(self, loading: _Loading, job: Job) -> None:
+        with self._changed:
+            if loading.abandoned:
+                return
+            self._running += 1
+        error = None
+        try:
+            job()
+        except BaseException as raised:  # noqa: BLE001 - raised again in the consumer's thread, by take()
+            error = raised
+        with self._changed:
+            self._running -= 1
+            loading.jobs_left -= 1
+            loading.error = loading.error or error
+            self._changed.notify_all()
+        if self._closed:
+            self._close_stage()
+
+    def _give_up(self) -> None:
+        if self._loading is not None:
+            self._loading.abandoned = True
+            if self._loading.loaded is not None:
+                self._stage.discard(self._loading.loaded)
+            self._loading = None
+
+    def _release_held(self) -> None:
+        """Give back what the consumer is done with; not once the stage is closed, which another thread may do."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._stage.release(held)
+
+    def _close_stage(self) -> None:
+        with self._changed:
+            last = not self._running and self._stage_open
+            self._stage_open &= not last
+        if last:
+            self._stage.close()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise StreamError("this stream is closed; open it again")
+
+
+class _Loading:
+    """A fill under way."""
+
+    def __init__(self) -> None:
+        self.loaded: LoadedFill | None = None
+        self.jobs_left = 0
+        self.error: BaseException | None = None
+        self.abandoned = False

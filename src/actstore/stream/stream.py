@@ -3,55 +3,54 @@
 from __future__ import annotations
 
 import hashlib
-import time
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.contracts.planes import Quantizer
-from actstore.contracts.windows import RowBuffer, WindowReader
 from actstore.errors import CursorError, StreamError
 from actstore.store.manifest import Manifest
 from actstore.stream.cursor import Cursor
 from actstore.stream.gather import Gather
-from actstore.stream.mixing import expected_distinct
-from actstore.stream.order import EpochOrder, Fill, WindowSet
+from actstore.stream.order import EpochOrder, TaskRuns, UniformOrder, WindowOrder
 from actstore.stream.prefetch import FillFetcher
+from actstore.stream.report import Meter, StreamReport
+from actstore.stream.seats import ONLY, Deal, Seat
+from actstore.stream.stages import FillStage, LoadedFill
 
-__all__ = ["Batch", "Stream", "StreamReport", "StreamSource"]
+__all__ = ["Batch", "OrderName", "Stream", "StreamConfig", "StreamSource"]
+
+OrderName = Literal["windows", "uniform"]
+_ENDED: Final = "this iteration was ended by a seek, a close or another iteration"
 
 
 class Batch(NamedTuple):
     """Rows of one training step."""
 
-    values_BSD: NDArray[np.float32]
-    """Decoded activations, [B, S, D]. The memory is used again three batches later, unless the stream copies."""
+    values_BSD: Any
+    """Decoded activations, float32 [B, S, D]: an array, or a tensor if the stream has a device. The memory is used
+    again three batches later, unless the stream copies."""
     row_B: NDArray[np.int64]
     """Global row: the index into the store's row arrays."""
     sequence_B: NDArray[np.int64]
     """Row of the sequence in `sequences.parquet`."""
 
+    @property
+    def values_BD(self) -> Any:  # noqa: ANN401 - as `values_BSD`
+        """The activations of a stream of one site, [B, D]: a view.
 
-class StreamReport(NamedTuple):
-    """What a stream has delivered so far."""
-
-    rows: int
-    bytes: int
-    """Encoded bytes, scales included."""
-    seconds: float
-    """From the first request for a batch to the latest, the consumer's own time included."""
-    wait_s: float
-    """Time in which the consumer waited for bytes."""
-    rows_per_s: float
-    wait_share: float
-    distinct_sequences_per_batch: float | None
-    """Mean over full batches; None if there was none."""
-    distinct_sequences_uniform: float | None
-    """What a uniform shuffle of all rows of the split gives on average."""
+        Raises
+        ------
+        StreamError
+            If there are several sites.
+        """
+        if self.values_BSD.shape[1] != 1:
+            raise StreamError(f"this stream has {self.values_BSD.shape[1]} sites; take one of them from values_BSD")
+        return self.values_BSD[:, 0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,60 +60,66 @@ class StreamSource:
     manifest: Manifest
     sites: tuple[str, ...]
     width: int
-    reader: WindowReader
-    windows: WindowSet
-    quantizer: Quantizer
+    row_bytes: int
+    """Encoded bytes of one row of all sites."""
+    runs: TaskRuns
+    stage: FillStage
     gather: Gather
-    rows_by_sequence: NDArray[np.int32]
+    sequences_by_rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """In which order rows are delivered, and to whom."""
+
+    batch_rows: int
+    """Rows of a batch."""
+    fill_batches: int
+    """Batches of one fill: what is mixed in memory at a time."""
+    window_rows: int
+    """Rows of a window."""
+    order: OrderName = "windows"
+    seed: int = 0
+    seat: Seat = ONLY
+    drop_last: bool = False
+    """Leave out the rows that do not make a full batch for every seat."""
+    threads: int = 4
+    """Windows loaded at the same time."""
 
 
 class Stream:
     """Iterate for the batches of one epoch; iterate again for the next, in another order.
 
     A stream belongs to one consumer: `seek`, `close` and a second iteration end the iteration under way, which then
-    raises `StreamError` when asked for another batch. Use a stream in a `with` statement, or call `close`.
+    raises `StreamError` when asked for another batch. `close` may be called from any thread. Use a stream in a
+    `with` statement, or call `close`.
 
     Parameters
     ----------
     source
         What to read.
-    batch_rows
-        Rows of a batch; the last of an epoch may be smaller.
-    fill_rows
-        Rows of one shuffle buffer, a multiple of `batch_rows`.
-    seed
-        Seeds the order; every epoch has its own.
-    threads
-        Windows read at the same time.
-    copy
-        Give every batch memory of its own.
+    config
+        In which order.
+
+    Raises
+    ------
+    StreamError
+        If the rows cannot be dealt to so many seats.
     """
 
-    def __init__(
-        self,
-        source: StreamSource,
-        *,
-        batch_rows: int,
-        fill_rows: int,
-        seed: int,
-        threads: int,
-        copy: bool = False,
-    ) -> None:
-        if fill_rows % batch_rows:
-            raise ValueError(f"fill_rows ({fill_rows}) must be a multiple of batch_rows ({batch_rows})")
+    def __init__(self, source: StreamSource, config: StreamConfig) -> None:
         self._source = source
-        self._batch_rows = batch_rows
-        self._fill_rows = fill_rows
-        self._seed = seed
-        self._copy = copy
-        self._fingerprint = _fingerprint(source, batch_rows, fill_rows, seed)
-        self._epoch = 0
-        self._batch = 0
+        self._config = config
+        self._deal = self._deal_from(0)
+        self._fingerprint = _fingerprint(source, config)
+        self._cursor = Cursor(0, 0, 0, config.seat.world_size, self._fingerprint)
         self._closed = False
         self._iteration = 0
         """Number of the iteration that may go on."""
-        self._fetcher = FillFetcher(source.reader, self._allocate, threads=threads)
-        self._meter = _Meter()
+        self._lock = threading.Lock()
+        """Held while rows are gathered: nothing is unmapped meanwhile."""
+        self._fetcher = FillFetcher(source.stage, threads=config.threads)
+        self._meter = Meter(source.sequences_by_rows, config.batch_rows)
 
     @property
     def manifest(self) -> Manifest:
@@ -133,41 +138,71 @@ class Stream:
 
     @property
     def rows(self) -> int:
-        """Rows of an epoch."""
-        return self._source.windows.rows
+        """Rows of an epoch, over all seats."""
+        return self._deal_from(0).rows_dealt
 
     @property
     def batch_rows(self) -> int:
         """Rows of a batch."""
-        return self._batch_rows
+        return self._config.batch_rows
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches of an epoch, a smaller last one included."""
-        return -(-self.rows // self._batch_rows)
+        """Batches of an epoch of one seat, the same for all; smaller ones at the end included."""
+        return self._deal_from(0).batches
+
+    @property
+    def batches_per_fill(self) -> int:
+        """Batches of a fill: the multiples at which another number of seats can take over."""
+        return self._config.fill_batches
 
     @property
     def cursor(self) -> Cursor:
         """The position of the next batch."""
-        return Cursor(self._epoch, self._batch, self._fingerprint)
+        return self._cursor
 
     def seek(self, cursor: Cursor) -> None:
         """Continue at a position; the next iteration yields exactly what would have followed.
 
+        A cursor of another number of seats is taken where a fill ends, at a multiple of `batches_per_fill`: the rows
+        that had not been dealt by then are dealt to the seats there are now.
+
         Raises
         ------
         CursorError
-            If the cursor is of another store, selection, seed or size, or lies beyond the epoch.
+            If the cursor is of another store, selection, order, seed or size, lies beyond the epoch, or is of another
+            number of seats and in the middle of a fill.
         """
         if cursor.stream != self._fingerprint:
             raise CursorError(
                 f"the cursor belongs to stream {cursor.stream}, this is {self._fingerprint}: store, sites, split, "
-                "seed, batch_rows and buffer_bytes must be those with which it was taken"
+                "order, seed, batch_rows, buffer_bytes and drop_last must be those with which it was taken"
             )
-        if cursor.batch >= self.batches_per_epoch:
-            raise CursorError(f"batch {cursor.batch} of an epoch of {self.batches_per_epoch}")
-        self._iteration += 1
-        self._epoch, self._batch = cursor.epoch, cursor.batch
+        try:
+            deal = self._deal_from(cursor.start, world_size=cursor.world_size)
+        except StreamError as error:
+            raise CursorError(f"row {cursor.start} is no place to begin: {error}") from error
+        if cursor.batch >= deal.batches:
+            raise CursorError(f"batch {cursor.batch} of an epoch of {deal.batches}")
+        world_size = self._config.seat.world_size
+        if cursor.world_size != world_size:
+            fill_batches = self._config.fill_batches
+            if cursor.batch % fill_batches:
+                raise CursorError(
+                    f"batch {cursor.batch} of {cursor.world_size} processes is in the middle of a fill; {world_size} "
+                    f"can take over at a multiple of {fill_batches} batches (stream.batches_per_fill)"
+                )
+            start = cursor.start + deal.begins_at(cursor.batch)
+            cursor = replace(cursor, start=start, batch=0, world_size=world_size)
+            if self._config.drop_last and self._source.runs.rows - start < world_size * self.batch_rows:
+                cursor = replace(cursor, epoch=cursor.epoch + 1, start=0)
+        try:
+            deal = self._deal_from(cursor.start)
+        except StreamError as error:
+            raise CursorError(f"what is left of epoch {cursor.epoch}: {error}, or begin the next epoch") from error
+        with self._lock:
+            self._iteration += 1
+        self._cursor, self._deal = cursor, deal
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the rest of the current epoch.
@@ -177,55 +212,42 @@ class Stream:
         StreamError
             If the stream is closed, or this iteration was ended by another one or a `seek`.
         """
-        if self._closed:
-            raise StreamError("this stream is closed; open it again")
-        self._iteration += 1
-        iteration = self._iteration
-        epoch = self._epoch
-        windows = self._source.windows
-        order = EpochOrder(windows, fill_rows=self._fill_rows, seed=self._seed, epoch=epoch)
-        batches_per_fill = self._fill_rows // self._batch_rows
-        first = self._batch // batches_per_fill
+        with self._lock:
+            if self._closed:
+                raise StreamError("this stream is closed; open it again")
+            self._iteration += 1
+            iteration = self._iteration
+        cursor, deal, rank = self._cursor, self._deal, self._config.seat.rank
+        order = self._order(cursor.epoch)
+        first, skip = divmod(cursor.batch, self._config.fill_batches)
         self._fetcher.cancel()
         self._meter.begin()
-        self._fetcher.start(order.fill(first))
         try:
-            for index in range(first, order.fills):
-                fill, buffer = self._fetcher.take()
-                if index + 1 < order.fills:
-                    self._fetcher.start(order.fill(index + 1))
-                for batch in self._batches(fill, buffer, skip=self._batch - index * batches_per_fill):
-                    self._advance(epoch)
-                    self._meter.count(batch, self._batch_rows, buffer.nbytes // fill.rows)
+            self._load(order, deal, cursor.start, first)
+            for index in range(first, deal.rounds):
+                loaded = self._fetcher.take()
+                if index + 1 < deal.rounds:
+                    self._load(order, deal, cursor.start, index + 1)
+                for batch in self._batches(loaded, deal.share(index, rank).batches, skip, iteration):
+                    self._advance(deal)
+                    self._meter.delivered(batch.row_B, batch.sequence_B, row_bytes=self._source.row_bytes)
                     yield batch
-                    if iteration != self._iteration:
-                        raise StreamError("this iteration was ended by a seek, a close or another iteration")
-                    self._meter.tick()
+                    self._meter.asked()
+                skip = 0
         finally:
             if iteration == self._iteration:
                 self._fetcher.cancel()
 
     def report(self) -> StreamReport:
         """Return what has been delivered so far, over all epochs."""
-        meter = self._meter
-        counts = self._source.rows_by_sequence
-        return StreamReport(
-            rows=meter.rows,
-            bytes=meter.bytes,
-            seconds=meter.seconds,
-            wait_s=self._fetcher.wait_s,
-            rows_per_s=meter.rows / meter.seconds if meter.seconds else 0.0,
-            wait_share=self._fetcher.wait_s / meter.seconds if meter.seconds else 0.0,
-            distinct_sequences_per_batch=meter.distinct / meter.full_batches if meter.full_batches else None,
-            distinct_sequences_uniform=expected_distinct(counts, self._batch_rows) if meter.full_batches else None,
-        )
+        return self._meter.report(path=self._source.stage.name, wait_s=self._fetcher.wait_s)
 
     def close(self) -> None:
-        """Stop the threads and release the buffers."""
-        self._closed = True
-        self._iteration += 1
+        """Stop the threads and release the memory; an iteration that waits for bytes ends with `StreamError`."""
+        with self._lock:
+            self._closed = True
+            self._iteration += 1
         self._fetcher.close()
-        self._source.reader.close()
 
     def __enter__(self) -> Self:
         return self
@@ -235,56 +257,62 @@ class Stream:
     ) -> None:
         self.close()
 
-    def _allocate(self) -> RowBuffer:
-        source = self._source
-        rows = min(self._fill_rows, self.rows)
-        dtype, scaled = source.quantizer.stored_dtype, source.quantizer.calibrated
-        return RowBuffer.allocate(rows, len(source.sites), source.width, dtype, scaled=scaled)
+    def _deal_from(self, start: int, *, world_size: int | None = None) -> Deal:
+        """Return how the rows of an epoch are dealt from one of them on."""
+        config = self._config
+        return Deal(
+            rows=max(self._source.runs.rows - start, 0),
+            batch_rows=config.batch_rows,
+            fill_batches=config.fill_batches,
+            world_size=config.seat.world_size if world_size is None else world_size,
+            drop_last=config.drop_last,
+        )
 
-    def _batches(self, fill: Fill, buffer: RowBuffer, *, skip: int) -> Iterator[Batch]:
-        for start in range(skip * self._batch_rows, fill.rows, self._batch_rows):
-            take_B = fill.order_R[start : start + self._batch_rows]
-            values_BSD = self._source.gather(buffer, take_B)
-            if self._copy:
-                values_BSD = values_BSD.copy()
-            yield Batch(values_BSD, buffer.row_N[take_B], buffer.sequence_N[take_B])
+    def _order(self, epoch: int) -> EpochOrder:
+        config, runs = self._config, self._source.runs
+        if config.order == "uniform":
+            return UniformOrder(runs, seed=config.seed, epoch=epoch)
+        return WindowOrder(runs, window_rows=config.window_rows, seed=config.seed, epoch=epoch)
 
-    def _advance(self, epoch: int) -> None:
-        self._batch += 1
-        if self._batch == self.batches_per_epoch:
-            self._epoch, self._batch = epoch + 1, 0
+    def _load(self, order: EpochOrder, deal: Deal, start: int, index: int) -> None:
+        """Have a fill loaded; which rows it has is worked out in a thread, too."""
+        share = deal.share(index, self._config.seat.rank)
+        self._fetcher.start(lambda: order.fill(start + share.start, start + share.stop))
 
+    def _batches(self, loaded: LoadedFill, sizes: tuple[int, ...], skip: int, iteration: int) -> Iterator[Batch]:
+        start = sum(sizes[:skip])
+        for rows in sizes[skip:]:
+            here = slice(start, start + rows)
+            take_B = loaded.take_R[here]
+            with self._lock:
+                if iteration != self._iteration:
+                    raise StreamError(_ENDED)
+                values_BSD = self._source.gather(loaded.buffer, take_B)
+                sequence_B = loaded.buffer.sequence_R[take_B]
+            yield Batch(values_BSD, loaded.fill.row_R[here], sequence_B)
+            start += rows
 
-class _Meter:
-    """Counts what leaves the stream."""
-
-    def __init__(self) -> None:
-        self.rows = self.bytes = self.full_batches = self.distinct = 0
-        self.seconds = 0.0
-        self._last = 0.0
-
-    def begin(self) -> None:
-        self._last = time.perf_counter()
-
-    def tick(self) -> None:
-        now = time.perf_counter()
-        self.seconds += now - self._last
-        self._last = now
-
-    def count(self, batch: Batch, batch_rows: int, row_bytes: int) -> None:
-        self.tick()
-        rows = len(batch.row_B)
-        self.rows += rows
-        self.bytes += rows * row_bytes
-        if rows == batch_rows:
-            self.full_batches += 1
-            self.distinct += len(np.unique(batch.sequence_B))
+    def _advance(self, deal: Deal) -> None:
+        cursor = replace(self._cursor, batch=self._cursor.batch + 1)
+        if cursor.batch == deal.batches:
+            cursor = replace(cursor, epoch=cursor.epoch + 1, start=0, batch=0)
+            self._deal = self._deal_from(0)
+        self._cursor = cursor
 
 
-def _fingerprint(source: StreamSource, batch_rows: int, fill_rows: int, seed: int) -> str:
-    windows = source.windows
-    parts: tuple[Any, ...] = (source.manifest.recipe_sha256, source.sites, batch_rows, fill_rows, seed)
+def _fingerprint(source: StreamSource, config: StreamConfig) -> str:
+    """Digest what decides which rows are in which batch, whoever gets them."""
+    parts: tuple[Any, ...] = (
+        source.manifest.recipe_sha256,
+        source.sites,
+        config.batch_rows,
+        config.fill_batches,
+        config.window_rows,
+        config.order,
+        config.seed,
+        config.drop_last,
+    )
     digest = hashlib.sha256(repr(parts).encode())
-    for column in (windows.task_W, windows.start_W, windows.stop_W):
+    for column in (source.runs.task_T, source.runs.rows_T):
         digest.update(column.astype("<i8").tobytes())
     return digest.hexdigest()[:16]

@@ -1,7 +1,7 @@
 """Rows of a buffer to one decoded batch, with the threads and vector instructions of torch.
 
-Rows are gathered and widened in blocks that stay in cache, straight into a small ring of batches: allocation and
-trips to memory, not arithmetic, are what a batch costs.
+Rows are gathered and widened site by site, in blocks that stay in cache, straight into a small ring of batches:
+allocation and trips to memory, not arithmetic, are what a batch costs.
 """
 
 from __future__ import annotations
@@ -15,15 +15,78 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from actstore.contracts.planes import Calibration, Float32s
+from actstore.contracts.planes import Float32s
 from actstore.contracts.windows import RowBuffer
+from actstore.quantize.int4 import group_width
+from actstore.stream.gather import RowDecoding
 
-__all__ = ["TorchGather"]
+__all__ = ["RING", "BatchRing", "SiteDecoder", "TorchGather"]
 
 RING: Final = 3
 """Batches that stay valid: the latest and the two before it."""
-_BLOCK_BYTES: Final = 2 << 20
-"""Encoded bytes of a block: 1,024 rows of 1,024 features in float16. Flat from half of it to four times."""
+_BLOCK_BYTES: Final = 1 << 20
+"""Decoded bytes of a block: 256 rows of 1,024 features."""
+_Decode = Callable[["SiteDecoder", Tensor, Tensor, Tensor], None]
+
+
+class BatchRing:
+    """Memory for batches, used in turn.
+
+    Parameters
+    ----------
+    shape
+        Of the largest batch.
+    copy
+        Allocate every batch anew.
+    device
+        Where.
+    """
+
+    def __init__(self, shape: tuple[int, ...], *, copy: bool, device: torch.device | str = "cpu") -> None:
+        self._shape = shape
+        self._device = device
+        self._copy = copy
+        self._ring: list[Tensor] = []
+        self._turn = 0
+
+    def next(self) -> Tensor:
+        """Return float32 memory that no batch of the last two uses."""
+        if self._copy:
+            return torch.empty(self._shape, device=self._device)
+        if len(self._ring) < RING:
+            self._ring.append(torch.empty(self._shape, device=self._device))
+        batch = self._ring[self._turn]
+        self._turn = (self._turn + 1) % RING
+        return batch
+
+
+class SiteDecoder:
+    """Decodes rows of one site, on the device where they lie.
+
+    Parameters
+    ----------
+    decoding
+        How rows are stored.
+    slot
+        Which of the sites.
+    device
+        Where the rows are.
+    """
+
+    def __init__(self, decoding: RowDecoding, slot: int, *, device: torch.device | str = "cpu") -> None:
+        self._decode = _DECODERS[decoding.quantizer.name]
+        self.column = decoding.site_columns[slot]
+        self.groups = decoding.groups
+        self.width = decoding.width
+        calibration = decoding.calibrations[slot]
+        if calibration is not None:
+            self.center_D = torch.tensor(calibration.center_D, device=device)
+            self.channel_D = torch.tensor(calibration.channel_D, device=device)
+
+    def __call__(self, stored_BW: Tensor, scale_BTG: Tensor | None, out_BD: Tensor) -> None:
+        """Decode rows as stored into float32 [B, D]."""
+        scale_BG = torch.empty(0) if scale_BTG is None else scale_BTG[:, self.column, : self.groups].float()
+        self._decode(self, stored_BW, scale_BG, out_BD)
 
 
 class TorchGather:
@@ -31,68 +94,75 @@ class TorchGather:
 
     Parameters
     ----------
-    encoding
-        Name of the encoding.
-    calibration
-        Stacked over sites, [S, D]; None for encodings without.
+    decoding
+        How rows are stored.
     batch_rows
         Most rows of a batch.
+    copy
+        Give every batch memory of its own.
     """
 
-    def __init__(self, encoding: str, calibration: Calibration | None, *, batch_rows: int) -> None:
-        self._decode = _DECODERS[encoding]
-        self._center_SD, self._channel_SD = (
-            (torch.empty(0), torch.empty(0))
-            if calibration is None
-            else (torch.from_numpy(calibration.center_D), torch.from_numpy(calibration.channel_D))
-        )
-        self._batch_rows = batch_rows
-        self._ring: list[Tensor] = []
-        self._turn = 0
+    def __init__(self, decoding: RowDecoding, *, batch_rows: int, copy: bool = False) -> None:
+        self._decoders = tuple(SiteDecoder(decoding, slot) for slot in range(len(decoding.site_columns)))
+        self._shape = (batch_rows, len(self._decoders), decoding.width)
+        self._ring = BatchRing(self._shape, copy=copy)
+        self._block = torch.empty(0)
 
     def __call__(self, buffer: RowBuffer, take_B: NDArray[np.int64]) -> Float32s:
         """Return rows `take_B` as float32 [B, S, D]; valid for the next two calls."""
-        rows, sites, width = buffer.values_NSD.shape
-        source_NX = torch.from_numpy(buffer.values_NSD.reshape(rows, sites * width))
         order_B = torch.from_numpy(take_B)
-        scale_NS = None if buffer.scale_NS is None else torch.from_numpy(buffer.scale_NS)
-        batch_BSD = self._next(sites, width)[: len(take_B)]
-        block = max(1, _BLOCK_BYTES // (sites * width * source_NX.element_size()))
-        gathered_bX = source_NX.new_empty((min(block, len(take_B)), sites * width))
-        for start in range(0, len(take_B), block):
-            order_b = order_B[start : start + block]
-            part_bX = gathered_bX[: len(order_b)]
-            torch.index_select(source_NX, 0, order_b, out=part_bX)
-            scale_bS = None if scale_NS is None else scale_NS[order_b].float()
-            out_bSD = batch_BSD[start : start + block]
-            self._decode(part_bX.view(-1, sites, width), scale_bS, self._center_SD, self._channel_SD, out_bSD)
+        scale_BTG = None if buffer.scale_RTG is None else torch.from_numpy(buffer.scale_RTG)[order_B]
+        batch_BSD = self._ring.next()[: len(take_B)]
+        for slot, (values_RW, decoder) in enumerate(zip(buffer.values, self._decoders, strict=True)):
+            stored_RW = torch.from_numpy(values_RW)
+            rows = max(1, _BLOCK_BYTES // (4 * self._shape[2]))
+            gathered_bW = self._memory(stored_RW, rows)
+            for start in range(0, len(take_B), rows):
+                here = slice(start, start + rows)
+                order_b = order_B[here]
+                part_bW = gathered_bW[: len(order_b)]
+                torch.index_select(stored_RW, 0, order_b, out=part_bW)
+                decoder(part_bW, None if scale_BTG is None else scale_BTG[here], batch_BSD[here, slot])
         return batch_BSD.numpy()
 
-    def _next(self, sites: int, width: int) -> Tensor:
-        if len(self._ring) < RING:
-            self._ring.append(torch.empty(self._batch_rows, sites, width))
-        batch = self._ring[self._turn]
-        self._turn = (self._turn + 1) % RING
-        return batch
+    def _memory(self, like_RW: Tensor, rows: int) -> Tensor:
+        """Return memory for a block of gathered rows."""
+        if self._block.shape != (rows, like_RW.shape[1]) or self._block.dtype != like_RW.dtype:
+            self._block = like_RW.new_empty((rows, like_RW.shape[1]))
+        return self._block
 
 
-def _float16(q_bSD: Tensor, scale_bS: Tensor | None, center_SD: Tensor, channel_SD: Tensor, out_bSD: Tensor) -> None:
-    del scale_bS, center_SD, channel_SD
-    out_bSD.copy_(q_bSD)
+def _float16(decoder: SiteDecoder, stored_BD: Tensor, scale_BG: Tensor, out_BD: Tensor) -> None:
+    del decoder, scale_BG
+    out_BD.copy_(stored_BD)
 
 
-def _bfloat16(q_bSD: Tensor, scale_bS: Tensor | None, center_SD: Tensor, channel_SD: Tensor, out_bSD: Tensor) -> None:
-    del scale_bS, center_SD, channel_SD
-    out_bSD.copy_(q_bSD.view(torch.bfloat16))
+def _bfloat16(decoder: SiteDecoder, stored_BD: Tensor, scale_BG: Tensor, out_BD: Tensor) -> None:
+    del decoder, scale_BG
+    out_BD.copy_(stored_BD.view(torch.bfloat16))
 
 
-def _int8(q_bSD: Tensor, scale_bS: Tensor | None, center_SD: Tensor, channel_SD: Tensor, out_bSD: Tensor) -> None:
-    if scale_bS is None:
-        raise ValueError("int8 planes need a scale for each row")
-    torch.mul(q_bSD, scale_bS[:, :, None], out=out_bSD)
-    torch.addcmul(center_SD, out_bSD, channel_SD, out=out_bSD)
+def _int8(decoder: SiteDecoder, stored_BD: Tensor, scale_BG: Tensor, out_BD: Tensor) -> None:
+    # Widened on its own: an operation on two dtypes at once is slower than two on one.
+    out_BD.copy_(stored_BD)
+    out_BD.mul_(scale_BG)
+    torch.addcmul(decoder.center_D, out_BD, decoder.channel_D, out=out_BD)
 
 
-_DECODERS: Final[MappingProxyType[str, Callable[[Tensor, Tensor | None, Tensor, Tensor, Tensor], None]]] = (
-    MappingProxyType({"float16": _float16, "bfloat16": _bfloat16, "int8": _int8})
+def _int4(decoder: SiteDecoder, stored_BW: Tensor, scale_BG: Tensor, out_BD: Tensor) -> None:
+    # A byte becomes two: its low half where it is, its high half in the byte above (little-endian).
+    pair_BW = stored_BW.to(torch.int16)
+    pair_BW.bitwise_or_(pair_BW << 4).bitwise_and_(0x0F0F)
+    width, wide = decoder.width, group_width(decoder.width)
+    out_BD.copy_(pair_BW.view(torch.int8).sub_(8)[:, :width])
+    if decoder.groups * wide == width:
+        out_BD.view(len(out_BD), decoder.groups, wide).mul_(scale_BG[:, :, None])
+    else:
+        for group in range(decoder.groups):
+            out_BD[:, group * wide : (group + 1) * wide].mul_(scale_BG[:, group, None])
+    torch.addcmul(decoder.center_D, out_BD, decoder.channel_D, out=out_BD)
+
+
+_DECODERS: Final[MappingProxyType[str, _Decode]] = MappingProxyType(
+    {"float16": _float16, "bfloat16": _bfloat16, "int8": _int8, "int4": _int4}
 )

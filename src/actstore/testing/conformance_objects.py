@@ -31,6 +31,7 @@ __all__ = [
     "check_put_new_has_one_winner",
     "check_put_replaces",
     "check_ranges",
+    "check_read_into",
     "check_reads_are_never_torn",
     "check_sizes",
     "check_writers_do_not_disturb_each_other",
@@ -124,6 +125,19 @@ def check_ranges(objects: ObjectStore) -> None:
         assert objects.get_range("rows/sequence/c/0", start, stop) == _CONTENT[start:stop]
 
 
+def check_read_into(objects: ObjectStore) -> None:
+    """Check that `read_into` fills memory from any place on, says how much there was, and writes nothing beyond."""
+    objects.put("rows/sequence/c/0", _CONTENT)
+    size = len(_CONTENT)
+    for start, asked in ((0, size), (0, 1), (7, 293), (size - 4, 4), (size - 4, 100), (size, 8), (5, 0)):
+        memory = bytearray(b"\x5a" * (asked + 2))
+        expected = _CONTENT[start : start + asked]
+        found = objects.read_into("rows/sequence/c/0", start, memoryview(memory)[1 : asked + 1])
+        assert found == len(expected), f"{asked} bytes from {start} of {size}: {found} were found"
+        assert memory[1 : found + 1] == expected
+        assert memory[0] == memory[-1] == 0x5A
+
+
 def check_sizes(objects: ObjectStore) -> None:
     """Check that `sizes` lists all objects below a folder, and not those of a folder whose name begins alike."""
     assert objects.sizes() == {}
@@ -143,7 +157,12 @@ def check_missing_objects(objects: ObjectStore) -> None:
         with objects.open(path):
             pass
 
-    reads: tuple[Callable[[str], Any], ...] = (objects.get, lambda path: objects.get_range(path, 0, 4), open_it)
+    reads: tuple[Callable[[str], Any], ...] = (
+        objects.get,
+        lambda path: objects.get_range(path, 0, 4),
+        lambda path: objects.read_into(path, 0, memoryview(bytearray(4))),
+        open_it,
+    )
     for path in ("nothing", "folder/nothing", "folder"):
         for read in reads:
             message = ""
@@ -190,6 +209,7 @@ OBJECT_CHECKS: Final[tuple[Callable[[ObjectStore], None], ...]] = (
     check_reads_are_never_torn,
     check_writers_do_not_disturb_each_other,
     check_ranges,
+    check_read_into,
     check_sizes,
     check_missing_objects,
     check_put_file,

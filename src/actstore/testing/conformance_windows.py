@@ -4,7 +4,7 @@ Use them with pytest::
 
     @pytest.mark.parametrize("check", WINDOW_CHECKS, ids=lambda check: check.__name__)
     def test_my_reader_conforms(check):
-        check(WindowCase(MyReader(), tasks={0: 96, 1: 17}, task_rows=96, sites=2, width=16, dtype=..., scaled=True))
+        check(WindowCase(MyReader(), tasks={0: 96, 1: 17}))
 """
 
 # ruff: noqa: S101 - these functions are assertions, for test runners
@@ -22,10 +22,11 @@ from actstore.contracts.windows import RowBuffer, RowWindow, WindowReader
 __all__ = [
     "WINDOW_CHECKS",
     "WindowCase",
+    "check_all_of_the_buffer_is_written",
     "check_buffers_of_other_sizes_are_refused",
     "check_determinism",
+    "check_layout",
     "check_only_the_buffer_is_written",
-    "check_row_numbers",
     "check_rows_outside_are_refused",
     "check_threads",
     "check_windows_are_parts_of_tasks",
@@ -36,17 +37,11 @@ _THREADS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class WindowCase:
-    """A reader, and what its rows look like."""
+    """A reader, and some of its tasks."""
 
     reader: WindowReader
     tasks: Mapping[int, int]
     """Rows of each task."""
-    task_rows: int
-    """Rows of a full task."""
-    sites: int
-    width: int
-    dtype: np.dtype[Any]
-    scaled: bool
 
     def read(self, window: RowWindow) -> RowBuffer:
         """Return a window in a buffer of its own."""
@@ -54,11 +49,11 @@ class WindowCase:
         self.reader.read(window, buffer)
         return buffer
 
-    def allocate(self, rows: int) -> RowBuffer:
+    def allocate(self, rows: int, *, pattern: int = 0x5A) -> RowBuffer:
         """Return a buffer filled with a pattern that no row has everywhere."""
-        buffer = RowBuffer.allocate(rows, self.sites, self.width, self.dtype, scaled=self.scaled)
+        buffer = RowBuffer.allocate(rows, self.reader.layout)
         for array in _arrays(buffer):
-            array.view(np.uint8)[:] = 0x5A
+            array.view(np.uint8)[:] = pattern
         return buffer
 
     def windows(self) -> Iterator[RowWindow]:
@@ -68,13 +63,16 @@ class WindowCase:
             yield from (RowWindow(task, start, stop) for start, stop in sorted(spans) if start < stop)
 
 
-def check_row_numbers(case: WindowCase) -> None:
-    """Check that a row's number is ``task * task_rows + row within the task``, and its sequence is one."""
+def check_layout(case: WindowCase) -> None:
+    """Check that buffers of the reader's layout hold what it says, and that every row is of a sequence."""
+    layout = case.reader.layout
     for window in case.windows():
         buffer = case.read(window)
-        first = window.task * case.task_rows
-        assert buffer.row_N.tolist() == list(range(first + window.start, first + window.stop))
-        assert (buffer.sequence_N >= 0).all()
+        rows = window.stop - window.start
+        assert [values.shape for values in buffer.values] == [(rows, layout.stored_width)] * layout.sites
+        assert {values.dtype for values in buffer.values} == {layout.dtype}
+        assert (buffer.sequence_R >= 0).all()
+        assert sum(array.nbytes for array in _arrays(buffer)) == rows * layout.row_bytes
 
 
 def check_windows_are_parts_of_tasks(case: WindowCase) -> None:
@@ -91,6 +89,14 @@ def check_determinism(case: WindowCase) -> None:
     after = [case.read(window) for window in reversed(windows)][::-1]
     for one, other in zip(before, after, strict=True):
         _assert_equal(one, other)
+
+
+def check_all_of_the_buffer_is_written(case: WindowCase) -> None:
+    """Check that nothing of what was in the buffer before is left."""
+    for window in case.windows():
+        buffer = case.allocate(window.stop - window.start, pattern=0xA5)
+        case.reader.read(window, buffer)
+        _assert_equal(buffer, case.read(window))
 
 
 def check_only_the_buffer_is_written(case: WindowCase) -> None:
@@ -136,9 +142,10 @@ def check_buffers_of_other_sizes_are_refused(case: WindowCase) -> None:
 
 
 WINDOW_CHECKS: Final[tuple[Callable[[WindowCase], None], ...]] = (
-    check_row_numbers,
+    check_layout,
     check_windows_are_parts_of_tasks,
     check_determinism,
+    check_all_of_the_buffer_is_written,
     check_only_the_buffer_is_written,
     check_threads,
     check_rows_outside_are_refused,
@@ -148,8 +155,8 @@ WINDOW_CHECKS: Final[tuple[Callable[[WindowCase], None], ...]] = (
 
 
 def _arrays(buffer: RowBuffer) -> list[np.ndarray[Any, Any]]:
-    scales = [] if buffer.scale_NS is None else [buffer.scale_NS]
-    return [buffer.values_NSD, *scales, buffer.row_N, buffer.sequence_N]
+    scales = [] if buffer.scale_RTG is None else [buffer.scale_RTG]
+    return [*buffer.values, *scales, buffer.sequence_R]
 
 
 def _assert_equal(one: RowBuffer, other: RowBuffer) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.hashing import Purpose, UInt64s, derive_key, draws, hash_text
-from actstore.contracts.windows import RowBuffer, RowWindow
+from actstore.contracts.windows import RowBuffer, RowLayout, RowWindow
 
 __all__ = ["FakeReader"]
 
@@ -35,10 +35,10 @@ class FakeReader:
     Examples
     --------
     >>> reader = FakeReader({0: 8, 1: 5}, task_rows=8, sites=["embed"], width=4)
-    >>> buffer = RowBuffer.allocate(2, 1, 4, reader.dtype, scaled=True)
+    >>> buffer = RowBuffer.allocate(2, reader.layout)
     >>> reader.read(RowWindow(1, 3, 5), buffer)
-    >>> buffer.row_N.tolist()
-    [11, 12]
+    >>> [values.shape for values in buffer.values], buffer.sequence_R.tolist()
+    ([(2, 4)], [0, 0])
     """
 
     def __init__(
@@ -52,23 +52,28 @@ class FakeReader:
         self.closed = False
 
     @property
+    def layout(self) -> RowLayout:
+        """What a row consists of."""
+        scales = (len(self.sites), 1) if self.scaled else (0, 0)
+        return RowLayout(len(self.sites), self.width, self.dtype, *scales)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Dtype of the values."""
         return np.dtype(np.int8 if self.scaled else np.float16)
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
         """Fill a buffer with the rows of a window."""
-        if len(into.row_N) != window.stop - window.start:
-            raise ValueError(f"a buffer of {len(into.row_N)} rows for {window}")
+        if len(into) != window.stop - window.start:
+            raise ValueError(f"a buffer of {len(into)} rows for {window}")
         if not 0 <= window.start < window.stop <= self.tasks[window.task]:
             raise IndexError(f"{window} of a task of {self.tasks[window.task]} rows")
         row_N = window.task * self.task_rows + np.arange(window.start, window.stop)
-        into.row_N[:] = row_N
-        into.sequence_N[:] = row_N // _ROWS_PER_SEQUENCE
+        into.sequence_R[:] = row_N // _ROWS_PER_SEQUENCE
         for slot, site in enumerate(self.sites):
-            into.values_NSD[:, slot] = self._values(site, row_N)
-            if into.scale_NS is not None:
-                into.scale_NS[:, slot] = 1 + self._bytes(site, row_N, counters=1)[:, 0] / 256
+            into.values[slot][:] = self._values(site, row_N)
+            if into.scale_RTG is not None:
+                into.scale_RTG[:, slot, 0] = 1 + self._bytes(site, row_N, counters=1)[:, 0] / 256
 
     def close(self) -> None:
         """Remember that it was closed."""

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from actstore.contracts.planes import Float32s
 from actstore.errors import CursorError
 from actstore.stream.cursor import Cursor
-from actstore.stream.stream import Batch, StreamReport
+from actstore.stream.report import StreamReport
+from actstore.stream.stream import Batch
 
 __all__ = ["MemoryMoments", "MemoryStream", "moments_of"]
 
@@ -65,7 +66,7 @@ class MemoryStream:
     def __post_init__(self) -> None:
         if self.values_NSD.ndim != 3 or self.values_NSD.shape[1] != len(self.sites):
             raise ValueError(f"rows of shape {self.values_NSD.shape} for sites {self.sites}; wanted [N, S, D]")
-        self.cursor = Cursor(epoch=0, batch=0, stream=self._fingerprint)
+        self.cursor = Cursor(epoch=0, start=0, batch=0, world_size=1, stream=self._fingerprint)
 
     @property
     def _fingerprint(self) -> str:
@@ -101,7 +102,7 @@ class MemoryStream:
             row_B = order_N[batch * self.batch_rows : (batch + 1) * self.batch_rows]
             last = batch + 1 == self.batches_per_epoch
             place = (epoch + 1, 0) if last else (epoch, batch + 1)
-            self.cursor = Cursor(epoch=place[0], batch=place[1], stream=self._fingerprint)
+            self.cursor = Cursor(epoch=place[0], start=0, batch=place[1], world_size=1, stream=self._fingerprint)
             self._rows_out += len(row_B)
             yield Batch(self.values_NSD[row_B], row_B, sequence_N[row_B])
 
@@ -109,14 +110,16 @@ class MemoryStream:
         """Return what was delivered so far; mixing is not measured, it is uniform."""
         seconds = time.perf_counter() - self._started
         return StreamReport(
+            path="memory",
             rows=self._rows_out,
             bytes=self._rows_out * self.values_NSD[0].nbytes,
             seconds=seconds,
             wait_s=0.0,
+            batch_s=0.0,
             rows_per_s=self._rows_out / seconds,
             wait_share=0.0,
-            distinct_sequences_per_batch=None,
-            distinct_sequences_uniform=None,
+            batch_share=0.0,
+            mixing=None,
         )
 
     def close(self) -> None:

@@ -45,6 +45,8 @@ class PlanReport(NamedTuple):
     objects: int
     """Objects that commits will name; there is one commit for each task besides."""
     encoding: str
+    compressor: str
+    """As the recipe has it; `auto` is decided on the first task, when the store is begun."""
     bytes_total: int
     """Bytes of those objects in the recipe's encoding, before any compression."""
     bytes_per_row: int
@@ -115,11 +117,15 @@ class InspectReport(NamedTuple):
     skipped: dict[str, int]
     encoding: str
     compressor: str
+    compressor_ratios: dict[str, float]
+    """How many times smaller each compressor made the values of the first task, if the recipe asked for `auto`."""
     bytes_total: int
     """All objects that commits name."""
     objects: int
     bytes_per_row: float
     """Values and scales of one row as stored; zero before the first commit."""
+    bits_per_value: float
+    """Of the values and scales as stored, over the features of all sites."""
     ratio_to_fp16: float
     """Bytes of the same values in 16 bit over `bytes_per_row`."""
     model: dict[str, str | int | None]
@@ -166,6 +172,7 @@ def report_plan(plan: Plan, sites: tuple[Site, ...], *, residues: int, skipped: 
         tasks=plan.tasks,
         objects=totals[store.encoding].objects,
         encoding=store.encoding,
+        compressor=store.compressor,
         bytes_total=totals[store.encoding].bytes,
         bytes_per_row=payload_bytes_per_row(sites, store, encoding=store.encoding),
         bytes={name: total.bytes for name, total in totals.items()},
@@ -178,7 +185,7 @@ def report_manifest(manifest: Manifest) -> InspectReport:
     """Describe what a manifest says."""
     frozen, stored = manifest.frozen, manifest.stored
     bytes_per_row = stored.payload / stored.payload_rows if stored.payload_rows else 0.0
-    float16_bytes = _FLOAT16_BYTES * sum(site.width for site in manifest.sites)
+    features = sum(site.width for site in manifest.sites)
     done = [task for task, commit in enumerate(manifest.commits) if commit is not None]
     return InspectReport(
         uri=manifest.uri,
@@ -193,10 +200,12 @@ def report_manifest(manifest: Manifest) -> InspectReport:
         skipped=frozen.corpus.skipped,
         encoding=manifest.encoding,
         compressor=frozen.recipe.store.compressor,
+        compressor_ratios={} if frozen.compression is None else frozen.compression.ratios,
         bytes_total=stored.total,
         objects=stored.objects,
         bytes_per_row=bytes_per_row,
-        ratio_to_fp16=float16_bytes / bytes_per_row if bytes_per_row else 0.0,
+        bits_per_value=8 * bytes_per_row / features,
+        ratio_to_fp16=_FLOAT16_BYTES * features / bytes_per_row if bytes_per_row else 0.0,
         model={
             "name": manifest.model.name,
             "revision": manifest.model.revision,

@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from actstore.store.compression import LEAST_SAVING
 from actstore.view.reports import ExtractReport, InspectedSite, InspectReport, PlanReport, VerifyReport
 
 __all__ = ["extract_view", "human_bytes", "inspect_view", "plan_view", "verify_view"]
@@ -53,11 +54,14 @@ def inspect_view(report: InspectReport) -> RenderableType:
         "state": f"{state}, {report.rows_done:,} of {report.rows:,} rows",
         "model": f"{report.model['name']} ({report.model['architecture']}, {report.model['dtype']})",
         "corpus": f"{report.sequences:,} sequences, {report.residues:,} residues; skipped: {skipped}",
-        "encoding": f"{report.encoding}, compressor {report.compressor}",
+        "encoding": f"{report.encoding}, {report.bits_per_value:.2f} bits a value; compressor {report.compressor}",
         "size": f"{human_bytes(report.bytes_total)} in {report.objects:,} objects",
         "a row": f"{report.bytes_per_row:,.0f} bytes, {report.ratio_to_fp16:.2f}x smaller than float16",
         "manifest": f"sha256 {report.manifest_sha256}",
     }
+    if report.compressor_ratios:
+        tried = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in report.compressor_ratios.items())
+        facts["compressors"] = f"tried on the first task: {tried}"
     splits = _table("split", "sequences", "rows", "tasks")
     for name, split in report.splits.items():
         done = f"{split.tasks_done:,}/{split.tasks_total:,}"
@@ -84,7 +88,12 @@ def plan_view(report: PlanReport) -> RenderableType:
         "tasks": f"{report.tasks:,}",
         "objects": f"{report.objects:,}",
         "size": f"{human_bytes(report.bytes_total)} as {report.encoding} ({report.bytes_per_row:,} bytes a row)",
+        "compressor": report.compressor,
     }
+    if report.compressor == "auto":
+        facts["compressor"] = (
+            f"auto: zstd or blosc if it saves {LEAST_SAVING:.0%} of the first task, else none; sizes are without"
+        )
     splits = _table("split", "sequences", "rows", "tasks")
     for name, split in report.splits.items():
         splits.add_row(name, f"{split.sequences:,}", f"{split.rows:,}", f"{split.tasks:,}")

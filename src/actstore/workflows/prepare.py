@@ -23,6 +23,7 @@ from actstore.store.frozen import CorpusFacts, FrozenRecipe, SplitFacts, check_u
 from actstore.store.plan import Plan, plan_tasks, sequence_order
 from actstore.store.sequences import StoredSequences, write_sequences
 from actstore.workflows.calibrate import calibrate_sites
+from actstore.workflows.compress import PlanOrder, choose_compressor, with_compressor
 
 __all__ = ["Prepared", "prepare", "reopen", "table_of"]
 
@@ -45,12 +46,14 @@ def prepare(
     storage_options: Mapping[str, Any] | None,
     progress: Progress,
 ) -> Prepared:
-    """Read the corpus, lay out the rows, calibrate, and freeze; or find that all this was done before.
+    """Read the corpus, lay out the rows, calibrate and freeze; or find that all this was done before.
+
+    With `compressor = "auto"` the first task is tried before anything is frozen.
 
     Raises
     ------
     RecipeChangedError
-        If a store made with another recipe is there.
+        If a store made with another recipe is there. A recipe that says `auto` accepts any compressor that is frozen.
     CorpusError
         If the sequences cannot be used.
     """
@@ -70,17 +73,22 @@ def prepare(
                 table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits
             )
             plan = plan_tasks(ordered, recipe)
+            auto = recipe.store.compressor == "auto"
             if stored is not None:
-                asked = _freezable(recipe, corpus, model, plan)
+                named = with_compressor(recipe, stored.recipe.store.compressor) if auto else recipe
+                asked = _freezable(named, corpus, model, plan)
                 check_unchanged(stored, asked, uri=objects.uri)
                 complete_metadata(objects, stored)
                 return Prepared(stored, plan)
             sequences = spool / "sequences.parquet"
             digest = write_sequences(sequences, corpus, ordered, plan.kept_N, order_N)
-            frozen = _freezable(recipe, corpus, model, plan).model_copy(update={"sequences_sha256": digest})
+            named = with_compressor(recipe, "none") if auto else recipe
+            frozen = _freezable(named, corpus, model, plan).model_copy(update={"sequences_sha256": digest})
             if QUANTIZERS[recipe.store.encoding].calibrated:
                 calibration = calibrate_sites(recipe, table, corpus, model, progress=progress)
                 frozen = frozen.model_copy(update={"calibration": calibration})
+            if auto:
+                frozen = choose_compressor(frozen, plan, PlanOrder(corpus, order_N), model, progress=progress)
             return Prepared(freeze(objects, frozen, sequences), plan)
 
 

@@ -23,9 +23,9 @@ from actstore.errors import ModelError, NumericsError, SiteError
 from actstore.extract.model import load_model
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.frozen import FrozenRecipe
-from actstore.store.layout import values_path
+from actstore.store.layout import scales_path, values_path
 from actstore.store.manifest import Manifest
-from actstore.store.reader import StoreReader
+from actstore.store.reader import ArrayReader
 from actstore.store.sequences import StoredSequences
 
 __all__ = ["Recomputed", "model_at_hand", "recompute_sample"]
@@ -96,7 +96,7 @@ def recompute_sample(
         Where to report.
     """
     corpus = manifest.frozen.recipe.corpus
-    reader = StoreReader(objects, manifest, [site.name for site in manifest.sites])
+    reader = ArrayReader(objects, manifest)
     sample = _sample(reader, manifest, rows)
     with (
         StoredSequences(objects) as sequences,
@@ -125,7 +125,7 @@ def recompute_sample(
     return Recomputed(len(sample), tuple(differences))
 
 
-def _sample(reader: StoreReader, manifest: Manifest, rows: int) -> list[_Place]:
+def _sample(reader: ArrayReader, manifest: Manifest, rows: int) -> list[_Place]:
     frozen = manifest.frozen
     done = [task for task, commit in enumerate(manifest.commits) if commit is not None]
     end_T = np.cumsum([frozen.rows_of(task) for task in done])
@@ -161,13 +161,16 @@ def _window_of(windows: tuple[Window, ...], position: int) -> Window:
 
 
 def _differences(
-    reader: StoreReader, manifest: Manifest, place: _Place, fresh: Mapping[str, Float32s], where: str
+    reader: ArrayReader, manifest: Manifest, place: _Place, fresh: Mapping[str, Float32s], where: str
 ) -> Iterator[tuple[str, int, str]]:
     window = RowWindow(place.task, place.row, place.row + 1)
     quantizer = QUANTIZERS[manifest.encoding]
     for index, site in enumerate(manifest.sites):
         values = reader.rows(values_path(site.name), window)
-        scale = reader.rows("scales/row", window)[:, index] if quantizer.calibrated else None
+        scale = None
+        if quantizer.scales is not None:
+            scale_1SG = reader.rows(scales_path(quantizer), window).reshape(1, len(manifest.sites), -1)
+            scale = scale_1SG[:, index, : quantizer.scale_groups(site.width)]
         calibration = manifest.frozen.site_calibration(site.name)
         stored_D = quantizer.decode(Planes(values, scale), calibration)[0]
         fresh_D = fresh[site.name]

@@ -55,6 +55,9 @@ class TrainConfig(BaseModel):
     seed: int = Field(default=0, ge=0)
     """Seeds initial weights and the order of rows."""
 
+    order: Literal["windows", "uniform"] = "windows"
+    """`windows` mixes rows in a buffer; `uniform` is a true permutation, for local stores without compression."""
+
     split: str = "train"
     """Split of the store to train on."""
 

@@ -50,7 +50,7 @@ def train(state: TrainState, source: BatchSource, plan: TrainPlan) -> Iterator[T
         began = time.perf_counter()
         while state.step < plan.steps and (batch := next(batches, None)) is not None:
             data_s = time.perf_counter() - began
-            report = train_step(state, torch.from_numpy(batch.values_BSD), plan)
+            report = train_step(state, torch.as_tensor(batch.values_BSD), plan)
             ended = time.perf_counter()
             dry_epochs = 0
             yield Trained(report, len(batch.values_BSD), ended - began, data_s)

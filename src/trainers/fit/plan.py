@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -69,6 +69,7 @@ class TrainPlan(BaseModel):
     rows: int
     """Rows that `steps` batches hold, short last batches of epochs included."""
     seed: int
+    order: Literal["windows", "uniform"]
     split: str
     normalisation: Normalisation
     warmup_steps: int
@@ -116,6 +117,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         batch_rows=stream.batch_rows,
         rows=rows,
         seed=config.seed,
+        order=config.order,
         split=config.split,
         normalisation=config.normalisation,
         warmup_steps=min(MAX_WARMUP_STEPS, round(config.warmup_share * steps)),

@@ -42,7 +42,7 @@ def evaluate(
     seen = 0
     with progress.stage("evaluating", total=min(max_rows, source.rows), unit="rows") as stage:
         for batch in source:
-            values_BSD = torch.from_numpy(batch.values_BSD[: max_rows - seen])
+            values_BSD = torch.as_tensor(batch.values_BSD[: max_rows - seen])
             scaled_BSD = values_BSD.to(scale_S.device) * scale_S[:, None]
             output = dictionary(scaled_BSD)
             variance.add(scaled_BSD, output.reconstruction_BSD)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 from actstore import Manifest, Progress, Silent, Stream, StreamReport, errors, open_manifest, open_stream
@@ -74,7 +75,7 @@ def read_from_store(
     progress = progress or Silent()
     device = choose_device(options.device)
     manifest = open_manifest(source, storage_options=options.storage_options)
-    with _open(manifest, config, options, split=config.split) as stream:
+    with _open(manifest, config, options, split=config.split, device=device) as stream:
         plan = plan_training(config, StreamFacts.of(stream))
         run = Run(
             plan=plan,
@@ -88,7 +89,7 @@ def read_from_store(
         finished = run_training(run, stream, progress=progress)
         report = stream.report()
     split = _evaluation_split(manifest, plan)
-    with _open(manifest, config, options, split=split) as held_out:
+    with _open(manifest, config, options, split=split, device=device) as held_out:
         score = evaluate(
             finished.state.dictionary,
             held_out,
@@ -132,8 +133,9 @@ def stream_only(
         rows_per_s=report.rows_per_s,
         megabytes_per_s=_rate(report.bytes / 1e6, report.seconds),
         wait_share=report.wait_share,
-        distinct_sequences_per_batch=report.distinct_sequences_per_batch,
-        distinct_sequences_uniform=report.distinct_sequences_uniform,
+        order=config.order,
+        path=report.path,
+        mixing=_mixing(report),
     )
 
 
@@ -144,7 +146,11 @@ def default_folder(plan: TrainPlan) -> Path:
     return Path("runs") / re.sub(r"[^\w.-]", "_", f"{plan.dictionary}-{named}-seed{plan.seed}")
 
 
-def _open(manifest: Manifest, config: TrainConfig, options: RunOptions, *, split: str) -> Stream:
+def _open(
+    manifest: Manifest, config: TrainConfig, options: RunOptions, *, split: str, device: torch.device | None = None
+) -> Stream:
+    # On a GPU the buffer is there too, unless the order is one that has no buffer.
+    on_device = device is not None and device.type == "cuda" and config.order == "windows"
     return open_stream(
         manifest,
         sites=config.sites,
@@ -152,6 +158,8 @@ def _open(manifest: Manifest, config: TrainConfig, options: RunOptions, *, split
         seed=config.seed,
         split=split,
         buffer_bytes=options.buffer_bytes,
+        order=config.order,
+        device=str(device) if on_device else None,
         allow_incomplete=options.allow_incomplete,
         storage_options=options.storage_options,
     )
@@ -182,8 +190,9 @@ def _summarise(run: Run, finished: Finished, report: StreamReport, score: Score,
         megabytes_per_s=_rate(report.bytes / 1e6, seconds),
         wait_share=report.wait_share,
         data_share=_rate(finished.data_s, seconds),
-        distinct_sequences_per_batch=report.distinct_sequences_per_batch,
-        distinct_sequences_uniform=report.distinct_sequences_uniform,
+        order=plan.order,
+        path=report.path,
+        mixing=_mixing(report),
         explained_variance=score.explained_variance,
         explained_variance_per_site=score.explained_variance_per_site,
         l0=score.l0,
@@ -195,6 +204,10 @@ def _summarise(run: Run, finished: Finished, report: StreamReport, score: Score,
         checkpoint=str(run.folder.newest_checkpoint()),
         out=str(run.folder.path),
     )
+
+
+def _mixing(report: StreamReport) -> dict[str, float] | None:
+    return None if report.mixing is None else report.mixing._asdict()
 
 
 def _rate(amount: float, seconds: float) -> float:

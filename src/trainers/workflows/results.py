@@ -23,8 +23,11 @@ class StreamingResult(NamedTuple):
     """Encoded bytes, in units of 10^6."""
     wait_share: float
     """Share of the time in which the stream waited for bytes."""
-    distinct_sequences_per_batch: float | None
-    distinct_sequences_uniform: float | None
+    order: str
+    path: str
+    """How the stream held its rows: where they lie (`mapped`), in buffers it read (`buffered`), on a `device`."""
+    mixing: dict[str, float] | None
+    """How well batches were mixed, beside what a uniform shuffle gives; None without a full batch."""
 
     def document(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -55,8 +58,11 @@ class TrainingResult(NamedTuple):
     """Share of the time in which the stream waited for bytes."""
     data_share: float
     """Share of `seconds` in which a batch was being made: waiting, gathering and decoding."""
-    distinct_sequences_per_batch: float | None
-    distinct_sequences_uniform: float | None
+    order: str
+    path: str
+    """How the stream held its rows: where they lie (`mapped`), in buffers it read (`buffered`), on a `device`."""
+    mixing: dict[str, float] | None
+    """How well batches were mixed, beside what a uniform shuffle gives; None without a full batch."""
     explained_variance: float | None
     explained_variance_per_site: dict[str, float | None]
     l0: float

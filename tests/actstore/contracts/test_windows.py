@@ -1,26 +1,58 @@
 """Buffers of rows."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from actstore.contracts.windows import RowBuffer
+from actstore.contracts.windows import RowBuffer, RowLayout
+
+LAYOUTS = {
+    "float16": RowLayout(2, 3, np.dtype("<f2")),
+    "int8 of four sites, two streamed": RowLayout(2, 3, np.dtype("i1"), scale_sites=4, scale_groups=1),
+    "int4": RowLayout(1, 5, np.dtype("u1"), scale_sites=3, scale_groups=2),
+}
 
 
-@pytest.mark.parametrize(("scaled", "nbytes"), [(True, 10 * (2 * 3 + 2 * 2 + 16)), (False, 10 * (2 * 3 + 16))])
-def test_a_buffer_has_the_memory_it_says(scaled: bool, nbytes: int) -> None:
-    buffer = RowBuffer.allocate(10, 2, 3, np.dtype(np.int8), scaled=scaled)
-    assert buffer.values_NSD.shape == (10, 2, 3)
-    assert (buffer.scale_NS is not None) == scaled
-    assert buffer.nbytes == nbytes
+def arrays(buffer: RowBuffer) -> list[NDArray[Any]]:
+    return [*buffer.values, *([] if buffer.scale_RTG is None else [buffer.scale_RTG]), buffer.sequence_R]
 
 
-@pytest.mark.parametrize("scaled", [True, False])
-def test_a_part_is_a_view(scaled: bool) -> None:
-    buffer = RowBuffer.allocate(10, 2, 3, np.dtype(np.int8), scaled=scaled)
-    buffer.row_N[:] = -1
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_a_buffer_is_laid_out_as_asked(layout: RowLayout) -> None:
+    buffer = RowBuffer.allocate(10, layout)
+    assert len(buffer) == 10
+    assert [values.shape for values in buffer.values] == [(10, layout.stored_width)] * layout.sites
+    assert {values.dtype for values in buffer.values} == {layout.dtype}
+    assert all(values.flags.c_contiguous for values in buffer.values), "reads go straight into the values of a site"
+    if layout.scale_sites:
+        assert buffer.scale_RTG is not None
+        assert buffer.scale_RTG.shape == (10, layout.scale_sites, layout.scale_groups)
+    else:
+        assert buffer.scale_RTG is None
+
+
+@pytest.mark.parametrize(
+    ("layout", "row_bytes"),
+    list(zip(LAYOUTS.values(), [2 * 3 * 2 + 8, 2 * 3 + 4 * 2 + 8, 5 + 3 * 2 * 2 + 8], strict=True)),
+    ids=LAYOUTS,
+)
+def test_a_layout_knows_the_memory_of_a_row(layout: RowLayout, row_bytes: int) -> None:
+    assert layout.row_bytes == row_bytes
+    assert sum(array.nbytes for array in arrays(RowBuffer.allocate(10, layout))) == 10 * row_bytes
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_a_part_is_a_view(layout: RowLayout) -> None:
+    buffer = RowBuffer.allocate(10, layout)
+    for array in arrays(buffer):
+        array[:] = 0
     part = buffer.part(4, 7)
-    part.row_N[:] = [4, 5, 6]
-    part.values_NSD[:] = 1
-    assert buffer.row_N.tolist() == [-1] * 4 + [4, 5, 6] + [-1] * 3
-    assert (buffer.values_NSD[4:7] == 1).all()
-    assert part.nbytes == buffer.nbytes // 10 * 3
+    assert len(part) == 3
+    for array in arrays(part):
+        array[:] = 1
+    for array in arrays(buffer):
+        assert (array[4:7] == 1).all()
+        assert not array[:4].any()
+        assert not array[7:].any()

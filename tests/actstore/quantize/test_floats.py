@@ -43,14 +43,14 @@ def torch_bits(values_ND: Float32s, dtype: torch.dtype) -> NDArray[np.uint16]:
 def test_every_float16_survives_exactly() -> None:
     values = every_float16()
     planes = Float16().encode(values)
-    assert planes.scale_N is None
+    assert planes.scale_NG is None
     assert Float16().decode(planes).tobytes() == values.tobytes()
 
 
 def test_every_bfloat16_survives_exactly() -> None:
     values = every_bfloat16()
     planes = BFloat16().encode(values)
-    assert planes.scale_N is None
+    assert planes.scale_NG is None
     assert BFloat16().decode(planes).tobytes() == values.tobytes()
 
 

@@ -49,8 +49,8 @@ def naive_row_int8(values_ND: Float32s) -> Float32s:
 def test_every_value_is_within_half_a_step(case: tuple[Float32s, Calibration]) -> None:
     values, calibration = case
     planes = Int8().encode(values, calibration)
-    assert planes.scale_N is not None
-    step = calibration.channel_D.astype(np.float64) * planes.scale_N.astype(np.float64)[:, None]
+    assert planes.scale_NG is not None
+    step = calibration.channel_D.astype(np.float64) * planes.scale_NG.astype(np.float64)
     error = np.abs(Int8().decode(planes, calibration).astype(np.float64) - values)
     # Arithmetic in float32: a few units in the last place of the largest number on the way.
     largest = np.abs(values) + np.abs(calibration.center_D) + 127 * step
@@ -69,12 +69,12 @@ def test_nothing_clips(case: tuple[Float32s, Calibration]) -> None:
 def test_a_row_does_not_depend_on_its_neighbours(case: tuple[Float32s, Calibration]) -> None:
     values, calibration = case
     whole = Int8().encode(values, calibration)
-    assert whole.scale_N is not None
+    assert whole.scale_NG is not None
     for row in range(len(values)):
         alone = Int8().encode(values[row : row + 1], calibration)
-        assert alone.scale_N is not None
+        assert alone.scale_NG is not None
         assert alone.values_ND.tobytes() == whole.values_ND[row].tobytes()
-        assert alone.scale_N.tobytes() == whole.scale_N[row].tobytes()
+        assert alone.scale_NG.tobytes() == whole.scale_NG[row].tobytes()
 
 
 def test_the_largest_value_of_a_row_uses_almost_all_levels() -> None:
@@ -89,9 +89,9 @@ def test_outlier_channels_cost_the_others_nothing(residual_stream: ResidualStrea
     calibration = calibrated_to(residual_stream(2000, width)[:500])
     values = residual_stream(2000, width)
     planes = Int8().encode(values, calibration)
-    assert planes.scale_N is not None
+    assert planes.scale_NG is not None
     kept = fidelity(Moments.of(values).m2_D, round_trip_noise(values, planes, Int8(), calibration))
-    bits = 8 * (planes.values_ND.nbytes + planes.scale_N.nbytes) / values.size
+    bits = 8 * (planes.values_ND.nbytes + planes.scale_NG.nbytes) / values.size
     assert kept.median_db is not None
     assert kept.worst_db is not None
     assert kept.median_db >= 38
@@ -128,8 +128,8 @@ def test_a_huge_row_keeps_its_direction_and_leaves_the_others_alone() -> None:
 def test_rows_at_the_centre_are_exact() -> None:
     calibration = Calibration(np.array([1.5, -2, 1e-3], np.float32), np.array([1, 50, 1e-3], np.float32))
     planes = Int8().encode(np.stack([calibration.center_D] * 3), calibration)
-    assert planes.scale_N is not None
-    assert planes.scale_N.tolist() == [0, 0, 0]
+    assert planes.scale_NG is not None
+    assert planes.scale_NG.tolist() == [[0], [0], [0]]
     assert not planes.values_ND.any()
     assert Int8().decode(planes, calibration).tolist() == [calibration.center_D.tolist()] * 3
 
@@ -145,8 +145,8 @@ def test_zero_rows_and_no_rows() -> None:
 def test_the_smallest_differences_do_not_vanish_into_a_scale_of_zero() -> None:
     calibration = Calibration(np.zeros(2, np.float32), np.ones(2, np.float32))
     planes = Int8().encode(np.array([[1e-9, -1e-9]], np.float32), calibration)
-    assert planes.scale_N is not None
-    assert planes.scale_N[0] > 0
+    assert planes.scale_NG is not None
+    assert planes.scale_NG[0, 0] > 0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 65504.0 * 127 * 1.01], ids=["nan", "inf", "beyond the scale"])
@@ -162,10 +162,10 @@ def test_encoding_gives_the_same_bytes_every_time(residual_stream: ResidualStrea
     values = residual_stream(1500, 40)
     calibration = calibrated_to(values)
     one, other = (Int8().encode(part, calibration) for part in (values, np.asfortranarray(values)))
-    assert one.scale_N is not None
-    assert other.scale_N is not None
+    assert one.scale_NG is not None
+    assert other.scale_NG is not None
     assert one.values_ND.tobytes() == other.values_ND.tobytes()
-    assert one.scale_N.tobytes() == other.scale_N.tobytes()
+    assert one.scale_NG.tobytes() == other.scale_NG.tobytes()
 
 
 def test_decoding_broadcasts_calibrations_stacked_over_sites(residual_stream: ResidualStream) -> None:
@@ -174,7 +174,7 @@ def test_decoding_broadcasts_calibrations_stacked_over_sites(residual_stream: Re
     planes = [Int8().encode(values, one) for values, one in zip(sites, calibrations, strict=True)]
     stacked = Planes(
         np.stack([plane.values_ND for plane in planes], axis=1),
-        np.stack([plane.scale_N for plane in planes if plane.scale_N is not None], axis=1),
+        np.stack([plane.scale_NG for plane in planes if plane.scale_NG is not None], axis=1),
     )
     together = Calibration(
         np.stack([one.center_D for one in calibrations]), np.stack([one.channel_D for one in calibrations])

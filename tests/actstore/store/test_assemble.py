@@ -55,8 +55,8 @@ def test_it_names_the_digest_of_every_commit_and_of_all_metadata(store_of: Store
         assert digest == sha256_hex(objects.get(path)), path
 
 
-@pytest.mark.parametrize("encoding", ["int8", "float16"])
-def test_sizes_are_those_of_the_objects(store_of: StoreOf, encoding: str) -> None:
+@pytest.mark.parametrize(("encoding", "row_bytes"), [("int8", 16 + 2), ("int4", 8 + 2), ("float16", 16 * 2)])
+def test_sizes_are_those_of_the_objects(store_of: StoreOf, encoding: str, row_bytes: int) -> None:
     objects = LocalObjects(store_of(**({} if encoding == "int8" else {"store.encoding": encoding})))
     manifest = assemble_manifest(objects)
     frozen = manifest.frozen
@@ -65,7 +65,7 @@ def test_sizes_are_those_of_the_objects(store_of: StoreOf, encoding: str) -> Non
     payload = [spec for spec in arrays if not spec.path.startswith("rows/")]
     rows = sum(-(-frozen.rows_of(task) // 64) * 64 for task in range(frozen.tasks))
     assert manifest.stored.payload_rows == rows
-    assert manifest.stored.payload == rows * (4 * 16 + 4 * 2 if encoding == "int8" else 4 * 16 * 2)
+    assert manifest.stored.payload == rows * 4 * row_bytes
     assert manifest.stored.payload == sum(
         sizes[spec.object_path(task)] - index_bytes(spec) for task in range(frozen.tasks) for spec in payload
     )

@@ -11,7 +11,7 @@ import zarr
 from actstore.errors import RecipeChangedError
 from actstore.store.commit import sha256_hex
 from actstore.store.freeze import complete_metadata, freeze
-from actstore.store.frozen import FrozenRecipe, load_frozen
+from actstore.store.frozen import CompressionFacts, FrozenRecipe, load_frozen
 from actstore.store.objects import LocalObjects
 
 StoreOf = Callable[..., Path]
@@ -51,6 +51,19 @@ def test_the_second_extractor_continues_with_the_calibration_of_the_first(
     other = frozen.model_copy(update={"calibration": dict.fromkeys(frozen.calibration, frozen.calibration["embed"])})
     assert freeze(objects, other, sequences) == frozen
     assert {path: objects.get(path) for path in objects.sizes()} == before
+
+
+def test_the_second_extractor_continues_with_the_compressor_that_auto_chose_for_the_first(
+    tmp_path: Path, frozen: FrozenRecipe, sequences: Path
+) -> None:
+    objects = LocalObjects(tmp_path)
+    store = frozen.recipe.store.model_copy(update={"compressor": "zstd"})
+    facts = CompressionFacts(rows=1024, value_bytes={"none": 100, "zstd": 10})
+    zstd = {"recipe": frozen.recipe.model_copy(update={"store": store}), "compression": facts}
+    first = freeze(objects, frozen.model_copy(update=zstd), sequences)
+    slower = {"compression": CompressionFacts(rows=1024, value_bytes={"none": 100, "zstd": 80})}
+    assert freeze(objects, frozen.model_copy(update=slower), sequences) == first
+    assert zarr.open_array(tmp_path / "sites/embed/values", mode="r").compressors
 
 
 def test_another_recipe_is_refused_and_leaves_the_store_as_it_was(

@@ -13,7 +13,7 @@ from actstore.contracts.models import ModelFacts
 from actstore.contracts.recipe import Recipe
 from actstore.errors import CorruptObjectError, RecipeChangedError, StoreNotFoundError
 from actstore.store.commit import sha256_hex
-from actstore.store.frozen import FrozenRecipe, check_unchanged, load_frozen, load_frozen_if_any
+from actstore.store.frozen import CompressionFacts, FrozenRecipe, check_unchanged, load_frozen, load_frozen_if_any
 from actstore.store.objects import LocalObjects
 
 StoreOf = Callable[..., Path]
@@ -104,6 +104,9 @@ def test_a_recipe_that_does_not_parse_is_corrupt(own_store: StoreOf, damage: Cal
         ({"calibration.embed.center": "AAAAAA=="}, "which are not the sites and their widths"),
         ({"calibration": {}}, "which are not the sites and their widths"),
         ({"recipe.rows.fraction": 2.0}, "fraction"),
+        ({"recipe.store.compressor": "auto"}, "is decided, not 'auto'"),
+        ({"compression": {"rows": 8, "value_bytes": {"zstd": 5}}}, "value_bytes has no 'none'"),
+        ({"compression": {"rows": 8, "value_bytes": {"none": 0}}}, "greater than or equal to 1"),
         ({"plan_sha256": "x"}, "plan_sha256"),
         ({"more": 1}, "more"),
     ],
@@ -130,6 +133,7 @@ def test_the_same_recipe_is_unchanged(frozen: FrozenRecipe) -> None:
         {"recipe.model.pickle_weights": True, "recipe.model.remote_code": True},
         {"software": {"actstore": "9.9"}},
         {"calibration": None, "sequences_sha256": "0" * 64},
+        {"compression": {"rows": 8, "value_bytes": {"none": 5}}},
     ],
     ids=", ".join,
 )
@@ -164,6 +168,28 @@ def test_whatever_changes_the_content_is_refused(frozen: FrozenRecipe, changes: 
         check_unchanged(frozen, changed(frozen, **changes), uri="store")
     for key in changes:
         assert f"\n  {key}" in str(caught.value)
+
+
+def test_what_auto_measured_is_in_the_document_and_absent_where_nothing_was(frozen: FrozenRecipe) -> None:
+    assert "compression" not in json.loads(frozen.to_json())
+    facts = CompressionFacts(rows=1024, value_bytes={"none": 4000, "zstd": 2000, "blosc": 5000})
+    measured = frozen.model_copy(update={"compression": facts})
+    assert measured.digest != frozen.digest
+    again = FrozenRecipe.model_validate_json(measured.to_json())
+    assert (again, again.digest) == (measured, measured.digest)
+    assert again.compression is not None
+    assert again.compression.ratios == {"zstd": 2.0, "blosc": 0.8}
+
+
+def test_whoever_asks_for_auto_takes_the_compressor_that_is_frozen(frozen: FrozenRecipe) -> None:
+    named = changed(frozen, **{"recipe.store.compressor": "zstd"})
+    auto = changed(named, compression={"rows": 8, "value_bytes": {"none": 5}})
+    check_unchanged(frozen, auto, uri="store")
+    check_unchanged(auto, named, uri="store")
+    with pytest.raises(RecipeChangedError, match=r"recipe\.store\.compressor: the store has 'zstd'"):
+        check_unchanged(auto, frozen, uri="store")
+    with pytest.raises(RecipeChangedError, match=r"recipe\.seed"):
+        check_unchanged(frozen, changed(auto, **{"recipe.seed": 5}), uri="store")
 
 
 def test_every_difference_is_shown_with_both_sides(frozen: FrozenRecipe) -> None:

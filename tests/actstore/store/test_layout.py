@@ -13,6 +13,7 @@ from actstore.store.layout import (
     commit_path,
     metadata_paths,
     row_arrays,
+    scales_path,
     statistics_arrays,
     values_path,
 )
@@ -47,6 +48,29 @@ def test_an_int8_store_has_these_arrays() -> None:
         "statistics/max_abs": ("<f4", (3, 2, 12)),
         "statistics/noise": ("<f8", (3, 2, 12)),
     }
+
+
+def test_an_int4_store_packs_two_values_into_a_byte_and_has_a_scale_for_each_group() -> None:
+    eight, four = specs("int8"), specs("int4")
+    assert set(four) - set(eight) == {"scales/group"}
+    assert set(eight) - set(four) == {"scales/row"}
+    assert (four["scales/group"].dtype, four["scales/group"].shape) == ("<f2", (150, 2, 1))
+    assert four["scales/group"].object_path(17) == "scales/group/c/17/0/0"
+    values = {path: (spec.dtype, spec.shape) for path, spec in four.items() if path.endswith("/values")}
+    assert values == {"sites/embed/values": ("|u1", (150, 4)), "sites/resid_post.0/values": ("|u1", (150, 6))}
+
+
+def test_scales_have_as_many_groups_as_the_widest_site() -> None:
+    sites = (Site("embed", "embeddings", 129), Site("resid_post.0", "blocks.0", 1024))
+    arrays = {spec.path: spec for spec in row_arrays(sites, QUANTIZERS["int4"], STORE, 150)}
+    assert arrays["scales/group"].shape == (150, 2, 8)
+    assert arrays["sites/embed/values"].shape == (150, 65)
+
+
+def test_scales_are_named_after_what_they_are_for() -> None:
+    assert [scales_path(QUANTIZERS[name]) for name in ("int8", "int4")] == ["scales/row", "scales/group"]
+    with pytest.raises(ValueError, match="float16 has no scales"):
+        scales_path(QUANTIZERS["float16"])
 
 
 @pytest.mark.parametrize(("encoding", "dtype"), [("float16", "<f2"), ("bfloat16", "<u2")])

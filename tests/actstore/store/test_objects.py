@@ -229,3 +229,16 @@ def test_a_directory_knows_where_its_objects_lie(tmp_path: Path) -> None:
     objects = LocalObjects(tmp_path)
     objects.put("sites/embed/values/c/0/0", b"rows")
     assert objects.local_path("sites/embed/values/c/0/0").read_bytes() == b"rows"
+
+
+def test_reading_into_memory_goes_on_after_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operating system may give less than was asked for, of a large range always (2 GB)."""
+    objects = LocalObjects(tmp_path)
+    content = bytes(range(256)) * 4
+    objects.put("rows/c/0", content)
+    preadv = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda file, into, start: preadv(file, [into[0][:100]], start))
+    memory = bytearray(700)
+    assert objects.read_into("rows/c/0", 50, memoryview(memory)) == 700
+    assert memory == content[50:750]
+    assert objects.read_into("rows/c/0", 1000, memoryview(memory)) == 24

@@ -103,12 +103,16 @@ def test_splits_are_numbered_as_asked(objects: LocalObjects, table: SequenceTabl
             stored.table(("train", "test"))
 
 
-def test_rows_are_counted_by_sequence_within_a_split(objects: LocalObjects, table: SequenceTable) -> None:
+def test_sequences_are_counted_by_their_rows_within_a_split(objects: LocalObjects, table: SequenceTable) -> None:
+    """How many have no row, one, two, and so on: as much memory as the longest has rows, however many there are."""
+    rows_N = table.length_N // 2
     with StoredSequences(objects) as stored:
-        assert stored.rows_by_sequence(None).tolist() == (table.length_N // 2).tolist()
-        inside = stored.rows_by_sequence("test")
-    assert inside.tolist() == np.where(table.split_N == 1, table.length_N // 2, 0).tolist()
-    assert inside.dtype == np.int32
+        assert stored.sequences_by_rows(None).tolist() == np.bincount(rows_N).tolist()
+        inside = stored.sequences_by_rows("test")
+        assert stored.sequences_by_rows("no such split").tolist() == [0]
+    assert inside.tolist() == np.bincount(rows_N[table.split_N == 1]).tolist()
+    assert inside.dtype == np.int64
+    assert inside @ np.arange(len(inside)) == rows_N[table.split_N == 1].sum()
 
 
 def test_writing_again_gives_the_same_bytes(

@@ -9,6 +9,7 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from numcodecs import blosc
 from numpy.typing import NDArray
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
@@ -123,6 +124,17 @@ def test_the_same_rows_give_the_same_bytes(compressor: str) -> None:
     spec = spec_of("|i1", width=(64,), compressor=compressor)
     values = values_of(spec)[:12]
     assert encode_shard(spec, values) == encode_shard(spec, np.asfortranarray(values))
+
+
+def test_blosc_gives_the_same_bytes_whatever_threads_it_may_use() -> None:
+    """With several threads it would lay the blocks of a chunk in the order in which they get done."""
+    spec = spec_of("<f2", width=(4096,), shard=256, chunk=256, rows=256, compressor="blosc")
+    values = values_of(spec)
+    blosc.set_nthreads(8)
+    try:
+        assert len({encode_shard(spec, values).data for _ in range(20)}) == 1
+    finally:
+        blosc.set_nthreads(1)
 
 
 def test_a_flipped_bit_anywhere_in_the_index_is_found() -> None:

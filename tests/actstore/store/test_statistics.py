@@ -15,7 +15,7 @@ from actstore.store.frozen import FrozenRecipe, load_frozen
 from actstore.store.layout import values_path
 from actstore.store.objects import LocalObjects
 from actstore.store.open import open_store
-from actstore.store.reader import StoreReader
+from actstore.store.reader import ArrayReader
 from actstore.store.statistics import SiteStatistics, merge_statistics
 
 StoreOf = Callable[..., Path]
@@ -55,11 +55,11 @@ def test_noise_is_that_of_the_rows_as_they_decode(
     store_of: StoreOf, merged: dict[str, SiteStatistics], all_rows: Rows
 ) -> None:
     manifest, objects = open_store(store_of())
-    reader = StoreReader(objects, manifest, ["embed"])
+    reader = ArrayReader(objects, manifest)
     parts = []
     for task in range(manifest.frozen.tasks):
         window = RowWindow(task, 0, manifest.frozen.rows_of(task))
-        planes = Planes(reader.rows(values_path("embed"), window), reader.rows("scales/row", window)[:, 0])
+        planes = Planes(reader.rows(values_path("embed"), window), reader.rows("scales/row", window)[:, :1])
         parts.append(Int8().decode(planes, manifest.frozen.site_calibration("embed")))
     x_ND = all_rows["embed"].astype(np.float64)
     noise_D = ((np.concatenate(parts) - x_ND) ** 2).sum(axis=0)

@@ -73,7 +73,7 @@ def test_it_writes_what_the_extraction_wrote(
 
 @pytest.mark.parametrize("encoding", QUANTIZERS)
 def test_plain_zarr_and_the_formula_give_the_rows_back(store_of: StoreOf, rows_of: RowsOf, encoding: str) -> None:
-    """As docs/format.md has it: centre + channel * row scale * q, or the number itself."""
+    """As docs/format.md has it: centre + channel * scale * q, or the number itself."""
     folder = store_of(**({} if encoding == "int8" else {"store.encoding": encoding}))
     rows = rows_of(LocalObjects(folder), 1)
     root = zarr.open_group(folder, mode="r")
@@ -93,6 +93,11 @@ def test_plain_zarr_and_the_formula_give_the_rows_back(store_of: StoreOf, rows_o
             center_D, channel_D = read(f"sites/{site}/center"), read(f"sites/{site}/channel")
             decoded = center_D + channel_D * read("scales/row")[:, index, None].astype(np.float32) * stored
             tolerance = channel_D * read("scales/row")[:, index, None].astype(np.float32) / 2
+        elif encoding == "int4":
+            center_D, channel_D = read(f"sites/{site}/center"), read(f"sites/{site}/channel")
+            step = channel_D * read("scales/group")[:, index].astype(np.float32)
+            q = np.stack([stored % 16, stored // 16], axis=-1).reshape(len(stored), -1).astype(np.float32) - 8
+            decoded, tolerance = center_D + step * q, np.abs(step) / 2
         elif encoding == "bfloat16":
             decoded = (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
             tolerance = np.abs(decoded) * 2.0**-8
@@ -194,5 +199,5 @@ def test_what_float16_cannot_hold_int8_and_bfloat16_can(frozen: FrozenRecipe, ta
 def test_a_row_beyond_every_int8_scale_names_site_and_task(frozen: FrozenRecipe, task: Task, rows: TaskRows) -> None:
     values_ND = rows.values["embed"].copy()
     values_ND[7, 3] = 1e9
-    with pytest.raises(NumericsError, match="site embed, task 1: int8 row scale of row 7"):
+    with pytest.raises(NumericsError, match="site embed, task 1: int8 scale of row 7"):
         encode_task(frozen, task, with_values(rows, "embed", values_ND))

@@ -2,24 +2,27 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
+import numpy as np
 import pytest
 
 from actstore.contracts.models import Site
 from actstore.errors import IncompleteStoreError, SiteError, StoreNotFoundError, StreamError
-from actstore.store.objects import LocalObjects, open_objects
 from actstore.store.open import open_manifest
+from actstore.stream import open as module
 from actstore.stream.open import _common_width, open_stream
+from tests.actstore.stream.batches import rows_of, split_rows
 
 StoreOf = Callable[..., Path]
+RemoteOf = Callable[[Path], str]
 ALL = ("embed", "resid_post.0", "resid_post.1", "final_norm")
 
 
 def cut(folder: Path, task: int) -> Path:
     """Make a store incomplete."""
     (folder / f"commits/{task}.json").unlink()
-    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").unlink(missing_ok=True)
     return folder
 
 
@@ -67,16 +70,14 @@ def test_a_stream_knows_what_it_streams(store_of: StoreOf) -> None:
         assert stream.rows == stream.manifest.splits["train"].rows
 
 
-def test_stores_manifests_files_and_urls_give_the_same_stream(store_of: StoreOf, tmp_path: Path) -> None:
+def test_stores_manifests_files_and_urls_give_the_same_stream(
+    store_of: StoreOf, remote_of: RemoteOf, tmp_path: Path
+) -> None:
     manifest = open_manifest(store_of())
     shared = tmp_path / "shared.json"
     shared.write_bytes(manifest.to_json(uri=manifest.uri))
-    uri = f"memory://{uuid4().hex}/store"
-    remote = open_objects(uri)
-    for path in LocalObjects(store_of()).sizes():
-        remote.put(path, LocalObjects(store_of()).get(path))
     first = []
-    for source in (store_of(), str(store_of()), manifest, shared, uri):
+    for source in (store_of(), str(store_of()), manifest, shared, remote_of(store_of())):
         with open_stream(source, batch_rows=256) as stream:
             first.append((stream.cursor, next(iter(stream)).values_BSD.tobytes()))
     assert len(set(first)) == 1
@@ -104,14 +105,19 @@ def test_an_empty_split_is_refused(store_of: StoreOf) -> None:
         open_stream(folder, split="valid")
 
 
-def test_a_store_in_the_making_is_refused_unless_asked_for(own_store: StoreOf) -> None:
-    folder = cut(own_store(), 1)
-    with pytest.raises(IncompleteStoreError, match=r"1 of \d+ tasks are not extracted yet.*allow_incomplete"):
-        open_stream(folder)
-    with open_stream(folder, batch_rows=256, allow_incomplete=True) as stream:
-        rows = {int(row) for batch in stream for row in batch.row_B}
-        assert stream.rows == len(rows) == stream.manifest.splits["train"].rows - 1024
-        assert not rows & set(range(1024, 2048))
+@pytest.mark.parametrize("order", ["windows", "uniform"])
+def test_a_store_in_the_making_is_refused_unless_asked_for(own_store: StoreOf, order: Any) -> None:
+    """Then the rows that are there come, the last task being a full one, too."""
+    folder = own_store()
+    rows = set(split_rows(folder, "train"))
+    for task in (1, 6):
+        cut(folder, task)
+    with pytest.raises(IncompleteStoreError, match=r"2 of \d+ tasks are not extracted yet.*allow_incomplete"):
+        open_stream(folder, order=order)
+    with open_stream(folder, batch_rows=256, allow_incomplete=True, order=order) as stream:
+        found = rows_of(stream)
+        assert stream.rows == len(found) == len(set(found))
+        assert set(found) == rows - set(range(1024, 2048)) - set(range(6 * 1024, 7 * 1024))
 
 
 def test_what_is_missing_of_another_split_does_not_matter(own_store: StoreOf) -> None:
@@ -135,17 +141,34 @@ def test_a_split_of_which_nothing_is_there_yet_is_refused(own_store: StoreOf) ->
 
 
 def test_a_buffer_too_small_for_two_batches_says_how_much_it_needs(store_of: StoreOf) -> None:
-    needed = 2 * 4096 * (4 * (16 + 2) + 16)
-    with pytest.raises(StreamError, match=f"give at least {needed:,}"):
+    """For each row its values, scales and sequence, and its number and place."""
+    needed = 2 * 4096 * (4 * (16 + 2) + 8 + 16)
+    with pytest.raises(StreamError, match=f"cannot hold two batches of 4,096 rows .* give at least {needed:,}"):
         open_stream(store_of(), buffer_bytes=needed - 1)
-    open_stream(store_of(), buffer_bytes=needed).close()
+    with open_stream(store_of(), buffer_bytes=needed) as stream:
+        assert stream.batches_per_fill == 1
 
 
-def test_a_buffer_larger_than_the_store_takes_only_what_the_store_has(store_of: StoreOf) -> None:
-    with open_stream(store_of(), batch_rows=256, buffer_bytes=1 << 40) as stream:
-        next(iter(stream))
-        held = [buffer.nbytes for buffer in stream._fetcher._buffers]
-        assert sum(held) <= 2 * stream.rows * (4 * (16 + 2) + 16)
+@pytest.mark.parametrize(
+    ("buffer_bytes", "fill_batches"), [(2 * 96 * 256, 1), (2 * 96 * 256 * 7 + 5000, 7), (1 << 40, 27)]
+)
+def test_a_fill_has_the_batches_that_half_a_buffer_holds(
+    store_of: StoreOf, buffer_bytes: int, fill_batches: int
+) -> None:
+    """And no more than the split, however large the buffer may be."""
+    with open_stream(store_of(), batch_rows=256, buffer_bytes=buffer_bytes) as stream:
+        assert stream.batches_per_fill == fill_batches
+
+
+@pytest.mark.parametrize(
+    ("buffer_bytes", "window_rows"), [(1 << 17, 64), (1 << 20, 64), (1 << 21, 128), (1 << 40, 1024)]
+)
+def test_windows_grow_with_the_buffer_so_that_a_fill_has_about_as_many(
+    store_of: StoreOf, monkeypatch: pytest.MonkeyPatch, buffer_bytes: int, window_rows: int
+) -> None:
+    monkeypatch.setattr(module, "_WINDOWS_PER_FILL", 64 if buffer_bytes < 1 << 40 else 1)
+    with open_stream(store_of(), split=None, batch_rows=256, buffer_bytes=buffer_bytes) as stream:
+        assert stream._config.window_rows == window_rows
 
 
 @pytest.mark.parametrize(("wish", "message"), [({"batch_rows": 0}, "batch_rows"), ({"seed": -1}, "seed")])
@@ -158,4 +181,33 @@ def test_a_batch_may_be_larger_than_the_split(store_of: StoreOf) -> None:
     with open_stream(store_of(), split="test", batch_rows=100_000) as stream:
         (batch,) = list(stream)
         assert len(batch.row_B) == stream.rows
-        assert stream.report().distinct_sequences_per_batch is None
+        assert stream.report().mixing is None
+
+
+def test_rows_are_held_where_they_lie_if_that_is_possible(store_of: StoreOf, remote_of: RemoteOf) -> None:
+    compressed = store_of(**{"store.compressor": "zstd"})
+    for source, path in ((store_of(), "mapped"), (remote_of(store_of()), "buffered"), (compressed, "buffered")):
+        with open_stream(source) as stream:
+            assert stream.report().path == path
+
+
+def test_rows_that_cannot_be_had_one_by_one_have_no_uniform_order(
+    store_of: StoreOf, remote_of: RemoteOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = remote_of(store_of())
+    with pytest.raises(StreamError, match=r"/store: order='uniform' is not possible: it is not on a local filesystem"):
+        open_stream(uri, order="uniform")
+    with pytest.raises(StreamError, match=r"is not possible: it is compressed \(zstd\); use order='windows'"):
+        open_stream(store_of(**{"store.compressor": "zstd"}), order="uniform")
+    with pytest.raises(StreamError, match="it has no buffer on a device"):
+        open_stream(store_of(), order="uniform", device="cpu")
+    monkeypatch.setattr(module, "mapping_obstacle", lambda *_: "there are too many files")
+    with pytest.raises(StreamError, match="there are too many files"):
+        open_stream(store_of(), order="uniform")
+    with open_stream(store_of()) as stream:
+        assert stream.report().path == "buffered"
+
+
+def test_batches_are_arrays_unless_a_device_is_named(store_of: StoreOf) -> None:
+    with open_stream(store_of(), batch_rows=256) as stream:
+        assert isinstance(next(iter(stream)).values_BSD, np.ndarray)

@@ -1,63 +1,104 @@
-from __future__ import annotations
+"""torch gathers what the reference gathers, into memory that it uses again."""
+
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from actstore.contracts.planes import Calibration
-from actstore.contracts.windows import RowBuffer
 from actstore.quantize.table import QUANTIZERS
+from actstore.stream import torch_gather as module
 from actstore.stream.gather import NumpyGather
-from actstore.stream.torch_gather import RING, TorchGather
+from actstore.stream.torch_gather import RING, BatchRing, TorchGather
+from tests.actstore.stream.encoded import Encoded, encode_rows
 
-ROWS, SITES, WIDTH = 3000, 3, 257
-
-
-@pytest.fixture(params=sorted(QUANTIZERS))
-def encoded(request: pytest.FixtureRequest) -> tuple[str, RowBuffer, Calibration | None]:
-    rng = np.random.default_rng(0)
-    quantizer = QUANTIZERS[request.param]
-    buffer = RowBuffer.allocate(ROWS, SITES, WIDTH, quantizer.stored_dtype, scaled=quantizer.calibrated)
-    values_NSD = (rng.standard_normal((ROWS, SITES, WIDTH)) * 20).astype(np.float32)
-    calibrations = [
-        Calibration(*(rng.random((2, WIDTH)).astype(np.float32) + np.float32(0.5))) if quantizer.calibrated else None
-        for _ in range(SITES)
-    ]
-    for site, calibration in enumerate(calibrations):
-        planes = quantizer.encode(values_NSD[:, site], calibration)
-        buffer.values_NSD[:, site] = planes.values_ND
-        if buffer.scale_NS is not None:
-            buffer.scale_NS[:, site] = planes.scale_N
-    given = [one for one in calibrations if one is not None]
-    if not given:
-        return request.param, buffer, None
-    stacked = Calibration(np.stack([one.center_D for one in given]), np.stack([one.channel_D for one in given]))
-    return request.param, buffer, stacked
+WIDTHS = [1, 2, 16, 127, 128, 257, 299, 300, 1024]
+"""Odd ones, those of one group of int4, of several equal ones, and of a narrower last one (299 and 300)."""
 
 
-@pytest.mark.parametrize("batch_rows", [1, 7, 2500])
-def test_it_gives_what_the_reference_gives(encoded: tuple[str, RowBuffer, Calibration | None], batch_rows: int) -> None:
-    name, buffer, calibration = encoded
-    take_B = np.random.default_rng(1).permutation(ROWS)[:batch_rows]
-    batch_BSD = TorchGather(name, calibration, batch_rows=batch_rows)(buffer, take_B)
-    expected_BSD = NumpyGather(QUANTIZERS[name], calibration)(buffer, take_B)
-    np.testing.assert_allclose(batch_BSD, expected_BSD, rtol=1e-6, atol=1e-5)
-    if calibration is None:
-        assert batch_BSD.tobytes() == expected_BSD.tobytes()
+def assert_same(found_BSD: NDArray[Any], encoded: Encoded, take_B: NDArray[np.int64]) -> None:
+    """Floats to the bit; scaled encodings but for the last bit, since torch fuses multiplying and adding."""
+    expected_BSD = encoded.decoded_NSD[take_B]
+    assert found_BSD.dtype == np.float32
+    assert found_BSD.shape == expected_BSD.shape
+    if encoded.decoding.quantizer.calibrated:
+        np.testing.assert_allclose(found_BSD, expected_BSD, rtol=1e-6, atol=2e-5)
+    else:
+        assert found_BSD.tobytes() == expected_BSD.tobytes()
 
 
-def test_a_short_last_batch_uses_a_part_of_the_ring(encoded: tuple[str, RowBuffer, Calibration | None]) -> None:
-    name, buffer, calibration = encoded
-    gather = TorchGather(name, calibration, batch_rows=64)
-    assert gather(buffer, np.arange(5)).shape == (5, SITES, WIDTH)
+@pytest.mark.parametrize("encoding", QUANTIZERS)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_gives_what_the_quantizer_decodes(encoding: str, width: int) -> None:
+    """Sites in another order than stored, one of them twice as far along."""
+    encoded = encode_rows(encoding, rows=300, width=width, columns=(3, 0, 2))
+    take_B = np.random.default_rng(1).permutation(300)[:200]
+    assert_same(TorchGather(encoded.decoding, batch_rows=200)(encoded.buffer, take_B), encoded, take_B)
 
 
-def test_batches_stay_valid_until_the_ring_comes_round(
-    encoded: tuple[str, RowBuffer, Calibration | None],
-) -> None:
-    name, buffer, calibration = encoded
-    gather = TorchGather(name, calibration, batch_rows=64)
-    batches = [gather(buffer, np.arange(64) + 64 * turn) for turn in range(RING)]
-    again = TorchGather(name, calibration, batch_rows=64)
+@pytest.mark.parametrize("encoding", QUANTIZERS)
+def test_batches_larger_than_a_block_and_not_a_multiple_of_it(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 4 * 300 * 32)
+    encoded = encode_rows(encoding, rows=500, width=300)
+    gather = TorchGather(encoded.decoding, batch_rows=111)
+    for size in (111, 1, 32, 33, 64):
+        take_B = np.random.default_rng(size).integers(0, 500, size)
+        assert_same(gather(encoded.buffer, take_B), encoded, take_B)
+
+
+@pytest.mark.parametrize("encoding", ["int8", "int4"])
+@pytest.mark.parametrize("width", [299, 300, 384])
+def test_scales_of_wider_sites_beside_them_are_left_alone(encoding: str, width: int) -> None:
+    encoded = encode_rows(encoding, rows=20, width=width, pad_groups=3)
+    assert_same(TorchGather(encoded.decoding, batch_rows=20)(encoded.buffer, np.arange(20)), encoded, np.arange(20))
+
+
+@pytest.mark.parametrize("encoding", ["int8", "int4"])
+def test_every_level_of_a_row_decodes(encoding: str) -> None:
+    """The extremes of the encoding and zero, not only what random rows happen to use."""
+    encoded = encode_rows(encoding, rows=2, width=512)
+    levels = np.arange(512) % 256
+    for values in encoded.buffer.values:
+        values[:] = levels[: values.shape[1]].astype(np.uint8).view(values.dtype)
+    expected_BSD = NumpyGather(encoded.decoding)(encoded.buffer, np.arange(2))
+    found_BSD = TorchGather(encoded.decoding, batch_rows=2)(encoded.buffer, np.arange(2))
+    np.testing.assert_allclose(found_BSD, expected_BSD, rtol=1e-6, atol=2e-5)
+
+
+@pytest.mark.parametrize("encoding", QUANTIZERS)
+def test_batches_stay_valid_until_the_ring_comes_round(encoding: str) -> None:
+    encoded = encode_rows(encoding, rows=400, width=64)
+    gather = TorchGather(encoded.decoding, batch_rows=64)
+    turns = [np.arange(64) + 64 * turn for turn in range(RING)]
+    batches = [gather(encoded.buffer, take_B) for take_B in turns]
+    for batch_BSD, take_B in zip(batches, turns, strict=True):
+        assert_same(batch_BSD, encoded, take_B)
+    again = gather(encoded.buffer, np.arange(64))
+    assert np.shares_memory(batches[0], again)
+    assert not any(np.shares_memory(again, batch_BSD) for batch_BSD in batches[1:])
+
+
+def test_copies_are_never_written_again() -> None:
+    encoded = encode_rows("float16", rows=400, width=64)
+    gather = TorchGather(encoded.decoding, batch_rows=64, copy=True)
+    batches = [gather(encoded.buffer, np.arange(64) + turn) for turn in range(2 * RING)]
     for turn, batch_BSD in enumerate(batches):
-        np.testing.assert_array_equal(batch_BSD, again(buffer, np.arange(64) + 64 * turn))
-    assert np.shares_memory(batches[0], gather(buffer, np.arange(64)))
+        assert_same(batch_BSD, encoded, np.arange(64) + turn)
+
+
+def test_a_short_batch_uses_a_part_of_the_ring() -> None:
+    encoded = encode_rows("int8", rows=400, width=64)
+    gather = TorchGather(encoded.decoding, batch_rows=64)
+    first = gather(encoded.buffer, np.arange(64))
+    for _ in range(RING - 1):
+        gather(encoded.buffer, np.arange(64))
+    short = gather(encoded.buffer, np.arange(5))
+    assert short.shape == (5, 2, 64)
+    assert np.shares_memory(first, short)
+
+
+def test_a_ring_hands_out_three_places_in_turn() -> None:
+    ring = BatchRing((4, 1, 2), copy=False)
+    places = [ring.next().data_ptr() for _ in range(3 * RING)]
+    assert len(set(places[:RING])) == RING
+    assert places == places[:RING] * 3

@@ -61,6 +61,31 @@ class OffByOne(LocalObjects):
         return super().get_range(path, start, stop + 1)
 
 
+class CountsWhatWasAskedFor(LocalObjects):
+    """Says that memory is full whatever there was."""
+
+    def read_into(self, path: str, start: int, into: memoryview) -> int:
+        super().read_into(path, start, into)
+        return len(into)
+
+
+class ReadsFromTheBeginning(LocalObjects):
+    """Overlooks where to begin."""
+
+    def read_into(self, path: str, start: int, into: memoryview) -> int:
+        return super().read_into(path, 0, into)
+
+
+class NothingWhereMissing(LocalObjects):
+    """Thinks that an object that is not there has no bytes."""
+
+    def read_into(self, path: str, start: int, into: memoryview) -> int:
+        try:
+            return super().read_into(path, start, into)
+        except MissingObjectError:
+            return 0
+
+
 class PrefixIsText(LocalObjects):
     """Compares prefixes letter by letter, not folder by folder."""
 
@@ -101,7 +126,10 @@ class AlwaysFromTheStart(LocalObjects):
         (LooksThenWrites, suite.check_put_new_has_one_winner),
         (WritesInPlace, suite.check_reads_are_never_torn),
         (EmptyWhereMissing, suite.check_missing_objects),
+        (NothingWhereMissing, suite.check_missing_objects),
         (OffByOne, suite.check_ranges),
+        (CountsWhatWasAskedFor, suite.check_read_into),
+        (ReadsFromTheBeginning, suite.check_read_into),
         (PrefixIsText, suite.check_sizes),
         (ListsTopOnly, suite.check_writers_do_not_disturb_each_other),
         (MovesFiles, suite.check_put_file),

@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from actstore.contracts.windows import RowBuffer, RowWindow
+from actstore.contracts.windows import RowBuffer, RowLayout, RowWindow
 from actstore.testing import conformance_windows as suite
 from actstore.testing.conformance_windows import WindowCase
 from actstore.testing.fake_reader import FakeReader
@@ -14,12 +15,20 @@ from actstore.testing.fake_reader import FakeReader
 TASKS = {0: 40, 3: 17}
 
 
-class WrongRow(FakeReader):
-    """Numbers rows without their task."""
+class LayoutOfTheStore(FakeReader):
+    """Says that it has all sites of the store, and fills those asked for."""
+
+    @property
+    def layout(self) -> RowLayout:
+        return replace(super().layout, sites=1)
+
+
+class NoSequence(FakeReader):
+    """Has a row of no sequence, as the tail of a last shard would be."""
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
         super().read(window, into)
-        into.row_N[:] = np.arange(window.start, window.stop)
+        into.sequence_R[-1] = -1
 
 
 class RelativeValues(FakeReader):
@@ -27,7 +36,17 @@ class RelativeValues(FakeReader):
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
         super().read(window, into)
-        into.values_NSD[:] = into.values_NSD[:1]
+        for values in into.values:
+            values[:] = values[:1]
+
+
+class RelativeScales(FakeReader):
+    """Numbers scales from the start of a window."""
+
+    def read(self, window: RowWindow, into: RowBuffer) -> None:
+        super().read(window, into)
+        if into.scale_RTG is not None:
+            into.scale_RTG[:, 0, 0] = np.arange(len(into))
 
 
 class Wanders(FakeReader):
@@ -38,7 +57,7 @@ class Wanders(FakeReader):
     def read(self, window: RowWindow, into: RowBuffer) -> None:
         super().read(window, into)
         self.reads += 1
-        into.values_NSD[0, 0, 0] = self.reads % 100
+        into.values[0][0, 0] = self.reads % 100
 
 
 class WritesBeyond(FakeReader):
@@ -46,9 +65,18 @@ class WritesBeyond(FakeReader):
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
         super().read(window, into)
-        base = into.row_N.base
-        if isinstance(base, np.ndarray) and len(base) > len(into.row_N):
+        base = into.sequence_R.base
+        if isinstance(base, np.ndarray) and len(base) > len(into):
             base[-1] = 7
+
+
+class LeavesASiteOut(FakeReader):
+    """Fills the first site only."""
+
+    def read(self, window: RowWindow, into: RowBuffer) -> None:
+        untouched = into.values[1].copy()
+        super().read(window, into)
+        into.values[1][:] = untouched
 
 
 class SharesScratch(FakeReader):
@@ -64,8 +92,7 @@ class SharesScratch(FakeReader):
                 self.together.wait(timeout=0.2)
             except threading.BrokenBarrierError:
                 self.together.reset()
-        rows = into.row_N.shape[0]
-        super().read(RowWindow(self.scratch.task, self.scratch.start, self.scratch.start + rows), into)
+        super().read(RowWindow(self.scratch.task, self.scratch.start, self.scratch.start + len(into)), into)
 
 
 class MakesUpRows(FakeReader):
@@ -73,13 +100,12 @@ class MakesUpRows(FakeReader):
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
         FakeReader(dict.fromkeys(self.tasks, 1 << 20), task_rows=40, sites=self.sites, width=4).read(
-            RowWindow(window.task, max(window.start, 0), max(window.start, 0) + len(into.row_N)), into
+            RowWindow(window.task, max(window.start, 0), max(window.start, 0) + len(into)), into
         )
 
 
 def case_of(kind: type[FakeReader], *, scaled: bool = True) -> WindowCase:
-    reader = kind(TASKS, task_rows=40, sites=["embed", "final_norm"], width=4, scaled=scaled)
-    return WindowCase(reader, tasks=TASKS, task_rows=40, sites=2, width=4, dtype=reader.dtype, scaled=scaled)
+    return WindowCase(kind(TASKS, task_rows=40, sites=["embed", "final_norm"], width=4, scaled=scaled), tasks=TASKS)
 
 
 @pytest.mark.parametrize("scaled", [True, False])
@@ -91,9 +117,12 @@ def test_the_fake_conforms(check: Callable[[WindowCase], None], scaled: bool) ->
 @pytest.mark.parametrize(
     ("broken", "finds"),
     [
-        (WrongRow, suite.check_row_numbers),
+        (LayoutOfTheStore, suite.check_layout),
+        (NoSequence, suite.check_layout),
         (RelativeValues, suite.check_windows_are_parts_of_tasks),
+        (RelativeScales, suite.check_windows_are_parts_of_tasks),
         (Wanders, suite.check_determinism),
+        (LeavesASiteOut, suite.check_all_of_the_buffer_is_written),
         (WritesBeyond, suite.check_only_the_buffer_is_written),
         (SharesScratch, suite.check_threads),
         (MakesUpRows, suite.check_rows_outside_are_refused),

@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""Rows in memory behind the interface of a stream."""
 
 import numpy as np
 import pytest
@@ -41,6 +41,36 @@ def test_a_cursor_continues_exactly() -> None:
 def test_a_foreign_cursor_is_refused() -> None:
     with pytest.raises(CursorError, match="this stream is"):
         stream().seek(stream(seed=1).cursor)
+
+
+@pytest.mark.parametrize("shape", [(50, 4), (50, 2, 4, 1), (50, 3, 4)])
+def test_rows_have_an_axis_for_their_sites(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"for sites \('a', 'b'\); wanted \[N, S, D\]"):
+        MemoryStream(np.zeros(shape, np.float32), ("a", "b"))
+
+
+def test_it_says_what_a_stream_says() -> None:
+    with stream() as source:
+        assert (source.sites, source.width, source.rows, source.batches_per_epoch) == (("a", "b"), 4, 50, 4)
+        assert source.report().rows == 0
+        batches = list(source)
+        report = source.report()
+    assert [len(batch.row_B) for batch in batches] == [16, 16, 16, 2]
+    assert [batch.sequence_B.tolist() for batch in batches] == [batch.row_B.tolist() for batch in batches]
+    assert (report.path, report.rows, report.bytes, report.mixing) == ("memory", 50, ROWS.nbytes, None)
+    assert source.cursor.to_json() | {"stream": ""} == {
+        "epoch": 1,
+        "start": 0,
+        "batch": 0,
+        "world_size": 1,
+        "stream": "",
+    }
+
+
+def test_sequences_are_those_given() -> None:
+    sequence_N = np.arange(50) // 5
+    for batch in MemoryStream(ROWS, ("a", "b"), batch_rows=16, sequence_N=sequence_N):
+        assert batch.sequence_B.tolist() == sequence_N[batch.row_B].tolist()
 
 
 def test_moments_are_those_of_each_site() -> None:

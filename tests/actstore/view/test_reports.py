@@ -19,7 +19,9 @@ def test_a_finished_store_adds_up(store_of: StoreOf) -> None:
     assert all(split.tasks_done == split.tasks_total for split in report.splits.values())
 
 
-@pytest.mark.parametrize(("encoding", "bytes_per_row"), [("int8", 4 * (16 + 2)), ("float16", 4 * 16 * 2)])
+@pytest.mark.parametrize(
+    ("encoding", "bytes_per_row"), [("int8", 4 * (16 + 2)), ("int4", 4 * (8 + 2)), ("float16", 4 * 16 * 2)]
+)
 def test_a_row_takes_its_values_and_scales_and_nothing_else(
     encoding: str, bytes_per_row: int, store_of: StoreOf
 ) -> None:
@@ -27,6 +29,7 @@ def test_a_row_takes_its_values_and_scales_and_nothing_else(
     report = report_manifest(manifest)
     assert report.bytes_per_row == bytes_per_row
     assert report.ratio_to_fp16 == 4 * 16 * 2 / bytes_per_row
+    assert report.bits_per_value == 8 * bytes_per_row / (4 * 16)
     assert report.bytes_total > report.rows * bytes_per_row
 
 

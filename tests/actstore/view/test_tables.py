@@ -45,6 +45,7 @@ PLANNED = PlanReport(
     tasks=31_250,
     objects=1_000_000,
     encoding="int8",
+    compressor="none",
     bytes_total=12_607_488_000_000,
     bytes_per_row=24_624,
     bytes={"float16": 25_165_824_000_000, "int8": 12_607_488_000_000},
@@ -92,6 +93,18 @@ def test_a_plan_tells_sizes_in_every_encoding() -> None:
     assert "25.2 TB" in text
     assert "12 foreign letters, 3 too short" in text
     assert "skipped: none" in unfolded(plan_view(PLANNED._replace(skipped={})))
+
+
+def test_a_plan_tells_what_auto_means() -> None:
+    assert "auto" not in unfolded(plan_view(PLANNED))
+    auto = unfolded(plan_view(PLANNED._replace(compressor="auto")))
+    assert "auto: zstd or blosc if it saves 25% of the first task, else none; sizes are without" in auto
+
+
+def test_an_inspection_shows_what_the_compressors_made_of_the_first_task(inspected: InspectReport) -> None:
+    assert "tried" not in unfolded(inspect_view(inspected))
+    tried = inspected._replace(compressor_ratios={"zstd": 1.08, "blosc": 1.016})
+    assert "tried on the first task: zstd 1.08x, blosc 1.02x" in unfolded(inspect_view(tried))
 
 
 def test_damage_is_listed_and_a_long_list_is_cut() -> None:

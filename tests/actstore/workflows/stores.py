@@ -24,7 +24,7 @@ class PlainRows(NamedTuple):
     token_N: list[int]
     values: dict[str, Floats]
     step: dict[str, Floats]
-    """Distance of neighbouring int8 levels, [N, D]; empty for encodings without."""
+    """Distance of neighbouring int8 or int4 levels, [N, D]; empty for encodings without."""
     splits: dict[str, str]
     """Split of each sequence."""
 
@@ -47,7 +47,16 @@ def plain_rows(store: Path) -> PlainRows:
     for column, site in enumerate(sites):
         stored = _array(root, f"sites/{site}/values")
         stored_ND = stored[filled_N]
-        if stored_ND.dtype == np.int8:
+        if stored_ND.dtype == np.uint8:
+            center_D, channel_D = _array(root, f"sites/{site}/center"), _array(root, f"sites/{site}/channel")
+            width = len(center_D)
+            wide = 2 * -(-width // (2 * max(1, width // 128)))
+            scale_NG = _array(root, "scales/group")[filled_N][:, column].astype(np.float32)
+            step[site] = channel_D * np.abs(scale_NG)[:, np.arange(width) // wide]
+            q = np.stack([stored_ND & 15, stored_ND >> 4], axis=-1).reshape(len(stored_ND), -1)[:, :width]
+            scale_ND = scale_NG[:, np.arange(width) // wide]
+            values[site] = center_D + channel_D * scale_ND * (q.astype(np.float32) - 8)
+        elif stored_ND.dtype == np.int8:
             channel_D = _array(root, f"sites/{site}/channel")
             scale_N = _array(root, "scales/row")[filled_N][:, column].astype(np.float32)
             step[site] = channel_D * scale_N[:, None]

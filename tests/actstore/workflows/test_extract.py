@@ -71,14 +71,14 @@ def spoil(esm2_tiny: Path, folder: Path, change: Callable[[dict[str, torch.Tenso
 
 def tolerance(rows: PlainRows, site: str, want_ND: Float32s, encoding: str) -> Floats:
     """Return how far each value may be off: half a step of the encoding, and rounding of the forward pass."""
-    if encoding == "int8":
+    if encoding in {"int8", "int4"}:
         allowed_ND = 0.501 * rows.step[site]
     else:
         allowed_ND = np.abs(want_ND) * (2.0**-11 if encoding == "float16" else 2.0**-8) + 2.0**-24
     return np.asarray(allowed_ND + 1e-5 * np.abs(want_ND).max(), dtype=np.float64)
 
 
-@pytest.mark.parametrize("encoding", ["int8", "float16", "bfloat16"])
+@pytest.mark.parametrize("encoding", ["int8", "int4", "float16", "bfloat16"])
 def test_every_row_is_what_the_model_gives_for_that_residue(
     encoding: str, tiny_store: StoreOf, few_fasta: Path, reference: Reference
 ) -> None:

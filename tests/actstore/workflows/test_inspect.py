@@ -18,15 +18,18 @@ StoreOf = Callable[..., Path]
 RecipeOf = Callable[..., Recipe]
 
 
-@pytest.mark.parametrize(("encoding", "ratio"), [("float16", 1.0), ("bfloat16", 1.0), ("int8", 2 * 128 / 130)])
+@pytest.mark.parametrize(
+    ("encoding", "ratio"), [("float16", 1.0), ("bfloat16", 1.0), ("int8", 256 / 130), ("int4", 256 / 66)]
+)
 def test_sizes_are_what_was_written(encoding: str, ratio: float, tiny_store: StoreOf) -> None:
     store = tiny_store(**{"store.encoding": encoding})
     report = inspect_store(store)
     assert report.ratio_to_fp16 == pytest.approx(ratio, abs=1e-9)
     assert report.bytes_per_row == 8 * 128 * 2 / ratio
+    assert report.bits_per_value == pytest.approx(16 / ratio)
     assert report.objects == sum(len(list(store.glob(f"{room}/**/c/**/[0-9]*"))) for room in ("rows", "statistics")) + (
         sum(path.is_file() for path in store.glob("s*s/**/values/c/*/0"))
-        + sum(path.is_file() for path in store.glob("scales/row/c/*/0"))
+        + sum(path.is_file() for path in store.glob("scales/*/c/**/0"))
     ) - sum(path.is_dir() for path in store.glob("statistics/*/c/**/[0-9]*"))
     assert (report.complete, report.tasks_done, report.rows_done) == (True, report.tasks_total, report.rows)
 

@@ -26,7 +26,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-@pytest.mark.parametrize("encoding", ["int8", "float16", "bfloat16"])
+@pytest.mark.parametrize("encoding", ["int8", "int4", "float16", "bfloat16"])
 @pytest.mark.parametrize("rows", [{}, {"rows.max_per_sequence": 30}])
 def test_it_tells_exactly_what_extract_then_makes(
     encoding: str, rows: dict[str, Any], tiny_recipe: RecipeOf, tiny_store: StoreOf
@@ -114,6 +114,16 @@ class TestTheCommand:
         assert "reading sequences: 12 sequences" in done.err
         whole = actstore("plan", recipe, "--json").document
         assert done.document["rows"] == pytest.approx(whole["rows"] / 2, rel=0.01)
+
+    def test_tells_what_auto_means(self, recipe: Path) -> None:
+        shown = " ".join(actstore("plan", recipe, "--set", "store.compressor=auto").out.split())
+        assert "auto: zstd or blosc if it saves 25% of the first task" in shown
+        assert actstore("plan", recipe, "--set", "store.compressor=auto", "--json").document["compressor"] == "auto"
+
+    def test_tells_the_size_in_every_encoding(self, recipe: Path) -> None:
+        sizes = actstore("plan", recipe, "--json").document["bytes"]
+        assert list(sizes) == ["float16", "bfloat16", "int8", "int4"]
+        assert 3 < sizes["float16"] / sizes["int4"] < 4
 
     def test_writes_nothing(self, recipe: Path) -> None:
         before = set(recipe.parent.iterdir())

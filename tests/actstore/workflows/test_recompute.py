@@ -62,14 +62,14 @@ class Renumbered(FakeModel):
         return replace(right, token_of=np.where(right.token_of >= 0, right.token_of + 100, -1).astype(np.int32))
 
 
-@pytest.mark.parametrize("encoding", ["int8", "float16", "bfloat16"])
+@pytest.mark.parametrize("encoding", ["int8", "int4", "float16", "bfloat16"])
 def test_a_good_store_agrees_with_its_model(encoding: str, tiny_store: StoreOf) -> None:
     report = verify_store(str(tiny_store(**{"store.encoding": encoding})))
     assert (report.ok, report.not_recomputed) == (True, None)
     assert report.recomputed_rows >= 60
 
 
-@pytest.mark.parametrize("encoding", ["int8", "float16", "bfloat16"])
+@pytest.mark.parametrize("encoding", ["int8", "int4", "float16", "bfloat16"])
 def test_rows_of_other_residues_are_found_at_every_site(
     encoding: str, tiny_model: TransformersModel, tiny_recipe: RecipeOf, tmp_path: Path
 ) -> None:

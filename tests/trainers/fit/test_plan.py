@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from actstore import errors
 from trainers.fit.config import TrainConfig
@@ -20,6 +21,14 @@ def test_without_steps_it_is_one_pass_through_the_split() -> None:
 
 def test_steps_beyond_an_epoch_count_its_short_last_batch() -> None:
     assert plan(steps=25).rows == 2 * 10_500 + 3 * 1000
+
+
+def test_the_order_of_rows_is_part_of_the_plan() -> None:
+    """So a run does not resume in another order."""
+    assert plan().order == "windows"
+    assert plan(order="uniform") == plan().model_copy(update={"order": "uniform"})
+    with pytest.raises(ValidationError, match="order"):
+        plan(order="sorted")
 
 
 def test_latents_are_an_expansion_of_the_features_of_a_site() -> None:

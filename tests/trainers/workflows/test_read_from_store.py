@@ -11,6 +11,7 @@ import torch
 from actstore import errors, open_manifest, open_stream
 from tests.trainers.in_memory import stream_of, train_on
 from trainers.save.checkpoint import load_dictionary
+from trainers.workflows import read_from_store as module
 from trainers.workflows.options import RunOptions, choose_device
 from trainers.workflows.read_from_store import default_folder, make_config, read_from_store, stream_only
 from trainers.workflows.results import TrainingResult
@@ -78,8 +79,37 @@ def test_another_buffer_cannot_resume_since_it_gives_another_order(store: Path, 
     config = make_config({"sites": ("resid_post.3",), "batch_rows": 256, "steps": 3})
     read_from_store(store, config, RunOptions(out=tmp_path, device="cpu"))
     smaller = RunOptions(out=tmp_path, device="cpu", resume=True, buffer_bytes=400_000)
-    with pytest.raises(errors.CursorError, match="buffer_bytes must be those with which it was taken"):
+    with pytest.raises(errors.CursorError, match="buffer_bytes and drop_last must be those with which it was taken"):
         read_from_store(store, config, smaller)
+
+
+def test_rows_in_uniform_order_train_as_well_and_cannot_resume_another_order(store: Path, tmp_path: Path) -> None:
+    result = train(store, tmp_path, sites=("resid_post.3",), order="uniform")
+    assert (result.order, result.path) == ("uniform", "mapped")
+    assert result.explained_variance is not None
+    assert result.explained_variance > 0.5
+    assert result.mixing is not None
+    assert result.mixing["distinct_ratio"] == pytest.approx(1, abs=0.05)
+    _, record = load_dictionary(Path(result.checkpoint))
+    assert record.plan.order == "uniform"
+    with pytest.raises(errors.CheckpointError, match="order: 'uniform' in the checkpoint, 'windows' now"):
+        train(store, tmp_path, sites=("resid_post.3",), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("device", "order", "buffer_on"),
+    [("cuda:1", "windows", "cuda:1"), ("cuda:1", "uniform", None), ("cpu", "windows", None)],
+)
+def test_the_buffer_is_on_the_gpu_that_trains(
+    store: Path, monkeypatch: pytest.MonkeyPatch, device: str, order: str, buffer_on: str | None
+) -> None:
+    """Unless the order is one without a buffer."""
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(module, "open_stream", lambda source, **options: asked.update(options))
+    config = make_config({"order": order})
+    module._open(open_manifest(store), config, RunOptions(), split="train", device=torch.device(device))
+    assert asked["device"] == buffer_on
+    assert asked["order"] == order
 
 
 def test_streaming_alone_reports_rates_and_mixing(store: Path) -> None:
@@ -87,9 +117,9 @@ def test_streaming_alone_reports_rates_and_mixing(store: Path) -> None:
     assert result.dictionary == "none"
     assert result.rows == open_manifest(store).splits["train"].rows
     assert result.rows_per_s > 0
-    assert result.distinct_sequences_per_batch is not None
-    assert result.distinct_sequences_uniform is not None
-    assert result.distinct_sequences_per_batch == pytest.approx(result.distinct_sequences_uniform, rel=0.1)
+    assert (result.order, result.path) == ("windows", "mapped")
+    assert result.mixing is not None
+    assert result.mixing["distinct_ratio"] == pytest.approx(1, abs=0.1)
 
 
 def test_streaming_can_go_beyond_an_epoch(store: Path) -> None:

@@ -2,7 +2,7 @@
 
 from trainers.workflows.results import StreamingResult, TrainingResult
 
-OF_STREAMING = {"rows", "rows_per_s", "wait_share", "distinct_sequences_per_batch", "distinct_sequences_uniform"}
+OF_STREAMING = {"rows", "rows_per_s", "wait_share", "order", "path", "mixing"}
 OF_TRAINING = {"explained_variance", "explained_variance_per_site", "l0", "dead_fraction", "steps"}
 
 

@@ -1,0 +1,140 @@
+"""Where the rows of a fill are while they are mixed: in buffers that were read, or where they lie on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actstore.contracts.windows import RowBuffer, RowWindow, WindowReader
+from actstore.store.mapped import MappedRows
+from actstore.stream.order import Fill
+
+__all__ = ["BufferedStage", "FillStage", "Job", "LoadedFill", "MappedStage"]
+
+Job = Callable[[], None]
+
+
+class LoadedFill(NamedTuple):
+    """A fill, and where its rows are once all jobs are done."""
+
+    fill: Fill
+    buffer: RowBuffer
+    take_R: NDArray[np.int64]
+    """Place in the buffer of each row, in the order in which rows are delivered."""
+
+
+class FillStage(Protocol):
+    """Makes room for a fill and says what must be done to have it there."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in a report."""
+        ...
+
+    def begin(self, fill: Fill) -> tuple[LoadedFill, list[Job]]:
+        """Return room for a fill and the jobs that fill it, for any threads in any order."""
+        ...
+
+    def release(self, loaded: LoadedFill) -> None:
+        """Take back the room of a fill whose rows are no longer needed."""
+        ...
+
+    def discard(self, loaded: LoadedFill) -> None:
+        """Take note of a fill that was given up; its jobs may still be running."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; no job is running, and no row is needed any more."""
+        ...
+
+
+class BufferedStage:
+    """Reads windows end to end into one of two buffers.
+
+    Parameters
+    ----------
+    reader
+        Where windows come from; called from several threads at once.
+    rows
+        Rows of the largest fill.
+    """
+
+    name = "buffered"
+
+    def __init__(self, reader: WindowReader, *, rows: int) -> None:
+        self._reader = reader
+        self._rows = rows
+        self._idle: list[RowBuffer] = []
+
+    def begin(self, fill: Fill) -> tuple[LoadedFill, list[Job]]:
+        """Return a buffer, and one job for each window."""
+        buffer = self._idle.pop() if self._idle else RowBuffer.allocate(self._rows, self._reader.layout)
+        jobs: list[Job] = []
+        row = 0
+        for window in fill.windows:
+            rows = window.stop - window.start
+            jobs.append(partial(self._reader.read, window, buffer.part(row, row + rows)))
+            row += rows
+        return LoadedFill(fill, buffer, fill.place_R), jobs
+
+    def release(self, loaded: LoadedFill) -> None:
+        """Use the buffer again."""
+        self._idle.append(loaded.buffer)
+
+    def discard(self, loaded: LoadedFill) -> None:
+        """Leave the buffer to the threads that may still write into it."""
+
+    def close(self) -> None:
+        """Free the buffers and close the reader."""
+        self._idle.clear()
+        self._reader.close()
+
+
+class MappedStage:
+    """Checks windows where they lie; nothing is copied until rows are gathered into a batch.
+
+    Parameters
+    ----------
+    rows
+        The store's rows.
+    everywhere
+        Windows that make up all rows: checked before a fill that does not say where its rows lie is delivered.
+    """
+
+    name = "mapped"
+
+    def __init__(self, rows: MappedRows, *, everywhere: Sequence[RowWindow] = ()) -> None:
+        self._rows = rows
+        self._unchecked = set(everywhere)
+        self._stale: list[RowWindow] = []
+
+    def begin(self, fill: Fill) -> tuple[LoadedFill, list[Job]]:
+        """Return the places of the rows, and one job for each window."""
+        loaded = LoadedFill(fill, self._rows.buffer, self._rows.slots(fill.row_R))
+        if not fill.windows:
+            return loaded, [partial(self._admit_for_good, window) for window in sorted(self._unchecked)]
+        stale, self._stale = self._stale, []
+        return loaded, [partial(self._forget, stale), *(partial(self._rows.admit, window) for window in fill.windows)]
+
+    def release(self, loaded: LoadedFill) -> None:
+        """Have the fill's pages taken out of this process when the next fill is loaded."""
+        self._stale += loaded.fill.windows
+
+    def discard(self, loaded: LoadedFill) -> None:
+        """Nothing was taken."""
+
+    def close(self) -> None:
+        """Unmap the rows."""
+        self._rows.close()
+
+    def _admit_for_good(self, window: RowWindow) -> None:
+        self._rows.admit(window)
+        self._unchecked.discard(window)
+
+    def _forget(self, windows: Sequence[RowWindow]) -> None:
+        for window in windows:
+            self._rows.release(window)

@@ -1,0 +1,148 @@
+"""The shuffle buffer on a device: encoded rows cross the bus, and are gathered and decoded there."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from actstore.contracts.windows import RowBuffer, RowWindow, WindowReader
+from actstore.stream.gather import RowDecoding
+from actstore.stream.order import Fill
+from actstore.stream.stages import Job, LoadedFill
+from actstore.stream.torch_gather import BatchRing, SiteDecoder
+
+__all__ = ["DeviceGather", "DeviceStage"]
+
+
+class DeviceStage:
+    """Reads windows into memory of the host, page-locked for CUDA, and copies each to the device when it is there.
+
+    Parameters
+    ----------
+    reader
+        Where windows come from; called from several threads at once.
+    rows
+        Rows of the largest fill.
+    device
+        Where fills are kept.
+    """
+
+    name = "device"
+
+    def __init__(self, reader: WindowReader, *, rows: int, device: str | torch.device) -> None:
+        self._reader = reader
+        self._rows = rows
+        self._device = torch.device(device)
+        self._cuda = self._device.type == "cuda"
+        self._idle: list[_Room] = []
+        self._taken: dict[int, _Room] = {}
+        self._copies = torch.cuda.Stream(self._device) if self._cuda else None  # type: ignore[no-untyped-call]
+
+    def begin(self, fill: Fill) -> tuple[LoadedFill, list[Job]]:
+        """Return room on the device, and one job for each window."""
+        room = self._idle.pop() if self._idle else self._allocate()
+        jobs: list[Job] = []
+        row = 0
+        for window in fill.windows:
+            stop = row + window.stop - window.start
+            jobs.append(partial(self._read, window, room, row, stop))
+            row = stop
+        self._taken[id(room.device)] = room
+        return LoadedFill(fill, room.device, fill.place_R), jobs
+
+    def release(self, loaded: LoadedFill) -> None:
+        """Use the room again, once the device has gathered from it."""
+        room = self._taken.pop(id(loaded.buffer))
+        if self._cuda:
+            room.gathered = torch.cuda.current_stream(self._device).record_event()
+        self._idle.append(room)
+
+    def discard(self, loaded: LoadedFill) -> None:
+        """Leave the room to the threads that may still write into it."""
+        self._taken.pop(id(loaded.buffer))
+
+    def close(self) -> None:
+        """Free the memory and close the reader."""
+        self._idle.clear()
+        self._taken.clear()
+        self._reader.close()
+
+    def _allocate(self) -> _Room:
+        return _Room(RowBuffer.allocate(self._rows, self._reader.layout), self._device, locked=self._cuda)
+
+    def _read(self, window: RowWindow, room: _Room, start: int, stop: int) -> None:
+        host, device = room.host.part(start, stop), room.device.part(start, stop)
+        self._reader.read(window, host)
+        with torch.cuda.stream(self._copies):
+            if self._copies is not None and room.gathered is not None:
+                self._copies.wait_event(room.gathered)
+            for source, target in zip(_encoded(host), _encoded(device), strict=True):
+                target.copy_(torch.from_numpy(source), non_blocking=True)
+        if self._copies is not None:
+            self._copies.synchronize()
+
+
+class DeviceGather:
+    """Gathers and decodes on the device, into a ring of preallocated batches.
+
+    Parameters
+    ----------
+    decoding
+        How rows are stored.
+    batch_rows
+        Most rows of a batch.
+    device
+        Where the buffer is.
+    copy
+        Give every batch memory of its own.
+    """
+
+    def __init__(
+        self, decoding: RowDecoding, *, batch_rows: int, device: str | torch.device, copy: bool = False
+    ) -> None:
+        self._device = torch.device(device)
+        slots = range(len(decoding.site_columns))
+        self._decoders = tuple(SiteDecoder(decoding, slot, device=self._device) for slot in slots)
+        self._ring = BatchRing((batch_rows, len(self._decoders), decoding.width), copy=copy, device=self._device)
+
+    def __call__(self, buffer: RowBuffer, take_B: NDArray[np.int64]) -> Tensor:
+        """Return rows `take_B` as float32 [B, S, D] on the device; valid for the next two calls."""
+        order_B = torch.from_numpy(take_B).to(self._device, non_blocking=True)
+        scale_BTG = None if buffer.scale_RTG is None else buffer.scale_RTG[order_B]
+        batch_BSD = self._ring.next()[: len(take_B)]
+        for slot, (stored_RW, decoder) in enumerate(zip(buffer.values, self._decoders, strict=True)):
+            decoder(stored_RW.index_select(0, order_B), scale_BTG, batch_BSD[:, slot])
+        return batch_BSD
+
+
+class _Room:
+    """A fill's memory on both sides of the bus. Sequences stay on the host."""
+
+    def __init__(self, host: RowBuffer, device: torch.device, *, locked: bool) -> None:
+        if locked:
+            host = RowBuffer(
+                tuple(_locked(values) for values in host.values),
+                None if host.scale_RTG is None else _locked(host.scale_RTG),
+                host.sequence_R,
+            )
+        self.host = host
+        self.device = RowBuffer(
+            tuple(torch.from_numpy(values).to(device, copy=True) for values in host.values),
+            None if host.scale_RTG is None else torch.from_numpy(host.scale_RTG).to(device, copy=True),
+            host.sequence_R,
+        )
+        self.gathered: torch.cuda.Event | None = None
+
+
+def _locked(array: NDArray[Any]) -> NDArray[Any]:
+    """Return page-locked memory of the same shape, which CUDA copies from without going through another buffer."""
+    return torch.from_numpy(array).pin_memory().numpy()
+
+
+def _encoded(buffer: RowBuffer) -> list[Any]:
+    return [*buffer.values, *([] if buffer.scale_RTG is None else [buffer.scale_RTG])]
