@@ -39,6 +39,10 @@ class Gather(Protocol):
         """Return rows `take_B` as float32 [B, S, D]; the memory may be used again by a later call."""
         ...
 
+    def close(self) -> None:
+        """Release what it holds."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NumpyGather:
@@ -57,3 +61,6 @@ class NumpyGather:
             planes = Planes(values_RW[take_B], scale_BG)
             batch_BSD[:, slot] = decoding.quantizer.decode(planes, calibration)
         return batch_BSD
+
+    def close(self) -> None:
+        """Nothing is held."""

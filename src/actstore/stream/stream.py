@@ -247,6 +247,7 @@ class Stream:
         with self._lock:
             self._closed = True
             self._iteration += 1
+            self._source.gather.close()
         self._fetcher.close()
 
     def __enter__(self) -> Self:

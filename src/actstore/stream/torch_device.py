@@ -119,6 +119,9 @@ class DeviceGather:
             decoder(stored_RW.index_select(0, order_B), scale_BTG, batch_BSD[:, slot])
         return batch_BSD
 
+    def close(self) -> None:
+        """Nothing is held but memory."""
+
 
 class _Room:
     """A fill's memory on both sides of the bus. Sequences stay on the host."""

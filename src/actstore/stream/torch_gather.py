@@ -1,7 +1,7 @@
-"""Rows of a buffer to one decoded batch, with the threads and vector instructions of torch.
+"""Rows of a buffer to one decoded batch, with the vector instructions of torch.
 
-Rows are gathered and widened site by site, in blocks that stay in cache, straight into a small ring of batches:
-allocation and trips to memory, not arithmetic, are what a batch costs.
+Rows are gathered and widened site by site, in blocks that stay in cache and are shared by a few threads, straight into
+a small ring of batches: allocation and trips to memory, not arithmetic, are what a batch costs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from actstore.contracts.planes import Float32s
 from actstore.contracts.windows import RowBuffer
 from actstore.quantize.int4 import group_width
 from actstore.stream.gather import RowDecoding
+from actstore.stream.torch_workers import BlockWorkers
 
 __all__ = ["RING", "BatchRing", "SiteDecoder", "TorchGather"]
 
@@ -106,30 +107,40 @@ class TorchGather:
         self._decoders = tuple(SiteDecoder(decoding, slot) for slot in range(len(decoding.site_columns)))
         self._shape = (batch_rows, len(self._decoders), decoding.width)
         self._ring = BatchRing(self._shape, copy=copy)
-        self._block = torch.empty(0)
+        self._workers = BlockWorkers()
+        self._blocks: list[Tensor] = []
 
     def __call__(self, buffer: RowBuffer, take_B: NDArray[np.int64]) -> Float32s:
         """Return rows `take_B` as float32 [B, S, D]; valid for the next two calls."""
         order_B = torch.from_numpy(take_B)
         scale_BTG = None if buffer.scale_RTG is None else torch.from_numpy(buffer.scale_RTG)[order_B]
         batch_BSD = self._ring.next()[: len(take_B)]
-        for slot, (values_RW, decoder) in enumerate(zip(buffer.values, self._decoders, strict=True)):
-            stored_RW = torch.from_numpy(values_RW)
-            rows = max(1, _BLOCK_BYTES // (4 * self._shape[2]))
-            gathered_bW = self._memory(stored_RW, rows)
-            for start in range(0, len(take_B), rows):
-                here = slice(start, start + rows)
-                order_b = order_B[here]
-                part_bW = gathered_bW[: len(order_b)]
-                torch.index_select(stored_RW, 0, order_b, out=part_bW)
-                decoder(part_bW, None if scale_BTG is None else scale_BTG[here], batch_BSD[here, slot])
+        sites = [torch.from_numpy(values_RW) for values_RW in buffer.values]
+        rows = max(1, _BLOCK_BYTES // (4 * self._shape[2]))
+        starts = range(0, len(take_B), rows)
+        blocks = self._memory(sites[0], rows)
+
+        def gather(block: int, thread: int) -> None:
+            slot, part = divmod(block, len(starts))
+            here = slice(starts[part], starts[part] + rows)
+            order_b = order_B[here]
+            stored_bW = blocks[thread][: len(order_b)]
+            torch.index_select(sites[slot], 0, order_b, out=stored_bW)
+            scale_bTG = None if scale_BTG is None else scale_BTG[here]
+            self._decoders[slot](stored_bW, scale_bTG, batch_BSD[here, slot])
+
+        self._workers.run(len(starts) * len(sites), gather)
         return batch_BSD.numpy()
 
-    def _memory(self, like_RW: Tensor, rows: int) -> Tensor:
-        """Return memory for a block of gathered rows."""
-        if self._block.shape != (rows, like_RW.shape[1]) or self._block.dtype != like_RW.dtype:
-            self._block = like_RW.new_empty((rows, like_RW.shape[1]))
-        return self._block
+    def close(self) -> None:
+        """End the threads."""
+        self._workers.close()
+
+    def _memory(self, like_RW: Tensor, rows: int) -> list[Tensor]:
+        """Return memory for a block of gathered rows for each thread."""
+        if not self._blocks:
+            self._blocks = [like_RW.new_empty((rows, like_RW.shape[1])) for _ in range(self._workers.count)]
+        return self._blocks
 
 
 def _float16(decoder: SiteDecoder, stored_BD: Tensor, scale_BG: Tensor, out_BD: Tensor) -> None:

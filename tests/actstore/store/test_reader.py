@@ -138,7 +138,9 @@ def test_an_object_cut_short_is_found(own_store: StoreOf, changes: dict[str, str
     path = folder / "sites/embed/values/c/0/0"
     data = path.read_bytes()
     path.write_bytes(data[: int(kept * len(data)) if kept < 1 else 1])
-    with pytest.raises(CorruptObjectError, match=r"sites/embed/values/c/0/0 \(task 0\)"):
+    # Compressed chunks cannot even be looked for: the index at the end of the object is lost.
+    problem = "the shard index is damaged" if "store.compressor" in changes else r"ends [\d,]+ bytes too early"
+    with pytest.raises(CorruptObjectError, match=rf"sites/embed/values/c/0/0 \(task 0\):? {problem}"):
         ArrayReader(objects, manifest).rows("sites/embed/values", RowWindow(0, 0, 1024))
 
 

@@ -1,6 +1,6 @@
 """`sequences.parquet`: the sequences of a store, a few row groups in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -115,6 +115,15 @@ def test_sequences_are_counted_by_their_rows_within_a_split(objects: LocalObject
     assert inside @ np.arange(len(inside)) == rows_N[table.split_N == 1].sum()
 
 
+def test_counts_of_a_file_that_is_read_in_pieces_add_up(
+    objects: LocalObjects, table: SequenceTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of pieces with longer and with shorter sequences than those before."""
+    with StoredSequences(objects) as stored:
+        monkeypatch.setattr(stored, "_file", _InPieces(stored._file))
+        assert stored.sequences_by_rows(None).tolist() == np.bincount(table.length_N // 2).tolist()
+
+
 def test_writing_again_gives_the_same_bytes(
     corpus: Corpus,
     table: SequenceTable,
@@ -200,6 +209,15 @@ def test_the_residues_are_not_read_for_the_table(file: Path, tmp_path: Path) -> 
     (tmp_path / "sequences.parquet").write_bytes(data)
     with StoredSequences(LocalObjects(tmp_path)) as stored:
         assert len(stored.table(("train", "test", "valid"))) == COUNT
+
+
+class _InPieces(NamedTuple):
+    """A Parquet file of which no more than seven rows come at a time."""
+
+    file: pq.ParquetFile
+
+    def iter_batches(self, batch_size: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        yield from self.file.iter_batches(batch_size=min(batch_size, 7), columns=columns)
 
 
 class _Wrapped(NamedTuple):
