@@ -7,6 +7,7 @@ What one gets without that knowledge is measured too, for two of them: `plain` g
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple, Protocol
@@ -16,12 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from actstore.stream.torch_workers import BlockWorkers
 from benchmarks.stream_contract import Delivered, Setting, Variant, Workload
 
 __all__ = ["FillLoader", "Filler", "RingGather", "Span", "deal_spans", "fill_rows", "plain_gather"]
 
 _RING: Final = 3
-_BLOCK_BYTES: Final = 1 << 20
+_BLOCK_BYTES: Final = 1 << 19
+"""Of float16: 256 rows of 1,024 features."""
 
 
 class Span(NamedTuple):
@@ -60,31 +63,49 @@ def deal_spans(rows: int, *, task_rows: int, chunk_rows: int, fill: int, seed: S
 
 
 class RingGather:
-    """Gathers rows in blocks that stay in cache, and widens them into a ring of three batches."""
+    """Gathers rows in blocks that stay in cache, and widens them into a ring of three batches.
 
-    def __init__(self, groups: int, columns: int, batch_rows: int, *, block_rows: int | None = None) -> None:
+    The blocks of a batch are shared either by threads of ours, each of which does whole operations alone, or by
+    torch's, which share every operation: the first is faster where cores are busy, the second may be elsewhere.
+    """
+
+    def __init__(self, groups: int, columns: int, batch_rows: int) -> None:
         self._ring = [torch.empty(batch_rows, groups, columns) for _ in range(_RING)]
-        self._block = torch.empty(0, columns, dtype=torch.float16)
-        self._columns = columns
         self._turn = 0
-        self.set_block(block_rows or max(1, _BLOCK_BYTES // (2 * columns)))
+        self._workers = {True: BlockWorkers(), False: BlockWorkers(1)}
+        self._own_threads = True
+        self._blocks: list[Tensor] = []
+        self.use(own_threads=True, block_rows=max(1, _BLOCK_BYTES // (2 * columns)))
 
-    def set_block(self, rows: int) -> None:
-        """Gather so many rows at a time."""
-        self._block = torch.empty(rows, self._columns, dtype=torch.float16)
+    def use(self, *, own_threads: bool, block_rows: int | None = None) -> None:
+        """Gather so many rows at a time, in these threads."""
+        block_rows = block_rows or len(self._blocks[0])
+        self._own_threads = own_threads
+        columns = self._ring[0].shape[2]
+        count = self._workers[own_threads].count
+        self._blocks = [torch.empty(block_rows, columns, dtype=torch.float16) for _ in range(count)]
 
     def __call__(self, source_GNX: Sequence[Tensor], take_B: Tensor) -> Tensor:
         """Return rows `take_B` of each group as float32 [B, G, X]; valid for two more calls."""
         batch_BGX = self._ring[self._turn][: len(take_B)]
         self._turn = (self._turn + 1) % _RING
-        rows = len(self._block)
-        for group, source_NX in enumerate(source_GNX):
-            for start in range(0, len(take_B), rows):
-                take_b = take_B[start : start + rows]
-                block_bX = self._block[: len(take_b)]
-                torch.index_select(source_NX, 0, take_b, out=block_bX)
-                batch_BGX[start : start + rows, group].copy_(block_bX)
+        rows = len(self._blocks[0])
+        starts = range(0, len(take_B), rows)
+
+        def gather(block: int, thread: int) -> None:
+            group, part = divmod(block, len(starts))
+            here = slice(starts[part], starts[part] + rows)
+            take_b = take_B[here]
+            block_bX = self._blocks[thread][: len(take_b)]
+            torch.index_select(source_GNX[group], 0, take_b, out=block_bX)
+            batch_BGX[here, group].copy_(block_bX)
+
+        self._workers[self._own_threads].run(len(starts) * len(source_GNX), gather)
         return batch_BGX
+
+    def close(self) -> None:
+        """End the threads."""
+        self._workers[True].close()
 
 
 def plain_gather(source_GNX: Sequence[Tensor], take_B: Tensor) -> Tensor:
@@ -139,7 +160,8 @@ class FillLoader:
         shape = (filler.groups, fill_rows(workload), columns)
         self._values = [np.empty(shape, dtype=np.float16) for _ in range(2)]
         self._row = [np.empty(shape[1], dtype=np.int64) for _ in range(2)]
-        self._gather = plain_gather if plain else RingGather(filler.groups, columns, workload.batch_rows)
+        self._ring = None if plain else RingGather(filler.groups, columns, workload.batch_rows)
+        self._gather = self._ring or plain_gather
         self._pool = ThreadPoolExecutor(1)
 
     @property
@@ -149,12 +171,15 @@ class FillLoader:
 
     @property
     def variants(self) -> Sequence[Variant]:
-        """Those of the filler."""
-        return self._filler.variants
+        """Those of the filler, with each kind of threads to gather in."""
+        gathers: Sequence[Variant] = ({},) if self._ring is None else ({"own_threads": True}, {"own_threads": False})
+        return [{**gather, **variant} for gather, variant in itertools.product(gathers, self._filler.variants)]
 
     def use(self, variant: Variant) -> None:
-        """Read in this way from the next epoch on."""
+        """Read and gather in this way from the next epoch on."""
         self._filler.use(variant)
+        if self._ring is not None:
+            self._ring.use(own_threads=variant["own_threads"])
 
     def epoch(self, number: int) -> Generator[Delivered]:
         """Yield every row once."""
@@ -183,3 +208,5 @@ class FillLoader:
         """Release everything."""
         self._pool.shutdown()
         self._filler.close()
+        if self._ring is not None:
+            self._ring.close()

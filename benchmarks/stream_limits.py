@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from benchmarks.stream_fills import RingGather, Span, deal_spans, fill_rows
 
 __all__ = ["FlatGather", "PreadOnly", "open_memmap_gather", "open_pread", "open_ram_gather"]
 
-_BLOCKS: Final = (64, 128, 256, 512, 1024)
+_BLOCKS: Final = (32, 64, 128, 256, 512)
 
 
 def open_ram_gather(setting: Setting) -> Contestant:
@@ -37,7 +38,7 @@ def open_pread(setting: Setting) -> Contestant:
 
 
 class FlatGather:
-    """A true permutation of all rows, gathered into reused float32 batches; the best of several block sizes."""
+    """A true permutation of all rows, gathered into reused float32 batches, in the best way of many."""
 
     def __init__(self, setting: Setting, flat_NX: NDArray[np.float16]) -> None:
         workload = setting.workload
@@ -49,12 +50,15 @@ class FlatGather:
         self._batch_rows, self._seed = workload.batch_rows, setting.seed
         self._gather = RingGather(1, workload.columns, workload.batch_rows)
         self.rows = workload.rows
-        blocks = [block for block in _BLOCKS if block < workload.batch_rows]
-        self.variants: Sequence[Variant] = [{"block_rows": block} for block in (*blocks, workload.batch_rows)]
+        self.variants: Sequence[Variant] = [
+            {"own_threads": own_threads, "block_rows": block}
+            for own_threads, block in itertools.product((True, False), _BLOCKS)
+            if block < workload.batch_rows
+        ]
 
     def use(self, variant: Variant) -> None:
-        """Gather blocks of another size."""
-        self._gather.set_block(variant["block_rows"])
+        """Gather blocks of another size, in other threads."""
+        self._gather.use(**variant)
 
     def epoch(self, number: int) -> Generator[Delivered]:
         """Yield every row once, in uniform random order."""
@@ -70,6 +74,7 @@ class FlatGather:
 
     def close(self) -> None:
         """Release the rows."""
+        self._gather.close()
         self._source_GNX.clear()
 
 

@@ -53,7 +53,7 @@ def test_a_contestant_that_fails_shows_its_log(stream_rows: Path) -> None:
 def test_ratios_are_of_medians_and_missing_where_somebody_is() -> None:
     contestants = {
         "actstore": {"rows_per_s": 3.0, "mixing": 0.99},
-        "zarrs": {"rows_per_s": 2.0},
+        "zarrs_plain": {"rows_per_s": 2.0},
         "ram_gather": {"absent": "not installed"},
     }
     found = ratios({name: {"contestants": contestants} for name in ("one_site", "six_sites")}, RATIOS)

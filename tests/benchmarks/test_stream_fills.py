@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.stream_contract import QUICK, Setting, Variant, Workload
-from benchmarks.stream_fills import FillLoader, RingGather, deal_spans, fill_rows
+from benchmarks.stream_fills import FillLoader, RingGather, deal_spans, fill_rows, plain_gather
 
 
 class Counting:
@@ -54,16 +54,20 @@ def test_a_fill_draws_on_all_tasks_and_epochs_differ() -> None:
     assert orders[0] != orders[1]
 
 
+@pytest.mark.parametrize("own_threads", [True, False])
 @pytest.mark.parametrize("block_rows", [1, 3, 64])
-def test_the_ring_gathers_every_group_and_leaves_the_two_batches_before(block_rows: int) -> None:
+def test_the_ring_gathers_every_group_and_leaves_the_two_batches_before(block_rows: int, *, own_threads: bool) -> None:
     rng = np.random.default_rng(0)
     source_GNX = torch.from_numpy(rng.standard_normal((2, 50, 8)).astype(np.float16))
-    gather = RingGather(2, 8, 10, block_rows=block_rows)
+    gather = RingGather(2, 8, 10)
+    gather.use(own_threads=own_threads, block_rows=block_rows)
     takes = [torch.from_numpy(rng.permutation(50)[:size]) for size in (10, 10, 7)]
     batches = [gather(source_GNX.unbind(0), take_B) for take_B in takes]
     for take_B, batch_BGX in zip(takes, batches, strict=True):
         assert batch_BGX.dtype == torch.float32
         assert torch.equal(batch_BGX, source_GNX[:, take_B].transpose(0, 1).float())
+        assert torch.equal(batch_BGX, plain_gather(source_GNX.unbind(0), take_B))
+    gather.close()
 
 
 def test_a_loader_delivers_each_row_once_with_its_values(setting: Setting) -> None:

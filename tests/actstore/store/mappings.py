@@ -3,7 +3,11 @@
 import re
 from pathlib import Path
 
-__all__ = ["mapped_files", "resident_bytes"]
+import pytest
+
+__all__ = ["mapped_files", "needs_proc", "resident_bytes"]
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc to ask about mappings")
 
 _HEADER = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)$")
 

@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 from actstore.store.addresses import PAGE_BYTES, AddressRange, can_map_at
-from tests.actstore.store.mappings import mapped_files, resident_bytes
+from tests.actstore.store.mappings import mapped_files, needs_proc, resident_bytes
 
 if not can_map_at():
     pytest.skip("this operating system does not map files at chosen addresses", allow_module_level=True)
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc to ask about mappings")
 PAGES = 40
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from actstore.contracts.windows import RowBuffer, RowWindow
 from actstore.errors import CorruptObjectError, IncompleteStoreError, MissingObjectError, StoreError
@@ -19,8 +20,8 @@ from actstore.store.objects import LocalObjects, open_objects
 from actstore.store.open import open_store
 from actstore.store.reader import StoreReader
 from actstore.store.selection import StoredColumns
-from tests.actstore.store.mappings import mapped_files, resident_bytes
-from tests.actstore.store.test_addresses import needs_proc
+from tests.actstore.store.damage import flip
+from tests.actstore.store.mappings import mapped_files, needs_proc, resident_bytes
 
 StoreOf = Callable[..., Path]
 SITES = ("resid_post.1", "embed")
@@ -36,7 +37,7 @@ def parts_of(folder: Path, sites: Sequence[str] = SITES) -> tuple[MappedRows, St
     return MappedRows(objects, manifest, columns, list(tasks)), StoreReader(objects, manifest, columns), tasks
 
 
-def rows_at(buffer: RowBuffer, slot_N: np.ndarray) -> list[bytes]:
+def rows_at(buffer: RowBuffer, slot_N: NDArray[np.int64]) -> list[bytes]:
     scales = [] if buffer.scale_RTG is None else [buffer.scale_RTG]
     return [array[slot_N].tobytes() for array in (*buffer.values, *scales, buffer.sequence_R)]
 
@@ -48,23 +49,14 @@ def assert_rows_are_those_read(mapped: MappedRows, reader: StoreReader, window: 
     assert rows_at(mapped.buffer, mapped.slots(row_N)) == rows_at(alone, np.arange(len(alone)))
 
 
-def flip(path: Path, place: int) -> None:
-    """Damage a file as a failing disk might: the file stays the same one."""
-    with path.open("r+b") as file:
-        file.seek(place)
-        byte = file.read(1)[0]
-        file.seek(place)
-        file.write(bytes([byte ^ 0x10]))
-
-
 @pytest.mark.parametrize(
     ("encoding", "task_rows"),
     [*((encoding, 1024) for encoding in ENCODINGS), ("int8", 512), ("int8", 4096), ("int4", 4096)],
 )
 def test_rows_are_those_that_the_reader_reads(store_of: StoreOf, encoding: str, task_rows: int) -> None:
     """Also where the rows of a task are no multiple of a page, and where its last task is short."""
-    folder = store_of(**{"store.encoding": encoding, "store.task_rows": task_rows})
-    mapped, reader, tasks = parts_of(folder)
+    other = {} if task_rows == 1024 else {"store.task_rows": task_rows}
+    mapped, reader, tasks = parts_of(store_of(**{"store.encoding": encoding}, **other))
     assert mapped.layout == reader.layout
     windows = [RowWindow(task, start, rows) for task, rows in tasks.items() for start in (0, rows // 3)]
     for window in windows:

@@ -13,9 +13,8 @@ from actstore.errors import CorruptObjectError, MissingObjectError, StreamError
 from actstore.stream.order import Fill
 from actstore.stream.prefetch import FillFetcher
 from actstore.stream.stream import Batch, Stream
-from tests.actstore.store.mappings import mapped_files
-from tests.actstore.store.test_addresses import needs_proc
-from tests.actstore.store.test_mapped import flip
+from tests.actstore.store.damage import flip
+from tests.actstore.store.mappings import mapped_files, needs_proc
 from tests.actstore.stream.batches import SMALL, assert_same, end_of_threads, open_stream, rows_of
 
 StoreOf = Callable[..., Path]
