@@ -69,6 +69,6 @@ def test_the_order_uniform_cannot_be_told_from_uniform(store: Path) -> None:
 
 def test_a_buffer_that_is_too_small_shows(store: Path) -> None:
     small, large = (mixing(store, batch_rows=1024, share=share) for share in (0.012, 0.1))
-    assert small.distinct_ratio < 0.9
-    assert large.distinct_ratio > 0.95
+    assert small.distinct_ratio < 0.95
+    assert large.distinct_ratio > 0.98
     assert small.neighbours > 5 * large.neighbours

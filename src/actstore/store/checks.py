@@ -102,6 +102,11 @@ class ChunkChecks:
         if digest is None:
             raise IncompleteStoreError(f"{self._objects.uri}: task {task} is not extracted yet")
         commit = load_commit(self._objects, task, sha256=digest)
+        wanted = self._manifest.frozen.rows_of(task)
+        if commit.rows != wanted:
+            raise CorruptObjectError(
+                f"{self._objects.uri}: the commit of task {task} has {commit.rows} rows, the plan {wanted}"
+            )
         entries = [commit.objects[spec.object_path(task)] for spec in self._arrays]
         chunks = [-(-commit.rows // spec.chunk[0]) for spec in self._arrays]
         for array, (entry, expected) in enumerate(zip(entries, chunks, strict=True)):

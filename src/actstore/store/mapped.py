@@ -7,6 +7,7 @@ whole split, and a batch is gathered straight from the page cache: nothing is re
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Sequence
 from typing import Final
@@ -25,8 +26,8 @@ from actstore.store.selection import StoredColumns
 
 __all__ = ["MappedRows", "mapping_obstacle"]
 
-MOST_MAPPINGS: Final = 32_768
-"""Half of what Linux allows a process by default (vm.max_map_count = 65,530)."""
+MOST_MAPPINGS: Final = 16_384
+"""A quarter of what Linux allows a process by default (vm.max_map_count = 65,530), which may have other streams."""
 
 
 def mapping_obstacle(objects: object, manifest: Manifest, columns: StoredColumns, tasks: int) -> str | None:
@@ -38,8 +39,10 @@ def mapping_obstacle(objects: object, manifest: Manifest, columns: StoredColumns
         return f"it is compressed ({compressor})"
     if not can_map_at():
         return "this operating system does not map files at chosen addresses"
-    if tasks * len(columns.arrays) > MOST_MAPPINGS:
-        return f"{tasks:,} tasks with {len(columns.arrays)} arrays are more than {MOST_MAPPINGS:,} files to map"
+    # Where a shard ends before a page of rows does, the addresses up to the next one count as a mapping, too.
+    for_each = 2 if manifest.frozen.recipe.store.task_rows % PAGE_BYTES else 1
+    if for_each * tasks * len(columns.arrays) > MOST_MAPPINGS:
+        return f"{tasks:,} tasks with {len(columns.arrays)} arrays are more than {MOST_MAPPINGS:,} mappings"
     return None
 
 
@@ -108,9 +111,14 @@ class MappedRows:
 
         Raises
         ------
+        IndexError
+            If the task has no such rows.
         MissingObjectError, CorruptObjectError
             Naming object and task.
         """
+        rows = self._checks.task(window.task).rows
+        if not 0 <= window.start < window.stop <= rows:
+            raise IndexError(f"rows {window.start} to {window.stop} of task {window.task}, which has {rows}")
         first, last = window.start // self._chunk_rows, (window.stop - 1) // self._chunk_rows
         place = window.task - self._first_task
         for array, spec in enumerate(self._columns.arrays):
@@ -126,6 +134,8 @@ class MappedRows:
                 if self._checked[array, place, chunk]:
                     self._ranges[array].touch(begin, begin + chunk_bytes)
                     continue
+                # Read in first: the checksum would hold up all other threads while it waits for the disk.
+                self._ranges[array].touch(begin, begin + chunk_bytes)
                 stored = self._ranges[array].view(begin, begin + chunk_bytes)
                 self._checks.compare(array, window.task, chunk, stored)
                 self._checked[array, place, chunk] = True
@@ -153,13 +163,18 @@ class MappedRows:
             if self._mapped[array, place]:
                 return
             try:
-                descriptor = os.open(self._objects.local_path(spec.object_path(task)), os.O_RDONLY | os.O_CLOEXEC)
+                descriptor = os.open(
+                    self._objects.local_path(spec.object_path(task)), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+                )
             except FileNotFoundError as error:
                 raise MissingObjectError(f"{name} is missing") from error
             except OSError as error:
                 raise StoreError(f"{name} cannot be read: {error.strerror}") from error
             try:
-                size = os.fstat(descriptor).st_size
+                found = os.fstat(descriptor)
+                if not stat.S_ISREG(found.st_mode):
+                    raise CorruptObjectError(f"{name} is not a file")
+                size = found.st_size
                 if size != checks.bytes_A[array]:
                     raise CorruptObjectError(
                         f"{name} has {size:,} bytes, its commit says {checks.bytes_A[array]:,}; find all damage with "
@@ -167,7 +182,9 @@ class MappedRows:
                     )
                 self._ranges[array].map(descriptor, start, stop)
             except OSError as error:
-                raise StoreError(f"{name} cannot be mapped: {error.strerror}") from error
+                raise StoreError(
+                    f"{name} cannot be mapped: {error.strerror}; close other streams, or raise vm.max_map_count"
+                ) from error
             finally:
                 os.close(descriptor)
             self._mapped[array, place] = True

@@ -34,12 +34,12 @@ class Mixing:
     Parameters
     ----------
     sequences_by_rows
-        How many sequences have 0, 1, 2, ... of the rows that are delivered.
+        How many sequences have 0, 1, 2, ... of the rows that are delivered; None if that is not known.
     batch_rows
         Rows of a full batch; others are left out.
     """
 
-    def __init__(self, sequences_by_rows: NDArray[np.int64], batch_rows: int) -> None:
+    def __init__(self, sequences_by_rows: NDArray[np.int64] | None, batch_rows: int) -> None:
         self._sequences_by_rows = sequences_by_rows
         self._batch_rows = batch_rows
         self._batches = self._distinct = self._neighbours = 0
@@ -58,8 +58,8 @@ class Mixing:
         self._correlation += float(centred_B[1:] @ centred_B[:-1]) / variance
 
     def report(self) -> MixingReport | None:
-        """Return the means over all batches; None if there was none."""
-        if not self._batches:
+        """Return the means over all batches; None if there was none, or nothing is known of the sequences."""
+        if not self._batches or self._sequences_by_rows is None:
             return None
         distinct = self._distinct / self._batches
         uniform = expected_distinct(self._sequences_by_rows, self._batch_rows)

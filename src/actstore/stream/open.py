@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from actstore.contracts.models import Site
 from actstore.contracts.objects import ObjectStore
@@ -30,6 +34,10 @@ __all__ = ["open_stream"]
 _THREADS: Final = 4
 _WINDOWS_PER_FILL: Final = 64
 """A fill of fewer, larger windows would draw on fewer shards than it could."""
+_FEWEST_WINDOWS: Final = 32
+"""In small fills windows are parts of chunks: a buffer of 5 % of 200,000 rows then gets 0.99 of uniform, not 0.85."""
+_PARTS_OF_A_CHUNK: Final = 4
+"""Where rows are not mapped, a chunk is read again for every part; so not too many."""
 _MOST_CHUNKS_PER_WINDOW: Final = 16
 _UNIFORM_FILL_BATCHES: Final = 16
 """Batches whose rows are worked out ahead; nothing is held for them."""
@@ -107,8 +115,10 @@ def open_stream(
         If tasks of the split are missing and `allow_incomplete` is not set.
     StreamError
         If there is no such split, it is empty, the seed is negative, the buffer cannot hold a batch, the rows cannot be
-        dealt to so many processes, or the order is not possible on this store.
+        dealt to so many processes, the order is not possible on this store, or options contradict each other.
     """
+    _check_choices(order, kernels, device)
+    seed, batch_rows = operator.index(seed), operator.index(batch_rows)
     if seed < 0:
         raise StreamError(f"seed must not be negative, not {seed}")
     manifest, objects = _open(source, storage_options)
@@ -118,11 +128,11 @@ def open_stream(
     tasks = _tasks(manifest, split, uri=objects.uri, allow_incomplete=allow_incomplete)
     runs = TaskRuns.of(tasks, task_rows=manifest.frozen.recipe.store.task_rows)
     columns = StoredColumns.of(manifest, names, uri=objects.uri)
-    fill_batches = _fill_batches(buffer_bytes, columns.layout.row_bytes + 16, batch_rows, rows=runs.rows)
     chunk_rows = manifest.frozen.recipe.store.chunk_rows
-    chunks = min(max(fill_batches * batch_rows // (_WINDOWS_PER_FILL * chunk_rows), 1), _MOST_CHUNKS_PER_WINDOW)
-    with StoredSequences(objects) as sequences:
-        sequences_by_rows = sequences.sequences_by_rows(split)
+    fill_batches, window_rows = _UNIFORM_FILL_BATCHES, chunk_rows
+    if order == "windows":
+        fill_batches = _fill_batches(buffer_bytes, columns.layout.row_bytes + 16, batch_rows, rows=runs.rows)
+        window_rows = _window_rows(fill_batches * batch_rows, chunk_rows)
     decoding = RowDecoding(
         QUANTIZERS[manifest.encoding],
         width,
@@ -131,27 +141,29 @@ def open_stream(
     )
     config = StreamConfig(
         batch_rows=batch_rows,
-        fill_batches=_UNIFORM_FILL_BATCHES if order == "uniform" else fill_batches,
-        window_rows=chunks * chunk_rows,
+        fill_batches=fill_batches,
+        window_rows=window_rows,
         order=order,
         seed=seed,
         seat=Seat(rank, world_size),
         drop_last=drop_last,
         threads=_THREADS,
     )
+    most_rows = min(batch_rows, runs.rows)
     stage: FillStage
     gather: Gather
     if device is not None:
         from actstore.stream.torch_device import DeviceGather, DeviceStage  # noqa: PLC0415 - only with torch
 
-        if order == "uniform":
-            raise StreamError("order='uniform' gathers from all rows where they lie, so it has no buffer on a device")
         reader = StoreReader(objects, manifest, columns)
-        stage = DeviceStage(reader, rows=config.fill_batches * batch_rows, device=device)
-        gather = DeviceGather(decoding, batch_rows=batch_rows, device=device, copy=copy)
+        try:
+            stage = DeviceStage(reader, rows=config.fill_batches * batch_rows, device=device)
+            gather = DeviceGather(decoding, batch_rows=most_rows, device=device, copy=copy)
+        except RuntimeError as error:
+            raise StreamError(f"device {device!r} cannot hold the buffer: {error}") from error
     else:
         stage = _stage(objects, manifest, columns, runs, config)
-        gather = _gather(kernels, decoding, batch_rows, copy=copy)
+        gather = _gather(kernels, decoding, most_rows, copy=copy)
     return Stream(
         StreamSource(
             manifest=manifest,
@@ -161,7 +173,7 @@ def open_stream(
             runs=runs,
             stage=stage,
             gather=gather,
-            sequences_by_rows=sequences_by_rows,
+            sequences_by_rows=_sequences_by_rows(objects, manifest, split, tasks=len(tasks)),
         ),
         config,
     )
@@ -182,8 +194,13 @@ def _stage(
 ) -> FillStage:
     """Map the rows where that is possible, else read them into buffers."""
     obstacle = mapping_obstacle(objects, manifest, columns, len(runs.task_T))
+    mapped = None
     if obstacle is None and isinstance(objects, LocalObjects):
-        mapped = MappedRows(objects, manifest, columns, runs.task_T.tolist())
+        try:
+            mapped = MappedRows(objects, manifest, columns, runs.task_T.tolist())
+        except OSError as error:
+            obstacle = f"the system gives no addresses for it ({error.strerror})"
+    if mapped is not None:
         everywhere = []
         if config.order == "uniform":
             everywhere = [
@@ -241,6 +258,42 @@ def _tasks(manifest: Manifest, split: str | None, *, uri: str, allow_incomplete:
     if not present:
         raise StreamError(f"{uri}: no rows in {'the store' if split is None else f'split {split!r}'} (yet)")
     return present
+
+
+def _window_rows(fill_rows: int, chunk_rows: int) -> int:
+    """Return how many rows are read together: some chunks, or in small fills a part of one.
+
+    Examples
+    --------
+    >>> [_window_rows(rows, 256) for rows in (1 << 20, 40_000, 16_384, 5_000, 1_000)]
+    [4096, 512, 256, 128, 64]
+    """
+    chunks = min(fill_rows // (_WINDOWS_PER_FILL * chunk_rows), _MOST_CHUNKS_PER_WINDOW)
+    if chunks or fill_rows >= _FEWEST_WINDOWS * chunk_rows:
+        return max(chunks, 1) * chunk_rows
+    part_rows = max(chunk_rows // _PARTS_OF_A_CHUNK, 1)
+    return max(fill_rows // (_FEWEST_WINDOWS * part_rows), 1) * part_rows
+
+
+def _check_choices(order: str, kernels: str, device: str | None) -> None:
+    for name, asked, choices in (("order", order, get_args(OrderName)), ("kernels", kernels, ("torch", "numpy"))):
+        if asked not in choices:
+            raise StreamError(f"{name} must be one of {', '.join(choices)}, not {asked!r}")
+    if device is not None and kernels == "numpy":
+        raise StreamError("kernels='numpy' cannot gather on a device; leave out one of the two")
+    if device is not None and order == "uniform":
+        raise StreamError("order='uniform' gathers from all rows where they lie, so it has no buffer on a device")
+
+
+def _sequences_by_rows(
+    objects: ObjectStore, manifest: Manifest, split: str | None, *, tasks: int
+) -> NDArray[np.int64] | None:
+    """Count sequences by the rows they have; None if some of the tasks are missing."""
+    planned = manifest.frozen.tasks if split is None else manifest.frozen.splits[split].tasks
+    if tasks < planned:
+        return None
+    with StoredSequences(objects) as sequences:
+        return sequences.sequences_by_rows(split)
 
 
 def _fill_batches(buffer_bytes: int, row_bytes: int, batch_rows: int, *, rows: int) -> int:

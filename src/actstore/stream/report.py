@@ -36,13 +36,13 @@ class StreamReport(NamedTuple):
     batch_share: float
     """`batch_s` over `seconds`."""
     mixing: MixingReport | None
-    """Over one full batch in eight; None if there was none."""
+    """Over one full batch in eight; None if there was none, or tasks are missing and nobody knows what to expect."""
 
 
 class Meter:
     """Counts what leaves the stream."""
 
-    def __init__(self, sequences_by_rows: NDArray[np.int64], batch_rows: int) -> None:
+    def __init__(self, sequences_by_rows: NDArray[np.int64] | None, batch_rows: int) -> None:
         self._mixing = Mixing(sequences_by_rows, batch_rows)
         self._batches = self._rows = self._bytes = 0
         self._seconds = self._batch_s = 0.0

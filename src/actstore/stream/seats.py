@@ -91,7 +91,11 @@ class Deal:
         """Return what a seat gets in one round."""
         first = round_ * self.fill_batches
         steps = range(first, min(first + self.fill_batches, self.batches))
-        before = sum(self._part(step, other) for other in range(rank) for step in steps)
+        full = min(max(self._full_steps - first, 0), len(steps))
+        before = rank * self.batch_rows * full
+        for step in steps[full:]:
+            each, more = divmod(self._last_steps[step - self._full_steps], self.world_size)
+            before += rank * each + min(rank, more)
         return FillShare(self.begins_at(first) + before, tuple(self._part(step, rank) for step in steps))
 
     def begins_at(self, step: int) -> int:

@@ -125,7 +125,8 @@ class MappedStage:
         self._stale += loaded.fill.windows
 
     def discard(self, loaded: LoadedFill) -> None:
-        """Nothing was taken."""
+        """Have the pages that were read so far taken out, too."""
+        self._stale += loaded.fill.windows
 
     def close(self) -> None:
         """Unmap the rows."""

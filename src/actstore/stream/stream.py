@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -65,7 +66,8 @@ class StreamSource:
     runs: TaskRuns
     stage: FillStage
     gather: Gather
-    sequences_by_rows: NDArray[np.int64]
+    sequences_by_rows: NDArray[np.int64] | None
+    """How many sequences have 0, 1, 2, ... of the rows; None if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Stream:
         self._closed = False
         self._iteration = 0
         """Number of the iteration that may go on."""
+        self._process = os.getpid()
         self._lock = threading.Lock()
         """Held while rows are gathered: nothing is unmapped meanwhile."""
         self._fetcher = FillFetcher(source.stage, threads=config.threads)
@@ -210,8 +213,10 @@ class Stream:
         Raises
         ------
         StreamError
-            If the stream is closed, or this iteration was ended by another one or a `seek`.
+            If the stream is closed, was opened in another process, or this iteration was ended by another one or a
+            `seek`.
         """
+        self._refuse_if_forked()
         with self._lock:
             if self._closed:
                 raise StreamError("this stream is closed; open it again")
@@ -244,6 +249,8 @@ class Stream:
 
     def close(self) -> None:
         """Stop the threads and release the memory; an iteration that waits for bytes ends with `StreamError`."""
+        if os.getpid() != self._process:
+            return  # the threads are the parent's
         with self._lock:
             self._closed = True
             self._iteration += 1
@@ -285,6 +292,7 @@ class Stream:
         for rows in sizes[skip:]:
             here = slice(start, start + rows)
             take_B = loaded.take_R[here]
+            self._refuse_if_forked()
             with self._lock:
                 if iteration != self._iteration:
                     raise StreamError(_ENDED)
@@ -292,6 +300,10 @@ class Stream:
                 sequence_B = loaded.buffer.sequence_R[take_B]
             yield Batch(values_BSD, loaded.fill.row_R[here], sequence_B)
             start += rows
+
+    def _refuse_if_forked(self) -> None:
+        if os.getpid() != self._process:
+            raise StreamError("this stream was opened in another process, whose threads it needs; open it again here")
 
     def _advance(self, deal: Deal) -> None:
         cursor = replace(self._cursor, batch=self._cursor.batch + 1)

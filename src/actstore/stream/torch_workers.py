@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 
 import torch
@@ -29,6 +29,7 @@ class BlockWorkers:
         self._count = torch.get_num_threads() if threads is None else threads
         self._rounds: queue.SimpleQueue[_Round | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._stop: Callable[[], object] = lambda: None
 
     @property
     def count(self) -> int:
@@ -55,33 +56,53 @@ class BlockWorkers:
             raise round_.error
 
     def close(self) -> None:
-        """End the threads; another `run` would start new ones."""
-        for _ in self._threads:
-            self._rounds.put(None)
+        """End the threads; another `run` would start new ones. Workers that nobody holds any more end by themselves."""
+        self._stop()
         for thread in self._threads:
             thread.join()
-        self._threads.clear()
+        self._threads = []
 
     def _start(self) -> None:
         """Start the threads, and have each of them, but nobody else, keep torch to one thread."""
         setting = torch.get_num_threads()
         alone = threading.Barrier(self._count + 1)
-        numbers = itertools.count()
-        for _ in range(self._count):
-            thread = threading.Thread(target=self._serve, args=(alone, next(numbers)), name="actstore-gather")
-            thread.daemon = True
-            thread.start()
-            self._threads.append(thread)
-        alone.wait()
-        # The setting is kept for each thread, but also for threads that torch has not seen yet.
-        torch.set_num_threads(setting)
+        rounds: queue.SimpleQueue[_Round | None] = queue.SimpleQueue()
+        threads: list[threading.Thread] = []
+        try:
+            for number in range(self._count):
+                thread = threading.Thread(
+                    target=_serve, args=(rounds, alone, number), name="actstore-gather", daemon=True
+                )
+                thread.start()
+                threads.append(thread)
+            alone.wait()
+        except BaseException:
+            alone.abort()
+            for thread in threads:
+                thread.join()
+            raise
+        finally:
+            # The setting is kept for each thread, but also for threads that torch has not seen yet.
+            torch.set_num_threads(setting)
+        self._rounds, self._threads = rounds, threads
+        self._stop = weakref.finalize(self, _end, rounds, len(threads))
 
-    def _serve(self, alone: threading.Barrier, number: int) -> None:
-        torch.set_num_threads(1)
-        torch.get_num_threads()  # a thread takes the common setting when it first needs one: now, while that is 1
+
+def _serve(rounds: queue.SimpleQueue[_Round | None], alone: threading.Barrier, number: int) -> None:
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # a thread takes the common setting when it first needs one: now, while that is 1
+    try:
         alone.wait()
-        while (round_ := self._rounds.get()) is not None:
-            round_.take_part(number)
+    except threading.BrokenBarrierError:
+        return
+    while (round_ := rounds.get()) is not None:
+        round_.take_part(number)
+        round_ = None
+
+
+def _end(rounds: queue.SimpleQueue[_Round | None], threads: int) -> None:
+    for _ in range(threads):
+        rounds.put(None)
 
 
 class _Round:
@@ -98,9 +119,10 @@ class _Round:
         try:
             # One iterator for all threads: the interpreter hands each block out once.
             for block in self._blocks:
+                if self.error is not None:
+                    break
                 self._work(block, thread)
         except BaseException as raised:  # noqa: BLE001 - raised again in the caller's thread, by run()
             self.error = raised
-            self._blocks = iter(())
         finally:
             self.ended.release()

@@ -173,7 +173,7 @@ def test_lost_objects_and_folders_in_their_place_are_named(own_store: StoreOf) -
             replace(path)
         mapped, *_ = parts_of(folder)
         kind = MissingObjectError if replace is None else CorruptObjectError
-        with pytest.raises(kind, match=rf"scales/row/c/{task}/0 \(task {task}\) (is missing|has )"):
+        with pytest.raises(kind, match=rf"scales/row/c/{task}/0 \(task {task}\) (is missing|is not a file)"):
             mapped.admit(RowWindow(task, 0, 64))
 
 
@@ -193,6 +193,15 @@ def test_a_task_without_commit_is_refused(own_store: StoreOf) -> None:
     mapped.admit(RowWindow(0, 0, 64))
     with pytest.raises(IncompleteStoreError, match="task 1 is not extracted yet"):
         mapped.admit(RowWindow(1, 0, 64))
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 1025), (1024, 1025), (-1, 1), (5, 5)])
+def test_rows_that_a_task_does_not_have_are_refused_before_any_is_touched(
+    store_of: StoreOf, start: int, stop: int
+) -> None:
+    mapped, *_ = parts_of(store_of())
+    with pytest.raises(IndexError, match="of task 0, which has 1024"):
+        mapped.admit(RowWindow(0, start, stop))
 
 
 def test_a_mapping_that_the_system_refuses_is_a_store_error(store_of: StoreOf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,11 +277,11 @@ def test_many_threads_admit_and_release_at_once(store_of: StoreOf) -> None:
 def test_only_local_uncompressed_stores_are_mapped(store_of: StoreOf, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest, objects = open_store(store_of())
     columns = StoredColumns.of(manifest, SITES, uri=objects.uri)
-    assert mapping_obstacle(objects, manifest, columns, 8192) is None
+    assert mapping_obstacle(objects, manifest, columns, 2048) is None
     remote = open_objects("memory://somewhere/store")
     assert mapping_obstacle(remote, manifest, columns, 7) == "it is not on a local filesystem"
-    many = mapping_obstacle(objects, manifest, columns, 8193)
-    assert many == "8,193 tasks with 4 arrays are more than 32,768 files to map"
+    many = mapping_obstacle(objects, manifest, columns, 2049)
+    assert many == "2,049 tasks with 4 arrays are more than 16,384 mappings"
     zstd, zstd_objects = open_store(store_of(**{"store.compressor": "zstd"}))
     assert mapping_obstacle(zstd_objects, zstd, columns, 7) == "it is compressed (zstd)"
     monkeypatch.setattr(module, "can_map_at", lambda: False)

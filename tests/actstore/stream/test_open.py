@@ -161,7 +161,7 @@ def test_a_fill_has_the_batches_that_half_a_buffer_holds(
 
 
 @pytest.mark.parametrize(
-    ("buffer_bytes", "window_rows"), [(1 << 17, 64), (1 << 20, 64), (1 << 21, 128), (1 << 40, 1024)]
+    ("buffer_bytes", "window_rows"), [(1 << 17, 16), (1 << 18, 32), (1 << 20, 64), (1 << 21, 128), (1 << 40, 1024)]
 )
 def test_windows_grow_with_the_buffer_so_that_a_fill_has_about_as_many(
     store_of: StoreOf, monkeypatch: pytest.MonkeyPatch, buffer_bytes: int, window_rows: int
@@ -211,3 +211,31 @@ def test_rows_that_cannot_be_had_one_by_one_have_no_uniform_order(
 def test_batches_are_arrays_unless_a_device_is_named(store_of: StoreOf) -> None:
     with open_stream(store_of(), batch_rows=256) as stream:
         assert isinstance(next(iter(stream)).values_BSD, np.ndarray)
+
+
+def test_a_device_cannot_gather_with_numpy(store_of: StoreOf) -> None:
+    with pytest.raises(StreamError, match="kernels='numpy' cannot gather on a device"):
+        open_stream(store_of(), batch_rows=256, device="cpu", kernels="numpy")
+
+
+@pytest.mark.parametrize("wish", [{"order": "unifrom"}, {"kernels": "numpyy"}])
+def test_misspelt_choices_are_refused(store_of: StoreOf, wish: dict[str, Any]) -> None:
+    with pytest.raises(StreamError, match=r"must be one of .*, not '(unifrom|numpyy)'"):
+        open_stream(store_of(), **wish)
+
+
+def test_the_buffer_is_of_no_effect_on_the_uniform_order(store_of: StoreOf) -> None:
+    with (
+        open_stream(store_of(), batch_rows=256, order="uniform", buffer_bytes=1) as small,
+        open_stream(store_of(), batch_rows=256, order="uniform") as large,
+    ):
+        assert small.cursor == large.cursor
+
+
+def test_what_is_expected_of_the_mixing_of_a_store_in_the_making_is_not_known(own_store: StoreOf) -> None:
+    folder = own_store()
+    (folder / "commits/1.json").unlink()
+    (folder / "manifest.json").unlink()
+    with open_stream(folder, batch_rows=256, allow_incomplete=True) as stream:
+        assert len(list(stream)) == stream.batches_per_epoch
+        assert stream.report().mixing is None

@@ -1,6 +1,7 @@
 """However rows are held while they are mixed, a stream gives the same batches, finds damage, and can be closed."""
 
 import gc
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -223,3 +224,23 @@ def test_buffers_take_no_more_memory_than_asked_for_nor_than_the_store_needs(
             rows_of(stream)
         assert len(allocated) <= 2
         assert sum(allocated) <= min(buffer_bytes, 2 * 27 * 256 * 80)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_is_told_to_open_its_own(store_of: Callable[..., Path]) -> None:
+    with open_stream(store_of(), batch_rows=256) as stream:
+        batches = iter(stream)
+        next(batches)
+        child = os.fork()
+        if child == 0:
+            told = 0
+            for iteration in (batches, iter(stream)):
+                try:
+                    next(iteration)
+                except StreamError as error:
+                    told += "opened in another process" in str(error)
+            stream.close()
+            os._exit(0 if told == 2 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        next(batches)
