@@ -94,7 +94,7 @@ $(BENCH_STAMP): $(STAMP)
 	@echo "bench-setup: $(TORCH), then the peers"
 	@$(BENCH_PIP) install --upgrade 'pip>=25.1' # the first with dependency groups
 	@$(BENCH_PIP) install --constraint $(VENV)/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) '$(TORCH)' setuptools
-	@$(BENCH_PIP) install --constraint $(VENV)/constraints.txt --no-build-isolation --editable . --group bench
+	@$(BENCH_PIP) install --constraint $(VENV)/constraints.txt --no-build-isolation '$(TORCH)' --editable . --group bench # torch again, or a peer may bring another
 	@if $(BENCH)/bin/python -c 'import annbatch' 2>/dev/null; then :; \
 	elif $(ANNBATCH_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
 	  $(ANNBATCH_PYTHON) -m venv $(BENCH)-annbatch && \
