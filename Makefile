@@ -32,10 +32,10 @@ ANNBATCH_PYTHON ?= python3.12
 # One thread each: the test processes share the cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope
 
-.PHONY: help setup fmt check test test-fast demo bench-fidelity bench-setup bench-stream clean
+.PHONY: help setup fmt check services test test-fast demo bench-fidelity bench-setup bench-stream bench-s3 clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  PYTHON=python3.12    another interpreter (3.11 or newer)'
 	@echo '  TORCH=torch==X.Y.Z   another torch than $(PINNED_TORCH)'
@@ -73,7 +73,10 @@ check: setup ## lint, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-test: setup ## every test, and the examples in the docstrings
+services: ## install the S3 server of the tests, or say why not; REQUIRED=yes: fail then
+	@tests/services/install.sh $(if $(REQUIRED),--required)
+
+test: setup services ## every test, and the examples in the docstrings
 	$(PYTEST)
 
 test-fast: setup ## every test that takes no more than a few seconds
@@ -106,6 +109,10 @@ $(BENCH_STAMP): $(STAMP)
 bench-stream: bench-setup ## our stream beside its peers, in a quarter of an hour; 20 GB below build/
 	$(BENCH)/bin/python -m benchmarks.stream $(if $(wildcard $(BENCH)-annbatch/bin/python),--annbatch-python $(BENCH)-annbatch/bin/python)
 	$(BIN)/python -m benchmarks.tables
+
+bench-s3: REQUIRED := yes
+bench-s3: setup services ## our stream from a real S3 server beside plain range GETs, in ten minutes
+	$(BIN)/python -m benchmarks.s3_stream
 
 clean: ## remove .venv and whatever tools left behind
 	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

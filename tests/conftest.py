@@ -2,11 +2,15 @@
 
 import gzip
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.services.faults import FaultProxy, Faults
+from tests.services.gateway import Gateway, obstacle, running
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
@@ -49,6 +53,48 @@ def small_fasta(natural_fasta: Path, tmp_path_factory: pytest.TempPathFactory) -
 def esm2_tiny() -> Path:
     """A trained ESM-2 of 6 blocks and 128 features, part of the repository."""
     return REPOSITORY / "examples" / "esm2-tiny"
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A real S3 server that keeps objects in memory, one for each process of pytest."""
+    _need_gateway()
+    with running(tmp_path_factory.mktemp("gateway"), "memstore") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def durable_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A real S3 server that keeps objects in a file and survives SIGKILL."""
+    _need_gateway()
+    with running(tmp_path_factory.mktemp("gateway"), "bluestore") as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(gateway: Gateway) -> str:
+    """A bucket of the test's own."""
+    return gateway.new_bucket()
+
+
+@pytest.fixture
+def proxy_to() -> Iterator[Callable[..., FaultProxy]]:
+    """Return a proxy before a gateway, with faults: ``proxy_to(gateway, Faults(...), seed=1)``."""
+    with ExitStack() as stack:
+
+        def proxy(server: Gateway, faults: Faults | None = None, *, seed: int = 0) -> FaultProxy:
+            return stack.enter_context(FaultProxy(server.port, seed=seed, faults=faults or Faults()))
+
+        yield proxy
+
+
+def _need_gateway() -> None:
+    reason = obstacle()
+    if reason is None:
+        return
+    if IN_CI:
+        pytest.fail(f"{reason}, and CI=true: tests against a real S3 server would be left out unseen")
+    pytest.skip(reason)
 
 
 def _records(path: Path) -> Iterator[tuple[str, str]]:
