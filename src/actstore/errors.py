@@ -18,6 +18,7 @@
     │   ├── IncompleteStoreError      the extraction has not finished
     │   ├── MissingObjectError        an object that a commit names is not there
     │   ├── CorruptObjectError        bytes differ from what a commit or the manifest says
+    │   ├── StorageUnavailableError   the storage kept failing, however often it was asked
     │   └── ManifestError             a manifest that is malformed or belongs to another store
     ├── StreamError                   a stream that cannot deliver what was asked
     │   └── CursorError               a cursor from another stream
@@ -45,6 +46,7 @@ __all__ = [
     "RecipeChangedError",
     "RecipeError",
     "SiteError",
+    "StorageUnavailableError",
     "StoreError",
     "StoreNotFoundError",
     "StreamError",
@@ -120,6 +122,10 @@ class MissingObjectError(StoreError):
 
 class CorruptObjectError(StoreError):
     """The bytes of an object differ from what its commit or the manifest says."""
+
+
+class StorageUnavailableError(StoreError):
+    """The storage kept failing, however often it was asked."""
 
 
 class ManifestError(StoreError):

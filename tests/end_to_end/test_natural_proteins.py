@@ -80,7 +80,7 @@ def test_a_store_killed_at_random_moments_is_byte_for_byte_the_uninterrupted_one
 ) -> None:
     store = tmp_path / "int8"
     asked = arguments(esm2_tiny, proteins, store, "int8")
-    moments = random.Random(7)  # noqa: S311 - any moments will do
+    moments = random.Random(7)
     done: dict[str, bytes] = {}
     total = len(list(whole["int8"].glob("commits/*.json")))
     for commits in (0, 2, total // 2, total - 3):

@@ -52,3 +52,15 @@ class ObjectStore(Protocol):
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return the paths and sizes in bytes of all objects below a prefix (a folder), in no order."""
         ...
+
+    def delete(self, path: str) -> None:
+        """Remove an object; it is no error if there is none."""
+        ...
+
+    def modified(self, prefix: str = "") -> dict[str, float]:
+        """Return when the objects below a prefix were last written, in seconds since 1970, where the storage says."""
+        ...
+
+    def sweep(self) -> None:
+        """Remove what interrupted writers left behind and nobody can see; nothing of writers that may be alive."""
+        ...

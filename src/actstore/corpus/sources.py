@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final
 import fsspec
 
 from actstore.contracts.filesystems import backend_errors, describe_error
+from actstore.contracts.storage_options import fsspec_options
 from actstore.errors import CorpusError, CorpusFormatError
 
 __all__ = ["BLOCK_BYTES", "Source", "expand_sources", "read_blocks"]
@@ -76,6 +77,8 @@ def expand_sources(urls: Sequence[str], *, storage_options: Mapping[str, Any] | 
     ------
     CorpusError
         If a glob matches nothing, or a file system is unknown or not installed.
+    UsageError
+        If a URL holds credentials.
     """
     sources: list[Source] = []
     for url in urls:
@@ -97,7 +100,7 @@ def expand_sources(urls: Sequence[str], *, storage_options: Mapping[str, Any] | 
 
 def _locate(url: str, storage_options: Mapping[str, Any]) -> tuple[Any, str]:
     try:
-        located: tuple[Any, str] = fsspec.core.url_to_fs(url, **storage_options)
+        located: tuple[Any, str] = fsspec.core.url_to_fs(url, **fsspec_options(url, storage_options))
     except ImportError as error:
         raise CorpusError(f"{url}: {error}; for s3:// install 'actstore[s3]'") from error
     except ValueError as error:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from typing import Final
 
 import numpy as np
@@ -15,9 +16,19 @@ from actstore.contracts.objects import ObjectStore
 from actstore.errors import CorruptObjectError
 from actstore.store.layout import COMMITS, commit_path
 
-__all__ = ["Commit", "StoredObject", "canonical_json", "committed_tasks", "first_problem", "load_commit", "sha256_hex"]
+__all__ = [
+    "Commit",
+    "StoredObject",
+    "canonical_json",
+    "commit_task",
+    "committed_tasks",
+    "first_problem",
+    "load_commit",
+    "sha256_hex",
+]
 
 _SHA256: Final = r"^[0-9a-f]{64}$"
+_COMMIT_PATH: Final = re.compile(rf"{COMMITS}/(0|[1-9][0-9]*)\.json")
 
 
 class StoredObject(BaseModel):
@@ -90,8 +101,13 @@ def sha256_hex(data: bytes) -> str:
 
 def committed_tasks(objects: ObjectStore) -> set[int]:
     """Return the tasks that have a commit."""
-    names = (path.removeprefix(f"{COMMITS}/").removesuffix(".json") for path in objects.sizes(COMMITS))
-    return {int(name) for name in names if name.isdecimal()}
+    return {task for path in objects.sizes(COMMITS) if (task := commit_task(path)) is not None}
+
+
+def commit_task(path: str) -> int | None:
+    """Return the task whose commit lies at a path; None if no task's does."""
+    match = _COMMIT_PATH.fullmatch(path)
+    return None if match is None else int(match[1])
 
 
 def load_commit(objects: ObjectStore, task: int, *, sha256: str | None = None) -> Commit:
@@ -115,8 +131,8 @@ def load_commit(objects: ObjectStore, task: int, *, sha256: str | None = None) -
         commit = Commit.model_validate_json(data)
     except ValidationError as error:
         raise CorruptObjectError(
-            f"{objects.uri}: {path} (task {task}) does not parse: {first_problem(error)}; remove it and run "
-            "'actstore extract --store URI' to do the task again"
+            f"{objects.uri}: {path} (task {task}) does not parse: {first_problem(error)}; have it written "
+            f"again with 'actstore repair URI --task {task}'"
         ) from error
     if commit.task != task:
         raise CorruptObjectError(f"{objects.uri}: {path} is the commit of task {commit.task}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -13,16 +13,16 @@ from actstore.contracts.models import Site
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.planes import Float32s, Planes
 from actstore.contracts.tasks import Task, TaskRows
-from actstore.errors import MissingObjectError, NumericsError
+from actstore.errors import CorruptObjectError, MissingObjectError, NumericsError
 from actstore.quantize.fidelity import round_trip_noise
 from actstore.quantize.moments import Moments
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.commit import Commit, StoredObject, load_commit
+from actstore.store.commit import Commit, StoredObject, load_commit, sha256_hex
 from actstore.store.frozen import FrozenRecipe
 from actstore.store.layout import ArraySpec, commit_path, row_arrays, scales_path, statistics_arrays, values_path
 from actstore.store.shard import Shard, encode_shard
 
-__all__ = ["encode_site", "encode_task", "write_task"]
+__all__ = ["commit_of", "encode_site", "encode_task", "publish_task", "write_task"]
 
 _BLOCK_ROWS: Final = 512  # keeps the temporaries of a block in cache
 
@@ -30,11 +30,7 @@ _BLOCK_ROWS: Final = 512  # keeps the temporaries of a block in cache
 def write_task(
     objects: ObjectStore, frozen: FrozenRecipe, task: Task, rows: TaskRows, *, name_of: Callable[[int], str] = str
 ) -> Commit:
-    """Write the objects of a task, then its commit.
-
-    Any number of writers may do the same task. Objects are created, not replaced; one that exists already with other
-    bytes is the leftover of an interrupted writer on other hardware, and is replaced as long as there is no commit.
-    The commit is create-only: whoever comes second finds the task done.
+    """Write the objects of a task, then its commit; see `publish_task`.
 
     Parameters
     ----------
@@ -54,24 +50,102 @@ def write_task(
     ------
     NumericsError
         If values exceed the encoding's range and the recipe says `on_overflow = "error"`.
+    CorruptObjectError
+        If a writer with other bytes committed the task while this one wrote, and an object could not be put back.
     """
     shards = encode_task(frozen, task, rows, name_of=name_of)
-    for path, shard in shards.items():
-        if objects.put_new(path, shard.data) or objects.get(path) == shard.data:
-            continue
-        with suppress(MissingObjectError):
-            return load_commit(objects, task.index)
-        objects.put(path, shard.data)
-    commit = Commit(
-        task=task.index,
-        split=task.split,
-        rows=task.rows,
+    return publish_task(objects, commit_of(frozen, task.index, shards), shards)
+
+
+def commit_of(frozen: FrozenRecipe, task: int, shards: Mapping[str, Shard]) -> Commit:
+    """Describe the objects of a task."""
+    return Commit(
+        task=task,
+        split=frozen.split_of(task),
+        rows=frozen.rows_of(task),
         recipe_sha256=frozen.digest,
         objects={path: StoredObject.of(shard.data, shard.crc32c) for path, shard in shards.items()},
     )
-    if not objects.put_new(commit_path(task.index), commit.to_json()):
-        return load_commit(objects, task.index)
-    return commit
+
+
+def publish_task(objects: ObjectStore, commit: Commit, shards: Mapping[str, Shard]) -> Commit:
+    """Write the objects of a task, then its commit.
+
+    Any number of writers may do the same task. Objects are created, not replaced; one that exists already with other
+    bytes is the leftover of an interrupted writer on other hardware, and is replaced as long as there is no commit.
+    The commit is create-only: whoever comes second finds the task done.
+
+    Between the look for a commit and the replacing of a leftover that very writer may turn out alive and commit: plain
+    object storage has nothing that would make the two one step. So a writer keeps what it replaces, looks again once
+    the task is committed, and puts back whatever the commit names.
+
+    Parameters
+    ----------
+    objects
+        The store.
+    commit
+        Describes the objects.
+    shards
+        Path to content of each, in the order in which they are written.
+
+    Returns
+    -------
+    Commit
+        The one in the store, whoever wrote it.
+
+    Raises
+    ------
+    CorruptObjectError
+        If the commit that is there names bytes which this writer has replaced and does not have.
+    """
+    found: dict[str, bytes] = {}
+    for path, shard in shards.items():
+        there = _create(objects, path, shard.data)
+        if there is None:
+            continue
+        found[path] = there
+        if there == shard.data:
+            continue
+        with suppress(MissingObjectError):
+            return _settle(objects, load_commit(objects, commit.task), commit, shards, found)
+        objects.put(path, shard.data)
+    if objects.put_new(commit_path(commit.task), commit.to_json()):
+        return _settle(objects, commit, commit, shards, found)
+    return _settle(objects, load_commit(objects, commit.task), commit, shards, found)
+
+
+def _create(objects: ObjectStore, path: str, data: bytes) -> bytes | None:
+    """Create an object; return what is there if there is one already."""
+    while not objects.put_new(path, data):
+        with suppress(MissingObjectError):  # removed in between
+            return objects.get(path)
+    return None
+
+
+def _settle(
+    objects: ObjectStore, valid: Commit, ours: Commit, shards: Mapping[str, Shard], found: Mapping[str, bytes]
+) -> Commit:
+    """See that objects which were there before we came are those that the valid commit names."""
+    for path, before in found.items():
+        named = valid.objects[path]
+        if named == ours.objects[path]:
+            wanted = shards[path].data
+        elif before == shards[path].data:
+            continue  # we did not replace it
+        else:
+            wanted = before
+        there = b""
+        with suppress(MissingObjectError):
+            there = objects.get(path)
+        if (len(there), sha256_hex(there)) == (named.size, named.sha256):
+            continue
+        if sha256_hex(wanted) != named.sha256:
+            raise CorruptObjectError(
+                f"{objects.uri}: {path} (task {valid.task}) was replaced while another writer committed the task with "
+                f"other bytes; do it again with 'actstore repair URI --task {valid.task}'"
+            )
+        objects.put(path, wanted)
+    return valid
 
 
 def encode_task(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,9 +23,11 @@ from actstore.errors import MissingObjectError
 
 __all__ = [
     "OBJECT_CHECKS",
+    "check_delete",
     "check_empty_objects",
     "check_get_returns_what_was_put",
     "check_missing_objects",
+    "check_modified",
     "check_open_seeks",
     "check_put_file",
     "check_put_new_creates_only",
@@ -39,6 +42,7 @@ __all__ = [
 
 _THREADS: Final = 8
 _ROUNDS: Final = 20
+_CLOCKS_DIFFER_S: Final = 3600.0
 _CONTENT: Final = bytes(range(256)) * 40
 
 
@@ -200,6 +204,35 @@ def check_open_seeks(objects: ObjectStore) -> None:
         assert file.read(1) == _CONTENT[1000:1001]
 
 
+def check_delete(objects: ObjectStore) -> None:
+    """Check that a removed object is gone and can be created again, and that removing what is not there is no error."""
+    for path in ("commits/3.json", "commits/4.json"):
+        objects.put(path, path.encode())
+    objects.delete("commits/3.json")
+    objects.delete("commits/3.json")
+    objects.delete("nothing/here")
+    assert objects.sizes() == {"commits/4.json": 14}
+    message = ""
+    try:
+        objects.get("commits/3.json")
+    except MissingObjectError as error:
+        message = str(error)
+    assert message, "commits/3.json was removed and was read"
+    assert objects.put_new("commits/3.json", b"again")
+    assert objects.get("commits/3.json") == b"again"
+
+
+def check_modified(objects: ObjectStore) -> None:
+    """Check that the storage says of every object when it was written, by a clock within an hour of this one."""
+    assert objects.modified() == {}
+    for path in ("zarr.json", "commits/0.json"):
+        objects.put(path, b"x")
+    assert objects.modified("commits").keys() == {"commits/0.json"}
+    written = objects.modified()
+    assert written.keys() == {"zarr.json", "commits/0.json"}
+    assert all(abs(time.time() - written_s) < _CLOCKS_DIFFER_S for written_s in written.values())
+
+
 OBJECT_CHECKS: Final[tuple[Callable[[ObjectStore], None], ...]] = (
     check_get_returns_what_was_put,
     check_empty_objects,
@@ -214,6 +247,8 @@ OBJECT_CHECKS: Final[tuple[Callable[[ObjectStore], None], ...]] = (
     check_missing_objects,
     check_put_file,
     check_open_seeks,
+    check_delete,
+    check_modified,
 )
 """Every check, to be parametrised over; each needs an empty store."""
 

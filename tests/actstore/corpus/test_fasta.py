@@ -98,7 +98,7 @@ def test_what_is_not_fasta_is_an_error_that_shows_where(tmp_path: Path, content:
 
 
 def test_truncated_gzip_names_the_last_good_record(tmp_path: Path) -> None:
-    letters = random.Random(0)  # noqa: S311 - letters that do not compress, not a secret
+    letters = random.Random(0)
     lines = [f">P{number}\n{''.join(letters.choices('ACDEFGHIKL', k=50))}\n" for number in range(1, 501)]
     compressed = gzip.compress("".join(lines).encode())
     path = tmp_path / "cut.fasta.gz"

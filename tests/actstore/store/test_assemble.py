@@ -104,6 +104,16 @@ def test_writing_puts_it_into_the_store(own_store: StoreOf) -> None:
     assert sha256_hex((folder / "manifest.json").read_bytes()) == manifest.digest
 
 
+@pytest.mark.parametrize("path", ["rows/token/zarr.json", "sites/embed/center/c/0"])
+def test_it_does_not_vouch_for_metadata_that_were_damaged_before(path: str, own_store: StoreOf) -> None:
+    objects = LocalObjects(own_store())
+    objects.delete("manifest.json")
+    objects.put(path, objects.get(path)[:-1])
+    with pytest.raises(CorruptObjectError, match=rf"{path} is not what the recipe implies; 'actstore repair URI'"):
+        write_manifest(objects)
+    assert "manifest.json" not in objects.sizes()
+
+
 def test_no_store_has_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(StoreNotFoundError, match="no activation store here"):
         assemble_manifest(LocalObjects(tmp_path))

@@ -12,7 +12,15 @@ import pytest
 from pydantic import ValidationError
 
 from actstore.errors import CorruptObjectError, MissingObjectError
-from actstore.store.commit import Commit, StoredObject, canonical_json, committed_tasks, load_commit, sha256_hex
+from actstore.store.commit import (
+    Commit,
+    StoredObject,
+    canonical_json,
+    commit_task,
+    committed_tasks,
+    load_commit,
+    sha256_hex,
+)
 from actstore.store.objects import LocalObjects
 
 DIGEST = "ab" * 32
@@ -67,6 +75,27 @@ def test_only_commits_count_as_committed(objects: LocalObjects) -> None:
     for name in ("commits/0.json", "commits/12.json", "commits/notes.txt", "commits/-1.json", "commits2/5.json"):
         objects.put(name, b"{}")
     assert committed_tasks(objects) == {0, 12}
+
+
+@pytest.mark.parametrize(
+    ("path", "task"),
+    [
+        ("commits/0.json", 0),
+        ("commits/170.json", 170),
+        ("commits/07.json", None),
+        ("commits/7", None),
+        ("commits/-7.json", None),
+        ("commits/٧.json", None),
+        ("commits/7.json.bak", None),
+        ("commits/old/7.json", None),
+        ("commits/7.json\n", None),
+        ("7.json", None),
+        ("sites/commits/7.json", None),
+    ],
+)
+def test_a_commit_lies_at_one_path_and_no_other(path: str, task: int | None) -> None:
+    """Another spelling would make a task count as done whose commit nobody finds."""
+    assert commit_task(path) == task
 
 
 def test_a_commit_that_is_not_there_is_missing(objects: LocalObjects) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import zarr
 
-from actstore.errors import RecipeChangedError
+from actstore.errors import RecipeChangedError, StoreError
 from actstore.store.commit import sha256_hex
-from actstore.store.freeze import complete_metadata, freeze
+from actstore.store.freeze import complete_metadata, freeze, has_sequences, metadata_objects, says_the_same
 from actstore.store.frozen import CompressionFacts, FrozenRecipe, load_frozen
 from actstore.store.objects import LocalObjects
 
@@ -79,6 +79,47 @@ def test_another_recipe_is_refused_and_leaves_the_store_as_it_was(
     assert {path: objects.get(path) for path in objects.sizes()} == before
 
 
+class _SecondComesMeanwhile(LocalObjects):
+    """Another extractor with other plans freezes its recipe just before this one does."""
+
+    frozen: FrozenRecipe
+    sequences: Path
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        if path == "recipe.json":
+            freeze(LocalObjects(Path(self.uri)), self.frozen, self.sequences)
+        return super().put_new(path, data)
+
+
+def test_the_sequences_of_whoever_comes_too_late_replace_nothing(
+    tmp_path: Path, frozen: FrozenRecipe, sequences: Path
+) -> None:
+    objects = _SecondComesMeanwhile(tmp_path / "store")
+    objects.frozen, objects.sequences = frozen, sequences
+    (tmp_path / "others").write_bytes(b"other sequences")
+    other = frozen.model_copy(update={"plan_sha256": "0" * 64, "sequences_sha256": sha256_hex(b"other sequences")})
+    with pytest.raises(RecipeChangedError, match="plan_sha256"):
+        freeze(objects, other, tmp_path / "others")
+    assert sha256_hex(objects.get("sequences.parquet")) == load_frozen(objects).sequences_sha256
+
+
+def test_sequences_lost_when_the_first_extractor_was_killed_are_written_by_the_next(
+    tmp_path: Path, frozen: FrozenRecipe, sequences: Path
+) -> None:
+    objects = LocalObjects(tmp_path / "store")
+    objects.put("recipe.json", frozen.to_json())
+    assert not has_sequences(objects)
+    (tmp_path / "others").write_bytes(b"other sequences")
+    other = frozen.model_copy(update={"sequences_sha256": sha256_hex(b"other sequences")})
+    with pytest.raises(StoreError, match=r"sequences\.parquet is missing, and comes out here .* use pyarrow "):
+        freeze(objects, other, tmp_path / "others")
+    freeze(objects, frozen, sequences)
+    assert has_sequences(objects)
+    assert objects.get("sequences.parquet") == sequences.read_bytes()
+    freeze(objects, other, tmp_path / "others")
+    assert objects.get("sequences.parquet") == sequences.read_bytes()
+
+
 def test_metadata_lost_when_the_first_extractor_was_killed_are_completed(own_store: StoreOf) -> None:
     folder = own_store()
     objects = LocalObjects(folder)
@@ -88,3 +129,29 @@ def test_metadata_lost_when_the_first_extractor_was_killed_are_completed(own_sto
     (folder / "sites/embed/values/zarr.json").unlink()
     complete_metadata(objects, load_frozen(objects))
     assert {path: objects.get(path) for path in objects.sizes()} == before
+
+
+@pytest.mark.parametrize("encoding", ["int8", "float16"])
+def test_metadata_of_a_recipe_are_those_in_its_store(store_of: StoreOf, encoding: str) -> None:
+    objects = LocalObjects(store_of(**({} if encoding == "int8" else {"store.encoding": encoding})))
+    contents = metadata_objects(load_frozen(objects))
+    assert {path: objects.get(path) for path in contents} == contents
+    assert {path for path in objects.sizes() if path.endswith("zarr.json")} <= contents.keys()
+
+
+@pytest.mark.parametrize(
+    ("stored", "same"),
+    [
+        (b'{"node_type":"array","shape":[4]}', True),
+        (b'{ "shape": [4],  "node_type": "array", "dimension_names": null }', True),
+        (b'{"node_type":"array"}', False),
+        (b'{"node_type":"array","shape":[5]}', False),
+        (b'{"node_type":"group","shape":[4]}', False),
+        (b'["node_type"]', False),
+        (b"", False),
+        (b"\x00" * 20, False),
+        (b"[" * 100_000, False),
+    ],
+)
+def test_metadata_are_compared_by_what_they_say(stored: bytes, same: bool) -> None:
+    assert says_the_same(stored, b'{"node_type":"array","shape":[4],"storage_transformers":[]}') is same

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from actstore.contracts.hashing import Purpose, derive_key, permutation
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.tasks import Task, TaskRows
-from actstore.errors import NumericsError
+from actstore.errors import CorruptObjectError, NumericsError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.commit import load_commit, sha256_hex
 from actstore.store.freeze import freeze
 from actstore.store.frozen import FrozenRecipe, load_frozen
 from actstore.store.objects import LocalObjects
-from actstore.store.writer import encode_task, write_task
+from actstore.store.writer import commit_of, encode_task, write_task
 
 StoreOf = Callable[..., Path]
 RowsOf = Callable[[LocalObjects, int], TaskRows]
@@ -201,3 +201,116 @@ def test_a_row_beyond_every_int8_scale_names_site_and_task(frozen: FrozenRecipe,
     values_ND[7, 3] = 1e9
     with pytest.raises(NumericsError, match="site embed, task 1: int8 scale of row 7"):
         encode_task(frozen, task, with_values(rows, "embed", values_ND))
+
+
+class _Meanwhile(LocalObjects):
+    """Lets something happen right before or after a step of the writer."""
+
+    before_put: Callable[[str], None] | None = None
+    after_get: Callable[[str], None] | None = None
+    before_commit: Callable[[], None] | None = None
+
+    def put(self, path: str, data: bytes) -> None:
+        happening, self.before_put = self.before_put, None
+        if happening is not None:
+            happening(path)
+        super().put(path, data)
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        if path.startswith("commits/") and self.before_commit is not None:
+            happening, self.before_commit = self.before_commit, None
+            happening()
+        return super().put_new(path, data)
+
+    def get(self, path: str) -> bytes:
+        data = super().get(path)
+        happening, self.after_get = self.after_get, None
+        if happening is not None:
+            happening(path)
+        return data
+
+
+class TestAWriterThatWasTakenForDead:
+    """It commits just when another replaces what looked like its leftovers."""
+
+    PATH = "sites/embed/values/c/1/0"
+
+    @pytest.fixture
+    def meanwhile(self, objects: LocalObjects) -> _Meanwhile:
+        return _Meanwhile(Path(objects.uri))
+
+    def other(self, rows: TaskRows) -> TaskRows:
+        return with_values(rows, "embed", rows.values["embed"] * np.float32(1.001))
+
+    def is_sound(self, objects: LocalObjects) -> bool:
+        named = load_commit(objects, 1).objects
+        return all(sha256_hex(objects.get(path)) == stored.sha256 for path, stored in named.items())
+
+    def test_has_its_object_put_back(
+        self, meanwhile: _Meanwhile, objects: LocalObjects, frozen: FrozenRecipe, task: Task, rows: TaskRows
+    ) -> None:
+        first = encode_task(frozen, task, rows)
+        for path, shard in first.items():
+            objects.put(path, shard.data)
+        meanwhile.before_put = lambda path: finish(objects, frozen, task, rows)
+        assert write_task(meanwhile, frozen, task, self.other(rows)) == commit_of(frozen, 1, first)
+        assert self.is_sound(objects)
+
+    def test_is_an_error_where_nobody_has_the_bytes(
+        self, meanwhile: _Meanwhile, objects: LocalObjects, frozen: FrozenRecipe, task: Task, rows: TaskRows
+    ) -> None:
+        """A third writer's leftover was replaced by both."""
+        objects.put(self.PATH, b"of a third")
+        meanwhile.before_put = lambda path: finish(objects, frozen, task, rows)
+        with pytest.raises(CorruptObjectError, match=rf"{self.PATH} \(task 1\) was replaced .*repair URI --task 1"):
+            write_task(meanwhile, frozen, task, self.other(rows))
+
+    def test_puts_its_object_back_itself_if_it_comes_last(
+        self, meanwhile: _Meanwhile, objects: LocalObjects, frozen: FrozenRecipe, task: Task, rows: TaskRows
+    ) -> None:
+        objects.put(self.PATH, b"of a third")
+        meanwhile.before_commit = lambda: objects.put(self.PATH, b"of another that has not looked yet")
+        assert write_task(meanwhile, frozen, task, rows) == load_commit(objects, 1)
+        assert self.is_sound(objects)
+
+    def test_is_content_with_what_the_winner_has_put_right(
+        self, meanwhile: _Meanwhile, objects: LocalObjects, frozen: FrozenRecipe, task: Task, rows: TaskRows
+    ) -> None:
+        objects.put(self.PATH, b"of a third")
+        meanwhile.before_commit = lambda: finish(objects, frozen, task, self.other(rows))
+        assert write_task(meanwhile, frozen, task, rows) == load_commit(objects, 1)
+        assert self.is_sound(objects)
+
+
+def finish(objects: LocalObjects, frozen: FrozenRecipe, task: Task, rows: TaskRows) -> None:
+    """Do the whole task in the place of another writer."""
+    write_task(objects, frozen, task, rows)
+
+
+def test_a_leftover_that_is_removed_while_it_is_taken_over_is_written_again(
+    objects: LocalObjects, frozen: FrozenRecipe, task: Task, rows: TaskRows
+) -> None:
+    path = "sites/embed/values/c/1/0"
+    objects.put(path, encode_task(frozen, task, rows)[path].data)
+    meanwhile = _Meanwhile(Path(objects.uri))
+    meanwhile.after_get = objects.delete
+    commit = write_task(meanwhile, frozen, task, rows)
+    assert sha256_hex(objects.get(path)) == commit.objects[path].sha256
+
+
+def test_an_object_that_is_gone_when_it_is_looked_at_is_created(
+    objects: LocalObjects, frozen: FrozenRecipe, task: Task, rows: TaskRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "sites/embed/values/c/1/0"
+    objects.put(path, b"other")
+    get = LocalObjects.get
+
+    def gone(self: LocalObjects, asked: str) -> bytes:
+        if asked == path:
+            self.delete(path)
+            monkeypatch.setattr(LocalObjects, "get", get)
+        return get(self, asked)
+
+    monkeypatch.setattr(LocalObjects, "get", gone)
+    commit = write_task(objects, frozen, task, rows)
+    assert sha256_hex(objects.get(path)) == commit.objects[path].sha256

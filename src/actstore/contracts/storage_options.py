@@ -1,0 +1,87 @@
+"""What storage options mean, and how s3fs is told to behave where a user says nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Final
+
+from fsspec.utils import get_protocol
+
+from actstore.contracts.credentials import refuse_credentials
+from actstore.errors import UsageError
+
+__all__ = ["OWN_OPTIONS", "fsspec_options", "is_s3"]
+
+_CONNECT_TIMEOUT_S: Final = 5.0
+_READ_TIMEOUT_S: Final = 20.0
+"""Without a byte sent or received. Servers that compose a listing or flush an upload stay silent for seconds."""
+_POOL_CONNECTIONS: Final = 32
+"""At least the requests in flight of a stream, of `verify` and of a manifest that is assembled at the same time."""
+
+OWN_OPTIONS: Final = frozenset({"attempts"})
+"""Of our own, for every storage."""
+_S3_NUMBERS: Final = frozenset({"connect_timeout", "read_timeout", "max_pool_connections"})
+_S3_BOOLEANS: Final = frozenset({"anon", "use_ssl", "requester_pays"})
+_TRUTH: Final[Mapping[str, bool]] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_S3_ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+
+
+def is_s3(url: str) -> bool:
+    """Return whether s3fs is what opens a URL."""
+    return get_protocol(url) in {"s3", "s3a"}
+
+
+def fsspec_options(url: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what to pass to fsspec for a URL, from what a user gave.
+
+    `attempts` is not passed on (`actstore.store.objects.open_objects` takes it). For S3 there are `connect_timeout`,
+    `read_timeout` (seconds) and `max_pool_connections` besides those of s3fs, and text will do for numbers and
+    booleans, since it is all that a command line has.
+
+    Raises
+    ------
+    UsageError
+        If text stands for no number or boolean, or URL or endpoint hold credentials.
+    """
+    refuse_credentials(url)
+    chosen = {name: value for name, value in (options or {}).items() if name not in OWN_OPTIONS}
+    if not is_s3(url):
+        return chosen
+    for endpoint in (chosen.get("endpoint_url"), *map(os.environ.get, _S3_ENDPOINTS)):
+        refuse_credentials(endpoint or "")
+    chosen = {name: _value(name, value) for name, value in chosen.items()}
+    read_timeout_s = chosen.pop("read_timeout", _READ_TIMEOUT_S)
+    config = {
+        "connect_timeout": chosen.pop("connect_timeout", _CONNECT_TIMEOUT_S),
+        "read_timeout": read_timeout_s,
+        "max_pool_connections": int(chosen.pop("max_pool_connections", _POOL_CONNECTIONS)),
+        "connector_args": {"socket_factory": _impatient_sockets(read_timeout_s)},
+    }
+    return chosen | {"config_kwargs": config | chosen.get("config_kwargs", {})}
+
+
+@cache
+def _impatient_sockets(idle_s: float) -> Callable[[Any], socket.socket]:
+    """Return what makes sockets that fail when nobody takes what they send; the timeouts of HTTP see answers alone."""
+
+    def make(address: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, *_ = address
+        made = socket.socket(family, kind, protocol)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(idle_s * 1000))
+        return made
+
+    return make
+
+
+def _value(name: str, value: object) -> object:
+    if not isinstance(value, str) or name not in _S3_BOOLEANS | _S3_NUMBERS:
+        return value
+    try:
+        return _TRUTH[value.lower()] if name in _S3_BOOLEANS else float(value)
+    except (KeyError, ValueError):
+        wanted = "true or false" if name in _S3_BOOLEANS else "a number"
+        raise UsageError(f"storage option {name} = {value!r}: not {wanted}") from None

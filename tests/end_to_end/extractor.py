@@ -1,0 +1,57 @@
+"""An extractor in a process of its own, to be killed: the real workflow with a model that costs nothing.
+
+Processes are forked from a server that has imported everything once, so that each starts at once.
+"""
+
+import multiprocessing
+import os
+import signal
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from actstore.contracts.recipe import Recipe
+from actstore.store.objects import LocalObjects
+from actstore.testing.fake_model import FakeModel
+from actstore.workflows.extract import extract_with
+
+__all__ = ["acknowledged", "kill", "start"]
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["actstore.workflows.extract", __name__])
+
+
+class _Acknowledging(LocalObjects):
+    """Tells of every commit once it is there."""
+
+    def __init__(self, root: Path, log: Path) -> None:
+        super().__init__(root)
+        self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        created = super().put_new(path, data)
+        if path.startswith("commits/"):
+            os.write(self._log, f"{path}\n".encode())
+        return created
+
+
+def start(recipe: Recipe, store: Path, log: Path) -> BaseProcess:
+    """Begin or continue a store; the paths of commits that are known to be there are appended to a log."""
+    process = _SERVER.Process(target=_run, args=(recipe.model_dump(mode="json"), store, log))
+    process.start()
+    return process
+
+
+def kill(process: BaseProcess) -> bool:
+    """Kill a process with SIGKILL; return whether that is what ended it."""
+    process.kill()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
+
+
+def acknowledged(log: Path) -> set[str]:
+    """Return the commits of which the extractor has said that they are there."""
+    return set(log.read_text().splitlines()) if log.exists() else set()
+
+
+def _run(recipe: dict[str, object], store: Path, log: Path) -> None:
+    extract_with(FakeModel(), _Acknowledging(store, log), Recipe.model_validate(recipe))
