@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from actstore.cli import extract, inspect, manifest, plan, verify
+from actstore.cli import extract, gc, inspect, manifest, plan, repair, verify
 from actstore.cli.options import show_version
 
 __all__ = ["actstore", "app"]
@@ -29,8 +29,8 @@ def actstore(
     """Extract protein language model activations once; train from the store any number of times.
 
     A recipe says what to extract: model, sequences, sites, encoding. `plan` tells what it will come to, `extract` does
-    it (and continues where it stopped), `inspect` and `verify` look at the result, `manifest` shares it. Then
-    `trainer read-from-store URI` trains on it.
+    it (and continues where it stopped), `inspect` and `verify` look at the result, `repair` and `gc` put it
+    right, `manifest` shares it. Then `trainer read-from-store URI` trains on it.
 
     Exit codes: 0 done, 1 failed, 2 usage.
     """
@@ -40,4 +40,6 @@ app.command()(plan.plan)
 app.command()(extract.extract)
 app.command()(inspect.inspect)
 app.command()(verify.verify)
+app.command()(repair.repair)
+app.command()(gc.gc)
 app.add_typer(manifest.app, name="manifest")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -20,6 +21,7 @@ __all__ = [
     "Settings",
     "StorageOptions",
     "comma_separated",
+    "parse_duration",
     "parse_settings",
     "parse_storage_options",
     "print_report",
@@ -40,12 +42,29 @@ Settings = Annotated[
     ),
 ]
 
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
+_UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
 
 def comma_separated(values: Sequence[str] | None) -> list[str] | None:
     """Flatten ``["a,b", "c"]`` to ``["a", "b", "c"]``; None where nothing was given."""
     if not values:
         return None
     return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+def parse_duration(text: str, *, flag: str) -> float:
+    """Parse a time with its unit; return seconds.
+
+    Examples
+    --------
+    >>> [parse_duration(text, flag="--older-than") for text in ("90s", "30m", "12h", "1.5d", "0")]
+    [90.0, 1800.0, 43200.0, 129600.0, 0.0]
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not (match[2] or float(match[1]) == 0):
+        raise UsageError(f"{flag} = {text!r}: give a number and a unit, such as 90s, 30m, 12h or 1d")
+    return float(match[1]) * _UNIT_S.get(match[2], 1.0)
 
 
 def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:

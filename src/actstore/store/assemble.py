@@ -12,6 +12,7 @@ from actstore.errors import CorruptObjectError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.commit import Commit, committed_tasks, load_commit, sha256_hex
 from actstore.store.footprint import is_payload
+from actstore.store.freeze import metadata_objects, says_the_same
 from actstore.store.frozen import FrozenRecipe, load_frozen
 from actstore.store.layout import (
     MANIFEST,
@@ -34,8 +35,19 @@ _REQUESTS: Final = 16
 
 
 def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> Manifest:
-    """Assemble the manifest and write it into the store."""
+    """Assemble the manifest and write it into the store.
+
+    Raises
+    ------
+    CorruptObjectError
+        As `assemble_manifest`; and if Zarr metadata are not what the recipe implies, of which the manifest will vouch.
+    """
     manifest = assemble_manifest(objects, progress=progress)
+    for path, wanted in metadata_objects(manifest.frozen).items():
+        if not says_the_same(objects.get(path), wanted):
+            raise CorruptObjectError(
+                f"{objects.uri}: {path} is not what the recipe implies; 'actstore repair URI' writes it again"
+            )
     objects.put(MANIFEST, manifest.to_json(uri=None))
     return manifest
 

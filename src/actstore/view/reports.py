@@ -13,11 +13,15 @@ from actstore.store.plan import Plan
 __all__ = [
     "ExtractReport",
     "Fault",
+    "Garbage",
+    "GarbageReport",
     "InspectReport",
     "InspectedSite",
     "InspectedSplit",
     "PlanReport",
     "PlannedSplit",
+    "RepairReport",
+    "Unnamed",
     "VerifyReport",
     "report_manifest",
     "report_plan",
@@ -142,6 +146,15 @@ class Fault(NamedTuple):
     problem: str
 
 
+class Unnamed(NamedTuple):
+    """An object that is not part of the store: no commit or metadata name it, and no reader looks at it."""
+
+    object: str
+    bytes: int
+    reason: str
+    """A leftover of a task without a commit, or something that no store has."""
+
+
 class VerifyReport(NamedTuple):
     """What `actstore verify` found."""
 
@@ -157,6 +170,57 @@ class VerifyReport(NamedTuple):
     """Rows that were computed again and compared."""
     not_recomputed: str | None
     """Why no row was computed again, if none was."""
+    unnamed: tuple[Unnamed, ...] = ()
+    """Objects that are not part of the store, which is no fault; `actstore gc` removes them."""
+
+
+class RepairReport(NamedTuple):
+    """What `actstore repair` did, or would do."""
+
+    uri: str
+    ok: bool
+    """Whether nothing is left to repair."""
+    dry_run: bool
+    faults: tuple[Fault, ...]
+    """What was found."""
+    tasks: tuple[int, ...]
+    """Tasks that were extracted again, or would be."""
+    written: tuple[str, ...]
+    """Objects that were written or removed; in a dry run those known beforehand."""
+    left: tuple[Fault, ...]
+    """What could not be repaired, and why."""
+    rows_extracted: int
+    seconds: float
+    manifest_before: str | None
+    """Digest of the manifest that was found; None if there was none or it was damaged."""
+    manifest_sha256: str | None
+    """Digest of the one that is there now."""
+
+
+class Garbage(NamedTuple):
+    """An object that is not part of the store."""
+
+    object: str
+    bytes: int
+    age_s: float | None
+    """Seconds since it was written; None if the storage does not say."""
+    reason: str
+
+
+class GarbageReport(NamedTuple):
+    """What `actstore gc` found."""
+
+    uri: str
+    garbage: tuple[Garbage, ...]
+    """Old enough to be removed."""
+    bytes: int
+    """Of those."""
+    recent: tuple[Garbage, ...]
+    """Younger than the grace time, or of unknown age: perhaps the work of a running extractor."""
+    recent_bytes: int
+    older_than_s: float
+    deleted: bool
+    """Whether the old ones were removed."""
 
 
 def report_plan(plan: Plan, sites: tuple[Site, ...], *, residues: int, skipped: dict[str, int]) -> PlanReport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich import box
@@ -10,12 +10,31 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from actstore.store.compression import LEAST_SAVING
-from actstore.view.reports import ExtractReport, InspectedSite, InspectReport, PlanReport, VerifyReport
+from actstore.view.reports import (
+    ExtractReport,
+    Fault,
+    GarbageReport,
+    InspectedSite,
+    InspectReport,
+    PlanReport,
+    RepairReport,
+    VerifyReport,
+)
 
-__all__ = ["extract_view", "human_bytes", "inspect_view", "plan_view", "verify_view"]
+__all__ = [
+    "extract_view",
+    "garbage_view",
+    "human_bytes",
+    "human_time",
+    "inspect_view",
+    "plan_view",
+    "repair_view",
+    "verify_view",
+]
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 _MOST_FAULTS: Final = 50
+_MOST_NAMED: Final = 20
 
 
 def human_bytes(count: float) -> str:
@@ -43,6 +62,20 @@ def extract_view(report: ExtractReport) -> RenderableType:
     if report.tasks_before:
         facts["found done"] = f"{report.tasks_before:,} tasks of earlier runs"
     return _facts("Extracted", facts)
+
+
+def human_time(seconds: float) -> str:
+    """Return a time in the largest unit of which it is at least two.
+
+    Examples
+    --------
+    >>> human_time(86_400), human_time(3 * 86_400), human_time(90)
+    ('24 h', '3 d', '90 s')
+    """
+    for unit, unit_s in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * unit_s:
+            return f"{seconds / unit_s:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def inspect_view(report: InspectReport) -> RenderableType:
@@ -115,17 +148,67 @@ def verify_view(report: VerifyReport) -> RenderableType:
         "read": f"{report.objects:,} objects, {human_bytes(report.bytes)}",
         "recomputed": recomputed,
     }
+    if report.unnamed:
+        size = human_bytes(sum(one.bytes for one in report.unnamed))
+        facts["not part of it"] = f"{_objects(report.unnamed)}, {size}: 'actstore gc {report.uri}' lists them"
     if report.ok:
         return _facts("Verified", facts)
-    faults = _table("object", "task", "problem")
-    for fault in report.faults[:_MOST_FAULTS]:
-        faults.add_row(fault.object, "-" if fault.task is None else str(fault.task), fault.problem)
-    if len(report.faults) > _MOST_FAULTS:
-        faults.add_row(f"and {len(report.faults) - _MOST_FAULTS:,} more", "", "--json lists all")
-    if all(fault.task is None for fault in report.faults):
-        return Group(_facts("Damaged", facts), faults)
-    way_out = "Remove commits/<task>.json of these tasks, and 'actstore extract --store URI' does them again."
+    faults = _fault_table(report.faults)
+    way_out = f"'actstore repair {report.uri}' makes again what can be made again; --dry-run says what."
     return Group(_facts("Damaged", facts), faults, way_out)
+
+
+def repair_view(report: RepairReport) -> RenderableType:
+    """Show what `repair` did, or would do."""
+    tasks = ", ".join(map(str, report.tasks[:_MOST_NAMED])) + (", ..." if len(report.tasks) > _MOST_NAMED else "")
+    found = f"{len(report.faults):,} fault{'s' if len(report.faults) > 1 else ''}" if report.faults else "no damage"
+    facts = {"store": report.uri, "found": found, "tasks": tasks or "none to extract again"}
+    if report.dry_run:
+        facts["would write"] = f"{_objects(report.written)} or more" if report.written else "nothing"
+    else:
+        facts["wrote"] = f"{_objects(report.written)}, {report.rows_extracted:,} rows in {report.seconds:,.1f} s"
+        facts["manifest"] = f"sha256 {report.manifest_sha256}" if report.manifest_sha256 else "none"
+        if report.manifest_before not in {None, report.manifest_sha256}:
+            facts["manifest"] += f" (it was {report.manifest_before})"
+    title = "To repair" if report.dry_run else "Repaired" if report.ok else "Not all repaired"
+    shown: list[RenderableType] = [_facts(title, facts)]
+    if report.dry_run and report.faults:
+        shown.append(_fault_table(report.faults))
+    if report.left:
+        shown += ["\nCannot be repaired:", _fault_table(report.left)]
+    return Group(*shown)
+
+
+def garbage_view(report: GarbageReport) -> RenderableType:
+    """Show what `gc` found."""
+    found = f"{_objects(report.garbage)}, {human_bytes(report.bytes)}"
+    done = "removed" if report.deleted else "not part of the store; --delete removes them"
+    facts = {"store": report.uri, "found": f"{found}, {done}" if report.garbage else "nothing"}
+    if report.recent:
+        younger = f"{_objects(report.recent)}, {human_bytes(report.recent_bytes)}"
+        facts["left alone"] = f"{younger}, younger than {human_time(report.older_than_s)} or of unknown age"
+    if not report.garbage:
+        return _facts("Garbage", facts)
+    table = _table("object", "size", "age", "problem")
+    for one in report.garbage[:_MOST_FAULTS]:
+        age = "-" if one.age_s is None else human_time(one.age_s)
+        table.add_row(one.object, human_bytes(one.bytes), age, one.reason)
+    if len(report.garbage) > _MOST_FAULTS:
+        table.add_row(f"and {len(report.garbage) - _MOST_FAULTS:,} more", "", "", "--json lists all")
+    return Group(_facts("Garbage", facts), table)
+
+
+def _objects(which: Sequence[object]) -> str:
+    return f"{len(which):,} object{'s' if len(which) != 1 else ''}"
+
+
+def _fault_table(faults: Sequence[Fault]) -> Table:
+    table = _table("object", "task", "problem")
+    for fault in faults[:_MOST_FAULTS]:
+        table.add_row(fault.object, "-" if fault.task is None else str(fault.task), fault.problem)
+    if len(faults) > _MOST_FAULTS:
+        table.add_row(f"and {len(faults) - _MOST_FAULTS:,} more", "", "--json lists all")
+    return table
 
 
 def _facts(title: str, facts: Mapping[str, str]) -> Table:

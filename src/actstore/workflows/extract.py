@@ -17,7 +17,7 @@ from actstore.store.assemble import write_manifest
 from actstore.store.commit import committed_tasks
 from actstore.store.frozen import load_frozen
 from actstore.store.manifest import Manifest
-from actstore.store.objects import LocalObjects, open_objects
+from actstore.store.objects import open_objects
 from actstore.store.sequences import StoredSequences
 from actstore.store.writer import write_task
 from actstore.view.reports import ExtractReport
@@ -72,8 +72,7 @@ def extract_with(
 ) -> ExtractReport:
     """Extract with a model that is loaded already; see `extract_store`."""
     progress = progress or Silent()
-    if isinstance(objects, LocalObjects):
-        objects.sweep()
+    objects.sweep()
     if recipe is None:
         prepared = reopen(objects, load_frozen(objects), model)
     else:

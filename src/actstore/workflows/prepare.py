@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,9 +17,9 @@ from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import SequenceTable
 from actstore.corpus.scan import Corpus, scan
 from actstore.corpus.splits import assign_splits, read_clusters
-from actstore.errors import CorruptObjectError, RecipeChangedError
+from actstore.errors import CorruptObjectError, RecipeChangedError, StoreError
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.freeze import complete_metadata, freeze
+from actstore.store.freeze import complete_metadata, complete_sequences, freeze, has_sequences
 from actstore.store.frozen import CorpusFacts, FrozenRecipe, SplitFacts, check_unchanged, load_frozen_if_any
 from actstore.store.plan import Plan, plan_tasks, sequence_order
 from actstore.store.sequences import StoredSequences, write_sequences
@@ -58,38 +59,62 @@ def prepare(
         If the sequences cannot be used.
     """
     stored = load_frozen_if_any(objects)
-    with tempfile.TemporaryDirectory(prefix="actstore-") as folder:
-        spool = Path(folder)
-        with scan(
+    keep_residues = stored is None or not has_sequences(objects)
+    with (
+        _spool_folder() as spool,
+        scan(
             recipe.corpus,
             alphabet=model.tokenizer.alphabet,
-            spool=spool if stored is None else None,
+            spool=spool if keep_residues else None,
             storage_options=storage_options,
             progress=progress,
-        ) as corpus:
-            table = table_of(corpus, recipe, storage_options=storage_options)
-            order_N = sequence_order(table, seed=recipe.seed)
-            ordered = SequenceTable(
-                table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits
-            )
-            plan = plan_tasks(ordered, recipe)
-            auto = recipe.store.compressor == "auto"
-            if stored is not None:
-                named = with_compressor(recipe, stored.recipe.store.compressor) if auto else recipe
-                asked = _freezable(named, corpus, model, plan)
-                check_unchanged(stored, asked, uri=objects.uri)
-                complete_metadata(objects, stored)
-                return Prepared(stored, plan)
-            sequences = spool / "sequences.parquet"
-            digest = write_sequences(sequences, corpus, ordered, plan.kept_N, order_N)
-            named = with_compressor(recipe, "none") if auto else recipe
-            frozen = _freezable(named, corpus, model, plan).model_copy(update={"sequences_sha256": digest})
-            if QUANTIZERS[recipe.store.encoding].calibrated:
-                calibration = calibrate_sites(recipe, table, corpus, model, progress=progress)
-                frozen = frozen.model_copy(update={"calibration": calibration})
-            if auto:
-                frozen = choose_compressor(frozen, plan, PlanOrder(corpus, order_N), model, progress=progress)
-            return Prepared(freeze(objects, frozen, sequences), plan)
+        ) as corpus,
+    ):
+        table = table_of(corpus, recipe, storage_options=storage_options)
+        order_N = sequence_order(table, seed=recipe.seed)
+        ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
+        plan = plan_tasks(ordered, recipe)
+        auto = recipe.store.compressor == "auto"
+        sequences, digest = spool / "sequences.parquet", ""
+        if keep_residues:
+            try:
+                digest = write_sequences(sequences, corpus, ordered, plan.kept_N, order_N)
+            except OSError as error:
+                raise _no_room(spool, error) from error
+        if stored is not None:
+            named = with_compressor(recipe, stored.recipe.store.compressor) if auto else recipe
+            asked = _freezable(named, corpus, model, plan)
+            check_unchanged(stored, asked, uri=objects.uri)
+            if keep_residues:
+                complete_sequences(objects, stored, sequences, sha256=digest)
+            complete_metadata(objects, stored)
+            return Prepared(stored, plan)
+        named = with_compressor(recipe, "none") if auto else recipe
+        frozen = _freezable(named, corpus, model, plan).model_copy(update={"sequences_sha256": digest})
+        if QUANTIZERS[recipe.store.encoding].calibrated:
+            calibration = calibrate_sites(recipe, table, corpus, model, progress=progress)
+            frozen = frozen.model_copy(update={"calibration": calibration})
+        if auto:
+            frozen = choose_compressor(frozen, plan, PlanOrder(corpus, order_N), model, progress=progress)
+        return Prepared(freeze(objects, frozen, sequences), plan)
+
+
+@contextmanager
+def _spool_folder() -> Iterator[Path]:
+    """Give a folder for what has to be at hand until the store is frozen."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="actstore-")
+    except OSError as error:
+        raise _no_room(Path(tempfile.tempdir or "TMPDIR"), error) from error
+    with folder as name:
+        yield Path(name)
+
+
+def _no_room(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{folder}: cannot hold the sequences before they are stored: {error.strerror or error}; set TMPDIR to a "
+        "folder with room for them"
+    )
 
 
 def reopen(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -> Prepared:
@@ -101,6 +126,8 @@ def reopen(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -
         If the model at hand is not the one that the store was begun with.
     CorruptObjectError
         If the plan does not come out as it was frozen.
+    StoreError
+        If its sequences are missing.
     """
     for what, there, here in (
         ("weights", frozen.model.weights_sha256, model.facts.weights_sha256),
@@ -109,6 +136,11 @@ def reopen(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -
     ):
         if there != here:
             raise RecipeChangedError(f"{objects.uri} was begun with {what} {there}, the model at hand has {here}")
+    if not has_sequences(objects):
+        raise StoreError(
+            f"{objects.uri}: sequences.parquet is missing; 'actstore extract RECIPE --store URI', with the recipe that "
+            "it was begun with, writes it again"
+        )
     with StoredSequences(objects) as sequences:
         plan = plan_tasks(sequences.table(tuple(frozen.recipe.splits.fractions)), frozen.recipe)
     if plan.digest() != frozen.plan_sha256:

@@ -15,6 +15,8 @@ COMMANDS = [
     ["extract"],
     ["inspect"],
     ["verify"],
+    ["repair"],
+    ["gc"],
     ["manifest", "export"],
     ["manifest", "show"],
     ["manifest", "validate"],
@@ -62,6 +64,10 @@ def test_the_version_is_that_of_the_package() -> None:
         ["extract", "--fraction", "half", "--store", "x"],
         ["inspect"],
         ["verify"],
+        ["repair"],
+        ["repair", "store", "--task", "two"],
+        ["gc"],
+        ["gc", "store", "--older-than", "yesterday"],
         ["plan"],
         ["manifest", "export", "store"],
         ["plan", "none.toml"],
@@ -88,6 +94,8 @@ def test_a_wrong_request_leaves_with_2_and_nothing_on_standard_output(
         ["inspect", "nowhere"],
         ["inspect", "gopher://host/store"],
         ["verify", "nowhere"],
+        ["repair", "nowhere"],
+        ["gc", "nowhere"],
         ["extract", "--store", "nowhere"],
         ["manifest", "export", "nowhere", "-o", "out.json"],
         ["manifest", "show", "none.json"],
@@ -105,7 +113,7 @@ def test_what_fails_leaves_with_1_and_one_line(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", ["inspect", "verify", "extract"])
+@pytest.mark.parametrize("command", ["inspect", "verify", "extract", "repair", "gc"])
 @pytest.mark.parametrize("option", ["hunter2", "=hunter2", "hunter2:key"])
 def test_a_storage_option_that_is_no_pair_is_refused_without_being_repeated(
     command: str, option: str, tmp_path: Path

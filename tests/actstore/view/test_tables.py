@@ -9,13 +9,26 @@ from actstore.store.open import open_store
 from actstore.view.reports import (
     ExtractReport,
     Fault,
+    Garbage,
+    GarbageReport,
     InspectReport,
     PlannedSplit,
     PlanReport,
+    RepairReport,
+    Unnamed,
     VerifyReport,
     report_manifest,
 )
-from actstore.view.tables import extract_view, human_bytes, inspect_view, plan_view, verify_view
+from actstore.view.tables import (
+    extract_view,
+    garbage_view,
+    human_bytes,
+    human_time,
+    inspect_view,
+    plan_view,
+    repair_view,
+    verify_view,
+)
 
 StoreOf = Callable[..., Path]
 
@@ -73,7 +86,11 @@ DAMAGED = VerifyReport(
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_every_report_fits_the_width(width: int, inspected: InspectReport) -> None:
-    for view in (extract_view(EXTRACTED), plan_view(PLANNED), verify_view(DAMAGED), inspect_view(inspected)):
+    views = (
+        extract_view(EXTRACTED), plan_view(PLANNED), verify_view(DAMAGED), inspect_view(inspected),
+        repair_view(REPAIRED._replace(left=DAMAGED.faults)), garbage_view(GARBAGE),
+    )  # fmt: skip
+    for view in views:
         lines = shown(view, width=width)
         assert lines
         assert max(map(len, lines)) <= width
@@ -118,10 +135,96 @@ def test_damage_is_listed_and_a_long_list_is_cut() -> None:
     assert "more" not in few
 
 
-def test_damage_of_tasks_comes_with_the_way_out() -> None:
-    assert "Remove commits/<task>.json" in unfolded(verify_view(DAMAGED))
-    elsewhere = DAMAGED._replace(faults=(Fault("recipe.json", None, "edited"),))
-    assert "Remove" not in unfolded(verify_view(elsewhere))
+def test_damage_comes_with_the_way_out() -> None:
+    assert f"'actstore repair {DAMAGED.uri}' makes again what can be made again" in unfolded(verify_view(DAMAGED))
+
+
+def test_what_is_not_part_of_a_store_is_counted() -> None:
+    assert "not part of it" not in unfolded(verify_view(DAMAGED))
+    unnamed = (Unnamed("notes", 1500, "nothing in a store has this name"), Unnamed("more", 500, "likewise"))
+    for report in (DAMAGED, DAMAGED._replace(ok=True, faults=())):
+        text = unfolded(verify_view(report._replace(unnamed=unnamed)))
+        assert f"2 objects, 2.0 kB: 'actstore gc {DAMAGED.uri}' lists them" in text
+
+
+REPAIRED = RepairReport(
+    uri="/data/store",
+    ok=True,
+    dry_run=False,
+    faults=(Fault("rows/token/c/2", 2, "missing"),),
+    tasks=tuple(range(2, 30)),
+    written=("rows/token/c/2",),
+    left=(),
+    rows_extracted=16_384,
+    seconds=2.5,
+    manifest_before="ab" * 32,
+    manifest_sha256="ab" * 32,
+)
+
+
+def test_a_repair_tells_what_it_did() -> None:
+    text = unfolded(repair_view(REPAIRED))
+    assert "Repaired" in text
+    assert "1 fault" in text
+    assert "2, 3, 4" in text
+    assert "21, ..." in text
+    assert "1 object, 16,384 rows in 2.5 s" in text
+    assert "it was" not in text
+
+
+def test_a_repair_that_changed_the_manifest_tells_both_digests() -> None:
+    text = unfolded(repair_view(REPAIRED._replace(manifest_sha256="cd" * 32)))
+    assert f"sha256 {'cd' * 32} (it was {'ab' * 32})" in text
+    assert "it was" not in unfolded(repair_view(REPAIRED._replace(manifest_before=None)))
+
+
+def test_a_repair_lists_what_is_left() -> None:
+    left = (Fault("sequences.parquet", None, "missing; put back a copy"),)
+    text = unfolded(repair_view(REPAIRED._replace(ok=False, left=left)))
+    assert "Not all repaired" in text
+    assert "put back a copy" in text
+
+
+def test_a_dry_run_lists_the_faults_and_says_that_nothing_was_done() -> None:
+    text = unfolded(repair_view(REPAIRED._replace(dry_run=True)))
+    assert "To repair" in text
+    assert "would write" in text
+    assert "rows/token/c/2" in text
+    assert "wrote" not in text
+    nothing = REPAIRED._replace(dry_run=True, faults=(), tasks=(), written=())
+    assert "no damage" in unfolded(repair_view(nothing))
+    assert "none to extract again" in unfolded(repair_view(nothing))
+
+
+GARBAGE = GarbageReport(
+    uri="/data/store",
+    garbage=(
+        Garbage("rows/token/c/2", 2048, 2 * 86_400.0, "task 2 has no commit"),
+        *(Garbage(f"notes/{index}", 10, 90_000.0, "nothing in a store has this name") for index in range(60)),
+    ),
+    bytes=2648,
+    recent=(Garbage("young", 5, 10.0, "nothing in a store has this name"),),
+    recent_bytes=5,
+    older_than_s=86_400.0,
+    deleted=False,
+)
+
+
+def test_garbage_is_listed_with_its_age_and_a_long_list_is_cut() -> None:
+    text = unfolded(garbage_view(GARBAGE))
+    assert "61 objects, 2.6 kB, not part of the store; --delete removes them" in text
+    assert "1 object, 5 B, younger than 24 h or of unknown age" in text
+    assert "2 d" in text
+    assert "and 11 more" in text
+    assert "removed" in unfolded(garbage_view(GARBAGE._replace(deleted=True)))
+    unknown = GARBAGE._replace(garbage=(Garbage("x", 1, None, "y"),))
+    assert "x" in unfolded(garbage_view(unknown))
+
+
+def test_no_garbage_is_nothing() -> None:
+    text = unfolded(garbage_view(GARBAGE._replace(garbage=(), recent=())))
+    assert "nothing" in text
+    assert "left alone" not in text
 
 
 def test_a_sound_store_tells_what_was_compared() -> None:
@@ -168,3 +271,10 @@ def test_names_are_shown_as_they_are(name: str, inspected: InspectReport) -> Non
 )
 def test_bytes_are_in_decimal_units(count: float, text: str) -> None:
     assert human_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172_800, "2 d"), (1e9, "11574 d")]
+)
+def test_times_are_in_the_largest_unit_that_still_counts(seconds: float, text: str) -> None:
+    assert human_time(seconds) == text

@@ -85,10 +85,10 @@ def kill_and_resume(asked: list[str], store: Path, kills: list[Kill]) -> None:
 
 
 MOMENTS = [
-    Kill("before", "sequences.parquet"),
-    Kill("after", "sequences.parquet"),
     Kill("before", "recipe.json"),
     Kill("after", "recipe.json"),
+    Kill("before", "sequences.parquet"),
+    Kill("after", "sequences.parquet"),
     Kill("after", "sites/embed/zarr.json"),
     Kill("before", "store/zarr.json"),
     Kill("before", "rows/sequence/c/0"),
@@ -193,6 +193,17 @@ class TestTheCommandAgain:
         moved = tmp_path / "moved.fasta.gz"
         moved.write_bytes(gzip.compress(few_fasta.read_bytes()))
         done = actstore("extract", *arguments(unfinished, "--encoding=float16", sequences=moved))
+        assert done.code == 0, done.err
+        assert contents(unfinished) == contents(uninterrupted("float16"))
+
+    def test_writes_lost_sequences_again_if_told_the_recipe(
+        self, unfinished: Path, arguments: Arguments, uninterrupted: Callable[[str], Path]
+    ) -> None:
+        (unfinished / "sequences.parquet").unlink()
+        refused = actstore("extract", "--store", unfinished)
+        assert (refused.code, refused.out) == (1, "")
+        assert "sequences.parquet is missing; 'actstore extract RECIPE --store URI'" in refused.err
+        done = actstore("extract", *arguments(unfinished, "--encoding=float16"))
         assert done.code == 0, done.err
         assert contents(unfinished) == contents(uninterrupted("float16"))
 

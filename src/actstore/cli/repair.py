@@ -1,0 +1,54 @@
+"""`actstore repair`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from actstore.cli.options import Device, Json, Quiet, StorageOptions, parse_storage_options, print_report
+
+__all__ = ["repair"]
+
+
+def repair(
+    store: Annotated[str, typer.Argument(metavar="URI", help="A store.")],
+    task: Annotated[
+        list[int] | None,
+        typer.Option(help="Extract this task again whatever its state, and look at no other; may be repeated."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is damaged and what would be done.")] = False,
+    rewrite: Annotated[
+        bool,
+        typer.Option("--rewrite", help="Accept tasks that come out with other bytes than before, and a new manifest."),
+    ] = False,
+    device: Device = "cpu",
+    storage_option: StorageOptions = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find damage and repair it; exit 1 with the list if something is left.
+
+    Damaged tasks are extracted again with the recipe and model of the store; Zarr metadata, recipe and manifest are
+    written again from each other. The store is then byte for byte what it was. If it is killed, repeat it.
+
+    `actstore repair s3://bucket/esm2-8m --dry-run`
+
+    `actstore repair /scratch/store --task 17 --task 18`
+    """
+    from actstore.view.progress import terminal_progress
+    from actstore.view.tables import repair_view
+    from actstore.workflows.repair import repair_store
+
+    report = repair_store(
+        store,
+        tasks=task or None,
+        dry_run=dry_run,
+        rewrite=rewrite,
+        device=device,
+        storage_options=parse_storage_options(storage_option),
+        progress=terminal_progress(quiet=quiet),
+    )
+    print_report(report, as_json=json, view=lambda: repair_view(report))
+    if not report.ok:
+        raise typer.Exit(1)

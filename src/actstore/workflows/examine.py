@@ -1,0 +1,287 @@
+"""Examine: what a store should hold, from whatever in it can be trusted, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from actstore.contracts.objects import ObjectStore
+from actstore.contracts.progress import Progress
+from actstore.errors import CorruptObjectError, ManifestError, MissingObjectError, StoreNotFoundError
+from actstore.store.assemble import assemble_manifest, commit_problems, task_arrays
+from actstore.store.commit import Commit, committed_tasks, load_commit, sha256_hex
+from actstore.store.compare import Difference, compare_object, compare_sha256
+from actstore.store.freeze import metadata_objects, says_the_same
+from actstore.store.frozen import FrozenRecipe, load_frozen
+from actstore.store.inventory import Inventory
+from actstore.store.layout import MANIFEST, RECIPE, ROOT_METADATA, SEQUENCES, commit_path
+from actstore.store.manifest import Manifest, parse_manifest
+from actstore.view.reports import Fault, Unnamed
+
+__all__ = ["Examination", "examine"]
+
+_REQUESTS: Final = 8
+_WITNESSES: Final = 16
+"""Commits that are asked for their recipe where `recipe.json` and the manifest contradict each other."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examination:
+    """What a store is and what is wrong with it."""
+
+    frozen: FrozenRecipe | None
+    """The recipe that the store was made with; None if it is lost."""
+    manifest: Manifest | None
+    """The one in the store; None if there is none, it does not parse, or is of another recipe."""
+    commits: tuple[Commit, ...]
+    """Those that do not contradict recipe or manifest."""
+    faults: tuple[Fault, ...]
+    unnamed: tuple[Unnamed, ...]
+    """Objects that are not part of the store. That is no fault: no reader looks at them."""
+    objects: int
+    """Objects read and compared."""
+    bytes: int
+
+
+class _Root(NamedTuple):
+    frozen: FrozenRecipe | None
+    manifest: Manifest | None
+
+
+class _Found(NamedTuple):
+    """A commit as it is stored."""
+
+    task: int
+    commit: Commit | None
+    problems: tuple[str, ...]
+    disowned: str
+    """What the manifest says of it, if that is something else; else empty."""
+
+
+def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progress: Progress) -> Examination:
+    """Read a store and compare every object with its commit, every commit with manifest and recipe.
+
+    Where the root of the tree and its leaves contradict each other, whoever has more on its side is believed: a commit
+    of which every object agrees, against a manifest that names another.
+
+    Parameters
+    ----------
+    objects
+        The store.
+    tasks
+        Look at the commits and objects of these alone; None for all.
+    progress
+        Where to report.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If there is no store at all.
+    StoreError
+        If the storage cannot be listed.
+    """
+    faults: list[Fault] = []
+    frozen, manifest = _root(objects, faults)
+    if frozen is None:
+        return Examination(None, None, (), tuple(faults), (), 0, 0)
+    done = committed_tasks(objects)
+    found = _commits(objects, frozen, manifest, done if tasks is None else done & set(tasks), tasks)
+    commits = [one.commit for one in found if one.commit is not None]
+    faults += _metadata_faults(objects, frozen, manifest, begun=bool(done))
+    faults += _commit_faults(found, _compare(objects, frozen, commits, progress))
+    if not any(fault.object == MANIFEST for fault in faults):
+        if manifest is None and len(done) >= frozen.tasks:
+            problem = "missing, though every task is committed; 'actstore repair URI' writes it"
+            faults.append(Fault(MANIFEST, None, problem))
+        elif manifest is not None and tasks is None and not faults and not _is_up_to_date(objects):
+            faults.append(Fault(MANIFEST, None, "does not say what the commits and statistics of the store say"))
+    inventory = Inventory.of(frozen)
+    unnamed: tuple[Unnamed, ...] = ()
+    if tasks is None:
+        unnamed = _unnamed(objects, inventory, done | _named(manifest).keys())
+    return Examination(
+        frozen,
+        manifest,
+        tuple(one.commit for one in found if one.commit is not None and not one.disowned),
+        tuple(faults),
+        unnamed,
+        sum(len(commit.objects) for commit in commits) + len(inventory.metadata) + 1,
+        sum(stored.size for commit in commits for stored in commit.objects.values()),
+    )
+
+
+def _root(objects: ObjectStore, faults: list[Fault]) -> _Root:
+    """Return the recipe and manifest that the rest of the store speaks for."""
+    manifest: Manifest | None = None
+    try:
+        manifest = parse_manifest(objects.get(MANIFEST), name=MANIFEST)
+    except ManifestError as error:
+        faults.append(Fault(MANIFEST, None, str(error)))
+    except MissingObjectError:
+        pass
+    try:
+        frozen = load_frozen(objects)
+    except StoreNotFoundError:
+        if manifest is None and not faults and not committed_tasks(objects):
+            raise
+        faults.append(Fault(RECIPE, None, "missing"))
+    except CorruptObjectError as error:
+        faults.append(Fault(RECIPE, None, str(error)))
+    else:
+        return _credible(objects, frozen, manifest, faults)
+    return _Root(None if manifest is None else manifest.frozen, manifest)
+
+
+def _credible(objects: ObjectStore, frozen: FrozenRecipe, manifest: Manifest | None, faults: list[Fault]) -> _Root:
+    """Return what commits and Zarr metadata speak for, of a recipe and a manifest that may contradict each other."""
+    witnesses, stored = _witnesses(objects), sha256_hex(objects.get(RECIPE))
+    others = witnesses.keys() - {frozen.digest}
+    if manifest is None and others and not witnesses[frozen.digest]:
+        faults.append(Fault(RECIPE, None, f"the store was made with another recipe (sha256 {min(others)[:12]}...)"))
+        return _Root(None, None)
+    if manifest is not None and manifest.recipe_sha256 != frozen.digest:
+        if witnesses[frozen.digest] > witnesses[manifest.recipe_sha256]:
+            faults.append(Fault(MANIFEST, None, "is of another recipe than the commits of this store"))
+            return _Root(frozen, None)
+        problem = f"sha256 {stored[:12]}..., the manifest says {manifest.recipe_sha256[:12]}..."
+        faults.append(Fault(RECIPE, None, problem))
+        return _Root(manifest.frozen, manifest)
+    if stored != frozen.digest:
+        faults.append(Fault(RECIPE, None, "is not written as recipes are; it was edited"))
+    return _Root(frozen, manifest)
+
+
+def _witnesses(objects: ObjectStore) -> Counter[str]:
+    """Count under which recipes a few commits and the root group were made."""
+    digests: Counter[str] = Counter()
+    for task in sorted(committed_tasks(objects))[:_WITNESSES]:
+        try:
+            digests[load_commit(objects, task).recipe_sha256] += 1
+        except (MissingObjectError, CorruptObjectError):
+            continue
+    with suppress(MissingObjectError, ValueError, KeyError, TypeError, RecursionError):
+        digests[str(json.loads(objects.get(ROOT_METADATA))["attributes"]["actstore"]["recipe_sha256"])] += 1
+    return digests
+
+
+def _named(manifest: Manifest | None) -> dict[int, str]:
+    """Return the digest of every commit that the manifest names."""
+    return {} if manifest is None else {task: one for task, one in enumerate(manifest.commits) if one is not None}
+
+
+def _commits(
+    objects: ObjectStore,
+    frozen: FrozenRecipe,
+    manifest: Manifest | None,
+    done: Collection[int],
+    tasks: Collection[int] | None,
+) -> list[_Found]:
+    """Read the commits that the store has or the manifest names."""
+    named = {task: one for task, one in _named(manifest).items() if tasks is None or task in tasks}
+    arrays = task_arrays(frozen)
+
+    def load(task: int) -> _Found:
+        if task >= frozen.tasks:
+            return _Found(task, None, (f"the recipe has only {frozen.tasks} tasks",), "")
+        try:
+            commit = load_commit(objects, task)
+        except MissingObjectError:
+            return _Found(task, None, ("missing, though the manifest names it",), "")
+        except CorruptObjectError as error:
+            return _Found(task, None, (str(error),), "")
+        digest, disowned = sha256_hex(commit.to_json()), ""
+        if named.get(task, digest) != digest:
+            disowned = f"sha256 {digest[:12]}..., the manifest says {named[task][:12]}..."
+        problems = tuple(commit_problems(commit, frozen, arrays))
+        if problems and disowned:
+            problems = (f"{disowned}: it {problems[0]}",)
+        return _Found(task, None if problems else commit, problems, disowned)
+
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        return list(pool.map(load, sorted({*done, *named})))
+
+
+def _compare(
+    objects: ObjectStore, frozen: FrozenRecipe, commits: list[Commit], progress: Progress
+) -> list[tuple[str, int, Difference]]:
+    """Read everything that commits name; return object, task and what is wrong."""
+    arrays = task_arrays(frozen)
+    checks = [
+        (spec, commit.task, commit.objects[spec.object_path(commit.task)]) for commit in commits for spec in arrays
+    ]
+    different: list[tuple[str, int, Difference]] = []
+    with (
+        ThreadPoolExecutor(_REQUESTS) as pool,
+        progress.stage("verifying", total=sum(stored.size for _, _, stored in checks), unit="bytes") as stage,
+    ):
+        compared = pool.map(lambda check: compare_object(objects, *check), checks)
+        for (spec, task, stored), difference in zip(checks, compared, strict=True):
+            if difference is not None:
+                different.append((spec.object_path(task), task, difference))
+            stage.advance(stored.size)
+    return different
+
+
+def _metadata_faults(
+    objects: ObjectStore, frozen: FrozenRecipe, manifest: Manifest | None, *, begun: bool
+) -> Iterator[Fault]:
+    """Yield what is wrong with Zarr metadata and calibration, or with what the manifest says of them."""
+    contents = metadata_objects(frozen)
+    said = dict.fromkeys(contents, "") if manifest is None else manifest.metadata
+    for path, wanted in contents.items():
+        try:
+            stored = objects.get(path)
+        except MissingObjectError:
+            # Before the first commit the set-up may have been interrupted: the next run completes it.
+            if manifest is not None or begun:
+                yield Fault(path, None, "missing")
+            continue
+        digest = sha256_hex(stored)
+        if manifest is None and not says_the_same(stored, wanted):
+            yield Fault(path, None, "is not what the recipe implies")
+        elif manifest is not None and digest != said.get(path) and stored != wanted:
+            yield Fault(path, None, f"sha256 {digest[:12]}..., the manifest says {said.get(path, 'nothing')[:12]}...")
+        elif manifest is not None and digest != said.get(path):
+            yield Fault(MANIFEST, None, f"says sha256 {said.get(path)} of {path}, which is what the recipe implies")
+    if (difference := compare_sha256(objects, SEQUENCES, frozen.sequences_sha256)) is not None:
+        yield Fault(SEQUENCES, None, difference.problem)
+    if manifest is not None:
+        roots = {RECIPE: frozen.digest, SEQUENCES: frozen.sequences_sha256}
+        if {path: said.get(path) for path in roots} != roots or said.keys() != contents.keys() | roots.keys():
+            yield Fault(MANIFEST, None, "names other metadata than its own recipe")
+
+
+def _commit_faults(found: list[_Found], different: list[tuple[str, int, Difference]]) -> Iterator[Fault]:
+    """Yield what is wrong with commits and their objects; and with the manifest, if it names others than are sound."""
+    damage: dict[int, list[tuple[str, Difference]]] = {}
+    for path, task, difference in different:
+        damage.setdefault(task, []).append((path, difference))
+    disowning: list[_Found] = []
+    for one in found:
+        place, wrong = commit_path(one.task), damage.get(one.task, [])
+        yield from (Fault(place, one.task, problem) for problem in one.problems)
+        if one.disowned and wrong:
+            yield Fault(place, one.task, f"{one.disowned}; {wrong[0][0]}: {wrong[0][1].problem}")
+        elif one.disowned and one.commit is not None:
+            disowning.append(one)
+        else:
+            for path, difference in wrong:
+                yield Fault(place if difference.in_commit else path, one.task, difference.problem)
+    if disowning:
+        first, more = disowning[0], f" (and {len(disowning) - 1:,} more such)" if len(disowning) > 1 else ""
+        problem = f"{commit_path(first.task)} has {first.disowned}, but all its objects are as this commit says{more}"
+        yield Fault(MANIFEST, None, problem)
+
+
+def _is_up_to_date(objects: ObjectStore) -> bool:
+    return objects.get(MANIFEST) == assemble_manifest(objects).to_json(uri=None)
+
+
+def _unnamed(objects: ObjectStore, inventory: Inventory, tasks: Collection[int]) -> tuple[Unnamed, ...]:
+    listed = ((path, size, inventory.why_unnamed(path, tasks)) for path, size in sorted(objects.sizes().items()))
+    return tuple(Unnamed(path, size, why) for path, size, why in listed if why is not None)
