@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from actstore.stream.stream import Batch, Stream
     from actstore.stream.torch_dataset import StreamDataset
     from actstore.view.progress import terminal_progress
+    from actstore.workflows.collect import collect_garbage
     from actstore.workflows.extract import extract_store
     from actstore.workflows.inspect import inspect_store
     from actstore.workflows.plan import plan_store
     from actstore.workflows.recipes import read_recipe
+    from actstore.workflows.repair import repair_store
     from actstore.workflows.share import export_manifest
     from actstore.workflows.verify import verify_store
 
@@ -49,6 +51,7 @@ __all__ = [
     "Stream",
     "StreamDataset",
     "StreamReport",
+    "collect_garbage",
     "errors",
     "export_manifest",
     "extract_store",
@@ -58,6 +61,7 @@ __all__ = [
     "parse_storage_options",
     "plan_store",
     "read_recipe",
+    "repair_store",
     "run_command",
     "terminal_progress",
     "verify_store",
@@ -75,6 +79,7 @@ _HOME: Final = {
     "Stream": "actstore.stream.stream",
     "StreamDataset": "actstore.stream.torch_dataset",
     "StreamReport": "actstore.stream.report",
+    "collect_garbage": "actstore.workflows.collect",
     "export_manifest": "actstore.workflows.share",
     "extract_store": "actstore.workflows.extract",
     "inspect_store": "actstore.workflows.inspect",
@@ -83,6 +88,7 @@ _HOME: Final = {
     "parse_storage_options": "actstore.cli.options",
     "plan_store": "actstore.workflows.plan",
     "read_recipe": "actstore.workflows.recipes",
+    "repair_store": "actstore.workflows.repair",
     "run_command": "actstore.cli.run",
     "terminal_progress": "actstore.view.progress",
     "verify_store": "actstore.workflows.verify",

@@ -107,6 +107,8 @@ def read_from_store(
         list[str] | None,
         typer.Option("--storage-option", metavar="KEY=VALUE", help="Passed to fsspec; may be repeated."),
     ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Local folder that keeps what is read of a remote store.")] = None,
+    cache_bytes: Annotated[int | None, typer.Option(min=1, help="How much it may hold, with --cache.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -152,6 +154,8 @@ def read_from_store(
         checkpoint_every=checkpoint_every,
         allow_incomplete=allow_incomplete,
         storage_options=parse_storage_options(storage_option),
+        cache=cache,
+        cache_bytes=cache_bytes,
     )
     work = stream_only if dictionary is DictionaryChoice.NONE else train
     document = work(uri, make_config(chosen), options, progress=terminal_progress(quiet=quiet)).document()

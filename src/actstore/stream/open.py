@@ -6,6 +6,7 @@ import operator
 import os
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ from actstore.contracts.objects import ObjectStore
 from actstore.contracts.windows import RowWindow
 from actstore.errors import IncompleteStoreError, SiteError, StreamError
 from actstore.quantize.table import QUANTIZERS
+from actstore.store.cached import CachedObjects
 from actstore.store.manifest import Manifest
 from actstore.store.mapped import MappedRows, mapping_obstacle
 from actstore.store.objects import LocalObjects, open_objects
@@ -60,6 +62,8 @@ def open_stream(
     copy: bool = False,
     kernels: Literal["torch", "numpy"] = "torch",
     storage_options: Mapping[str, Any] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    cache_bytes: int | None = None,
 ) -> Stream:
     """Open a stream of shuffled batches.
 
@@ -101,6 +105,9 @@ def open_stream(
         values may differ in the last bit between the two.
     storage_options
         Passed to fsspec.
+    cache, cache_bytes
+        A folder on a local disk that keeps what is read of a store far away, and how much of it; other processes may
+        use the same. What is kept is checked each time it is used.
 
     Returns
     -------
@@ -116,12 +123,14 @@ def open_stream(
     StreamError
         If there is no such split, it is empty, the seed is negative, the buffer cannot hold a batch, the rows cannot be
         dealt to so many processes, the order is not possible on this store, or options contradict each other.
+    UsageError, StoreError
+        If `cache_bytes` is missing or too small, or the folder cannot be used.
     """
     _check_choices(order, kernels, device)
     seed, batch_rows = operator.index(seed), operator.index(batch_rows)
     if seed < 0:
         raise StreamError(f"seed must not be negative, not {seed}")
-    manifest, objects = _open(source, storage_options)
+    manifest, objects = _with_cache(*_open(source, storage_options), cache, cache_bytes)
     chosen = _match_sites(manifest.sites, sites, uri=objects.uri)
     names = tuple(site.name for site in chosen)
     width = _common_width(chosen)
@@ -187,6 +196,16 @@ def _open(
     if source.uri is None:
         raise StreamError("this manifest does not say where its store is; give the path or URL of the store")
     return source, open_objects(source.uri, storage_options)
+
+
+def _with_cache(
+    manifest: Manifest, objects: ObjectStore, cache: str | os.PathLike[str] | None, cache_bytes: int | None
+) -> tuple[Manifest, ObjectStore]:
+    if cache is not None:
+        return manifest, CachedObjects(objects, manifest, Path(cache), cache_bytes)
+    if cache_bytes is not None:
+        raise StreamError("cache_bytes (--cache-bytes) needs cache (--cache): the folder to keep them in")
+    return manifest, objects
 
 
 def _stage(

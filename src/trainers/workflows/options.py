@@ -34,6 +34,10 @@ class RunOptions:
     """Read a store whose extraction has not finished."""
     storage_options: Mapping[str, Any] | None = None
     """Passed to fsspec."""
+    cache: Path | None = None
+    """Folder on a local disk that keeps what is read of a store far away."""
+    cache_bytes: int | None = None
+    """How much it may hold."""
 
 
 def choose_device(name: str) -> torch.device:

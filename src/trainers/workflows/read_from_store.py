@@ -162,6 +162,8 @@ def _open(
         device=str(device) if on_device else None,
         allow_incomplete=options.allow_incomplete,
         storage_options=options.storage_options,
+        cache=options.cache,
+        cache_bytes=options.cache_bytes,
     )
 
 

@@ -122,6 +122,19 @@ def test_streaming_alone_reports_rates_and_mixing(store: Path) -> None:
     assert result.mixing["distinct_ratio"] == pytest.approx(1, abs=0.1)
 
 
+def test_a_cache_keeps_what_was_streamed_and_changes_nothing(store: Path, tmp_path: Path) -> None:
+    config = make_config({"sites": ("resid_post.3",), "batch_rows": 256})
+    cache = RunOptions(cache=tmp_path / "cache", cache_bytes=1 << 30)
+    for options in (RunOptions(), cache, cache):
+        result = stream_only(store, config, options)
+        assert result.rows == stream_only(store, config).rows
+    assert list((tmp_path / "cache").glob("*/??/*"))
+    with pytest.raises(errors.UsageError, match="cache_bytes = None cannot hold a block"):
+        stream_only(store, config, RunOptions(cache=tmp_path / "cache"))
+    with pytest.raises(errors.StreamError, match="needs cache"):
+        stream_only(store, config, RunOptions(cache_bytes=1 << 30))
+
+
 def test_streaming_can_go_beyond_an_epoch(store: Path) -> None:
     rows = open_manifest(store).splits["train"].rows
     per_epoch = -(-rows // 512)
