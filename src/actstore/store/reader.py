@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +24,9 @@ __all__ = ["ArrayReader", "StoreReader"]
 
 _INDICES_IN_MEMORY: Final = 8192
 """1 KB each at 64 chunks."""
+_KEPT_BYTES: Final = 64 << 20
+"""Sequences and scales of a reader: 8 M rows of one site. A window of them is 2 KB, but a request costs a client and an
+RGW 1 ms each (benchmarks/results/s3_stream.json), as much as those for half a megabyte."""
 
 
 class ArrayReader:
@@ -38,9 +41,18 @@ class ArrayReader:
         From `open_manifest`.
     arrays
         The row arrays to read; None for all.
+    kept
+        Paths of arrays that are read a task at a time and kept in memory.
     """
 
-    def __init__(self, objects: ObjectStore, manifest: Manifest, arrays: Sequence[ArraySpec] | None = None) -> None:
+    def __init__(
+        self,
+        objects: ObjectStore,
+        manifest: Manifest,
+        arrays: Sequence[ArraySpec] | None = None,
+        *,
+        kept: Collection[str] = (),
+    ) -> None:
         self._objects = objects
         if arrays is None:
             frozen = manifest.frozen
@@ -50,6 +62,8 @@ class ArrayReader:
         self._place = {spec.path: place for place, spec in enumerate(self._arrays)}
         self._checks = ChunkChecks(objects, manifest, self._arrays)
         self._indices: OrderedDict[tuple[int, int], NDArray[np.int64]] = OrderedDict()
+        self._kept: dict[str, dict[int, NDArray[Any]]] = {path: {} for path in kept}
+        """Rows by task."""
         self._lock = threading.Lock()
 
     def rows(self, array: str, window: RowWindow) -> NDArray[Any]:
@@ -70,27 +84,43 @@ class ArrayReader:
     def read(self, array: str, window: RowWindow, into: NDArray[Any]) -> None:
         """Read the rows of a window of one array into contiguous memory of its shape and dtype; raises as `rows`."""
         place = self._place[array]
-        spec = self._arrays[place]
         rows = self._checks.task(window.task).rows
         if not 0 <= window.start < window.stop <= rows:
             raise IndexError(f"rows {window.start} to {window.stop} of task {window.task}, which has {rows}")
-        chunk_rows = spec.chunk[0]
-        first, stop = window.start // chunk_rows, -(-window.stop // chunk_rows)
-        if spec.compressor != "none":
-            chunks = np.concatenate(self._decoded(place, window.task, first, stop))
-        elif first * chunk_rows == window.start and stop * chunk_rows == window.stop:
-            self._stored(place, window.task, first, into)
-            return
+        if array in self._kept:
+            into[:] = self._rows_of_task(array, RowWindow(window.task, 0, rows))[window.start : window.stop]
         else:
-            chunks = np.empty(((stop - first) * chunk_rows, *spec.shape[1:]), dtype=spec.dtype)
-            self._stored(place, window.task, first, chunks)
-        into[:] = chunks[window.start - first * chunk_rows :][: window.stop - window.start]
+            self._read(place, window, into)
 
     def close(self) -> None:
         """Forget what was read."""
         self._checks.forget()
         with self._lock:
             self._indices.clear()
+            for rows_by_task in self._kept.values():
+                rows_by_task.clear()
+
+    def _rows_of_task(self, array: str, window: RowWindow) -> NDArray[Any]:
+        """Return all rows of a task of an array that is kept; threads that want them at once may each read them."""
+        known = self._kept[array].get(window.task)
+        if known is None:
+            spec = self._arrays[self._place[array]]
+            known = np.empty((window.stop, *spec.shape[1:]), dtype=spec.dtype)
+            self._read(self._place[array], window, known)
+            with self._lock:
+                self._kept[array][window.task] = known
+        return known
+
+    def _read(self, place: int, window: RowWindow, into: NDArray[Any]) -> None:
+        spec = self._arrays[place]
+        chunk_rows = spec.chunk[0]
+        first, stop = window.start // chunk_rows, -(-window.stop // chunk_rows)
+        whole = (first * chunk_rows, stop * chunk_rows) == (window.start, window.stop)
+        chunks = into if whole else np.empty(((stop - first) * chunk_rows, *spec.shape[1:]), dtype=spec.dtype)
+        load = self._stored if spec.compressor == "none" else self._decoded
+        load(place, window.task, first, chunks)
+        if not whole:
+            into[:] = chunks[window.start - first * chunk_rows :][: window.stop - window.start]
 
     def _stored(self, place: int, task: int, first: int, into: NDArray[Any]) -> None:
         """Read whole uncompressed chunks from `first` on into memory, and check them there."""
@@ -106,18 +136,19 @@ class ArrayReader:
         for chunk, begin in enumerate(range(0, len(memory), chunk_bytes), start=first):
             self._checks.compare(place, task, chunk, memory[begin : begin + chunk_bytes])
 
-    def _decoded(self, place: int, task: int, first: int, stop: int) -> list[NDArray[Any]]:
-        """Read, check and decode compressed chunks [first, stop)."""
+    def _decoded(self, place: int, task: int, first: int, into: NDArray[Any]) -> None:
+        """Read, check and decode whole compressed chunks from `first` on."""
         spec = self._arrays[place]
-        extents = self._index(place, task)[first:stop].tolist()
+        chunk_rows = spec.chunk[0]
+        extents = self._index(place, task)[first : first + len(into) // chunk_rows].tolist()
         begin, end = extents[0][0], sum(extents[-1])
-        data = memoryview(self._objects.get_range(spec.object_path(task), begin, end))
-        decoded = []
+        data = self._objects.get_range(spec.object_path(task), begin, end)
         for chunk, (offset, size) in enumerate(extents, start=first):
-            stored = bytes(data[offset - begin : offset - begin + size])
+            stored = data[offset - begin : offset - begin + size]
             self._checks.compare(place, task, chunk, stored)
-            decoded.append(decode_chunk(spec, stored))
-        return decoded
+            into[(chunk - first) * chunk_rows :][:chunk_rows] = decode_chunk(
+                spec, stored, name=self._checks.name(place, task)
+            )
 
     def _index(self, place: int, task: int) -> NDArray[np.int64]:
         key = (place, task)
@@ -152,7 +183,7 @@ class StoreReader:
 
     def __init__(self, objects: ObjectStore, manifest: Manifest, columns: StoredColumns) -> None:
         self._columns = columns
-        self._reader = ArrayReader(objects, manifest, columns.arrays)
+        self._reader = ArrayReader(objects, manifest, columns.arrays, kept=_small(columns))
 
     @property
     def layout(self) -> RowLayout:
@@ -179,3 +210,15 @@ class StoreReader:
     def close(self) -> None:
         """Forget what was read."""
         self._reader.close()
+
+
+def _small(columns: StoredColumns) -> list[str]:
+    """Return the arrays beside the values that fit into memory for all rows of the store, the smallest first."""
+    kept: list[str] = []
+    left = _KEPT_BYTES
+    beside = columns.arrays[: -columns.layout.sites]
+    for spec in sorted(beside, key=lambda spec: spec.row_bytes):
+        left -= spec.shape[0] * spec.row_bytes
+        if left >= 0:
+            kept.append(spec.path)
+    return kept

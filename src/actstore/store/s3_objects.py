@@ -16,6 +16,7 @@ from actstore.contracts.filesystems import answer_of
 from actstore.errors import MissingObjectError, StorageUnavailableError, StoreError
 from actstore.store.fsspec_objects import FsspecObjects
 from actstore.store.retrying import Retries
+from actstore.store.s3_ranges import SignedRanges
 
 __all__ = ["S3Objects", "once"]
 
@@ -75,6 +76,7 @@ class S3Objects(FsspecObjects):
         filesystem.s3.meta.events.unregister("before-call.s3", add_expect_header)
         self._bucket, self._prefix, _ = filesystem.split_path(f"{self._root}/")
         self._part_bytes = part_bytes
+        self._signed = SignedRanges(filesystem, self._bucket)
 
     def put_file(self, path: str, local: Path) -> None:
         """Write or replace an object with the content of a local file; in parts if it is large."""
@@ -125,6 +127,9 @@ class S3Objects(FsspecObjects):
 
     async def _fetch(self, key: str, start: int, into: memoryview) -> int:
         """Read a range into memory as it arrives, without collecting it first."""
+        signed = await self._signed.fetch(key, start, into)
+        if signed is not None:
+            return signed
         wanted = f"bytes={start}-{start + len(into) - 1}"
         response = await self._fs._call_s3("get_object", Bucket=self._bucket, Key=key, Range=wanted)  # noqa: SLF001
         body = response["Body"]

@@ -239,3 +239,36 @@ def test_a_closed_reader_has_forgotten_what_it_read(own_store: StoreOf) -> None:
     reader.close()
     with pytest.raises(MissingObjectError, match=r"commits/0\.json"):
         reader.rows("rows/token", RowWindow(0, 0, 64))
+
+
+class CountedObjects(LocalObjects):
+    """Notes which objects are read."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.read: list[str] = []
+
+    def get_range(self, path: str, start: int, stop: int) -> bytes:
+        self.read.append(path)
+        return super().get_range(path, start, stop)
+
+    def read_into(self, path: str, start: int, into: memoryview) -> int:
+        self.read.append(path)
+        return super().read_into(path, start, into)
+
+
+@pytest.mark.parametrize(("kept_bytes", "requests"), [(64 << 20, 2), (0, 32)])
+def test_sequences_and_scales_are_read_once_a_task_if_they_fit_into_memory(
+    store_of: StoreOf, monkeypatch: pytest.MonkeyPatch, kept_bytes: int, requests: int
+) -> None:
+    monkeypatch.setattr(module, "_KEPT_BYTES", kept_bytes)
+    folder = store_of()
+    manifest, _ = open_store(folder)
+    objects = CountedObjects(folder)
+    reader = reader_of(manifest, objects)
+    buffer = RowBuffer.allocate(64, reader.layout)
+    for start in range(0, 1024, 64):
+        reader.read(RowWindow(0, start, start + 64), buffer)
+    beside = [path for path in objects.read if not path.startswith(("sites/", "commits/"))]
+    assert len(beside) == requests
+    assert len(objects.read) == requests + 2 * 16 + objects.read.count("commits/0.json")
