@@ -79,7 +79,7 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
     for key, text in _pairs(settings, "--set"):
         try:
             document = tomllib.loads(f"value = {text}")
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             document = {}
         # Text of several lines might be a document of several fields.
         parsed[key] = document["value"] if document.keys() == {"value"} else text

@@ -8,11 +8,14 @@ from typing import Final
 import typer
 from rich.console import Console
 
+from actstore.contracts.printable import printable
 from actstore.errors import ActstoreError
 
 __all__ = ["run_command"]
 
 _INTERRUPTED: Final = 130
+_MOST_LETTERS: Final = 20_000
+_KEPT: Final = "\n\t"
 
 
 def run_command(app: typer.Typer) -> None:
@@ -24,7 +27,9 @@ def run_command(app: typer.Typer) -> None:
         app(standalone_mode=True)
     except ActstoreError as error:
         # Paths and ids are shown as they are: rich would take `[a]` for markup and `:b:` for an emoji.
-        Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False).print(f"error: {error}")
+        Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False).print(
+            f"error: {printable(str(error), most=_MOST_LETTERS, keep=_KEPT)}"
+        )
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)

@@ -5,11 +5,12 @@ Read from TOML, frozen into the store as JSON. Where things run (device, executo
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
+    "MOST_SPLITS",
     "CorpusRecipe",
     "EncodingName",
     "ModelRecipe",
@@ -22,9 +23,16 @@ __all__ = [
 EncodingName = Literal["float16", "bfloat16", "int8", "int4"]
 Dtype = Literal["float32", "float16", "bfloat16"]
 
+MOST_SPLITS: Final = 100
+"""A split is a small integer in tables of sequences."""
+_MOST_RESIDUES: Final = 2**31 - 1
+_MOST_TASK_ROWS: Final = 1 << 24
+
 
 def _as_tuple(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
 
 
 OneOrMore = Annotated[
@@ -63,7 +71,7 @@ class ModelRecipe(_Section):
     remote_code: bool = False
     """Run Python code that the model's repository ships."""
 
-    tokens_per_batch: int = Field(default=8192, ge=64)
+    tokens_per_batch: int = Field(default=8192, ge=64, le=_MOST_RESIDUES)
     """Budget of one forward pass in tokens, padding included. Part of the recipe since it can move the last bit."""
 
 
@@ -76,10 +84,10 @@ class CorpusRecipe(_Section):
     format: Literal["auto", "fasta", "parquet"] = "auto"
     """File format; `auto` looks at the first bytes."""
 
-    min_residues: int = Field(default=1, ge=1)
+    min_residues: int = Field(default=1, ge=1, le=_MOST_RESIDUES)
     """Shorter sequences are left out and counted."""
 
-    max_residues: int | None = Field(default=None, ge=1)
+    max_residues: int | None = Field(default=None, ge=1, le=_MOST_RESIDUES)
     """Longer sequences are left out and counted."""
 
     on_bad_record: Literal["error", "skip"] = "error"
@@ -88,10 +96,10 @@ class CorpusRecipe(_Section):
     long_sequences: Literal["window", "truncate", "skip"] = "window"
     """What happens beyond `window_residues`: overlapping windows, keep the first residues, or leave out."""
 
-    window_residues: int = Field(default=1022, ge=2)
+    window_residues: int = Field(default=1022, ge=2, le=_MOST_RESIDUES)
     """Most residues in one forward pass; ESM-2 was trained to 1,022."""
 
-    window_overlap: int = Field(default=256, ge=0)
+    window_overlap: int = Field(default=256, ge=0, le=_MOST_RESIDUES)
     """Least overlap of neighbouring windows; each residue is kept once, where it has most context."""
 
     @model_validator(mode="after")
@@ -118,10 +126,12 @@ class SplitsRecipe(_Section):
         shares = fractions.values()
         # Written so that NaN, of which every comparison is false, does not pass.
         if not (fractions and min(shares) >= 0 and abs(sum(shares) - 1.0) <= 1e-9):
-            raise ValueError(f"fractions must be non-negative and add up to 1, not {fractions}")
+            raise ValueError(f"fractions must be non-negative and add up to 1, not {str(fractions)[:200]}")
+        if len(fractions) > MOST_SPLITS:
+            raise ValueError(f"{len(fractions)} splits; at most {MOST_SPLITS} are kept apart")
         bad = [name for name in fractions if not name.isidentifier()]
         if bad:
-            raise ValueError(f"split names must be identifiers, not {bad}")
+            raise ValueError(f"split names must be identifiers, not {str(bad)[:200]}")
         # One order, whatever the order in which they were written: `train` first, the others by name.
         return dict(sorted(fractions.items(), key=lambda item: (item[0] != "train", item[0])))
 
@@ -132,7 +142,7 @@ class RowsRecipe(_Section):
     fraction: float = Field(default=1.0, gt=0.0, le=1.0)
     """Share of the residues of each sequence; a smaller fraction is a subset of a larger one."""
 
-    max_per_sequence: int | None = Field(default=None, ge=1)
+    max_per_sequence: int | None = Field(default=None, ge=1, le=_MOST_RESIDUES)
     """At most this many rows from one sequence."""
 
 
@@ -150,13 +160,13 @@ class StoreRecipe(_Section):
     """Zarr codec of the values. Activations hardly compress, and plain ones are read several times faster; `auto` tries
     the first task and compresses only if that saves a quarter. `inspect` shows the measured ratios."""
 
-    task_rows: int = Field(default=16384, ge=1)
+    task_rows: int = Field(default=16384, ge=1, le=_MOST_TASK_ROWS)
     """Rows extracted, written and committed together: one shard object for each site."""
 
-    chunk_rows: int = Field(default=256, ge=1)
+    chunk_rows: int = Field(default=256, ge=1, le=_MOST_TASK_ROWS)
     """Rows of one inner Zarr chunk, the smallest range that is read."""
 
-    calibration_sequences: int = Field(default=256, ge=1)
+    calibration_sequences: int = Field(default=256, ge=1, le=_MOST_RESIDUES)
     """Sequences from which int8 and int4 learn centre and scale of every channel."""
 
     @model_validator(mode="after")
@@ -177,5 +187,5 @@ class Recipe(_Section):
     rows: RowsRecipe = RowsRecipe()
     splits: SplitsRecipe = SplitsRecipe()
     store: StoreRecipe = StoreRecipe()
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """Seeds splits, sampling and order."""

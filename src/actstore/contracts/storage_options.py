@@ -6,14 +6,16 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from fsspec.utils import get_protocol
 
 from actstore.contracts.credentials import refuse_credentials
+from actstore.contracts.printable import is_plain
 from actstore.errors import UsageError
 
-__all__ = ["OWN_OPTIONS", "fsspec_options", "is_s3"]
+__all__ = ["OWN_OPTIONS", "address_problem", "fsspec_options", "is_s3"]
 
 _CONNECT_TIMEOUT_S: Final = 5.0
 _READ_TIMEOUT_S: Final = 20.0
@@ -23,10 +25,35 @@ _POOL_CONNECTIONS: Final = 32
 
 OWN_OPTIONS: Final = frozenset({"attempts"})
 """Of our own, for every storage."""
+_SHARED_BY: Final = ("s3", "gs", "az", "abfs", "hf", "https", "http", "s3a", "gcs", "abfss", "adl", "file", "memory")
+_LONGEST_ADDRESS: Final = 2048
 _S3_NUMBERS: Final = frozenset({"connect_timeout", "read_timeout", "max_pool_connections"})
 _S3_BOOLEANS: Final = frozenset({"anon", "use_ssl", "requester_pays"})
 _TRUTH: Final[Mapping[str, bool]] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _S3_ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+
+
+def address_problem(uri: str) -> str | None:
+    """Return why no store can be where a document says, None if one can.
+
+    A document comes from anybody. It may name a folder, or a place on storage that holds plain objects; not one of the
+    file systems of fsspec that run something, unpack archives, log in elsewhere or go through another one (`::`).
+
+    Examples
+    --------
+    >>> address_problem("s3://bucket/store"), address_problem("/data/store")
+    (None, None)
+    >>> address_problem("reference://evil.json")
+    'uri: no store is shared by reference://; a folder, or one of s3, gs, az, abfs, hf, https, ...'
+    """
+    if not is_plain(uri, most=_LONGEST_ADDRESS) or "::" in uri:
+        return f"uri: not a path or a URL of one place in at most {_LONGEST_ADDRESS:,} printable letters"
+    scheme, separator, place = uri.partition("://")
+    if separator and scheme.lower() not in _SHARED_BY:
+        return f"uri: no store is shared by {scheme[:20]}://; a folder, or one of {', '.join(_SHARED_BY[:6])}, ..."
+    if ".." in PurePosixPath(place or uri).parts:
+        return "uri: a place that is given by way of '..'"
+    return None
 
 
 def is_s3(url: str) -> bool:

@@ -30,7 +30,7 @@ def read_fasta(source: Source) -> Iterator[RawRecord]:
         If the file does not begin with `>`, holds bytes that are not text, has a record of more than
         `MAX_RECORD_BYTES`, or cannot be read to its end; with the file and line, or the last good record.
     """
-    number, line = 0, 1
+    number, line, blank_bytes = 0, 1, 0
     last = RawRecord("", "", source.name, 0, None)
     pending = b""
     blocks = read_blocks(source)
@@ -45,8 +45,14 @@ def read_fasta(source: Source) -> Iterator[RawRecord]:
         if number == 0:
             pending, blank_lines = _skip_to_first_header(pending, source.name, line)
             line += blank_lines
-            if not pending:
+            blank_bytes += len(block)
+            if not pending and blank_bytes <= MAX_RECORD_BYTES:
                 continue
+            if not pending:
+                raise CorpusFormatError(
+                    f"{source.name}: begins with more than {MAX_RECORD_BYTES:,} bytes of blanks; wanted FASTA records "
+                    "that begin with '>'"
+                )
             pending = pending[1:]
             number = 1
         *complete, pending = pending.split(b"\n>")

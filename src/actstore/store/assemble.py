@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from actstore.contracts.objects import ObjectStore
+from actstore.contracts.printable import printable
 from actstore.contracts.progress import Progress, Silent
 from actstore.errors import CorruptObjectError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.commit import Commit, committed_tasks, load_commit, sha256_hex
+from actstore.store.documents import MOST_METADATA_BYTES, read_document
 from actstore.store.footprint import is_payload
 from actstore.store.freeze import metadata_objects, says_the_same
 from actstore.store.frozen import FrozenRecipe, load_frozen
@@ -32,6 +34,7 @@ from actstore.store.statistics import merge_statistics
 __all__ = ["assemble_manifest", "commit_problems", "task_arrays", "write_manifest"]
 
 _REQUESTS: Final = 16
+_MOST_LISTED: Final = 40
 
 
 def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> Manifest:
@@ -44,7 +47,7 @@ def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) ->
     """
     manifest = assemble_manifest(objects, progress=progress)
     for path, wanted in metadata_objects(manifest.frozen).items():
-        if not says_the_same(objects.get(path), wanted):
+        if not says_the_same(read_document(objects, path, most_bytes=MOST_METADATA_BYTES), wanted):
             raise CorruptObjectError(
                 f"{objects.uri}: {path} is not what the recipe implies; 'actstore repair URI' writes it again"
             )
@@ -106,9 +109,14 @@ def commit_problems(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[Array
         yield f"says {commit.rows} rows of {commit.split!r}, the recipe gives {wanted[1]} of {wanted[0]!r}"
     paths = {spec.object_path(commit.task) for spec in arrays}
     if lost := sorted(paths - commit.objects.keys()):
-        yield f"does not name {', '.join(lost)}"
+        yield f"does not name {_listed(lost)}"
     if foreign := sorted(commit.objects.keys() - paths):
-        yield f"names {', '.join(foreign)}, which no array of this task has"
+        yield f"names {_listed(foreign)}, which no array of this task has"
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _MOST_LISTED:,} more" if len(paths) > _MOST_LISTED else ""
+    return ", ".join(printable(path) for path in paths[:_MOST_LISTED]) + more
 
 
 def _sizes(commit: Commit, frozen: FrozenRecipe) -> dict[str, int]:
@@ -116,7 +124,7 @@ def _sizes(commit: Commit, frozen: FrozenRecipe) -> dict[str, int]:
     payload = 0
     for spec in row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows):
         if is_payload(spec):
-            payload += commit.objects[spec.object_path(commit.task)].size - index_bytes(spec)
+            payload += max(commit.objects[spec.object_path(commit.task)].size - index_bytes(spec), 0)
     return {
         "total": sum(stored.size for stored in commit.objects.values()),
         "payload": payload,
@@ -132,5 +140,5 @@ def _metadata(objects: ObjectStore, frozen: FrozenRecipe) -> dict[str, str]:
     paths = [RECIPE, *metadata_paths(specs)]
     if quantizer.calibrated:
         paths += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
-    digests = {path: sha256_hex(objects.get(path)) for path in paths}
+    digests = {path: sha256_hex(read_document(objects, path)) for path in paths}
     return digests | {SEQUENCES: frozen.sequences_sha256}

@@ -27,6 +27,7 @@ from actstore.quantize.table import QUANTIZERS
 from actstore.store.cache_folder import CacheFolder
 from actstore.store.checks import ChunkChecks
 from actstore.store.commit import commit_task, sha256_hex
+from actstore.store.documents import read_document
 from actstore.store.inventory import Inventory
 from actstore.store.layout import ArraySpec, row_arrays
 from actstore.store.manifest import Manifest
@@ -128,20 +129,13 @@ class CachedObjects:
         task = commit_task(path)
         if task is None or task >= len(self._manifest.commits):
             return self._objects.get(path)
-        digest = self._manifest.commits[task]
-        kept = None if digest is None else self._cache.get(digest)
-        if kept is not None and sha256_hex(kept) == digest:
-            self._count(found=1)
-            return kept
-        data = self._objects.get(path)
-        self._count(fetched=1, damaged=int(kept is not None))
-        if digest is not None and sha256_hex(data) == digest and len(data) <= self._most_bytes:
-            self._cache.put(digest, data)
-        return data
+        return self._commit(path, self._manifest.commits[task])
 
     def get_range(self, path: str, start: int, stop: int) -> bytes:
         """Return bytes [start, stop) of an object, fewer where it ends before; raises `MissingObjectError`."""
-        shard = self._shard(path)
+        shard, task = self._shard(path), commit_task(path)
+        if task is not None and task < len(self._manifest.commits):
+            return self._commit(path, self._manifest.commits[task])[start:stop]
         if shard is None:
             return self._objects.get_range(path, start, stop)
         if shard.spec.compressor != "none" and start == self._index_start(shard):
@@ -224,6 +218,17 @@ class CachedObjects:
             yield data
             if begin + len(data) < found[-1][0].stop:
                 return  # the object ends too early, and so does what is read
+
+    def _commit(self, path: str, digest: str | None) -> bytes:
+        kept = None if digest is None else self._cache.get(digest)
+        if kept is not None and sha256_hex(kept) == digest:
+            self._count(found=1)
+            return kept
+        data = read_document(self._objects, path)
+        self._count(fetched=1, damaged=int(kept is not None))
+        if digest is not None and sha256_hex(data) == digest and len(data) <= self._most_bytes:
+            self._cache.put(digest, data)
+        return data
 
     def _kept(self, block: _Block) -> bytes | None:
         data = self._cache.get(block.name)

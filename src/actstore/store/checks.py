@@ -16,6 +16,7 @@ from actstore.errors import CorruptObjectError, IncompleteStoreError
 from actstore.store.commit import load_commit
 from actstore.store.layout import ArraySpec
 from actstore.store.manifest import Manifest
+from actstore.store.shard import shard_bytes
 
 __all__ = ["ChunkChecks", "TaskChecks"]
 
@@ -107,6 +108,12 @@ class ChunkChecks:
             raise CorruptObjectError(
                 f"{self._objects.uri}: the commit of task {task} has {commit.rows} rows, the plan {wanted}"
             )
+        for spec in self._arrays:
+            if spec.object_path(task) not in commit.objects:
+                raise CorruptObjectError(
+                    f"{self._objects.uri}: the commit of task {task} does not name {spec.object_path(task)}; find all "
+                    "damage with 'actstore verify'"
+                )
         entries = [commit.objects[spec.object_path(task)] for spec in self._arrays]
         chunks = [-(-commit.rows // spec.chunk[0]) for spec in self._arrays]
         for array, (entry, expected) in enumerate(zip(entries, chunks, strict=True)):
@@ -114,6 +121,12 @@ class ChunkChecks:
                 found = len(entry.chunk_crc32c)
                 raise CorruptObjectError(
                     f"{self.name(array, task)}: its commit names {found} chunks, its rows need {expected}"
+                )
+            least, most = shard_bytes(self._arrays[array], expected)
+            if not least <= entry.size <= most:
+                raise CorruptObjectError(
+                    f"{self.name(array, task)}: its commit says {entry.size:,} bytes, its rows take {least:,} to "
+                    f"{most:,}"
                 )
         return TaskChecks(
             commit.rows,

@@ -10,10 +10,11 @@ import re
 from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from actstore.contracts.objects import ObjectStore
 from actstore.errors import CorruptObjectError
+from actstore.store.documents import parse_document, read_document
 from actstore.store.layout import COMMITS, commit_path
 
 __all__ = [
@@ -22,13 +23,14 @@ __all__ = [
     "canonical_json",
     "commit_task",
     "committed_tasks",
-    "first_problem",
     "load_commit",
     "sha256_hex",
 ]
 
 _SHA256: Final = r"^[0-9a-f]{64}$"
-_COMMIT_PATH: Final = re.compile(rf"{COMMITS}/(0|[1-9][0-9]*)\.json")
+_MOST_BYTES: Final = 1 << 53
+"""Of one object: what every JSON library takes for a whole number."""
+_COMMIT_PATH: Final = re.compile(rf"{COMMITS}/(0|[1-9][0-9]{{,17}})\.json")
 
 
 class StoredObject(BaseModel):
@@ -36,7 +38,7 @@ class StoredObject(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: int = Field(ge=0)
+    size: int = Field(ge=0, le=_MOST_BYTES)
     """Bytes."""
     sha256: str = Field(pattern=_SHA256)
     crc32c: str = ""
@@ -47,7 +49,7 @@ class StoredObject(BaseModel):
     def _is_checksums(cls, text: str) -> str:
         try:
             packed = base64.b64decode(text, validate=True)
-        except binascii.Error as error:
+        except (binascii.Error, ValueError) as error:
             raise ValueError("not base64") from error
         if len(packed) % 4:
             raise ValueError(f"{len(packed)} bytes are no whole number of CRC-32Cs")
@@ -86,14 +88,6 @@ def canonical_json(document: object) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
-def first_problem(error: ValidationError) -> str:
-    """Return in a line what is wrong with a document."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "document"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}{more}"
-
-
 def sha256_hex(data: bytes) -> str:
     """Return the SHA-256 of bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
@@ -121,17 +115,17 @@ def load_commit(objects: ObjectStore, task: int, *, sha256: str | None = None) -
         If it does not parse, was edited, belongs to another task, or its digest is not `sha256`.
     """
     path = commit_path(task)
-    data = objects.get(path)
+    data = read_document(objects, path)
     if sha256 is not None and sha256_hex(data) != sha256:
         raise CorruptObjectError(
             f"{objects.uri}: {path} (task {task}): sha256 {sha256_hex(data)[:12]}..., the manifest "
             f"says {sha256[:12]}...; the store is not the one that the manifest describes, or the commit was altered"
         )
     try:
-        commit = Commit.model_validate_json(data)
-    except ValidationError as error:
+        commit = parse_document(Commit, data, unique=True)
+    except ValueError as error:
         raise CorruptObjectError(
-            f"{objects.uri}: {path} (task {task}) does not parse: {first_problem(error)}; have it written "
+            f"{objects.uri}: {path} (task {task}) does not parse: {error}; have it written "
             f"again with 'actstore repair URI --task {task}'"
         ) from error
     if commit.task != task:

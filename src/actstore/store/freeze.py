@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Final
 
 from actstore.contracts.objects import ObjectStore
 from actstore.errors import MissingObjectError, StoreError
 from actstore.quantize.table import QUANTIZERS
+from actstore.store.documents import load_json
 from actstore.store.frozen import FrozenRecipe, check_unchanged, load_frozen, load_frozen_if_any
 from actstore.store.layout import FORMAT, RECIPE, SEQUENCES, array_specs, calibration_arrays
 from actstore.store.metadata import zarr_documents
@@ -118,8 +118,8 @@ def says_the_same(stored: bytes, wanted: bytes) -> bool:
     if stored == wanted:
         return True
     try:
-        found, asked = json.loads(stored), json.loads(wanted)
-    except (ValueError, RecursionError):
+        found, asked = load_json(stored), load_json(wanted)
+    except ValueError:
         return False
     if not (isinstance(found, dict) and isinstance(asked, dict) and found.keys() >= _NEEDED & asked.keys()):
         return False

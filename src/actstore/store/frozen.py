@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
-    ValidationError,
     field_validator,
     model_serializer,
     model_validator,
@@ -19,10 +18,12 @@ from pydantic import (
 from actstore.contracts.models import ModelFacts, Site
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.planes import Calibration
-from actstore.contracts.recipe import Recipe
+from actstore.contracts.recipe import MOST_SPLITS, Recipe
 from actstore.errors import CorruptObjectError, MissingObjectError, RecipeChangedError, StoreNotFoundError
-from actstore.store.commit import canonical_json, first_problem, sha256_hex
+from actstore.store.commit import canonical_json, sha256_hex
+from actstore.store.documents import parse_document, read_document
 from actstore.store.layout import FORMAT, RECIPE
+from actstore.store.limits import layout_problem, sites_problem
 from actstore.store.vectors import Document, Vector32
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "load_frozen_if_any",
 ]
 
+_Count = Annotated[int, Field(ge=0, le=1 << 62)]
 _DIGEST: Final = Field(pattern=r"^[0-9a-f]{64}$")
 
 NOT_CONTENT: Final = frozenset(
@@ -68,18 +70,18 @@ class CorpusFacts(Document):
     """The corpus as it was read."""
 
     digest: str = _DIGEST
-    sequences: int = Field(ge=0)
-    residues: int = Field(ge=0)
-    skipped: dict[str, int]
+    sequences: _Count
+    residues: _Count
+    skipped: dict[str, _Count]
 
 
 class SplitFacts(Document):
     """One split: a run of whole tasks."""
 
-    sequences: int = Field(ge=0)
-    rows: int = Field(ge=0)
-    first_task: int = Field(ge=0)
-    tasks: int = Field(ge=0)
+    sequences: _Count
+    rows: _Count
+    first_task: _Count
+    tasks: _Count
 
 
 class CalibrationFacts(Document):
@@ -98,7 +100,7 @@ class CompressionFacts(Document):
 
     rows: int = Field(ge=1)
     """Rows that were compressed."""
-    value_bytes: dict[str, Annotated[int, Field(ge=1)]]
+    value_bytes: dict[str, Annotated[int, Field(ge=1, le=1 << 62)]]
     """Bytes of their values at all sites by compressor; `none` as they are."""
 
     @model_validator(mode="after")
@@ -140,20 +142,26 @@ class FrozenRecipe(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        splits = list(self.splits.values())
+        store, splits = self.recipe.store, list(self.splits.values())
+        if problem := sites_problem(self.sites) or layout_problem(self.sites, store, self.tasks):
+            raise ValueError(problem)
+        if len(splits) > MOST_SPLITS or not all(name.isidentifier() for name in self.splits):
+            raise ValueError(f"splits are at most {MOST_SPLITS}, and their names identifiers")
         ends = itertools.accumulate((split.tasks for split in splits), initial=0)
         if [split.first_task for split in splits] + [self.tasks] != list(ends):
             raise ValueError("the tasks of the splits do not follow each other")
-        if any(split.tasks != -(-split.rows // self.recipe.store.task_rows) for split in splits):
+        if any(split.tasks != -(-split.rows // store.task_rows) for split in splits):
             raise ValueError("a split has not the tasks that its rows need")
         if sum(split.rows for split in splits) != self.rows:
             raise ValueError(f"the rows of the splits do not add up to {self.rows}")
-        if self.recipe.store.compressor == "auto":
+        if self.array_rows != (self.tasks - 1) * store.task_rows + self.rows_of(self.tasks - 1):
+            raise ValueError("array_rows is not where the rows of the last task end")
+        if store.compressor == "auto":
             raise ValueError("the compressor of a frozen recipe is decided, not 'auto'")
         if self.calibration is not None:
             lengths = {name: (len(facts.center), len(facts.channel)) for name, facts in self.calibration.items()}
             if lengths != {site.name: (site.width, site.width) for site in self.sites}:
-                raise ValueError(f"calibration has {lengths}, which are not the sites and their widths")
+                raise ValueError(f"calibration has {str(lengths)[:200]}, which are not the sites and their widths")
         return self
 
     @model_serializer(mode="wrap")
@@ -202,7 +210,7 @@ def load_frozen(objects: ObjectStore, *, sha256: str | None = None) -> FrozenRec
         If it does not parse, or its digest is not `sha256`.
     """
     try:
-        data = objects.get(RECIPE)
+        data = read_document(objects, RECIPE)
     except MissingObjectError as error:
         raise StoreNotFoundError(
             f"{objects.uri}: no activation store here ({RECIPE} is missing); "
@@ -214,9 +222,9 @@ def load_frozen(objects: ObjectStore, *, sha256: str | None = None) -> FrozenRec
             "this is another store than the one that the manifest describes"
         )
     try:
-        return FrozenRecipe.model_validate_json(data)
-    except ValidationError as error:
-        raise CorruptObjectError(f"{objects.uri}: {RECIPE} does not parse: {first_problem(error)}") from error
+        return parse_document(FrozenRecipe, data)
+    except ValueError as error:
+        raise CorruptObjectError(f"{objects.uri}: {RECIPE} does not parse: {error}") from error
 
 
 def load_frozen_if_any(objects: ObjectStore) -> FrozenRecipe | None:

@@ -6,16 +6,18 @@ can tell whether a store is the one it describes, byte by byte as bytes are read
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from actstore.contracts.models import ModelFacts, Site
+from actstore.contracts.printable import printable
+from actstore.contracts.storage_options import address_problem
 from actstore.errors import ManifestError
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.commit import canonical_json, first_problem, sha256_hex
+from actstore.store.commit import canonical_json, sha256_hex
+from actstore.store.documents import MOST_DOCUMENT_BYTES, load_json, parse_document
 from actstore.store.frozen import FrozenRecipe, SplitFacts
 from actstore.store.layout import FORMAT
 from actstore.store.statistics import SiteStatistics
@@ -23,7 +25,8 @@ from actstore.store.vectors import Document
 
 __all__ = ["Manifest", "StoredBytes", "parse_manifest"]
 
-LARGEST_MANIFEST_BYTES: Final = 1 << 28
+LARGEST_MANIFEST_BYTES: Final = MOST_DOCUMENT_BYTES
+_Size = Annotated[int, Field(ge=0, le=1 << 62)]
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -32,13 +35,13 @@ class StoredBytes(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    total: int = Field(ge=0)
+    total: _Size
     """All objects that commits name."""
-    payload: int = Field(ge=0)
+    payload: _Size
     """Values and row scales alone, without shard indices."""
-    payload_rows: int = Field(ge=0)
+    payload_rows: _Size
     """Rows that the payload holds, padding of last chunks included."""
-    objects: int = Field(ge=0)
+    objects: _Size
 
 
 class Manifest(Document):
@@ -58,6 +61,8 @@ class Manifest(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.uri is not None and (problem := address_problem(self.uri)):
+            raise ValueError(problem)
         if len(self.commits) != self.frozen.tasks:
             raise ValueError(f"{len(self.commits)} commits for {self.frozen.tasks} tasks")
         if self.recipe_sha256 != self.frozen.digest:
@@ -128,13 +133,15 @@ def parse_manifest(data: bytes, *, name: str) -> Manifest:
     if len(data) > LARGEST_MANIFEST_BYTES:
         raise ManifestError(f"{name}: {len(data):,} bytes are more than any manifest has; is this the right file?")
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        document = load_json(data)
+    except ValueError as error:
         raise ManifestError(f"{name}: not a manifest: {error}") from error
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
-        raise ManifestError(f"{name}: not a manifest of format {FORMAT!r} (found {found!r})")
+        kind = repr(found) if isinstance(found, str | int | None) else type(found).__name__
+        raise ManifestError(f"{name}: not a manifest of format {FORMAT!r} (found {printable(kind, most=80)})")
+    del document
     try:
-        return Manifest.model_validate_json(data)
-    except ValidationError as error:
-        raise ManifestError(f"{name}: {first_problem(error)}") from error
+        return parse_document(Manifest, data, unique=True)
+    except ValueError as error:
+        raise ManifestError(f"{name}: {error}") from error

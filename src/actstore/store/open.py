@@ -10,6 +10,7 @@ from typing import Any
 from actstore.contracts.objects import ObjectStore
 from actstore.errors import ManifestError, MissingObjectError, StoreNotFoundError
 from actstore.store.assemble import assemble_manifest
+from actstore.store.documents import read_document
 from actstore.store.layout import MANIFEST
 from actstore.store.manifest import LARGEST_MANIFEST_BYTES, Manifest, parse_manifest
 from actstore.store.objects import open_objects
@@ -75,7 +76,7 @@ def stored_manifest(objects: ObjectStore) -> Manifest:
         If there is no store.
     """
     try:
-        manifest = parse_manifest(objects.get(MANIFEST), name=f"{objects.uri}/{MANIFEST}")
+        manifest = parse_manifest(read_document(objects, MANIFEST), name=f"{objects.uri}/{MANIFEST}")
     except MissingObjectError:
         return assemble_manifest(objects)
     return manifest if manifest.complete else assemble_manifest(objects)

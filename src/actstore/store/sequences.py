@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 
 from actstore.contracts.hashing import hash_text
 from actstore.contracts.objects import ObjectStore
+from actstore.contracts.printable import printable
 from actstore.contracts.sequences import ResidueSource, SequenceTable
+from actstore.corpus.fasta import MAX_RECORD_BYTES
+from actstore.corpus.pages import batch_rows
 from actstore.errors import CorruptObjectError
 from actstore.store.layout import SEQUENCES
 
@@ -27,6 +30,9 @@ __all__ = ["StoredSequences", "file_sha256", "write_sequences"]
 
 GROUP_SEQUENCES: Final = 1024
 _GROUPS_IN_MEMORY: Final = 64
+_GROUPS_AT_ONCE: Final = 16
+_MOST_RESIDUES: Final = MAX_RECORD_BYTES
+_MOST_GROUP_LETTERS: Final = 1 << 28
 _SCHEMA: Final = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -88,10 +94,15 @@ class StoredSequences:
         self._uri = objects.uri
         with ExitStack() as stack:
             file = stack.enter_context(objects.open(SEQUENCES))
+            self._stream = file
             with self._checked():
                 self._file = stack.enter_context(pq.ParquetFile(file, page_checksum_verification=True))
                 if self._file.schema_arrow != _SCHEMA:
                     raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has other columns than {_SCHEMA.names}")
+                groups = range(self._file.metadata.num_row_groups)
+                sizes = [self._file.metadata.row_group(group).num_rows for group in groups]
+                if set(sizes[:-1]) - {GROUP_SEQUENCES} or not 0 < (sizes or [0])[-1] <= GROUP_SEQUENCES:
+                    raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has row groups of other than {GROUP_SEQUENCES}")
             self._open = stack.pop_all()
         self._groups: OrderedDict[int, dict[str, list[str]]] = OrderedDict()
         self._lock = threading.Lock()
@@ -132,12 +143,14 @@ class StoredSequences:
         codes: list[NDArray[np.int8]] = []
         code_of = {name: code for code, name in enumerate(splits)}
         for batch in self._batches(["id", "length", "split"]):
-            ids = batch["id"].to_pylist()
+            with self._checked():
+                ids, names = batch["id"].to_pylist(), batch["split"].to_pylist()
+            self._check_counts(batch["length"].to_numpy(), "lengths")
             id_hashes.append(np.fromiter(map(hash_text, ids), dtype=np.uint64, count=len(ids)))
             lengths.append(batch["length"].to_numpy())
-            names = batch["split"].to_pylist()
             if foreign := set(names) - code_of.keys():
-                raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has splits {sorted(foreign)}, not in {splits}")
+                shown = ", ".join(repr(name[:40]) for name in sorted(foreign)[:3])
+                raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has splits {shown}, not in {splits}")
             codes.append(np.array([code_of[name] for name in names], dtype=np.int8))
         return SequenceTable(np.concatenate(id_hashes), np.concatenate(lengths), np.concatenate(codes), splits)
 
@@ -145,6 +158,7 @@ class StoredSequences:
         """Count the sequences of a split (None: of all) that have 0, 1, 2, ... rows: int64 [most rows + 1]."""
         counts = np.zeros(1, dtype=np.int64)
         for batch in self._batches(["split", "rows"]):
+            self._check_counts(batch["rows"].to_numpy(), "rows")
             inside = True if split is None else pc.equal(batch["split"], split).to_numpy(zero_copy_only=False)
             found = np.bincount(batch["rows"].to_numpy()[inside].reshape(-1))
             longer, shorter = (found, counts) if len(found) > len(counts) else (counts, found)
@@ -154,15 +168,29 @@ class StoredSequences:
 
     def _batches(self, columns: list[str]) -> Iterator[Any]:
         with self._lock, self._checked():
-            yield from self._file.iter_batches(batch_size=1 << 16, columns=columns)
+            for first in range(0, self._file.metadata.num_row_groups, _GROUPS_AT_ONCE):
+                groups = range(first, min(first + _GROUPS_AT_ONCE, self._file.metadata.num_row_groups))
+                yield from self._read(groups, columns)
+
+    def _read(self, groups: range, columns: list[str]) -> Iterator[Any]:
+        most = len(groups) * GROUP_SEQUENCES
+        rows = batch_rows(self._stream, self._file.metadata, groups, columns, most=most)
+        yield from self._file.iter_batches(batch_size=rows, row_groups=list(groups), columns=columns)
+
+    def _check_counts(self, count_N: NDArray[np.int32], what: str) -> None:
+        if len(count_N) and not (count_N.min() >= 0 and count_N.max() <= _MOST_RESIDUES):
+            raise CorruptObjectError(
+                f"{self._uri}: {SEQUENCES} has {what} from {count_N.min():,} to {count_N.max():,}; no protein has them"
+            )
 
     @contextmanager
     def _checked(self) -> Iterator[None]:
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:  # of which texts that are not UTF-8
             raise CorruptObjectError(
-                f"{self._uri}: {SEQUENCES} cannot be read: {error}; find all damage with 'actstore verify'"
+                f"{self._uri}: {SEQUENCES} cannot be read: {printable(str(error))}; find all damage with "
+                "'actstore verify'"
             ) from error
 
     def _cell(self, column: str, sequence: int) -> str:
@@ -171,10 +199,31 @@ class StoredSequences:
         group, row = divmod(sequence, GROUP_SEQUENCES)
         with self._lock:
             if group not in self._groups:
-                with self._checked():
-                    loaded = self._file.read_row_group(group, columns=["id", "residues"])
-                self._groups[group] = {name: loaded[name].to_pylist() for name in loaded.column_names}
+                self._groups[group] = self._load(group)
                 if len(self._groups) > _GROUPS_IN_MEMORY:
                     self._groups.popitem(last=False)
             self._groups.move_to_end(group)
             return self._groups[group][column][row]
+
+    def _load(self, group: int) -> dict[str, list[str]]:
+        """Read ids and residues of a row group, which are ours: letters, as many as `length` says."""
+        loaded: dict[str, list[str]] = {"id": [], "residues": []}
+        letters = 0
+        with self._checked():
+            for batch in self._read(range(group, group + 1), [*loaded, "length"]):
+                self._check_counts(batch["length"].to_numpy(), "lengths")
+                ids, texts = batch["id"].to_pylist(), batch["residues"].to_pylist()
+                letters += sum(map(len, ids)) + sum(map(len, texts))
+                if letters > _MOST_GROUP_LETTERS:
+                    raise CorruptObjectError(
+                        f"{self._uri}: {SEQUENCES} has more than {_MOST_GROUP_LETTERS:,} letters in row group {group}"
+                    )
+                for residues, length in zip(texts, batch["length"].to_pylist(), strict=True):
+                    if len(residues) != length or not (residues.isascii() and residues.isalpha()):
+                        raise CorruptObjectError(
+                            f"{self._uri}: {SEQUENCES} has a sequence in row group {group} that is not {length} "
+                            "letters; find all damage with 'actstore verify'"
+                        )
+                loaded["id"] += ids
+                loaded["residues"] += texts
+        return loaded

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from actstore.errors import CorruptObjectError
 from actstore.store.layout import ArraySpec
+from actstore.store.packed import most_packed_bytes, packed_problem
 
-__all__ = ["Shard", "decode_chunk", "encode_shard", "index_bytes", "parse_index"]
+__all__ = ["Shard", "decode_chunk", "encode_shard", "index_bytes", "parse_index", "shard_bytes"]
 
 _MISSING: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 _CHECKSUM_BYTES: Final = 4
@@ -65,26 +66,56 @@ def index_bytes(spec: ArraySpec) -> int:
     return spec.chunks_per_shard * 16 + _CHECKSUM_BYTES
 
 
+def shard_bytes(spec: ArraySpec, chunks: int) -> tuple[int, int]:
+    """Return the fewest and the most bytes that a shard of so many chunks can have."""
+    plain = spec.chunk[0] * spec.row_bytes
+    least, most = (plain, plain) if spec.compressor == "none" else (1, most_packed_bytes(plain))
+    return chunks * least + index_bytes(spec), chunks * most + index_bytes(spec)
+
+
 def parse_index(spec: ArraySpec, tail: bytes, *, name: str) -> NDArray[np.int64]:
     """Return offset and length of the chunks present, int64 [chunks, 2], from the last bytes of a shard.
 
     Raises
     ------
     CorruptObjectError
-        If the index is too short or its checksum is wrong; `name` says of which object.
+        If the index is too short, its checksum is wrong, or chunks do not follow each other from the beginning, each
+        as long as a chunk can be; `name` says of which object.
     """
     data, checksum = tail[:-_CHECKSUM_BYTES], tail[-_CHECKSUM_BYTES:]
     if len(tail) != index_bytes(spec) or google_crc32c.value(data) != int.from_bytes(checksum, "little"):
         raise CorruptObjectError(f"{name}: the shard index is damaged; rerun 'actstore verify' on this store")
     index = np.frombuffer(data, dtype="<u8").reshape(-1, 2)
     present = int((index[:, 0] != _MISSING).sum())
+    chunk_bytes = spec.chunk[0] * spec.row_bytes
+    most = np.uint64(chunk_bytes if spec.compressor == "none" else most_packed_bytes(chunk_bytes))
+    lengths = index[:present, 1]
+    is_whole = (lengths > 0).all() and (lengths <= most).all() and (index[present:] == _MISSING).all()
+    if not is_whole or (index[:present, 0] != np.cumsum(lengths) - lengths).any():
+        raise CorruptObjectError(f"{name}: the shard index names chunks where none can be; do not use this store")
     return index[:present].astype(np.int64)
 
 
-def decode_chunk(spec: ArraySpec, stored: bytes) -> NDArray[Any]:
-    """Decode one chunk to [chunk rows, ...]."""
+def decode_chunk(spec: ArraySpec, stored: bytes, *, name: str) -> NDArray[Any]:
+    """Decode one chunk to [chunk rows, ...], whatever somebody has put in its place.
+
+    Raises
+    ------
+    CorruptObjectError
+        If it does not decode to the bytes of a chunk; `name` says of which object.
+    """
+    chunk_bytes = spec.chunk[0] * spec.row_bytes
     codec = _codec(spec.compressor, np.dtype(spec.dtype).itemsize)
-    raw = stored if codec is None else codec.decode(stored)
+    raw: bytes | NDArray[np.uint8] = stored
+    problem = packed_problem(spec.compressor, stored, chunk_bytes)
+    if problem is None and codec is not None:
+        raw = np.empty(chunk_bytes, dtype=np.uint8)
+        try:
+            codec.decode(stored, raw)
+        except (RuntimeError, ValueError) as error:
+            problem = str(error)
+    if problem is not None:
+        raise CorruptObjectError(f"{name}: a chunk does not decode: {problem}; find all damage with 'actstore verify'")
     return np.frombuffer(raw, dtype=spec.dtype).reshape(spec.chunk)
 
 

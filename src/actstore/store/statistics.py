@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from actstore.contracts.objects import ObjectStore
 from actstore.errors import CorruptObjectError
 from actstore.quantize.fidelity import fidelity
 from actstore.quantize.moments import Moments
 from actstore.store.commit import Commit, load_commit, sha256_hex
+from actstore.store.documents import first_problem, read_document
 from actstore.store.frozen import FrozenRecipe
 from actstore.store.layout import ArraySpec, statistics_arrays
 from actstore.store.vectors import Document, Vector64
@@ -22,6 +23,7 @@ __all__ = ["OutlierChannel", "SiteStatistics", "merge_statistics"]
 
 _OUTLIER_RATIO: Final = 8.0
 _MOST_OUTLIERS: Final = 8
+_SIGNED: Final = frozenset({"statistics/mean"})
 
 
 class OutlierChannel(BaseModel):
@@ -29,7 +31,7 @@ class OutlierChannel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    channel: int
+    channel: int = Field(ge=0, le=1 << 31)
     ratio: float
     """Its root mean square over that of the median channel."""
 
@@ -39,7 +41,7 @@ class SiteStatistics(Document):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    count: int = Field(ge=0)
+    count: int = Field(ge=0, le=1 << 62)
     """Rows."""
     mean_norm: float = Field(ge=0)
     """Mean of the L2 norm ||x||."""
@@ -47,7 +49,7 @@ class SiteStatistics(Document):
     """Mean of ||x||^2."""
     max_abs: float = Field(ge=0)
     """Largest magnitude of any value."""
-    saturated: int = Field(ge=0)
+    saturated: int = Field(ge=0, le=1 << 62)
     """Values clamped to the range of the encoding."""
     mean_D: Vector64
     """Mean of each channel, float64 [D]."""
@@ -57,9 +59,16 @@ class SiteStatistics(Document):
     """Signal to quantisation noise of the median channel; None where the encoding lost nothing."""
     sqnr_worst_db: float | None
     """Signal to quantisation noise of the worst channel."""
-    sqnr_worst_channel: int | None
+    sqnr_worst_channel: int | None = Field(ge=0, le=1 << 31)
     outlier_channels: tuple[OutlierChannel, ...]
     """Channels with at least eight times the root mean square of the median channel, largest first."""
+
+    @field_validator("variance_D")
+    @classmethod
+    def _not_negative(cls, variance_D: NDArray[np.float64]) -> NDArray[np.float64]:
+        if (variance_D < 0).any():
+            raise ValueError("a variance is negative")
+        return variance_D
 
 
 class _Total:
@@ -83,29 +92,54 @@ def merge_statistics(objects: ObjectStore, frozen: FrozenRecipe, tasks: Iterable
     """
     specs = statistics_arrays(frozen.sites, frozen.tasks)
     totals = {site.name: _Total(site.width) for site in frozen.sites}
-    for task in sorted(tasks):
-        commit = load_commit(objects, task)
-        arrays = {spec.path.removeprefix("statistics/"): _load(objects, spec, commit) for spec in specs}
-        for index, site in enumerate(frozen.sites):
-            total, here = totals[site.name], slice(site.width)
-            count = int(arrays["count"][index])
-            total.moments = total.moments.merge(Moments(count, arrays["mean"][index, here], arrays["m2"][index, here]))
-            total.norm_sum += float(arrays["norm_sum"][index])
-            total.saturated += int(arrays["saturated"][index])
-            np.maximum(total.max_abs_D, arrays["max_abs"][index, here], out=total.max_abs_D)
-            total.noise_D += arrays["noise"][index, here]
-    return {name: _summary(total) for name, total in totals.items()}
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows has no finite sum, which is found at the end
+        for task in sorted(tasks):
+            _add(totals, objects, frozen, load_commit(objects, task), specs)
+        try:
+            return {name: _summary(total) for name, total in totals.items()}
+        except ValidationError as error:
+            raise CorruptObjectError(
+                f"{objects.uri}: the statistics of its tasks have no finite sum ({first_problem(error)}); "
+                "find all damage with 'actstore verify'"
+            ) from error
+
+
+def _add(
+    totals: dict[str, _Total], objects: ObjectStore, frozen: FrozenRecipe, commit: Commit, specs: Sequence[ArraySpec]
+) -> None:
+    arrays = {spec.path.removeprefix("statistics/"): _load(objects, spec, commit) for spec in specs}
+    if (arrays["count"] != commit.rows).any():
+        raise CorruptObjectError(
+            f"{objects.uri}: the statistics of task {commit.task} are not of its {commit.rows} rows; find all damage "
+            "with 'actstore verify'"
+        )
+    for index, site in enumerate(frozen.sites):
+        total, here = totals[site.name], slice(site.width)
+        count = int(arrays["count"][index])
+        total.moments = total.moments.merge(Moments(count, arrays["mean"][index, here], arrays["m2"][index, here]))
+        total.norm_sum += float(arrays["norm_sum"][index])
+        total.saturated += int(arrays["saturated"][index])
+        np.maximum(total.max_abs_D, arrays["max_abs"][index, here], out=total.max_abs_D)
+        total.noise_D += arrays["noise"][index, here]
 
 
 def _load(objects: ObjectStore, spec: ArraySpec, commit: Commit) -> NDArray[Any]:
     path = spec.object_path(commit.task)
-    data = objects.get(path)
+    wanted = spec.row_bytes
+    data = read_document(objects, path, most_bytes=wanted)
     if sha256_hex(data) != commit.objects[path].sha256:
         raise CorruptObjectError(
             f"{objects.uri}: {path} (task {commit.task}) does not have the sha256 that its commit says; "
             "find all damage with 'actstore verify'"
         )
-    return np.frombuffer(data, dtype=spec.dtype).reshape(spec.shape[1:])
+    if len(data) != wanted:
+        raise CorruptObjectError(f"{objects.uri}: {path} has {len(data):,} bytes, its layout {wanted:,}")
+    values = np.frombuffer(data, dtype=spec.dtype).reshape(spec.shape[1:])
+    if not np.isfinite(values).all() or (spec.path not in _SIGNED and (values < 0).any()):
+        raise CorruptObjectError(
+            f"{objects.uri}: {path} holds what is no {spec.path.removeprefix('statistics/')}: NaN, Inf or less than 0"
+        )
+    return values
 
 
 def _summary(total: _Total) -> SiteStatistics:

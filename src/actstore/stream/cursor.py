@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
+from actstore.contracts.printable import printable
 from actstore.errors import CursorError
 
 __all__ = ["Cursor"]
+
+_MOST: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Cursor:
                 "batch": int(batch),
                 "world_size": int(world_size),
                 "stream": str(stream),
-            } if min(epoch, start, batch) >= 0 and world_size > 0:
+            } if min(epoch, start, batch) >= 0 < world_size and max(epoch, start, batch, world_size) < _MOST:
                 return cls(epoch, start, batch, world_size, stream)
-        raise CursorError(f"not a cursor: {document!r}; expected epoch, start, batch, world_size and stream")
+        raise CursorError(
+            f"not a cursor: {printable(repr(document))}; expected epoch, start, batch, world_size and stream"
+        )

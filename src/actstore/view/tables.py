@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from actstore.contracts.printable import printable
 from actstore.store.compression import LEAST_SAVING
 from actstore.view.reports import (
     ExtractReport,
@@ -192,7 +193,7 @@ def garbage_view(report: GarbageReport) -> RenderableType:
     table = _table("object", "size", "age", "problem")
     for one in report.garbage[:_MOST_FAULTS]:
         age = "-" if one.age_s is None else human_time(one.age_s)
-        table.add_row(one.object, human_bytes(one.bytes), age, one.reason)
+        table.add_row(printable(one.object), human_bytes(one.bytes), age, one.reason)
     if len(report.garbage) > _MOST_FAULTS:
         table.add_row(f"and {len(report.garbage) - _MOST_FAULTS:,} more", "", "", "--json lists all")
     return Group(_facts("Garbage", facts), table)
@@ -205,7 +206,8 @@ def _objects(which: Sequence[object]) -> str:
 def _fault_table(faults: Sequence[Fault]) -> Table:
     table = _table("object", "task", "problem")
     for fault in faults[:_MOST_FAULTS]:
-        table.add_row(fault.object, "-" if fault.task is None else str(fault.task), fault.problem)
+        task = "-" if fault.task is None else str(fault.task)
+        table.add_row(printable(fault.object), task, printable(fault.problem, most=None))
     if len(faults) > _MOST_FAULTS:
         table.add_row(f"and {len(faults) - _MOST_FAULTS:,} more", "", "--json lists all")
     return table
@@ -216,7 +218,7 @@ def _facts(title: str, facts: Mapping[str, str]) -> Table:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts.items():
-        table.add_row(name, value)
+        table.add_row(name, printable(value, most=None, keep="\n"))
     return table
 
 

@@ -10,6 +10,7 @@ from actstore.contracts.objects import ObjectStore
 from actstore.contracts.progress import Progress, Silent
 from actstore.errors import ManifestError, MissingObjectError, StoreError, UsageError
 from actstore.store.commit import committed_tasks, sha256_hex
+from actstore.store.documents import read_document
 from actstore.store.frozen import FrozenRecipe, load_frozen
 from actstore.store.inventory import Inventory
 from actstore.store.layout import MANIFEST, RECIPE
@@ -86,7 +87,7 @@ def collect_garbage(
 
 def _sound_recipe(objects: ObjectStore) -> FrozenRecipe:
     frozen = load_frozen(objects)
-    if sha256_hex(objects.get(RECIPE)) != frozen.digest:
+    if sha256_hex(read_document(objects, RECIPE)) != frozen.digest:
         raise StoreError(f"{objects.uri}: {RECIPE} was edited; 'actstore repair URI' comes first")
     return frozen
 
@@ -94,7 +95,7 @@ def _sound_recipe(objects: ObjectStore) -> FrozenRecipe:
 def _tasks_of_manifest(objects: ObjectStore, frozen: FrozenRecipe) -> set[int]:
     """Return the tasks that the manifest names: their commits may be lost and their objects good."""
     try:
-        manifest = parse_manifest(objects.get(MANIFEST), name=f"{objects.uri}/{MANIFEST}")
+        manifest = parse_manifest(read_document(objects, MANIFEST), name=f"{objects.uri}/{MANIFEST}")
     except MissingObjectError:
         return set()
     if manifest.recipe_sha256 != frozen.digest:

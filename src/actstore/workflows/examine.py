@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from actstore.errors import CorruptObjectError, ManifestError, MissingObjectErro
 from actstore.store.assemble import assemble_manifest, commit_problems, task_arrays
 from actstore.store.commit import Commit, committed_tasks, load_commit, sha256_hex
 from actstore.store.compare import Difference, compare_object, compare_sha256
+from actstore.store.documents import MOST_METADATA_BYTES, load_json, read_document
 from actstore.store.freeze import metadata_objects, says_the_same
 from actstore.store.frozen import FrozenRecipe, load_frozen
 from actstore.store.inventory import Inventory
@@ -26,6 +26,7 @@ from actstore.view.reports import Fault, Unnamed
 __all__ = ["Examination", "examine"]
 
 _REQUESTS: Final = 8
+_METADATA_BYTES: Final = 1 << 16
 _WITNESSES: Final = 16
 """Commits that are asked for their recipe where `recipe.json` and the manifest contradict each other."""
 
@@ -119,8 +120,8 @@ def _root(objects: ObjectStore, faults: list[Fault]) -> _Root:
     """Return the recipe and manifest that the rest of the store speaks for."""
     manifest: Manifest | None = None
     try:
-        manifest = parse_manifest(objects.get(MANIFEST), name=MANIFEST)
-    except ManifestError as error:
+        manifest = parse_manifest(read_document(objects, MANIFEST), name=MANIFEST)
+    except (ManifestError, CorruptObjectError) as error:
         faults.append(Fault(MANIFEST, None, str(error)))
     except MissingObjectError:
         pass
@@ -139,7 +140,7 @@ def _root(objects: ObjectStore, faults: list[Fault]) -> _Root:
 
 def _credible(objects: ObjectStore, frozen: FrozenRecipe, manifest: Manifest | None, faults: list[Fault]) -> _Root:
     """Return what commits and Zarr metadata speak for, of a recipe and a manifest that may contradict each other."""
-    witnesses, stored = _witnesses(objects), sha256_hex(objects.get(RECIPE))
+    witnesses, stored = _witnesses(objects), sha256_hex(read_document(objects, RECIPE))
     others = witnesses.keys() - {frozen.digest}
     if manifest is None and others and not witnesses[frozen.digest]:
         faults.append(Fault(RECIPE, None, f"the store was made with another recipe (sha256 {min(others)[:12]}...)"))
@@ -164,8 +165,9 @@ def _witnesses(objects: ObjectStore) -> Counter[str]:
             digests[load_commit(objects, task).recipe_sha256] += 1
         except (MissingObjectError, CorruptObjectError):
             continue
-    with suppress(MissingObjectError, ValueError, KeyError, TypeError, RecursionError):
-        digests[str(json.loads(objects.get(ROOT_METADATA))["attributes"]["actstore"]["recipe_sha256"])] += 1
+    with suppress(MissingObjectError, CorruptObjectError, ValueError, KeyError, TypeError):
+        root = load_json(read_document(objects, ROOT_METADATA, most_bytes=MOST_METADATA_BYTES))
+        digests[str(root["attributes"]["actstore"]["recipe_sha256"])] += 1
     return digests
 
 
@@ -235,7 +237,7 @@ def _metadata_faults(
     said = dict.fromkeys(contents, "") if manifest is None else manifest.metadata
     for path, wanted in contents.items():
         try:
-            stored = objects.get(path)
+            stored = objects.get_range(path, 0, 2 * len(wanted) + _METADATA_BYTES)  # more of it would be wrong anyway
         except MissingObjectError:
             # Before the first commit the set-up may have been interrupted: the next run completes it.
             if manifest is not None or begun:

@@ -17,10 +17,11 @@ from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import SequenceTable
 from actstore.corpus.scan import Corpus, scan
 from actstore.corpus.splits import assign_splits, read_clusters
-from actstore.errors import CorruptObjectError, RecipeChangedError, StoreError
+from actstore.errors import CorruptObjectError, RecipeChangedError, RecipeError, StoreError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.freeze import complete_metadata, complete_sequences, freeze, has_sequences
 from actstore.store.frozen import CorpusFacts, FrozenRecipe, SplitFacts, check_unchanged, load_frozen_if_any
+from actstore.store.limits import layout_problem, sites_problem
 from actstore.store.plan import Plan, plan_tasks, sequence_order
 from actstore.store.sequences import StoredSequences, write_sequences
 from actstore.workflows.calibrate import calibrate_sites
@@ -57,6 +58,8 @@ def prepare(
         If a store made with another recipe is there. A recipe that says `auto` accepts any compressor that is frozen.
     CorpusError
         If the sequences cannot be used.
+    RecipeError
+        If sites or sizes of the recipe are beyond what a store holds.
     """
     stored = load_frozen_if_any(objects)
     keep_residues = stored is None or not has_sequences(objects)
@@ -74,6 +77,8 @@ def prepare(
         order_N = sequence_order(table, seed=recipe.seed)
         ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
         plan = plan_tasks(ordered, recipe)
+        if problem := sites_problem(model.sites) or layout_problem(model.sites, recipe.store, plan.tasks):
+            raise RecipeError(f"{objects.uri} cannot be laid out: {problem}")
         auto = recipe.store.compressor == "auto"
         sequences, digest = spool / "sequences.parquet", ""
         if keep_residues:

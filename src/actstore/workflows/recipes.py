@@ -10,12 +10,14 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from actstore.contracts.printable import printable
 from actstore.contracts.recipe import Recipe
 from actstore.errors import RecipeError
 
 __all__ = ["merge_options", "parse_recipe", "read_recipe"]
 
 _LARGEST_BYTES: Final = 1 << 20
+_MOST_PROBLEMS: Final = 20
 _PATHS: Final = (("corpus", "sequences"), ("splits", "clusters"), ("model", "name"))
 
 
@@ -46,8 +48,8 @@ def read_recipe(path: str | Path, *, options: Mapping[str, Any] | None = None) -
         document = tomllib.loads(data.decode())
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RecipeError(f"{path}: not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # of which TOMLDecodeError, and numbers of too many digits
+        raise RecipeError(f"{path}: not TOML: {printable(str(error))}") from error
     for section, key in _PATHS:
         table = document.get(section)
         if isinstance(table, dict) and key in table:
@@ -96,8 +98,10 @@ def parse_recipe(document: Mapping[str, Any], *, name: str) -> Recipe:
     except ValidationError as error:
         problems = []
         for problem in error.errors():
-            field = ".".join(str(part) for part in problem["loc"]) or "recipe"
-            problems.append(f"  {field}: {problem['msg'].removeprefix('Value error, ')}")
+            field = printable(".".join(str(part) for part in problem["loc"])) or "recipe"
+            problems.append(f"  {field}: {printable(problem['msg'].removeprefix('Value error, '))}")
+        if len(problems) > _MOST_PROBLEMS:
+            problems[_MOST_PROBLEMS:] = [f"  and {len(problems) - _MOST_PROBLEMS:,} more"]
         raise RecipeError(f"{name}: not a valid recipe:\n" + "\n".join(problems)) from error
 
 
@@ -117,5 +121,5 @@ def _is_there(folder: Path, relative: str) -> bool:
                 glob.iglob(relative, root_dir=folder, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute ones
             )
         )
-    except OSError:  # a text too long to be a path
+    except (OSError, ValueError):  # a text too long to be a path, or with a NUL in it
         return False

@@ -35,6 +35,7 @@ _OF_NORM: Final = 0.01
 """Beyond what encoding it again would lose, a row may differ by 5 % of its distance from the mean and 1 % of its norm,
 for hardware that rounds otherwise; rows of other residues differ by more than their distance from the mean."""
 _ROWS_AT_ONCE: Final = 8
+_RUNS_CODE: Final = "its recipe has the model run code that comes with it"
 
 
 class Recomputed(NamedTuple):
@@ -58,6 +59,8 @@ def model_at_hand(frozen: FrozenRecipe, *, device: str) -> tuple[ActivationModel
     recipe = frozen.recipe.model
     if not Path(recipe.name).expanduser().is_dir() and not _is_cached(frozen):
         return None, f"the model {recipe.name} is neither a local folder nor in the Hugging Face cache"
+    if recipe.remote_code or recipe.pickle_weights:
+        return None, f"{_RUNS_CODE} (model.remote_code or model.pickle_weights), and whoever made the store wrote it"
     pinned = recipe.model_copy(update={"revision": frozen.model.revision or recipe.revision})
     try:
         model = load_model(pinned, [site.module for site in frozen.sites], device=device)

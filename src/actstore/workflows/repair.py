@@ -15,6 +15,7 @@ from actstore.extract.model import load_model
 from actstore.extract.task import extract_task
 from actstore.store.assemble import assemble_manifest, write_manifest
 from actstore.store.commit import committed_tasks, load_commit, sha256_hex
+from actstore.store.documents import read_document
 from actstore.store.freeze import metadata_objects
 from actstore.store.frozen import FrozenRecipe
 from actstore.store.layout import MANIFEST, RECIPE, SEQUENCES, commit_path
@@ -283,6 +284,6 @@ def _still_wrong(objects: ObjectStore, plan: _Plan, known: Collection[str], prog
 
 def _manifest_digest(objects: ObjectStore) -> str | None:
     try:
-        return parse_manifest(objects.get(MANIFEST), name=MANIFEST).digest
-    except (MissingObjectError, ManifestError):
+        return parse_manifest(read_document(objects, MANIFEST), name=MANIFEST).digest
+    except (MissingObjectError, ManifestError, CorruptObjectError):
         return None

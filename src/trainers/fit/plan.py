@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary, Shape
@@ -18,6 +18,10 @@ __all__ = ["StreamFacts", "TrainPlan", "default_lr", "plan_training"]
 DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
 MAX_WARMUP_STEPS: Final = 1_000
 DEFAULT_K: Final = 32
+_MOST_SITES: Final = 1024
+_MOST_WIDTH: Final = 1 << 20
+_MOST_LATENTS: Final = 1 << 28
+_MOST: Final = 1 << 62
 
 
 class StreamFacts(BaseModel):
@@ -55,18 +59,18 @@ class TrainPlan(BaseModel):
     too. Saved with each checkpoint; a checkpoint resumes only under an equal plan.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     dictionary: DictionaryName
-    sites: tuple[str, ...]
-    width: int
-    latents: int
-    kept: int | None
+    sites: tuple[str, ...] = Field(min_length=1, max_length=_MOST_SITES)
+    width: int = Field(ge=1, le=_MOST_WIDTH)
+    latents: int = Field(ge=1, le=_MOST_LATENTS)
+    kept: int | None = Field(ge=1, le=_MOST_LATENTS)
     sparsity: float | None
     lr: float
-    steps: int
-    batch_rows: int
-    rows: int
+    steps: int = Field(ge=1, le=_MOST)
+    batch_rows: int = Field(ge=1, le=_MOST)
+    rows: int = Field(ge=0, le=_MOST)
     """Rows that `steps` batches hold, short last batches of epochs included."""
     seed: int
     order: Literal["windows", "uniform"]

@@ -39,6 +39,8 @@ __all__ = ["Checkpoint", "load_dictionary", "newest_checkpoint", "read_checkpoin
 RECORD: Final = "checkpoint.json"
 WEIGHTS: Final = "dictionary.safetensors"
 OPTIMIZER: Final = "optimizer.safetensors"
+_MOST_RECORD_BYTES: Final = 1 << 24
+_MOST_SHOWN: Final = 400
 _IDLE_ROWS: Final = "idle_rows"
 _ADAM: Final = ("step", "exp_avg", "exp_avg_sq")
 _FOLDER: Final = re.compile(r"step-(\d+)")
@@ -105,14 +107,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     CheckpointError
         If a file is missing, truncated, malformed or not the one that was saved.
     """
-    try:
-        record = CheckpointRecord.model_validate_json((path / RECORD).read_bytes())
-    except FileNotFoundError as error:
-        raise errors.CheckpointError(f"{path}: no {RECORD}; this is not a checkpoint") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise errors.CheckpointError(f"{path / RECORD}: {where}: {first['msg']}") from error
+    record = _read_record(path)
     return Checkpoint(path, record, _read_tensors(path / WEIGHTS, record), _read_tensors(path / OPTIMIZER, record))
 
 
@@ -167,10 +162,37 @@ def load_dictionary(path: Path, *, device: str | torch.device = "cpu") -> tuple[
     return _restore_dictionary(checkpoint, torch.device(device)).eval(), checkpoint.record
 
 
+def _read_record(path: Path) -> CheckpointRecord:
+    try:
+        with (path / RECORD).open("rb") as file:
+            data = file.read(_MOST_RECORD_BYTES + 1)
+        if len(data) > _MOST_RECORD_BYTES:
+            raise errors.CheckpointError(f"{path / RECORD}: more than {_MOST_RECORD_BYTES:,} bytes; this is no record")
+        return CheckpointRecord.model_validate_json(data, strict=True)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise errors.CheckpointError(f"{path}: no {RECORD}; this is not a checkpoint") from error
+    except OSError as error:
+        raise errors.CheckpointError(f"{path / RECORD}: cannot be read: {error.strerror or error}") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = _shown(".".join(str(part) for part in first["loc"]))
+        raise errors.CheckpointError(f"{path / RECORD}: {where}: {_shown(first['msg'])}") from error
+
+
+def _shown(text: str) -> str:
+    """Return text out of a file in a form that no terminal obeys."""
+    return ascii(text[:_MOST_SHOWN])[1:-1]
+
+
 def _restore_dictionary(checkpoint: Checkpoint, device: torch.device) -> Dictionary:
     plan = checkpoint.record.plan
+    try:
+        with torch.device("meta"):  # nothing is set aside for what the record claims before the weights bear it out
+            claimed = DICTIONARIES[plan.dictionary](plan.shape)
+    except ValueError as error:
+        raise errors.CheckpointError(f"{checkpoint.path / RECORD}: {error}") from error
+    _check_tensors(checkpoint.path / WEIGHTS, checkpoint.weights, dict(claimed.named_parameters()))
     dictionary = DICTIONARIES[plan.dictionary](plan.shape)
-    _check_tensors(checkpoint.path / WEIGHTS, checkpoint.weights, dict(dictionary.named_parameters()))
     dictionary.load_state_dict(dict(checkpoint.weights))
     return dictionary.to(device)
 
@@ -198,13 +220,14 @@ def _read_tensors(path: Path, record: CheckpointRecord) -> dict[str, Tensor]:
         )
     try:
         return load_file(path)
-    except SafetensorError as error:
-        raise errors.CheckpointError(f"{path}: not a safetensors file: {error}") from error
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise errors.CheckpointError(f"{path}: not a safetensors file: {_shown(str(error))}") from error
 
 
 def _check_tensors(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     if found.keys() != wanted.keys():
-        raise errors.CheckpointError(f"{path}: holds {', '.join(sorted(found))}; expected {', '.join(sorted(wanted))}")
+        names = _shown(", ".join(sorted(found)))
+        raise errors.CheckpointError(f"{path}: holds {names}; expected {', '.join(sorted(wanted))}")
     for name, tensor in wanted.items():
         have = found[name]
         if have.shape != tensor.shape or have.dtype != tensor.dtype:

@@ -61,7 +61,7 @@ def drop_lines_after(path: Path, step: int) -> None:
             break
         try:
             line_step = int(json.loads(line)["step"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise errors.CheckpointError(
                 f"{path}, line {number}: not a JSON object with a step; move the file away to resume without it"
             ) from error

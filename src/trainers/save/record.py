@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from actstore import Manifest
 from trainers.fit.plan import TrainPlan
@@ -20,7 +20,7 @@ _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class SiteRecord(_Record):
@@ -51,17 +51,28 @@ class CheckpointRecord(_Record):
     format: Literal["actstore-checkpoint/1"] = CHECKPOINT_FORMAT
     plan: TrainPlan
     origin: Origin
-    step: int = Field(ge=0)
-    rows: int = Field(ge=0)
+    step: int = Field(ge=0, le=1 << 62)
+    rows: int = Field(ge=0, le=1 << 62)
     cursor: dict[str, Any]
     """Position of the stream, from `Cursor.to_json`."""
-    input_scale: tuple[float, ...]
+    input_scale: tuple[Annotated[float, Field(gt=0)], ...]
     """Factor of each site: the dictionary's inputs are ``input_scale[s] * x[:, s]``, its weights are not folded."""
-    variance: float
+    variance: float = Field(ge=0)
     """Mean squared distance of the scaled rows of the store from their mean."""
     software: dict[str, str]
     files: dict[str, _Digest]
     """SHA-256 of the files beside this one."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not len(self.plan.sites) == len(self.origin.sites) == len(self.input_scale):
+            raise ValueError(
+                f"{len(self.plan.sites)} sites in the plan, {len(self.origin.sites)} in the origin, "
+                f"{len(self.input_scale)} input scales"
+            )
+        if self.plan.kept is not None and self.plan.kept > self.plan.latents:
+            raise ValueError(f"{self.plan.kept} of {self.plan.latents} latents cannot be kept")
+        return self
 
 
 def describe_origin(manifest: Manifest, sites: Sequence[str]) -> Origin:

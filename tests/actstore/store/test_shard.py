@@ -98,7 +98,7 @@ def test_every_chunk_comes_back_from_its_bytes(rows: int, chunk: int, chunks: in
     assert len(index) == len(shard.crc32c) == -(-rows // chunk)
     stored = [shard.data[offset : offset + size] for offset, size in index]
     assert tuple(google_crc32c.value(part) for part in stored) == shard.crc32c
-    decoded = np.concatenate([decode_chunk(spec, part) for part in stored])
+    decoded = np.concatenate([decode_chunk(spec, part, name="x") for part in stored])
     assert decoded[:rows].tobytes() == values.tobytes()
     assert not decoded[rows:].any()
 

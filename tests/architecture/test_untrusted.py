@@ -1,0 +1,73 @@
+"""Nothing that is read is ever run: no code is made of text, and nothing is unpickled."""
+
+import ast
+
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml", "runpy"}
+FORBIDDEN_ATTRIBUTES = {("torch", "load"), ("torch", "jit"), ("torch", "hub"), ("os", "system"), ("os", "popen")}
+FORBIDDEN_OPTIONS = {"allow_pickle", "shell", "weights_only"}
+PROCESSES = {"subprocess", "multiprocessing"}
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Return the top packages that a module imports."""
+    found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    found |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    return {name.split(".")[0] for name in found}
+
+
+def test_no_module_makes_code_of_text(trees: dict[str, ast.Module]) -> None:
+    calls = {
+        f"{path}: {node.func.id}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS
+    }
+    assert not calls
+
+
+def test_no_module_unpickles(trees: dict[str, ast.Module]) -> None:
+    modules = {f"{path}: {name}" for path, tree in trees.items() for name in imported(tree) & FORBIDDEN_MODULES}
+    attributes = {
+        f"{path}: {node.value.id}.{node.attr}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr) in FORBIDDEN_ATTRIBUTES
+    }
+    names = {
+        f"{path}: from {node.module} import {alias.name}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if (node.module, alias.name) in FORBIDDEN_ATTRIBUTES
+    }
+    options = {
+        f"{path}: {keyword.arg}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg in FORBIDDEN_OPTIONS
+    }
+    assert not modules | attributes | names | options
+
+
+def test_no_array_of_numpy_is_read_from_a_file(trees: dict[str, ast.Module]) -> None:
+    """`np.load` takes pickles where it is told to; arrays here are plain bytes whose shape is known before."""
+    found = {
+        f"{path}: np.{node.attr}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {"np", "numpy"}
+        and node.attr in {"load", "fromfile", "genfromtxt"}
+    }
+    assert not found
+
+
+def test_no_module_starts_another_program(trees: dict[str, ast.Module]) -> None:
+    assert not {path for path, tree in trees.items() if imported(tree) & PROCESSES}
