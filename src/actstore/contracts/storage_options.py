@@ -20,7 +20,7 @@ __all__ = ["OWN_OPTIONS", "address_problem", "fsspec_options", "is_s3"]
 _CONNECT_TIMEOUT_S: Final = 5.0
 _READ_TIMEOUT_S: Final = 20.0
 """Without a byte sent or received. Servers that compose a listing or flush an upload stay silent for seconds."""
-_POOL_CONNECTIONS: Final = 32
+_POOL_CONNECTIONS: Final = 48
 """At least the requests in flight of a stream, of `verify` and of a manifest that is assembled at the same time."""
 
 OWN_OPTIONS: Final = frozenset({"attempts"})
