@@ -113,6 +113,7 @@ bench-stream: bench-setup ## our stream beside its peers, in a quarter of an hou
 bench-s3: REQUIRED := yes
 bench-s3: setup services ## our stream from a real S3 server beside plain range GETs, in ten minutes
 	$(BIN)/python -m benchmarks.s3_stream
+	$(BIN)/python -m benchmarks.tables
 
 clean: ## remove .venv and whatever tools left behind
 	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

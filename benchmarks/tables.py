@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from benchmarks.report import RESULTS
 
-__all__ = ["TABLES", "fidelity_table", "main", "render", "stream_table"]
+__all__ = ["TABLES", "fidelity_table", "main", "render", "s3_stream_table", "stream_table"]
 
 README: Final = Path(__file__).resolve().parents[1] / "README.md"
 _SECTION: Final = re.compile(r"(<!-- benchmarks:(\w+) -->\n).*?(<!-- /benchmarks:\2 -->)", re.DOTALL)
@@ -149,6 +149,34 @@ def fidelity_table(results: Record) -> str:
     return "\n".join([_table(heads, lines), "", _machine(results)])
 
 
+def s3_stream_table(results: Record) -> str:
+    """Return cases as rows: our stream and plain range GETs of the same ranges, and of larger ones."""
+    heads = (
+        "store",
+        "requests of",
+        "stream, MB/s",
+        "plain GETs of the same ranges",
+        "stream of plain",
+        "plain GETs of 2 to 8 MiB",
+        "client CPU s/GB, stream / plain",
+    )
+    lines = []
+    for case in results["cases"].values():
+        far = f", {case['latency_s'] * 1e3:.0f} ms away" if case["latency_s"] else ""
+        lines.append(
+            [
+                f"{case['store'].replace('_', ', ')}, {case['sites']} site{'s' if case['sites'] > 1 else ''}{far}",
+                f"{case['bytes'] / case['requests'] / 1024:.0f} KiB",
+                *(f"{case[who]['bytes_per_s'] / 1e6:.0f}" for who in ("stream", "plain")),
+                f"{case['ratio']:.2f} ({case['least_ratio']:.2f} to {case['most_ratio']:.2f})",
+                f"{case['larger']['bytes_per_s'] / 1e6:.0f}",
+                _pair([case[who]["client_cpu_s_per_gb"] for who in ("stream", "plain")], unit=1.0, digits=1),
+            ]
+        )
+    notes = f"Medians of {results['rounds']} rounds in turns, least to most in brackets. {_machine(results)}"
+    return "\n".join([_table(heads, lines), "", notes])
+
+
 def _decibels(records: Sequence[Record]) -> list[str]:
     """Return the least median and the worst channel of some sites."""
     both = [[record[field] for record in records] for field in ("median_db", "worst_db")]
@@ -169,7 +197,7 @@ def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 TABLES: Final[Mapping[str, Callable[[Record], str]]] = MappingProxyType(
-    {"stream": stream_table, "fidelity": fidelity_table}
+    {"stream": stream_table, "fidelity": fidelity_table, "s3_stream": s3_stream_table}
 )
 
 
