@@ -159,7 +159,9 @@ def _runs(proteins: Int64s, corpus: Corpus, model: ActivationModel, stage: Stage
         )
         rows = int(corpus.length_N[here].sum())
         task = Task(0, "benchmark", rows, pieces, np.arange(rows))
-        yield extract_task(task, corpus, model, tokens_per_batch=_TOKENS_PER_BATCH, on_rows=stage.advance).values
+        yield extract_task(
+            task, corpus, model, tokens_per_batch=_TOKENS_PER_BATCH, parallel=map, on_rows=stage.advance
+        ).values
 
 
 def _collected(runs: Iterator[dict[str, Float32s]], sites: Sequence[str]) -> dict[str, Float32s]:

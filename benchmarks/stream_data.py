@@ -134,7 +134,7 @@ def prepare_rows(folder: Path, scale: Scale, *, seed: int, progress: Progress) -
     ):
         for index, (start, stop) in enumerate(itertools.pairwise(ends)):
             task = plan.task(index)
-            rows = extract_task(task, source, model, tokens_per_batch=8192)
+            rows = extract_task(task, source, model, tokens_per_batch=8192, parallel=map)
             for name, objects in stores.items():
                 write_task(objects, prepared[name].frozen, task, rows)
             sequence_N[start:stop] = rows.sequence_N

@@ -25,6 +25,7 @@ from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import Recipe
 from actstore.extract.model import load_model
 from actstore.extract.task import extract_task
+from actstore.extract.threads import LoneThreads
 from actstore.store.frozen import load_frozen
 from actstore.store.objects import open_objects
 from actstore.store.sequences import StoredSequences
@@ -95,11 +96,13 @@ def float_rows(store: str, *, model: ActivationModel, progress: Progress) -> dic
     with (
         StoredSequences(objects) as source,
         progress.stage("rows into memory", total=frozen.rows, unit="rows") as stage,
+        LoneThreads() as threads,
     ):
         for index in range(frozen.tasks):
             task = plan.task(index)
+            tokens_per_batch = frozen.recipe.model.tokens_per_batch
             rows = extract_task(
-                task, source, model, tokens_per_batch=frozen.recipe.model.tokens_per_batch, on_rows=stage.advance
+                task, source, model, tokens_per_batch=tokens_per_batch, parallel=threads.map, on_rows=stage.advance
             )
             parts.setdefault(task.split, []).append(np.stack([rows.values[site.name] for site in frozen.sites], axis=1))
     return {split: np.concatenate(blocks) for split, blocks in parts.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 
@@ -25,6 +26,8 @@ def capture(
     stop_early: bool = True,
 ) -> dict[str, Tensor]:
     """Run a forward pass and return what `take` makes of the output of each module.
+
+    Other threads may run forward passes of the same modules meanwhile.
 
     Parameters
     ----------
@@ -51,12 +54,15 @@ def capture(
     SiteError
         If a module did not run, or its output is not a tensor.
     """
+    mine = threading.get_ident()
     taken: dict[str, Tensor] = {}
     names_of: dict[nn.Module, list[str]] = {}
     for name, module in modules.items():
         names_of.setdefault(module, []).append(name)
 
     def hook(module: nn.Module, _inputs: object, output: object) -> None:
+        if threading.get_ident() != mine:
+            return
         for name in names_of[module]:
             if name in taken:
                 raise ModelError(

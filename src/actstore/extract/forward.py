@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -15,7 +17,9 @@ from actstore.contracts.planes import Float32s
 from actstore.errors import ModelError, SiteError, TokenizerError
 from actstore.extract.capture import capture
 
-__all__ = ["forward_rows"]
+__all__ = ["forward_rows", "padded"]
+
+_of_thread = threading.local()
 
 
 def forward_rows(
@@ -64,7 +68,7 @@ def forward_rows(
     SiteError
         If a module does not return one vector for each token.
     """
-    tokens_BT, mask_BT = _padded(residues, tokenizer)
+    tokens_BT, mask_BT = padded(residues, tokenizer)
     name, (batch, length) = network.name_or_path, tokens_BT.shape
     if longest is not None and length > longest:
         raise ModelError(
@@ -86,14 +90,14 @@ def forward_rows(
     tokens, mask = torch.from_numpy(tokens_BT).to(device), torch.from_numpy(mask_BT).to(device)
     modules = {site.name: network.get_submodule(site.module) for site in sites}
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), _own_stream(device):
             rows = capture(
                 modules,
                 lambda: network(input_ids=tokens, attention_mask=mask),
                 take=gather,
                 stop_early=stop_early,
             )
-            return {site: values.float().cpu().numpy() for site, values in rows.items()}
+            return _to_host(rows, device)
     except torch.OutOfMemoryError as error:
         raise ModelError(
             f"{name}: {batch} sequences of {length} tokens do not fit the memory of {device}; "
@@ -105,7 +109,33 @@ def forward_rows(
         ) from error
 
 
-def _padded(residues: Sequence[str], tokenizer: ResidueTokenizer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+@contextmanager
+def _own_stream(device: torch.device) -> Iterator[None]:
+    """Give this thread a stream of its own, so that its copies go on while another thread computes."""
+    if device.type != "cuda":
+        yield
+        return
+    streams: dict[torch.device, torch.cuda.Stream] = _of_thread.__dict__.setdefault("streams", {})
+    if device not in streams:
+        streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    # The inputs were copied on the stream that is current outside.
+    streams[device].wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(streams[device]):
+        yield
+
+
+def _to_host(rows: Mapping[str, Tensor], device: torch.device) -> dict[str, Float32s]:
+    """Copy rows off the device as float32; through pinned memory, which the device writes by itself."""
+    if device.type != "cuda":
+        return {site: values.float().cpu().numpy() for site, values in rows.items()}
+    there = {site: torch.empty(values.shape, dtype=torch.float32, pin_memory=True) for site, values in rows.items()}
+    for site, values in rows.items():
+        there[site].copy_(values.float(), non_blocking=True)
+    torch.cuda.current_stream(device).synchronize()
+    return {site: values.numpy() for site, values in there.items()}
+
+
+def padded(residues: Sequence[str], tokenizer: ResidueTokenizer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return tokens and attention mask, both int64 [B, T], padded on the right."""
     tokens = [tokenizer.tokens(each) for each in residues]
     for sequence, token_L in zip(residues, tokens, strict=True):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -29,6 +31,8 @@ PROBE: Final = ("ACDEFGHIK", "LMNP")
 COMPUTED: Final = ("inv_freq", "position_ids")
 """Buffers that follow from the configuration; old and new files differ in whether they hold them."""
 _MOST_NAMED: Final = 5
+_DEVICE_PASSES: Final = 2
+"""One computes while the rows of the other are copied off the device."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +46,8 @@ class TransformersModel:
     """In evaluation mode, without gradients, on its device."""
     longest: int | None
     """Most tokens of one sequence, where the network has absolute positions."""
+    passes: AbstractContextManager[object] = field(default_factory=nullcontext)
+    """Entered for each forward pass; limits how many hold the memory of a device."""
 
     def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
         """Run one padded forward pass up to the last site and return the rows of the kept residues.
@@ -67,7 +73,8 @@ class TransformersModel:
         """
         if not sum(len(each) for each in kept):
             return {site.name: np.empty((0, site.width), dtype=np.float32) for site in self.sites}
-        return forward_rows(self.network, self.tokenizer, self.sites, residues, kept, longest=self.longest)
+        with self.passes:
+            return forward_rows(self.network, self.tokenizer, self.sites, residues, kept, longest=self.longest)
 
 
 def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu") -> TransformersModel:
@@ -122,6 +129,7 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
         sites=_measured(network, tokenizer, unmeasured, recipe),
         network=network,
         longest=_longest(network, architecture),
+        passes=threading.BoundedSemaphore(_DEVICE_PASSES) if target.type == "cuda" else nullcontext(),
     )
 
 

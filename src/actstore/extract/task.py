@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.models import ActivationModel
+from actstore.contracts.parallel import ParallelMap
 from actstore.contracts.planes import Float32s
 from actstore.contracts.sequences import ResidueSource
 from actstore.contracts.tasks import Piece, Task, TaskRows
@@ -23,11 +26,12 @@ def extract_task(
     model: ActivationModel,
     *,
     tokens_per_batch: int,
+    parallel: ParallelMap,
     on_rows: Callable[[int], None] | None = None,
 ) -> TaskRows:
     """Run the model over the pieces of a task and put every row where the shard wants it.
 
-    Memory: the rows of the task at every site, and one batch.
+    Memory: the rows of the task at every site, and one batch for each that runs at a time.
 
     Parameters
     ----------
@@ -39,8 +43,10 @@ def extract_task(
         The model with the sites to extract.
     tokens_per_batch
         Budget of one forward pass, padding included.
+    parallel
+        Runs the forward passes: `LoneThreads.map`, since the bits of a store are those of passes of one thread each.
     on_rows
-        Called after each batch with the number of rows it gave.
+        Called after each batch with the number of rows it gave, in this thread; what it raises ends the task.
 
     Returns
     -------
@@ -66,23 +72,25 @@ def extract_task(
         values={site.name: np.empty((task.rows, site.width), dtype=np.float32) for site in model.sites},
     )
     token_length_P = [piece.stop - piece.start + model.tokenizer.special_tokens for piece in pieces]
-    for batch in plan_batches(token_length_P, tokens_per_batch=tokens_per_batch):
-        members = [pieces[index] for index in batch]
-        place_n = np.concatenate([place_N[first_P[index] : first_P[index + 1]] for index in batch])
-        _extract_batch(members, place_n, source, model, rows)
+    batches = [
+        _Batch([pieces[i] for i in batch], np.concatenate([place_N[first_P[i] : first_P[i + 1]] for i in batch]))
+        for batch in plan_batches(token_length_P, tokens_per_batch=tokens_per_batch)
+    ]
+    for count in parallel(partial(_extract_batch, source=source, model=model, rows=rows), batches):
         if on_rows is not None:
-            on_rows(len(place_n))
+            on_rows(count)
     return rows
 
 
-def _extract_batch(
-    pieces: Sequence[Piece],
-    place_n: NDArray[np.int64],
-    source: ResidueSource,
-    model: ActivationModel,
-    rows: TaskRows,
-) -> None:
-    """Fill in the rows of these pieces, which go to the places `place_n` of the shard."""
+class _Batch(NamedTuple):
+    pieces: list[Piece]
+    place_n: NDArray[np.int64]
+    """Where their rows go in the shard."""
+
+
+def _extract_batch(batch: _Batch, *, source: ResidueSource, model: ActivationModel, rows: TaskRows) -> int:
+    """Fill in the rows of a batch; return how many they are."""
+    pieces, place_n = batch
     windows = [_window(piece, source) for piece in pieces]
     kept = [(piece.position_K - piece.start).astype(np.int32) for piece in pieces]
 
@@ -95,6 +103,7 @@ def _extract_batch(
         if not np.isfinite(values_nD).all():
             raise _not_finite(site, values_nD, pieces, source)
         rows.values[site][place_n] = values_nD
+    return len(place_n)
 
 
 def _window(piece: Piece, source: ResidueSource) -> str:

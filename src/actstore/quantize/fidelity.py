@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.planes import Calibration, Float32s, Planes, Quantizer
+from actstore.quantize.moments import sum_of_squares
 
 __all__ = ["Fidelity", "fidelity", "round_trip_noise"]
 
@@ -26,8 +27,7 @@ def round_trip_noise(
     """Return the sum of squared differences of each channel, [D], after decoding what was encoded."""
     error_ND = quantizer.decode(planes, calibration)
     error_ND -= values_ND
-    noise_D: NDArray[np.float64] = np.einsum("nd,nd->d", error_ND, error_ND, dtype=np.float64)
-    return noise_D
+    return sum_of_squares(error_ND)
 
 
 def fidelity(m2_D: NDArray[np.float64], noise_D: NDArray[np.float64]) -> Fidelity:

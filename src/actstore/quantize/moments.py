@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.planes import Float32s
 
-__all__ = ["Moments"]
+__all__ = ["Moments", "sum_of_squares"]
+
+_BLOCK_ROWS: Final = 512
+"""So many squares are added up in float32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +35,7 @@ class Moments:
         centred_ND = values_ND - mean_D.astype(np.float32)
         # The mean was rounded to float32 for the subtraction; the second term takes that offset out again.
         drift_D = mean_D - mean_D.astype(np.float32).astype(np.float64)
-        m2_D = np.einsum("nd,nd->d", centred_ND, centred_ND, dtype=np.float64) - count * drift_D**2
+        m2_D = sum_of_squares(centred_ND) - count * drift_D**2
         return cls(count, mean_D, np.maximum(m2_D, 0.0))
 
     def merge(self, other: Self) -> Self:
@@ -59,3 +62,16 @@ class Moments:
     def variance_D(self) -> NDArray[np.float64]:
         """Population variance of each channel; zero without rows."""
         return self.m2_D / max(self.count, 1)
+
+
+def sum_of_squares(values_ND: Float32s) -> NDArray[np.float64]:
+    """Add up the squares of each channel, [D]: in float32 within blocks of rows, in float64 across them."""
+    total_D = np.zeros(values_ND.shape[1])
+    for start in range(0, len(values_ND), _BLOCK_ROWS):
+        block_BD = values_ND[start : start + _BLOCK_ROWS]
+        with np.errstate(over="ignore"):
+            square_D = np.einsum("bd,bd->d", block_BD, block_BD)
+        if not np.isfinite(square_D).all():
+            square_D = np.einsum("bd,bd->d", block_BD, block_BD, dtype=np.float64)
+        total_D += square_D
+    return total_D

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.models import Site
 from actstore.contracts.objects import ObjectStore
+from actstore.contracts.parallel import ParallelMap
 from actstore.contracts.planes import Float32s, Planes
 from actstore.contracts.tasks import Task, TaskRows
 from actstore.errors import CorruptObjectError, MissingObjectError, NumericsError
-from actstore.quantize.fidelity import round_trip_noise
-from actstore.quantize.moments import Moments
+from actstore.quantize.measure import Measures, measure
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.commit import Commit, StoredObject, load_commit, sha256_hex
 from actstore.store.frozen import FrozenRecipe
@@ -24,11 +24,15 @@ from actstore.store.shard import Shard, encode_shard
 
 __all__ = ["commit_of", "encode_site", "encode_task", "publish_task", "write_task"]
 
-_BLOCK_ROWS: Final = 512  # keeps the temporaries of a block in cache
-
 
 def write_task(
-    objects: ObjectStore, frozen: FrozenRecipe, task: Task, rows: TaskRows, *, name_of: Callable[[int], str] = str
+    objects: ObjectStore,
+    frozen: FrozenRecipe,
+    task: Task,
+    rows: TaskRows,
+    *,
+    name_of: Callable[[int], str] = str,
+    parallel: ParallelMap = map,
 ) -> Commit:
     """Write the objects of a task, then its commit; see `publish_task`.
 
@@ -40,6 +44,8 @@ def write_task(
         What to write.
     name_of
         Gives the id of a sequence for messages.
+    parallel
+        Encodes sites, several at a time if it likes.
 
     Returns
     -------
@@ -53,18 +59,19 @@ def write_task(
     CorruptObjectError
         If a writer with other bytes committed the task while this one wrote, and an object could not be put back.
     """
-    shards = encode_task(frozen, task, rows, name_of=name_of)
+    shards = encode_task(frozen, task, rows, name_of=name_of, parallel=parallel)
     return publish_task(objects, commit_of(frozen, task.index, shards), shards)
 
 
-def commit_of(frozen: FrozenRecipe, task: int, shards: Mapping[str, Shard]) -> Commit:
-    """Describe the objects of a task."""
+def commit_of(frozen: FrozenRecipe, task: int, shards: Mapping[str, Shard], *, parallel: ParallelMap = map) -> Commit:
+    """Describe the objects of a task; `parallel` hashes several at a time if it likes."""
+    stored = parallel(lambda shard: StoredObject.of(shard.data, shard.crc32c), shards.values())
     return Commit(
         task=task,
         split=frozen.split_of(task),
         rows=frozen.rows_of(task),
         recipe_sha256=frozen.digest,
-        objects={path: StoredObject.of(shard.data, shard.crc32c) for path, shard in shards.items()},
+        objects=dict(zip(shards, stored, strict=True)),
     )
 
 
@@ -148,32 +155,49 @@ def _settle(
     return valid
 
 
+class _EncodedSite(NamedTuple):
+    planes: Planes
+    values: Shard
+    measures: Measures
+    saturated: int
+
+
 def encode_task(
-    frozen: FrozenRecipe, task: Task, rows: TaskRows, *, name_of: Callable[[int], str] = str
+    frozen: FrozenRecipe,
+    task: Task,
+    rows: TaskRows,
+    *,
+    name_of: Callable[[int], str] = str,
+    parallel: ParallelMap = map,
 ) -> dict[str, Shard]:
-    """Encode the rows of a task: object path to content, in the order in which they are written."""
-    store, quantizer = frozen.recipe.store, QUANTIZERS[frozen.recipe.store.encoding]
-    arrays = {spec.path: spec for spec in row_arrays(frozen.sites, quantizer, store, frozen.array_rows)}
+    """Encode the rows of a task: object path to content, in the order in which they are written.
+
+    Sites are encoded one by one, or however `parallel` does them.
+    """
+    quantizer = QUANTIZERS[frozen.recipe.store.encoding]
+    arrays = {spec.path: spec for spec in row_arrays(frozen.sites, quantizer, frozen.recipe.store, frozen.array_rows)}
+
+    def encode(site: Site) -> _EncodedSite:
+        values_ND = rows.values[site.name]
+        saturated = _saturated(frozen, site, rows, name_of)
+        planes = encode_site(frozen, site, values_ND, task=task.index)
+        shard = encode_shard(arrays[values_path(site.name)], planes.values_ND)
+        measures = measure(values_ND, planes, quantizer, frozen.site_calibration(site.name))
+        return _EncodedSite(planes, shard, measures, saturated)
+
+    sites = dict(zip(frozen.sites, parallel(encode, frozen.sites), strict=True))
+    encoded: dict[str, Shard] = {values_path(site.name): each.values for site, each in sites.items()}
     columns: dict[str, NDArray[Any]] = {
         "rows/sequence": rows.sequence_N,
         "rows/position": rows.position_N,
         "rows/token": rows.token_N,
     }
-    planes: dict[str, Planes] = {}
-    saturated: dict[str, int] = {}
-    for site in frozen.sites:
-        values_ND = rows.values[site.name]
-        beyond_N = _beyond(values_ND, quantizer.largest)
-        saturated[site.name] = int(beyond_N.sum())
-        if saturated[site.name] and store.on_overflow == "error":
-            raise _overflow(site.name, beyond_N, rows, store.encoding, name_of)
-        planes[site.name] = encode_site(frozen, site, values_ND, task=task.index)
-        columns[values_path(site.name)] = planes[site.name].values_ND
     if quantizer.scales is not None:
         path = scales_path(quantizer)
-        columns[path] = _scales(arrays[path], list(planes.values()), task.rows)
-    shards = {spec.object_path(task.index): encode_shard(spec, columns[path]) for path, spec in arrays.items()}
-    statistics = _statistics(frozen, rows, planes, saturated)
+        columns[path] = _scales(arrays[path], [each.planes for each in sites.values()], task.rows)
+    encoded |= {path: encode_shard(arrays[path], column) for path, column in columns.items()}
+    shards = {spec.object_path(task.index): encoded[path] for path, spec in arrays.items()}
+    statistics = _statistics(sites)
     for spec in statistics_arrays(frozen.sites, frozen.tasks):
         shards[spec.object_path(task.index)] = Shard(_one_chunk(spec, statistics[spec.path]), ())
     return shards
@@ -202,12 +226,16 @@ def _scales(spec: ArraySpec, planes: Sequence[Planes], rows: int) -> NDArray[Any
     return scale_NSG.reshape(rows, *spec.shape[1:])
 
 
-def _beyond(values_ND: Float32s, largest: float) -> NDArray[np.int64]:
-    """Count the values of each row that the encoding cannot hold."""
+def _saturated(frozen: FrozenRecipe, site: Site, rows: TaskRows, name_of: Callable[[int], str]) -> int:
+    """Count the values of a site that the encoding cannot hold; raise if the recipe wants none."""
+    store, values_ND = frozen.recipe.store, rows.values[site.name]
+    largest = QUANTIZERS[store.encoding].largest
     if not np.isfinite(largest):
-        return np.zeros(len(values_ND), dtype=np.int64)
+        return 0
     beyond_N: NDArray[np.int64] = (np.abs(values_ND) > largest).sum(axis=1)
-    return beyond_N
+    if beyond_N.any() and store.on_overflow == "error":
+        raise _overflow(site.name, beyond_N, rows, store.encoding, name_of)
+    return int(beyond_N.sum())
 
 
 def _overflow(
@@ -222,32 +250,20 @@ def _overflow(
     )
 
 
-def _statistics(
-    frozen: FrozenRecipe, rows: TaskRows, planes: dict[str, Planes], saturated: dict[str, int]
-) -> dict[str, NDArray[Any]]:
-    quantizer = QUANTIZERS[frozen.recipe.store.encoding]
+def _statistics(encoded: Mapping[Site, _EncodedSite]) -> dict[str, NDArray[Any]]:
+    sites = list(encoded)
+    measures = [each.measures for each in encoded.values()]
     columns: dict[str, list[Any]] = {
-        name: [] for name in ("count", "norm_sum", "saturated", "mean", "m2", "max_abs", "noise")
+        "count": [each.moments.count for each in measures],
+        "norm_sum": [each.norm_sum for each in measures],
+        "saturated": [each.saturated for each in encoded.values()],
+        "mean": [each.moments.mean_D for each in measures],
+        "m2": [each.moments.m2_D for each in measures],
+        "max_abs": [each.max_abs_D for each in measures],
+        "noise": [each.noise_D for each in measures],
     }
-    for site in frozen.sites:
-        values_ND = rows.values[site.name]
-        moments = Moments.of(values_ND)
-        columns["count"].append(moments.count)
-        columns["norm_sum"].append(_norm_sum(values_ND))
-        columns["saturated"].append(saturated[site.name])
-        columns["mean"].append(moments.mean_D)
-        columns["m2"].append(moments.m2_D)
-        columns["max_abs"].append(np.abs(values_ND).max(axis=0))
-        calibration = frozen.site_calibration(site.name)
-        columns["noise"].append(round_trip_noise(values_ND, planes[site.name], quantizer, calibration))
-    width = max(site.width for site in frozen.sites)
-    return {f"statistics/{name}": _stack(column, frozen.sites, width) for name, column in columns.items()}
-
-
-def _norm_sum(values_ND: Float32s) -> float:
-    """Add up the L2 norms of rows, in float64."""
-    blocks = (values_ND[start : start + _BLOCK_ROWS] for start in range(0, len(values_ND), _BLOCK_ROWS))
-    return float(sum(np.sqrt(np.square(block, dtype=np.float64).sum(axis=1)).sum() for block in blocks))
+    width = max(site.width for site in sites)
+    return {f"statistics/{name}": _stack(column, sites, width) for name, column in columns.items()}
 
 
 def _stack(column: list[Any], sites: Sequence[Site], width: int) -> NDArray[Any]:

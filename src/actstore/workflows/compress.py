@@ -12,6 +12,7 @@ from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import ResidueSource
 from actstore.extract.task import extract_task
+from actstore.extract.threads import LoneThreads
 from actstore.store.compression import best_compressor, measure_compressors
 from actstore.store.frozen import FrozenRecipe
 from actstore.store.plan import Plan
@@ -67,9 +68,14 @@ def choose_compressor(
         If the encoding cannot hold a row.
     """
     task = plan.task(0)
-    with progress.stage("choosing a compressor", total=task.rows, unit="rows") as stage:
+    with (
+        progress.stage("choosing a compressor", total=task.rows, unit="rows") as stage,
+        LoneThreads() as threads,
+    ):
         tokens_per_batch = frozen.recipe.model.tokens_per_batch
-        rows = extract_task(task, source, model, tokens_per_batch=tokens_per_batch, on_rows=stage.advance)
+        rows = extract_task(
+            task, source, model, tokens_per_batch=tokens_per_batch, parallel=threads.map, on_rows=stage.advance
+        )
         facts = measure_compressors(frozen, task, rows)
     recipe = with_compressor(frozen.recipe, best_compressor(facts))
     return frozen.model_copy(update={"recipe": recipe, "compression": facts})

@@ -8,20 +8,19 @@ from typing import Any
 
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.objects import ObjectStore
-from actstore.contracts.progress import Progress, Silent, Stage
+from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import Recipe
 from actstore.errors import CorruptObjectError
 from actstore.extract.model import load_model
-from actstore.extract.task import extract_task
 from actstore.store.assemble import write_manifest
 from actstore.store.commit import committed_tasks
 from actstore.store.frozen import load_frozen
 from actstore.store.manifest import Manifest
 from actstore.store.objects import open_objects
 from actstore.store.sequences import StoredSequences
-from actstore.store.writer import write_task
 from actstore.view.reports import ExtractReport
-from actstore.workflows.prepare import Prepared, prepare, reopen
+from actstore.workflows.prepare import prepare, reopen
+from actstore.workflows.runner import TaskRunner
 
 __all__ = ["extract_store", "extract_with"]
 
@@ -90,26 +89,12 @@ def extract_with(
     with (
         StoredSequences(objects) as source,
         progress.stage("extracting", total=frozen.rows, unit="rows", done=rows_done) as stage,
+        TaskRunner(prepared, source, model, objects) as runner,
     ):
-        for task in missing:
-            _run_task(task, prepared, source, model, objects, stage)
+        runner.run(missing, on_rows=stage.advance)
     seconds = time.perf_counter() - started
     manifest = write_manifest(objects, progress=progress)
     return _report(manifest, objects.uri, len(done), frozen.rows - rows_done, seconds)
-
-
-def _run_task(
-    index: int,
-    prepared: Prepared,
-    source: StoredSequences,
-    model: ActivationModel,
-    objects: ObjectStore,
-    stage: Stage,
-) -> None:
-    task = prepared.plan.task(index)
-    tokens_per_batch = prepared.frozen.recipe.model.tokens_per_batch
-    rows = extract_task(task, source, model, tokens_per_batch=tokens_per_batch, on_rows=stage.advance)
-    write_task(objects, prepared.frozen, task, rows, name_of=source.sequence_id)
 
 
 def _report(manifest: Manifest, uri: str, before: int, rows: int, seconds: float) -> ExtractReport:

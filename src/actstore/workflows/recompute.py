@@ -21,6 +21,7 @@ from actstore.contracts.windows import RowWindow
 from actstore.corpus.windows import cut_windows
 from actstore.errors import ModelError, NumericsError, SiteError
 from actstore.extract.model import load_model
+from actstore.extract.threads import LoneThreads
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.frozen import FrozenRecipe
 from actstore.store.layout import scales_path, values_path
@@ -104,13 +105,14 @@ def recompute_sample(
     with (
         StoredSequences(objects) as sequences,
         progress.stage("recomputing a sample", total=len(sample), unit="rows") as stage,
+        LoneThreads() as threads,
     ):
         misplaced = {place: _misplaced(place, sequences, model.tokenizer) for place in sample}
         differences = [(found[0], place.task, found[1]) for place, found in misplaced.items() if found is not None]
         places = [place for place, found in misplaced.items() if found is None]
         stage.advance(len(differences))
-        for start in range(0, len(places), _ROWS_AT_ONCE):
-            batch = places[start : start + _ROWS_AT_ONCE]
+
+        def fresh_rows(batch: list[_Place]) -> Mapping[str, Float32s]:
             texts: list[str] = []
             kept: list[NDArray[np.int32]] = []
             for place in batch:
@@ -119,7 +121,10 @@ def recompute_sample(
                 window = _window_of(windows, place.position)
                 texts.append(residues[window.start : window.stop])
                 kept.append(np.array([place.position - window.start], dtype=np.int32))
-            fresh = model.activations(texts, kept)
+            return model.activations(texts, kept)
+
+        batches = [places[start : start + _ROWS_AT_ONCE] for start in range(0, len(places), _ROWS_AT_ONCE)]
+        for batch, fresh in zip(batches, threads.map(fresh_rows, batches), strict=True):
             for index, place in enumerate(batch):
                 where = f"{sequences.sequence_id(place.sequence)}, residue {place.position + 1}"
                 fresh_D = {site: values_BD[index] for site, values_BD in fresh.items()}

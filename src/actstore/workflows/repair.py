@@ -13,6 +13,7 @@ from actstore.contracts.progress import Progress, Silent
 from actstore.errors import CorruptObjectError, ManifestError, MissingObjectError, UsageError
 from actstore.extract.model import load_model
 from actstore.extract.task import extract_task
+from actstore.extract.threads import LoneThreads
 from actstore.store.assemble import assemble_manifest, write_manifest
 from actstore.store.commit import committed_tasks, load_commit, sha256_hex
 from actstore.store.documents import read_document
@@ -239,12 +240,15 @@ def _extract_again(
     with (
         StoredSequences(objects) as source,
         progress.stage("extracting again", total=sum(map(frozen.rows_of, tasks)), unit="rows") as stage,
+        LoneThreads() as threads,
     ):
         for index in tasks:
             task = prepared.plan.task(index)
             tokens = frozen.recipe.model.tokens_per_batch
-            rows = extract_task(task, source, model, tokens_per_batch=tokens, on_rows=stage.advance)
-            shards = encode_task(frozen, task, rows, name_of=source.sequence_id)
+            rows = extract_task(
+                task, source, model, tokens_per_batch=tokens, parallel=threads.map, on_rows=stage.advance
+            )
+            shards = encode_task(frozen, task, rows, name_of=source.sequence_id, parallel=threads.map)
             named = None if manifest is None else manifest.commits[index]
             try:
                 written += restore_task(objects, frozen, index, shards, named=named, rewrite=rewrite)

@@ -83,7 +83,7 @@ sequences = st.lists(st.text(alphabet=LETTERS, min_size=1, max_size=40), min_siz
 def test_every_row_has_its_place_whatever_the_batches(texts: list[str], budget: int) -> None:
     corpus, model = Corpus(*texts), FakeModel()
     task = whole(corpus)
-    rows = extract_task(task, corpus, model, tokens_per_batch=budget)
+    rows = extract_task(task, corpus, model, tokens_per_batch=budget, parallel=map)
     for site, want in row_by_row(task, corpus, model).items():
         np.testing.assert_array_equal(rows.values[site], want)
     for row in range(task.rows):
@@ -93,7 +93,7 @@ def test_every_row_has_its_place_whatever_the_batches(texts: list[str], budget: 
 
 def test_dtypes_and_shapes_are_those_of_the_contract() -> None:
     corpus = Corpus("MKT", "ACDEF")
-    rows = extract_task(whole(corpus), corpus, FakeModel(width=24), tokens_per_batch=64)
+    rows = extract_task(whole(corpus), corpus, FakeModel(width=24), tokens_per_batch=64, parallel=map)
     columns = (rows.sequence_N, rows.position_N, rows.token_N)
     assert [(column.dtype.name, len(column)) for column in columns] == [("int64", 8), ("int32", 8), ("int16", 8)]
     assert list(rows.values) == ["embed", "resid_post.0", "resid_post.1", "final_norm"]
@@ -103,7 +103,7 @@ def test_dtypes_and_shapes_are_those_of_the_contract() -> None:
 def test_windows_see_their_own_context_and_report_positions_in_the_sequence() -> None:
     corpus, model = Corpus(LETTERS * 3), FakeModel(sites=["embed"])
     task = make_task([Piece(0, 0, 40, positions(3, 30)), Piece(0, 20, 60, positions(30, 59))])
-    rows = extract_task(task, corpus, model, tokens_per_batch=100)
+    rows = extract_task(task, corpus, model, tokens_per_batch=100, parallel=map)
     assert sorted(rows.position_N.tolist()) == [3, 30, 30, 59]
     np.testing.assert_array_equal(rows.values["embed"], row_by_row(task, corpus, model)["embed"])
     first, second = rows.values["embed"][rows.position_N == 30]
@@ -111,7 +111,7 @@ def test_windows_see_their_own_context_and_report_positions_in_the_sequence() ->
 
 
 def test_a_task_without_rows_gives_empty_arrays() -> None:
-    rows = extract_task(make_task([]), Corpus(), FakeModel(width=8), tokens_per_batch=64)
+    rows = extract_task(make_task([]), Corpus(), FakeModel(width=8), tokens_per_batch=64, parallel=map)
     assert rows.values["embed"].shape == (0, 8)
 
 
@@ -119,7 +119,7 @@ def test_progress_adds_up_to_the_rows() -> None:
     corpus = Corpus("MKT" * 10, "ACDEF", "GGGG")
     reported: list[int] = []
     task = whole(corpus)
-    extract_task(task, corpus, FakeModel(), tokens_per_batch=32, on_rows=reported.append)
+    extract_task(task, corpus, FakeModel(), tokens_per_batch=32, parallel=map, on_rows=reported.append)
     assert len(reported) > 1
     assert sum(reported) == task.rows
 
@@ -132,23 +132,23 @@ class TestRefusals:
         monkeypatch.setattr(Spoilt, "bad", bad)
         corpus = Corpus("MKT", "ACDEFGHIKLMNPQRSTVWY", "GGGG")
         with pytest.raises(NumericsError, match=f"P00001, residue 19, site final_norm: {bad} in 1 of 16 features"):
-            extract_task(whole(corpus), corpus, Spoilt(), tokens_per_batch=512)
+            extract_task(whole(corpus), corpus, Spoilt(), tokens_per_batch=512, parallel=map)
 
     def test_the_position_is_counted_in_the_sequence_and_not_in_the_window(self) -> None:
         corpus = Corpus("A" * 50 + "W" + "A" * 9)
         task = make_task([Piece(0, 0, 40, positions(7)), Piece(0, 30, 60, positions(45, 50))])
         with pytest.raises(NumericsError, match="residue 51,"):
-            extract_task(task, corpus, Spoilt(), tokens_per_batch=512)
+            extract_task(task, corpus, Spoilt(), tokens_per_batch=512, parallel=map)
 
     def test_a_sequence_that_has_become_shorter_is_named(self) -> None:
         planned, now = Corpus("MKT", "ACDEFG"), Corpus("MKT", "ACD")
         with pytest.raises(CorpusError, match="P00001: the plan wants residues 1 to 6, the corpus has 3"):
-            extract_task(whole(planned), now, FakeModel(), tokens_per_batch=64)
+            extract_task(whole(planned), now, FakeModel(), tokens_per_batch=64, parallel=map)
 
     def test_a_letter_outside_the_alphabet_is_refused(self) -> None:
         corpus = Corpus("MKJ")
         with pytest.raises(TokenizerError):
-            extract_task(whole(corpus), corpus, FakeModel(), tokens_per_batch=64)
+            extract_task(whole(corpus), corpus, FakeModel(), tokens_per_batch=64, parallel=map)
 
 
 def test_a_real_model_gives_the_rows_of_each_protein_alone(esm2_tiny: Path, small_fasta: Path) -> None:
@@ -161,6 +161,6 @@ def test_a_real_model_gives_the_rows_of_each_protein_alone(esm2_tiny: Path, smal
             for index, residues in enumerate(corpus.sequences)
         ]
     )
-    rows = extract_task(task, corpus, model, tokens_per_batch=2048)
+    rows = extract_task(task, corpus, model, tokens_per_batch=2048, parallel=map)
     for site, want in row_by_row(task, corpus, model).items():
         assert np.abs(rows.values[site] - want).max() <= 1e-5 * max(np.abs(want).max(), 1.0), site

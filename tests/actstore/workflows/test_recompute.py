@@ -115,7 +115,7 @@ class TestRowsThatNameNothing:
         with StoredSequences(objects) as sequences:
             for index in range(prepared.frozen.tasks):
                 task = prepared.plan.task(index)
-                rows = extract_task(task, sequences, fake_model, tokens_per_batch=4096)
+                rows = extract_task(task, sequences, fake_model, tokens_per_batch=4096, parallel=map)
                 getattr(rows, f"{column}_N")[:] = wrong
                 write_task(objects, prepared.frozen, task, rows)
         write_manifest(objects)

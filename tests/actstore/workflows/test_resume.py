@@ -125,7 +125,9 @@ class _Killed(BaseException):
 
 
 class _Publishing(LocalObjects):
-    """Stops as soon as one object more than before is in place."""
+    """Stops for good as soon as one object more than before is in place."""
+
+    stopped = False
 
     def put_new(self, path: str, data: bytes) -> bool:
         with self._stopping(path):
@@ -142,8 +144,11 @@ class _Publishing(LocalObjects):
     @contextmanager
     def _stopping(self, path: str) -> Iterator[None]:
         new = not self.local_path(path).exists()
+        if self.stopped:  # the task behind
+            raise _Killed
         yield
         if new:
+            self.stopped = True
             raise _Killed
 
 

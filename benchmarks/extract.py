@@ -1,0 +1,286 @@
+"""What extraction costs beside the bare forward passes, and beside the loops that people write.
+
+The same proteins through the same model, in alternating rounds:
+
+- `forward`: the forward passes of our batches and nothing else, as torch runs them (all its threads for each);
+- `forward_lone`: the same passes, one thread each and as many at a time as there are cores;
+- `actstore`: extraction of every site to an int8 store on disk, from the first task to the last commit;
+- `naive_loop`: batches of a fixed number of proteins in file order, `output_hidden_states=True`, `torch.save` of all
+  states of each batch;
+- `fair_esm_loop`: like `extract.py` of fair-esm: batches of at most 4,096 tokens, sorted by length, all states, a file
+  for each protein without its padding.
+
+    python -m benchmarks.extract proteins.fasta.gz
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from transformers import AutoTokenizer, EsmConfig, EsmModel
+
+from actstore.contracts.recipe import Recipe
+from actstore.corpus.batches import padding_share, plan_batches
+from actstore.extract.forward import padded
+from actstore.extract.model import TransformersModel, load_model
+from actstore.extract.threads import LoneThreads
+from actstore.store.frozen import load_frozen
+from actstore.store.objects import LocalObjects
+from actstore.store.sequences import StoredSequences
+from actstore.workflows.extract import extract_with
+from actstore.workflows.prepare import reopen
+from benchmarks.report import write_results
+
+__all__ = ["Proteins", "Shape", "main", "measure"]
+
+MOST_RESIDUES: Final = 1022
+"""Longer proteins would be cut differently by different loops."""
+FIXED_BATCH: Final = 8
+FAIR_ESM_TOKENS: Final = 4096
+SITES: Final = ("embed", "resid_post.*", "final_norm")
+TINY: Final = "examples/esm2-tiny"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model of random weights: speed does not depend on what they are."""
+
+    name: str
+    layers: int
+    width: int
+    heads: int
+    proteins: int
+    """How many are run through it."""
+
+
+SHAPES: Final = (
+    Shape("esm2-tiny", 0, 128, 0, proteins=600),
+    Shape("ESM-2 8M", 6, 320, 20, proteins=150),
+)
+Proteins = list[tuple[str, str]]
+
+
+def measure(proteins: Proteins, model: Path, folder: Path, *, rounds: int) -> dict[str, Any]:
+    """Run every contestant `rounds` times, in alternation; return seconds, ratios and padding."""
+    bench = _Bench(proteins, model, folder)
+    seconds: dict[str, list[float]] = {name: [] for name in bench.contestants}
+    for name in itertools.chain.from_iterable(itertools.repeat(tuple(bench.contestants), rounds)):
+        seconds[name].append(bench.contestants[name]())
+    return {
+        "proteins": len(proteins),
+        "residues": sum(len(residues) for _, residues in proteins),
+        "seconds": {name: _spread(times) for name, times in seconds.items()},
+        "ratios": {
+            "wall_over_forward": _ratio(seconds, "actstore", "forward"),
+            "wall_over_forward_lone": _ratio(seconds, "actstore", "forward_lone"),
+            "over_naive_loop": _ratio(seconds, "naive_loop", "actstore"),
+            "over_fair_esm_loop": _ratio(seconds, "fair_esm_loop", "actstore"),
+        },
+        "padding": bench.padding(),
+    }
+
+
+class _Bench:
+    """One model, one set of proteins, and whoever runs the one over the other."""
+
+    def __init__(self, proteins: Proteins, model: Path, folder: Path) -> None:
+        self._folder = folder
+        self._proteins = proteins
+        fasta = folder / "proteins.fasta"
+        fasta.write_text("".join(f">{name}\n{residues}\n" for name, residues in proteins))
+        self._recipe = Recipe.model_validate(
+            {
+                "model": {"name": str(model)},
+                "corpus": {"sequences": str(fasta)},
+                "sites": SITES,
+                "store": {"calibration_sequences": 32},
+            }
+        )
+        self._model = load_model(self._recipe.model, self._recipe.sites)
+        self._network = self._model.network
+        self._tokenizer = AutoTokenizer.from_pretrained(model)
+        self._batches = self._our_batches()
+        self.contestants: dict[str, Callable[[], float]] = {
+            "forward": self._forward,
+            "forward_lone": self._forward_lone,
+            "actstore": self._extract,
+            "naive_loop": self._naive_loop,
+            "fair_esm_loop": self._fair_esm_loop,
+        }
+
+    def padding(self) -> dict[str, float]:
+        """Return the share of each one's token area that is padding."""
+        by_length = [[len(residues) + 2 for _, residues in batch] for batch in self._by_length()]
+        in_order = [[len(residues) + 2 for _, residues in batch] for batch in self._in_order()]
+        ours = [[len(residues) + 2 for residues in batch] for batch in self._batches]
+        return {
+            "actstore": _padding(ours),
+            "naive_loop": _padding(in_order),
+            "fair_esm_loop": _padding(by_length),
+        }
+
+    def _our_batches(self) -> list[list[str]]:
+        """Return the windows of every forward pass that an extraction makes."""
+        store = LocalObjects(self._folder / "planned")
+        _extract_once(self._model, store, self._recipe)
+        batches: list[list[str]] = []
+        plan = reopen(store, load_frozen(store), self._model).plan
+        with StoredSequences(store) as sequences:
+            for task in map(plan.task, range(plan.tasks)):
+                texts = [sequences.residues(piece.sequence)[piece.start : piece.stop] for piece in task.pieces]
+                lengths = [len(text) + self._model.tokenizer.special_tokens for text in texts]
+                planned = plan_batches(lengths, tokens_per_batch=self._recipe.model.tokens_per_batch)
+                batches += [[texts[index] for index in batch] for batch in planned]
+        return batches
+
+    def _passes(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        arrays = (padded(batch, self._model.tokenizer) for batch in self._batches)
+        return [(torch.from_numpy(tokens_BT), torch.from_numpy(mask_BT)) for tokens_BT, mask_BT in arrays]
+
+    def _pass(self, tokens_and_mask: tuple[torch.Tensor, torch.Tensor]) -> None:
+        with torch.inference_mode():
+            self._network(input_ids=tokens_and_mask[0], attention_mask=tokens_and_mask[1])
+
+    def _forward(self) -> float:
+        passes = self._passes()
+        began = time.perf_counter()
+        for each in passes:
+            self._pass(each)
+        return time.perf_counter() - began
+
+    def _forward_lone(self) -> float:
+        passes = self._passes()
+        with LoneThreads() as threads:
+            began = time.perf_counter()
+            for _ in threads.map(self._pass, passes):
+                pass
+            return time.perf_counter() - began
+
+    def _extract(self) -> float:
+        with tempfile.TemporaryDirectory(dir=self._folder) as place:
+            return _extract_once(self._model, LocalObjects(Path(place) / "store"), self._recipe)
+
+    def _naive_loop(self) -> float:
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(dir=self._folder) as place:
+            for number, batch in enumerate(self._in_order()):
+                torch.save(self._states(batch), Path(place) / f"{number}.pt")
+            return time.perf_counter() - began
+
+    def _fair_esm_loop(self) -> float:
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(dir=self._folder) as place:
+            for batch in self._by_length():
+                states = self._states(batch)
+                for row, (name, residues) in enumerate(batch):
+                    kept = {layer: state[row, 1 : len(residues) + 1].clone() for layer, state in enumerate(states)}
+                    torch.save({"label": name, "representations": kept}, Path(place) / f"{name}.pt")
+            return time.perf_counter() - began
+
+    def _states(self, batch: Sequence[tuple[str, str]]) -> tuple[torch.Tensor, ...]:
+        inputs = self._tokenizer([residues for _, residues in batch], return_tensors="pt", padding=True)
+        with torch.inference_mode():
+            states: tuple[torch.Tensor, ...] = self._network(**inputs, output_hidden_states=True).hidden_states
+        return states
+
+    def _in_order(self) -> Iterator[Sequence[tuple[str, str]]]:
+        for start in range(0, len(self._proteins), FIXED_BATCH):
+            yield self._proteins[start : start + FIXED_BATCH]
+
+    def _by_length(self) -> Iterator[Sequence[tuple[str, str]]]:
+        batch: Proteins = []
+        for protein in sorted(self._proteins, key=lambda each: len(each[1])):
+            if batch and (len(batch) + 1) * (len(protein[1]) + 2) > FAIR_ESM_TOKENS:
+                yield batch
+                batch = []
+            batch.append(protein)
+        yield batch
+
+
+def _extract_once(model: TransformersModel, store: LocalObjects, recipe: Recipe) -> float:
+    """Extract, and return the seconds from the first task to the last commit."""
+    return extract_with(model, store, recipe).seconds
+
+
+def _padding(lengths: Sequence[Sequence[int]]) -> float:
+    flat = list(itertools.chain.from_iterable(lengths))
+    ends = list(itertools.accumulate(map(len, lengths), initial=0))
+    batches = [torch.arange(start, stop).numpy() for start, stop in itertools.pairwise(ends)]
+    return round(padding_share(flat, batches), 4)
+
+
+def _spread(times: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(times), "least": min(times), "most": max(times)}
+
+
+def _ratio(seconds: dict[str, list[float]], of: str, to: str) -> dict[str, float]:
+    return _spread([one / other for one, other in zip(seconds[of], seconds[to], strict=True)])
+
+
+def read_proteins(path: str, count: int, *, seed: int = 0) -> Proteins:
+    """Return some proteins of a FASTA file that every loop sees whole, in random order."""
+    import fsspec  # noqa: PLC0415 - only here
+
+    with fsspec.open(path, "rt", compression="infer") as file:
+        records = file.read().split(">")[1:]
+    proteins: Proteins = []
+    for record in records:
+        head, _, residues = record.partition("\n")
+        proteins.append((head.split()[0].replace("/", "_"), residues.replace("\n", "")))
+    fitting = [each for each in proteins if len(each[1]) <= MOST_RESIDUES]
+    random.Random(seed).shuffle(fitting)  # noqa: S311 - no secret
+    return fitting[:count]
+
+
+def make_model(shape: Shape, folder: Path) -> Path:
+    """Return the folder of a model: ours, or one of random weights with the tokenizer of ours."""
+    if not shape.layers:
+        return Path(TINY)
+    shutil.copytree(TINY, folder)
+    tiny = EsmConfig.from_pretrained(TINY)
+    config = EsmConfig(
+        **{
+            **tiny.to_dict(),
+            "num_hidden_layers": shape.layers,
+            "hidden_size": shape.width,
+            "num_attention_heads": shape.heads,
+            "intermediate_size": 4 * shape.width,
+        }
+    )
+    torch.manual_seed(0)
+    EsmModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+def main() -> None:
+    """Run the benchmark and write `benchmarks/results/extract.json`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sequences", help="FASTA of natural proteins")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    models: dict[str, Any] = {}
+    for shape in SHAPES:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            proteins = read_proteins(options.sequences, shape.proteins)
+            models[shape.name] = measure(proteins, make_model(shape, folder / "model"), folder, rounds=options.rounds)
+        print(shape.name, json.dumps(models[shape.name], indent=2), flush=True)
+    # The smallest model leaves the least time to hide everything else behind.
+    ratios = {name: each["median"] for name, each in models[SHAPES[0].name]["ratios"].items()}
+    write_results("extract", {"threads": torch.get_num_threads(), "ratios": ratios, "models": models})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Tasks of one store: each is encoded and written while the next is in the model."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Final, Self
+
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.objects import ObjectStore
+from actstore.contracts.sequences import ResidueSource
+from actstore.extract.task import extract_task
+from actstore.extract.threads import LoneThreads
+from actstore.store.writer import commit_of, encode_task, publish_task
+from actstore.workflows.prepare import Prepared
+
+__all__ = ["STAGES", "TaskRunner"]
+
+STAGES: Final = 3
+"""Threads that can make use of `TaskRunner.do` at a time: each task is in another stage."""
+
+
+class TaskRunner:
+    """Does tasks of a store: one after the other with `run`, or, called from some threads, with `do`.
+
+    A task is computed, encoded and hashed, and written. While one is computed the one before it may be encoded and the
+    one before that written; so the rows of two tasks are in memory, and the encoded objects of two.
+
+    Every forward pass is one thread's, and so is every site that is encoded; several are under way at a time.
+
+    Parameters
+    ----------
+    prepared, source, model, objects
+        The store and what it is made from.
+    threads
+        None for as many as torch would use.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        source: ResidueSource,
+        model: ActivationModel,
+        objects: ObjectStore,
+        *,
+        threads: int | None = None,
+    ) -> None:
+        self._prepared = prepared
+        self._source = source
+        self._model = model
+        self._objects = objects
+        self._computing, self._encoding, self._writing = (threading.Lock() for _ in range(STAGES))
+        self._threads = LoneThreads(threads)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads, once what they are doing is done."""
+        self._threads.close()
+
+    def run(
+        self,
+        indices: Iterable[int],
+        *,
+        on_rows: Callable[[int], None] | None = None,
+        on_commit: Callable[[int], None] | None = None,
+    ) -> None:
+        """Do tasks in their order; see `do`. After an error no other task is begun.
+
+        Parameters
+        ----------
+        indices
+            Of the tasks.
+        on_rows
+            See `do`; called in other threads.
+        on_commit
+            Called in this thread with the index of a task that is committed.
+        """
+        under_way: deque[Future[int]] = deque()
+        with ThreadPoolExecutor(STAGES, "actstore-stage") as stages:
+            try:
+                for index in indices:
+                    self._computing.acquire()  # here, so that tasks keep their order
+                    try:
+                        while under_way and under_way[0].done():
+                            _tell(under_way.popleft(), on_commit)
+                        under_way.append(stages.submit(self._stages, index, on_rows))
+                    except BaseException:
+                        self._computing.release()
+                        raise
+            finally:
+                while under_way:
+                    _tell(under_way.popleft(), on_commit)
+
+    def do(self, index: int, *, on_rows: Callable[[int], None] | None = None) -> None:
+        """Extract, write and commit a task; it is committed when this returns.
+
+        Parameters
+        ----------
+        index
+            Of the task.
+        on_rows
+            Called with a number of rows whenever so many were computed; what it raises drops the task.
+
+        Raises
+        ------
+        CorpusError, ModelError, NumericsError, StoreError
+            Whatever stopped the work; the task is then not committed.
+        """
+        self._computing.acquire()
+        self._stages(index, on_rows)
+
+    def _stages(self, index: int, on_rows: Callable[[int], None] | None) -> int:
+        """Do a task; this thread, or the one that began it, has its turn to compute."""
+        frozen, task = self._prepared.frozen, self._prepared.plan.task(index)
+        with _handed_on(self._computing, self._encoding):
+            rows = extract_task(
+                task,
+                self._source,
+                self._model,
+                tokens_per_batch=frozen.recipe.model.tokens_per_batch,
+                parallel=self._threads.map,
+                on_rows=on_rows,
+            )
+        with _handed_on(self._encoding, self._writing):
+            shards = encode_task(frozen, task, rows, name_of=self._source.sequence_id, parallel=self._threads.map)
+            del rows
+            commit = commit_of(frozen, index, shards, parallel=self._threads.map)
+        with _handed_on(self._writing):
+            publish_task(self._objects, commit, shards)
+        return index
+
+
+@contextmanager
+def _handed_on(stage: threading.Lock, following: threading.Lock | None = None) -> Iterator[None]:
+    """Leave a stage at the end, and not before the following one can be entered."""
+    try:
+        yield
+        if following is not None:
+            following.acquire()
+    finally:
+        stage.release()
+
+
+def _tell(done: Future[int], on_commit: Callable[[int], None] | None) -> None:
+    """Wait until a task is committed, and tell."""
+    index = done.result()
+    if on_commit is not None:
+        on_commit(index)
