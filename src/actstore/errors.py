@@ -20,6 +20,7 @@
     │   ├── CorruptObjectError        bytes differ from what a commit or the manifest says
     │   ├── StorageUnavailableError   the storage kept failing, however often it was asked
     │   └── ManifestError             a manifest that is malformed or belongs to another store
+    ├── WorkerError                   workers or a scheduler that cannot be used, or are gone
     ├── StreamError                   a stream that cannot deliver what was asked
     │   └── CursorError               a cursor from another stream
     └── TrainingError                 a training run that cannot go on
@@ -53,6 +54,7 @@ __all__ = [
     "TokenizerError",
     "TrainingError",
     "UsageError",
+    "WorkerError",
 ]
 
 
@@ -130,6 +132,10 @@ class StorageUnavailableError(StoreError):
 
 class ManifestError(StoreError):
     """A manifest that is malformed or describes another store."""
+
+
+class WorkerError(ActstoreError):
+    """Workers or a scheduler that cannot be used, or are gone."""
 
 
 class StreamError(ActstoreError):

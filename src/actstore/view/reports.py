@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from actstore.contracts.models import Site
 from actstore.quantize.table import QUANTIZERS
@@ -66,14 +66,24 @@ class ExtractReport(NamedTuple):
     """What a run of `extract` did."""
 
     uri: str
-    manifest_sha256: str
+    manifest_sha256: str | None
+    """None while the store is not complete."""
     rows: int
-    """Rows of the whole store."""
+    """Rows of the whole store; zero, as the numbers of tasks, if the run was stopped before it knew."""
     tasks_total: int
     tasks_before: int
     """Tasks that earlier runs had committed."""
+    tasks_done: int
+    """Tasks that have a commit now, whoever did them."""
+    tasks_left: int
+    complete: bool
+    """Whether all tasks are done, and the manifest is written."""
+    stopped: Literal["time", "signal"] | None
+    """What stopped this run before its tasks were done: `--stop-after`, or SIGTERM."""
+    workers: int
+    """Most processes that worked for this run at the same time."""
     rows_extracted: int
-    """Rows of this run."""
+    """Rows of the tasks that this run committed."""
     seconds: float
     """Spent on tasks, without reading the corpus and calibrating."""
     rows_per_s: float

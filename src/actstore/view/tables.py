@@ -53,16 +53,31 @@ def human_bytes(count: float) -> str:
 
 
 def extract_view(report: ExtractReport) -> RenderableType:
-    """Show what a run of `extract` did."""
+    """Show what a run of `extract` did, and what is left."""
+    rate = f"{report.rows_per_s:,.0f} rows/s" + (f", {report.workers:,} workers" if report.workers > 1 else "")
     facts = {
         "store": report.uri,
         "rows": f"{report.rows:,} in {report.tasks_total:,} tasks",
-        "this run": f"{report.rows_extracted:,} rows in {report.seconds:,.1f} s ({report.rows_per_s:,.0f} rows/s)",
-        "manifest": f"sha256 {report.manifest_sha256}",
+        "this run": f"{report.rows_extracted:,} rows in {report.seconds:,.1f} s ({rate})",
     }
+    if report.manifest_sha256 is not None:
+        facts["manifest"] = f"sha256 {report.manifest_sha256}"
     if report.tasks_before:
         facts["found done"] = f"{report.tasks_before:,} tasks of earlier runs"
-    return _facts("Extracted", facts)
+    if report.complete:
+        return _facts("Extracted", facts)
+    if report.stopped is not None:
+        facts["stopped"] = {"time": "the time is over", "signal": "by SIGTERM"}[report.stopped]
+    if not report.tasks_total:
+        facts["left"] = "everything: the store was not begun; the same command starts again"
+    elif report.stopped is not None:
+        facts["left"] = f"{report.tasks_left:,} tasks; the same command continues"
+    else:
+        facts["left"] = (
+            f"{report.tasks_left:,} tasks of other shares; whoever does the last one writes the manifest, and "
+            f"'actstore extract --store {report.uri}' does what is left"
+        )
+    return _facts("Not complete", facts)
 
 
 def human_time(seconds: float) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from actstore.contracts.models import ActivationModel
@@ -14,15 +15,18 @@ from actstore.errors import CorruptObjectError
 from actstore.extract.model import load_model
 from actstore.store.assemble import write_manifest
 from actstore.store.commit import committed_tasks
-from actstore.store.frozen import load_frozen
-from actstore.store.manifest import Manifest
+from actstore.store.frozen import FrozenRecipe, load_frozen, load_frozen_if_any
 from actstore.store.objects import open_objects
 from actstore.store.sequences import StoredSequences
 from actstore.view.reports import ExtractReport
+from actstore.workflows.clusters import Cluster, WorkOrder, workers_of
+from actstore.workflows.deadline import Interrupted, Stop
+from actstore.workflows.executors import Executor, SerialExecutor, Tally
 from actstore.workflows.prepare import prepare, reopen
 from actstore.workflows.runner import TaskRunner
+from actstore.workflows.shares import Share
 
-__all__ = ["extract_store", "extract_with"]
+__all__ = ["extract_on", "extract_store", "extract_with"]
 
 
 def extract_store(
@@ -32,8 +36,13 @@ def extract_store(
     device: str = "cpu",
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    cluster: Cluster | None = None,
+    share: Share | None = None,
+    stop: Stop | None = None,
 ) -> ExtractReport:
     """Extract a store; tasks that are committed already are not done again.
+
+    Any number of processes may work on one store. Whichever finds all tasks committed writes the manifest.
 
     Parameters
     ----------
@@ -47,18 +56,60 @@ def extract_store(
         Passed to fsspec.
     progress
         Where to report.
+    cluster
+        Who does the tasks; None for this process. A new store is begun by this process in any case.
+    share
+        Which tasks to do; None for all.
+    stop
+        When to stop before the end.
 
     Raises
     ------
     RecipeChangedError
         If the store was made with another recipe, with the differences.
-    CorpusError, ModelError, NumericsError, StoreError
+    CorpusError, ModelError, NumericsError, StoreError, WorkerError
         Whatever stopped the work; what was committed stays good.
     """
     objects = open_objects(store, storage_options)
-    asked = recipe if recipe is not None else load_frozen(objects).recipe
-    model = load_model(asked.model, asked.sites, device=device)
-    return extract_with(model, objects, recipe, storage_options=storage_options, progress=progress)
+    progress, stop = progress or Silent(), stop or Stop()
+    try:
+        with stop.interruptible():
+            objects.sweep()
+            asked = recipe if recipe is not None else load_frozen(objects).recipe
+            if cluster is None or recipe is not None:
+                model = load_model(asked.model, asked.sites, device=device)
+            if cluster is not None and recipe is not None:
+                prepare(objects, recipe, model, storage_options=storage_options, progress=progress)
+                del model  # its memory is for the workers
+    except Interrupted:
+        return _stopped_early(objects)
+    if cluster is None:
+        return extract_with(
+            model, objects, recipe, storage_options=storage_options, progress=progress, share=share, stop=stop
+        )
+    order = WorkOrder(store, storage_options, asked.model, device)
+    return extract_on(cluster, objects, order=order, progress=progress, share=share, stop=stop)
+
+
+def extract_on(
+    cluster: Cluster,
+    objects: ObjectStore,
+    *,
+    order: WorkOrder,
+    progress: Progress | None = None,
+    share: Share | None = None,
+    stop: Stop | None = None,
+) -> ExtractReport:
+    """Do the tasks of a store that was begun before on the workers of a cluster; see `extract_store`."""
+    frozen = load_frozen(objects)
+    return _do_tasks(
+        objects,
+        frozen,
+        lambda: workers_of(cluster, order, recipe_sha256=frozen.digest),
+        progress=progress or Silent(),
+        share=share,
+        stop=stop or Stop(),
+    )
 
 
 def extract_with(
@@ -68,43 +119,96 @@ def extract_with(
     *,
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    share: Share | None = None,
+    stop: Stop | None = None,
 ) -> ExtractReport:
-    """Extract with a model that is loaded already; see `extract_store`."""
-    progress = progress or Silent()
-    objects.sweep()
-    if recipe is None:
-        prepared = reopen(objects, load_frozen(objects), model)
-    else:
-        prepared = prepare(objects, recipe, model, storage_options=storage_options, progress=progress)
-    frozen = prepared.frozen
+    """Extract in this process with a model that is loaded already; see `extract_store`."""
+    progress, stop = progress or Silent(), stop or Stop()
+    try:
+        with stop.interruptible():
+            objects.sweep()
+            if recipe is None:
+                prepared = reopen(objects, load_frozen(objects), model)
+            else:
+                prepared = prepare(objects, recipe, model, storage_options=storage_options, progress=progress)
+    except Interrupted:
+        return _stopped_early(objects)
+
+    @contextmanager
+    def executor() -> Iterator[Executor]:
+        with StoredSequences(objects) as source:
+            yield SerialExecutor(TaskRunner(prepared, source, model, objects), objects)
+
+    return _do_tasks(objects, prepared.frozen, executor, progress=progress, share=share, stop=stop)
+
+
+def _do_tasks(
+    objects: ObjectStore,
+    frozen: FrozenRecipe,
+    executor: Callable[[], AbstractContextManager[Executor]],
+    *,
+    progress: Progress,
+    share: Share | None,
+    stop: Stop,
+) -> ExtractReport:
+    """Do the tasks without a commit, and write the manifest if there is none left."""
+    before = _committed(objects, frozen)
+    own = [task for task in range(frozen.tasks) if share is None or task in share]
+    missing = [task for task in own if task not in before]
+    total = sum(map(frozen.rows_of, own))
+    done = total - sum(map(frozen.rows_of, missing))
+    started_s = time.perf_counter()
+    with progress.stage("extracting", total=total, unit="rows", done=done) as stage:
+        tally = Tally(frozen, stage)
+        if missing and stop.may_begin():
+            with executor() as each:
+                each.run(missing, stop=stop, tally=tally)
+    seconds = time.perf_counter() - started_s
+    after = _committed(objects, frozen)
+    manifest = write_manifest(objects, progress=progress) if len(after) == frozen.tasks else None
+    return ExtractReport(
+        uri=objects.uri,
+        manifest_sha256=None if manifest is None else manifest.digest,
+        rows=frozen.rows,
+        tasks_total=frozen.tasks,
+        tasks_before=len(before),
+        tasks_done=len(after),
+        tasks_left=frozen.tasks - len(after),
+        complete=manifest is not None,
+        stopped=stop.reason if set(missing) - after else None,
+        workers=tally.workers,
+        rows_extracted=tally.rows,
+        seconds=seconds,
+        rows_per_s=tally.rows / seconds if seconds else 0.0,
+    )
+
+
+def _committed(objects: ObjectStore, frozen: FrozenRecipe) -> set[int]:
     done = committed_tasks(objects)
     if foreign := sorted(task for task in done if task >= frozen.tasks):
         raise CorruptObjectError(
             f"{objects.uri}: a commit of task {foreign[0]}, but the recipe has {frozen.tasks} tasks; "
             "remove it, or extract to another place"
         )
-    missing = [task for task in range(frozen.tasks) if task not in done]
-    rows_done = sum(frozen.rows_of(task) for task in done)
-    started = time.perf_counter()
-    with (
-        StoredSequences(objects) as source,
-        progress.stage("extracting", total=frozen.rows, unit="rows", done=rows_done) as stage,
-        TaskRunner(prepared, source, model, objects) as runner,
-    ):
-        runner.run(missing, on_rows=stage.advance)
-    seconds = time.perf_counter() - started
-    manifest = write_manifest(objects, progress=progress)
-    return _report(manifest, objects.uri, len(done), frozen.rows - rows_done, seconds)
+    return done
 
 
-def _report(manifest: Manifest, uri: str, before: int, rows: int, seconds: float) -> ExtractReport:
+def _stopped_early(objects: ObjectStore) -> ExtractReport:
+    """Report a run that was told to stop before the first task."""
+    frozen = load_frozen_if_any(objects)
+    done = set() if frozen is None else _committed(objects, frozen)
     return ExtractReport(
-        uri=uri,
-        manifest_sha256=manifest.digest,
-        rows=manifest.rows,
-        tasks_total=manifest.frozen.tasks,
-        tasks_before=before,
-        rows_extracted=rows,
-        seconds=seconds,
-        rows_per_s=rows / seconds if seconds else 0.0,
+        uri=objects.uri,
+        manifest_sha256=None,
+        rows=0 if frozen is None else frozen.rows,
+        tasks_total=0 if frozen is None else frozen.tasks,
+        tasks_before=len(done),
+        tasks_done=len(done),
+        tasks_left=0 if frozen is None else frozen.tasks - len(done),
+        complete=False,
+        stopped="signal",
+        workers=0,
+        rows_extracted=0,
+        seconds=0.0,
+        rows_per_s=0.0,
     )

@@ -1,6 +1,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from rich.console import Console, RenderableType
@@ -49,7 +50,22 @@ def inspected(store_of: StoreOf) -> InspectReport:
     return report_manifest(open_store(store_of())[0])
 
 
-EXTRACTED = ExtractReport("/data/store", "ab" * 32, 1_000_000, 62, 5, 900_000, 12.5, 72_000.0)
+EXTRACTED = ExtractReport(
+    uri="/data/store",
+    manifest_sha256="ab" * 32,
+    rows=1_000_000,
+    tasks_total=62,
+    tasks_before=5,
+    tasks_done=62,
+    tasks_left=0,
+    complete=True,
+    stopped=None,
+    workers=1,
+    rows_extracted=900_000,
+    seconds=12.5,
+    rows_per_s=72_000.0,
+)
+UNFINISHED = EXTRACTED._replace(manifest_sha256=None, tasks_done=50, tasks_left=12, complete=False)
 PLANNED = PlanReport(
     rows=512_000_000,
     sequences=60_000_000,
@@ -87,8 +103,8 @@ DAMAGED = VerifyReport(
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_every_report_fits_the_width(width: int, inspected: InspectReport) -> None:
     views = (
-        extract_view(EXTRACTED), plan_view(PLANNED), verify_view(DAMAGED), inspect_view(inspected),
-        repair_view(REPAIRED._replace(left=DAMAGED.faults)), garbage_view(GARBAGE),
+        extract_view(EXTRACTED), extract_view(UNFINISHED), plan_view(PLANNED), verify_view(DAMAGED),
+        inspect_view(inspected), repair_view(REPAIRED._replace(left=DAMAGED.faults)), garbage_view(GARBAGE),
     )  # fmt: skip
     for view in views:
         lines = shown(view, width=width)
@@ -101,7 +117,29 @@ def test_an_extraction_tells_what_this_run_did() -> None:
     assert "1,000,000 in 62 tasks" in text
     assert "900,000 rows in 12.5 s (72,000 rows/s)" in text
     assert "5 tasks of earlier runs" in text
+    assert "workers" not in text
     assert "earlier runs" not in unfolded(extract_view(EXTRACTED._replace(tasks_before=0)))
+    assert "(72,000 rows/s, 8 workers)" in unfolded(extract_view(EXTRACTED._replace(workers=8)))
+
+
+@pytest.mark.parametrize(("stopped", "why"), [("time", "the time is over"), ("signal", "by SIGTERM")])
+def test_an_extraction_that_was_stopped_tells_how_to_go_on(stopped: Literal["time", "signal"], why: str) -> None:
+    text = unfolded(extract_view(UNFINISHED._replace(stopped=stopped)))
+    assert "Not complete" in text
+    assert why in text
+    assert "12 tasks; the same command continues" in text
+    assert "manifest" not in text
+
+
+def test_an_extraction_of_a_share_tells_what_is_left_to_others() -> None:
+    text = unfolded(extract_view(UNFINISHED))
+    assert "12 tasks of other shares" in text
+    assert "'actstore extract --store /data/store' does what is left" in text
+
+
+def test_an_extraction_that_was_stopped_before_its_store_was_begun_says_so() -> None:
+    nothing = UNFINISHED._replace(rows=0, tasks_total=0, tasks_before=0, tasks_done=0, tasks_left=0, stopped="signal")
+    assert "the store was not begun; the same command starts again" in unfolded(extract_view(nothing))
 
 
 def test_a_plan_tells_sizes_in_every_encoding() -> None:

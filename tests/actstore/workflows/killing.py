@@ -1,4 +1,4 @@
-"""Run the real command line in a process of its own that kills itself with SIGKILL at a chosen moment.
+"""Run the real command line in a process of its own that is killed, or told to stop, at a chosen moment.
 
 Processes are forked from a server that has imported PyTorch once, so that each costs a fraction of a second.
 """
@@ -20,11 +20,12 @@ _SERVER.set_forkserver_preload(["actstore.cli.app", "actstore.workflows.extract"
 
 
 class Kill(NamedTuple):
-    """When to die: with an object written but not yet in place, or as soon as it is in place."""
+    """When the signal comes: with an object written but not yet in place, or as soon as it is in place."""
 
     moment: Literal["before", "after"]
     object: str
     """End of the path of the object."""
+    number: signal.Signals = signal.SIGKILL
 
 
 def extract_in_a_process(*arguments: object, log: Path, kill: Kill | None = None) -> int:
@@ -56,6 +57,6 @@ def _deadly(publish: Callable[..., None], kill: Kill) -> Callable[..., None]:
         if not (due and kill.moment == "before"):
             publish(source, target, **options)
         if due:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), kill.number)
 
     return published

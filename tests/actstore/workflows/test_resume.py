@@ -166,7 +166,9 @@ def test_a_run_that_stops_after_every_single_object_comes_to_the_same_end(recipe
             continue
         break
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
-    assert runs == len(contents(tmp_path / "whole")) + 1
+    # Of two threads that are stopped, each may have been about to write.
+    objects = len(contents(tmp_path / "whole"))
+    assert objects // 2 < runs <= objects + 1
 
 
 class TestTheCommandAgain:

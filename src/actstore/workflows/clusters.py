@@ -1,0 +1,263 @@
+"""Where Dask workers come from: processes of this machine, a scheduler that is there, or jobs of Slurm."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import os
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.recipe import ModelRecipe
+from actstore.errors import UsageError, WorkerError
+from actstore.workflows.executors import THREADS, Executor
+from actstore.workflows.gpus import visible_gpus, worker_environments
+
+__all__ = [
+    "Cluster",
+    "ExistingScheduler",
+    "LocalWorkers",
+    "SlurmWorkers",
+    "WorkOrder",
+    "connected",
+    "load_on_worker",
+    "read_slurm_config",
+    "slurm_arguments",
+    "workers_of",
+]
+
+_CONNECT_S: Final = 30
+_ADAPT: Final = "adapt"
+_OURS: Final = frozenset(
+    {
+        *("self", "args", "kwargs", "job_kwargs", "base_class_kwargs"),
+        *("n_workers", "job_cls", "loop", "asynchronous", "scheduler", "scheduler_cls", "name", "config_name"),
+        *("dashboard_address", "host"),  # refused by dask-jobqueue, which wants them in scheduler_options
+        *("extra", "env_extra", "job_extra", "header_skip", "project"),  # deprecated there
+    }
+)
+"""Arguments of SLURMCluster and of what it hands them on to that a file may not give."""
+_QUIET: Final = {"dashboard": False, "dashboard_address": ":0"}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalWorkers:
+    """Processes on this machine, which end with the run."""
+
+    workers: int
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise UsageError(f"--workers = {self.workers}: at least one is needed")
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingScheduler:
+    """A scheduler that runs already, with workers that come and go as they like."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmWorkers:
+    """Jobs that dask-jobqueue submits, each with one worker."""
+
+    config: Mapping[str, Any]
+    """Arguments of `dask_jobqueue.SLURMCluster`; `adapt` holds those of its method `adapt`."""
+    jobs: int | None = None
+    """How many; None to adapt, as the configuration says."""
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 1:
+            raise UsageError(f"--workers = {self.jobs}: at least one is needed")
+        if (self.jobs is None) == (_ADAPT not in self.config):
+            raise UsageError(
+                "give --workers N for a fixed number of Slurm jobs, or a table [adapt] with minimum_jobs and "
+                "maximum_jobs in the Slurm configuration, and not both"
+            )
+
+
+Cluster = LocalWorkers | ExistingScheduler | SlurmWorkers
+
+
+def load_on_worker(recipe: ModelRecipe, sites: Sequence[str], device: str) -> ActivationModel:
+    """Load the model that the recipe names."""
+    # Here, for the scheduler imports this module too, and has no use for PyTorch.
+    extract = importlib.import_module("actstore.extract.model")
+    model: ActivationModel = extract.load_model(recipe, sites, device=device)
+    return model
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """What workers are told about the store: where it is, and what they need to do its tasks."""
+
+    store: str
+    storage_options: Mapping[str, Any] | None = field(repr=False)
+    """May hold credentials, so they go to workers alone."""
+    model: ModelRecipe
+    device: str
+    load: Callable[[ModelRecipe, Sequence[str], str], ActivationModel] = load_on_worker
+    """Gives the model for a recipe, sites and a device; sent by name."""
+
+
+@contextmanager
+def workers_of(cluster: Cluster, order: WorkOrder, *, recipe_sha256: str) -> Iterator[Executor]:
+    """Give what does tasks on the workers of a cluster; those that were started for it end with it.
+
+    Raises
+    ------
+    UsageError
+        If a package is missing, or an address or configuration is no such thing.
+    WorkerError
+        If no scheduler answers.
+    """
+    _needed("distributed", extra="dask")
+    executors = importlib.import_module("actstore.workflows.dask_executor")
+    store = order.store if "://" in order.store else str(Path(order.store).absolute())
+    with connected(cluster, device=order.device) as client:
+        yield executors.DaskExecutor(
+            client,
+            replace(order, store=store),
+            recipe_sha256=recipe_sha256,
+            own_processes=isinstance(cluster, LocalWorkers),
+        )
+
+
+@contextmanager
+def connected(cluster: Cluster, *, device: str) -> Iterator[Any]:
+    """Give a `distributed.Client` of a cluster; workers that were started for it end with it.
+
+    Raises
+    ------
+    UsageError
+        If a package is missing, or an address or configuration is no such thing.
+    WorkerError
+        If no scheduler answers.
+    """
+    distributed = _needed("distributed", extra="dask")
+    match cluster:
+        case LocalWorkers():
+            with _local(cluster.workers, device) as scheduler, _client(distributed, scheduler) as client:
+                yield client
+        case ExistingScheduler():
+            with _client(distributed, cluster.address) as client:
+                yield client
+        case SlurmWorkers():
+            with _slurm(cluster) as scheduler, _client(distributed, scheduler) as client:
+                yield client
+
+
+def read_slurm_config(path: Path) -> dict[str, Any]:
+    """Read arguments of `dask_jobqueue.SLURMCluster` from TOML.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, or has keys that are no such argument.
+    """
+    try:
+        config = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not TOML: {error}") from error
+    jobqueue = _needed("dask_jobqueue", extra="slurm")
+    core, slurm = (importlib.import_module(f"dask_jobqueue.{name}") for name in ("core", "slurm"))
+    makers = (jobqueue.SLURMCluster, core.JobQueueCluster, core.Job, slurm.SLURMJob)
+    known = {name for maker in makers for name in inspect.signature(maker.__init__).parameters} - _OURS | {_ADAPT}
+    if unknown := sorted(config.keys() - known):
+        raise UsageError(f"{path}: {', '.join(unknown)}: not known; there are {', '.join(sorted(known))}")
+    if missing := sorted({"cores", "memory"} - config.keys()):
+        raise UsageError(f"{path}: {', '.join(missing)} is missing: what each Slurm job asks for")
+    return config
+
+
+def slurm_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `SLURMCluster` for a configuration: one worker in each job, and no dashboard."""
+    chosen = {name: value for name, value in config.items() if name != _ADAPT}
+    threads = f"export DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__OMP_NUM_THREADS={int(config['cores'])}"
+    return {
+        "processes": 1,
+        **chosen,
+        "job_script_prologue": [threads, *chosen.get("job_script_prologue", [])],
+        # The last word counts: dask-jobqueue gives each worker as many threads as it has cores.
+        "worker_extra_args": ["--nthreads", str(THREADS), *chosen.get("worker_extra_args", [])],
+        "scheduler_options": _QUIET | chosen.get("scheduler_options", {}),
+    }
+
+
+def _needed(module: str, *, extra: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{error.name} is not installed: pip install 'actstore[{extra}]'") from error
+
+
+@contextmanager
+def _client(distributed: ModuleType, scheduler: Any) -> Iterator[Any]:  # noqa: ANN401 - an address or a cluster
+    try:
+        client = distributed.Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
+    except ValueError as error:
+        raise UsageError(f"--scheduler = {scheduler!r}: {error}") from error
+    except OSError as error:
+        raise WorkerError(
+            f"{scheduler}: no Dask scheduler answers ({type(error).__name__}); start one with 'dask scheduler', and "
+            "workers with 'dask worker'"
+        ) from error
+    with client:
+        yield client
+
+
+@contextmanager
+def _local(workers: int, device: str) -> Iterator[Any]:
+    distributed = importlib.import_module("distributed")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    environments = worker_environments(
+        workers, device=device, gpus=visible_gpus(os.environ), cores=cores, environ=os.environ
+    )
+    with tempfile.TemporaryDirectory(prefix="actstore-workers-", ignore_cleanup_errors=True) as folder:
+        each = {
+            "host": "127.0.0.1",
+            "nthreads": THREADS,
+            "memory_limit": 0,  # the limit is the machine's: a worker that is merely large must not be killed
+            "dashboard": False,
+            "local_directory": folder,
+            "silence_logs": logging.ERROR,
+        }
+        with distributed.SpecCluster(
+            scheduler={
+                "cls": distributed.Scheduler,
+                "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0"},
+            },
+            workers={
+                number: {"cls": distributed.Nanny, "options": each | {"env": environment}}
+                for number, environment in enumerate(environments)
+            },
+            silence_logs=logging.ERROR,
+            name="actstore",
+        ) as cluster:
+            yield cluster
+
+
+@contextmanager
+def _slurm(workers: SlurmWorkers) -> Iterator[Any]:
+    jobqueue = _needed("dask_jobqueue", extra="slurm")
+    try:
+        cluster = jobqueue.SLURMCluster(**slurm_arguments(workers.config))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the Slurm configuration: {error}") from error
+    with cluster:
+        if workers.jobs is None:
+            cluster.adapt(**workers.config[_ADAPT])
+        else:
+            cluster.scale(jobs=workers.jobs)
+        yield cluster

@@ -1,0 +1,113 @@
+"""When to stop before the end: after some time, or when told to; what may still be begun, and what is dropped."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Literal
+
+__all__ = ["Interrupted", "Stop", "StopReason"]
+
+StopReason = Literal["time", "signal"]
+
+
+class Interrupted(BaseException):
+    """The run was told to stop before there was a task to finish or drop."""
+
+
+class Stop:
+    """Says whether another task may be begun, and whether the one in the model must be dropped.
+
+    With a time limit, a task is begun only if it would end in time, judging by the median of those before it. Of a task
+    that does not, what is in the model when the time is over is dropped, and what is being written is finished.
+    When the run is told to stop, the same happens at once.
+
+    Parameters
+    ----------
+    after_s
+        Seconds from now; None for no limit.
+    clock
+        Gives the time in seconds.
+
+    Examples
+    --------
+    >>> now = [0.0]
+    >>> stop = Stop(after_s=100.0, clock=lambda: now[0])
+    >>> stop.took(30.0), stop.may_begin()
+    (None, True)
+    >>> now[0] = 71.0
+    >>> stop.may_begin(), stop.must_drop()
+    (False, False)
+    """
+
+    def __init__(self, *, after_s: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ends_s = None if after_s is None else clock() + after_s
+        # A plain attribute, not an event: a signal may come while the main thread holds the lock of one.
+        self._requested = False
+        self._closed = False
+        self._interruptible = False
+        self._seconds: list[float] = []
+
+    @property
+    def reason(self) -> StopReason:
+        """Why a run that is not done was stopped."""
+        return "signal" if self._requested else "time"
+
+    def request(self) -> None:
+        """Tell the run to stop as soon as it can."""
+        self._requested = True
+
+    def took(self, seconds: float) -> None:
+        """Take note of how long a task took, from its beginning to its commit."""
+        self._seconds.append(seconds)
+
+    def may_begin(self) -> bool:
+        """Return whether a task may be begun; once it may not, none may."""
+        if not self._closed and self._ends_s is not None:
+            expected_s = statistics.median(self._seconds) if self._seconds else 0.0
+            self._closed = self._clock() + expected_s >= self._ends_s
+        return not (self._closed or self._requested)
+
+    def must_drop(self) -> bool:
+        """Return whether a task that is in the model must be dropped."""
+        return self._requested or (self._ends_s is not None and self._clock() >= self._ends_s)
+
+    @contextmanager
+    def on_sigterm(self) -> Iterator[None]:
+        """Have SIGTERM request the stop; in threads other than the main one signals stay as they are."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGTERM, self._signalled)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let a signal break off what is done inside, which nobody will miss.
+
+        Raises
+        ------
+        Interrupted
+            When the signal comes, or has come.
+        """
+        if self._requested:
+            raise Interrupted
+        self._interruptible = True
+        try:
+            yield
+        finally:
+            self._interruptible = False
+
+    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
+        self.request()
+        if self._interruptible:
+            raise Interrupted

@@ -1,0 +1,65 @@
+"""Which processes of a machine use which of its GPUs and cores."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+__all__ = ["claim_device", "visible_gpus", "worker_environments"]
+
+_VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+_THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+_claims: list[int] = []
+"""Descriptors of the locks that this process holds until it ends."""
+
+
+def visible_gpus(environ: Mapping[str, str], *, devices: Path = Path("/dev")) -> tuple[str, ...]:
+    """Return what CUDA calls the GPUs that a process with this environment may use."""
+    if _VISIBLE in environ:
+        return tuple(name for part in environ[_VISIBLE].split(",") if (name := part.strip()))
+    return tuple(str(index) for index in range(len(list(devices.glob("nvidia[0-9]*")))))
+
+
+def worker_environments(
+    workers: int, *, device: str, gpus: Sequence[str], cores: int, environ: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Return what to add to the environment of each worker of one machine.
+
+    With `device = "cuda"` each sees one GPU, in turn; `cuda:1` is for all of them. Cores are shared out, unless the
+    environment says how many threads there should be.
+
+    Examples
+    --------
+    >>> found = worker_environments(3, device="cuda", gpus=["0", "1"], cores=16, environ={})
+    >>> [each["CUDA_VISIBLE_DEVICES"] for each in found], found[0]["OMP_NUM_THREADS"]
+    (['0', '1', '0'], '5')
+    """
+    threads = {name: environ.get(name, str(max(1, cores // workers))) for name in _THREADS}
+    if device != "cuda" or not gpus:
+        return [dict(threads) for _ in range(workers)]
+    return [threads | {_VISIBLE: gpus[worker % len(gpus)]} for worker in range(workers)]
+
+
+def claim_device(device: str, *, gpus: Sequence[str], folder: Path | None = None) -> str:
+    """Return the device for this process: with `cuda` and several GPUs, one that no other process has claimed.
+
+    The claim is a lock in the folder for temporary files and goes with the process. When all are taken, two share one.
+    """
+    if device != "cuda" or len(gpus) < 2:
+        return device
+    for index, name in enumerate(gpus):
+        path = (folder or Path(tempfile.gettempdir())) / f"actstore-gpu-{os.getuid()}-{name.replace('/', '_')}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue
+        _claims.append(descriptor)
+        return f"cuda:{index}"
+    return f"cuda:{os.getpid() % len(gpus)}"
