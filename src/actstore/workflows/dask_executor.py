@@ -49,12 +49,8 @@ class DaskExecutor:
         """Do the tasks; see `actstore.workflows.executors.Executor`."""
         tally.workers = 0
         try:
-            self._client.register_plugin(StorePlugin(self._job))
+            self._register()
             self._work(deque(tasks), stop, tally)
-        except (ImportError, AttributeError) as error:
-            raise WorkerError(
-                f"the workers cannot run actstore {self._job.software['actstore']} ({error}); install it there"
-            ) from error
         except OSError as error:  # also timeouts, and connections that were closed
             raise WorkerError(
                 f"the scheduler cannot be reached any more ({type(error).__name__}); what is committed is good, and "
@@ -62,6 +58,17 @@ class DaskExecutor:
             ) from error
         finally:
             self._leave()
+
+    def _register(self) -> None:
+        """Give the job to the workers that are there, and to all that will come."""
+        try:
+            self._client.register_plugin(StorePlugin(self._job))
+        except OSError:
+            raise
+        except Exception as error:  # whatever a worker met with the package, which may be a bare Exception
+            raise WorkerError(
+                f"the workers cannot run actstore {self._job.software['actstore']} ({error}); install it there"
+            ) from error
 
     def _work(self, left: deque[int], stop: Stop, tally: Tally) -> None:
         held = dropped = False
@@ -140,8 +147,8 @@ class DaskExecutor:
                 self._client.cancel([future for _, future in self._flying.values()], force=True)
             self._flying.clear()
             self._client.unregister_worker_plugin(self._job.name)
-        except (OSError, ValueError, RuntimeError):
-            return  # the scheduler is gone, or never took the job
+        except (OSError, ValueError, RuntimeError, KeyError):
+            return  # the scheduler is gone, or the job never came to a worker
 
 
 def _error_of(kind: str, message: str) -> ActstoreError:

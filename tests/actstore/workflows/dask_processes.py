@@ -42,7 +42,7 @@ class Scheduler:
 
     def wait_for_workers(self, number: int) -> None:
         """Wait until so many have joined."""
-        with Client(self.address, set_as_default=False) as client:
+        with Client(self.address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
             client.wait_for_workers(number, timeout=_START_S)
 
     @property

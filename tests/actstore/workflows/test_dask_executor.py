@@ -113,7 +113,7 @@ class TestAScheduler:
         assert len(loads) == 2
         assert all(each == "+" for each in loads.values())
         assert contents(asked.store) == asked.whole()
-        with Client(two_workers.address, set_as_default=False) as client:
+        with Client(two_workers.address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
             assert set(client.run(_jobs_here).values()) == {0}
         assert "hush-hush-hush" not in two_workers.logs
 

@@ -79,7 +79,7 @@ def test_a_task_of_which_the_last_batch_is_done_is_finished(recipe_of: RecipeOf,
     stop = Stop()
     whole_tasks = recipe_of(model={"name": "fake", "tokens_per_batch": 100_000}, **{"store.encoding": "float16"})
     report = extract_with(Watched(lambda _: stop.request()), objects, whole_tasks, stop=stop)
-    assert report.tasks_done == 1
+    assert report.tasks_done in {1, 2}, "the other thread may have had the next one in hand"
 
 
 def test_with_a_limit_no_task_is_begun_that_would_not_end_in_time(

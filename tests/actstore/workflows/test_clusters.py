@@ -1,0 +1,137 @@
+"""Where workers come from; Slurm as far as it goes without Slurm: a `sbatch` that runs the job script on the spot."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dask_jobqueue.slurm import SLURMCluster
+
+from actstore.contracts.recipe import Recipe
+from actstore.errors import UsageError
+from actstore.store.objects import LocalObjects
+from actstore.testing.fake_model import FakeModel
+from actstore.workflows.clusters import (
+    LocalWorkers,
+    SlurmWorkers,
+    WorkOrder,
+    connected,
+    read_slurm_config,
+    slurm_arguments,
+)
+from actstore.workflows.deadline import Stop
+from actstore.workflows.extract import extract_on, extract_with
+from tests.actstore.workflows import worker_models
+from tests.actstore.workflows.stores import contents
+
+RecipeOf = Callable[..., Recipe]
+
+CONFIG = """
+queue = "gpu"
+account = "proteins"
+cores = 8
+memory = "64GB"
+walltime = "48:00:00"
+job_extra_directives = ["--gres=gpu:1"]
+job_script_prologue = ["module load cuda"]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[[str], Path]:
+    def written(text: str) -> Path:
+        path = tmp_path / "slurm.toml"
+        path.write_text(text)
+        return path
+
+    return written
+
+
+class TestSlurmConfig:
+    def test_becomes_a_job_script_with_one_worker_of_two_threads(self, config: Callable[[str], Path]) -> None:
+        arguments = slurm_arguments(read_slurm_config(config(CONFIG)))
+        arguments["scheduler_options"] |= {"host": "127.0.0.1"}
+        with SLURMCluster(**arguments) as cluster:
+            script = cluster.job_script()
+        for line in ("-p gpu", "-A proteins", "--cpus-per-task=8", "--mem=60G", "-t 48:00:00", "--gres=gpu:1"):
+            assert f"#SBATCH {line}" in script
+        assert "\nmodule load cuda\n" in script
+        assert "PRE_SPAWN_ENVIRON__OMP_NUM_THREADS=8" in script
+        worker = next(line for line in script.splitlines() if "dask_worker" in line)
+        assert worker.split("--nthreads ")[-1].split()[0] == "2", "the last word counts"
+        assert "--nworkers" not in worker or "--nworkers 1" in worker
+
+    @pytest.mark.parametrize(
+        ("text", "wanted"),
+        [
+            (CONFIG + "partition = 'gpu'\n", "slurm.toml: partition: not known; there are account, adapt, "),
+            (CONFIG + "n_workers = 3\n", "n_workers: not known"),
+            ("cores = 8\n", "memory is missing"),
+            ("cores = ", "not TOML"),
+        ],
+    )
+    def test_what_is_wrong_with_it_is_named(self, text: str, wanted: str, config: Callable[[str], Path]) -> None:
+        with pytest.raises(UsageError) as caught:
+            read_slurm_config(config(text))
+        assert wanted in str(caught.value)
+
+    def test_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"none\.toml: cannot be read: No such file"):
+            read_slurm_config(tmp_path / "none.toml")
+
+    def test_says_how_many_jobs_if_the_command_does_not(self) -> None:
+        adapt = {"minimum_jobs": 1, "maximum_jobs": 8}
+        assert SlurmWorkers({"adapt": adapt}).jobs is None
+        for wrong in ({}, {"adapt": adapt}):
+            with pytest.raises(UsageError, match=r"--workers N .* or a table \[adapt\]"):
+                SlurmWorkers(wrong, 4 if wrong else None)
+
+
+@pytest.mark.parametrize("make", [LocalWorkers, lambda jobs: SlurmWorkers({}, jobs)])
+def test_no_worker_is_too_few(make: Callable[[int], Any]) -> None:
+    with pytest.raises(UsageError, match="at least one is needed"):
+        make(0)
+
+
+def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match=r"distributed is not installed: pip install 'actstore\[dask\]'"):
+        connected(LocalWorkers(1), device="cpu").__enter__()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adapting", [False, True])
+def test_slurm_jobs_do_the_tasks(
+    adapting: bool, recipe_of: RecipeOf, config: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    log = tmp_path / "jobs.log"
+    for name, body in {
+        "sbatch": f'setsid bash "${{@: -1}}" >> {log} 2>&1 < /dev/null & echo "Submitted batch job $!"',
+        "scancel": 'kill -- -"$1"',
+    }.items():
+        (commands / name).write_text(f"#!/bin/bash\n{body}\n")
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(commands), prepend=os.pathsep)
+    path = os.pathsep.join(path for path in sys.path if path)
+    text = (
+        f'cores = 1\nmemory = "4GB"\nlocal_directory = "{tmp_path}"\nworker_extra_args = ["--host", "127.0.0.1"]\n'
+        f'job_script_prologue = ["export PYTHONPATH=\'{path}\'"]\nscheduler_options.host = "127.0.0.1"\n'
+    )
+    text += "[adapt]\nminimum_jobs = 1\nmaximum_jobs = 1\n" if adapting else ""
+    control = tmp_path / "control"
+    control.mkdir()
+    recipe = recipe_of(model={"name": str(control)})
+    model = FakeModel(sites=["embed", "final_norm"])
+    extract_with(model, LocalObjects(tmp_path / "whole"), recipe)
+    extract_with(model, LocalObjects(tmp_path / "store"), recipe, stop=Stop(after_s=0))
+    report = extract_on(
+        SlurmWorkers(read_slurm_config(config(text)), None if adapting else 1),
+        LocalObjects(tmp_path / "store"),
+        order=WorkOrder(str(tmp_path / "store"), None, recipe.model, "cpu", worker_models.load_fake),
+    )
+    assert report.complete
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
