@@ -30,24 +30,32 @@ if TYPE_CHECKING:
     from actstore.stream.stream import Batch, Stream
     from actstore.stream.torch_dataset import StreamDataset
     from actstore.view.progress import terminal_progress
+    from actstore.workflows.clusters import ExistingScheduler, LocalWorkers, SlurmWorkers
     from actstore.workflows.collect import collect_garbage
+    from actstore.workflows.deadline import Stop
     from actstore.workflows.extract import extract_store
     from actstore.workflows.inspect import inspect_store
     from actstore.workflows.plan import plan_store
     from actstore.workflows.recipes import read_recipe
     from actstore.workflows.repair import repair_store
     from actstore.workflows.share import export_manifest
+    from actstore.workflows.shares import Share
     from actstore.workflows.verify import verify_store
 
 __all__ = [
     "Batch",
     "Cursor",
+    "ExistingScheduler",
+    "LocalWorkers",
     "Manifest",
     "Progress",
     "Recipe",
+    "Share",
     "Silent",
     "SiteStatistics",
+    "SlurmWorkers",
     "Stage",
+    "Stop",
     "Stream",
     "StreamDataset",
     "StreamReport",
@@ -70,12 +78,17 @@ __all__ = [
 _HOME: Final = {
     "Batch": "actstore.stream.stream",
     "Cursor": "actstore.stream.cursor",
+    "ExistingScheduler": "actstore.workflows.clusters",
+    "LocalWorkers": "actstore.workflows.clusters",
     "Manifest": "actstore.store.manifest",
     "Progress": "actstore.contracts.progress",
     "Recipe": "actstore.contracts.recipe",
+    "Share": "actstore.workflows.shares",
     "Silent": "actstore.contracts.progress",
     "SiteStatistics": "actstore.store.statistics",
+    "SlurmWorkers": "actstore.workflows.clusters",
     "Stage": "actstore.contracts.progress",
+    "Stop": "actstore.workflows.deadline",
     "Stream": "actstore.stream.stream",
     "StreamDataset": "actstore.stream.torch_dataset",
     "StreamReport": "actstore.stream.report",

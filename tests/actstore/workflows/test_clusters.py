@@ -110,7 +110,9 @@ def test_slurm_jobs_do_the_tasks(
     commands.mkdir()
     log = tmp_path / "jobs.log"
     for name, body in {
-        "sbatch": f'setsid bash "${{@: -1}}" >> {log} 2>&1 < /dev/null & echo "Submitted batch job $!"',
+        # As Slurm does, it copies the script, which is gone a moment later.
+        "sbatch": f'script=$(mktemp -p {tmp_path}); cp "${{@: -1}}" "$script"\n'
+        f'setsid bash "$script" >> {log} 2>&1 < /dev/null &\necho "Submitted batch job $!"',
         "scancel": 'kill -- -"$1"',
     }.items():
         (commands / name).write_text(f"#!/bin/bash\n{body}\n")
