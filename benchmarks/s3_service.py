@@ -103,7 +103,7 @@ def _write(service: Service, fasta: Path, sizes: Sizes, progress: Progress) -> N
     ):
         for index in range(plan.tasks):
             task = plan.task(index)
-            rows = extract_task(task, source, model, tokens_per_batch=8192)
+            rows = extract_task(task, source, model, tokens_per_batch=8192, parallel=map)
             for name, objects in stores.items():
                 write_task(objects, prepared[name].frozen, task, rows)
             stage.advance(plan.rows_of(index))

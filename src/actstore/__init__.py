@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from actstore import errors
+    from actstore.budget.assumptions import Assumptions
     from actstore.cli.options import parse_storage_options
     from actstore.cli.run import run_command
     from actstore.contracts.progress import Progress, Silent, Stage
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from actstore.workflows.verify import verify_store
 
 __all__ = [
+    "Assumptions",
     "Batch",
     "Cursor",
     "ExistingScheduler",
@@ -76,6 +78,7 @@ __all__ = [
 ]
 
 _HOME: Final = {
+    "Assumptions": "actstore.budget.assumptions",
     "Batch": "actstore.stream.stream",
     "Cursor": "actstore.stream.cursor",
     "ExistingScheduler": "actstore.workflows.clusters",

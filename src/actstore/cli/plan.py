@@ -19,28 +19,114 @@ from actstore.cli.options import (
 
 __all__ = ["plan"]
 
+_WHAT, _COST = "Trainer", "GPU and prices"
+
+
+Trainer = Annotated[
+    str | None,
+    typer.Option(
+        help="crosscoder or sae, or a name of `trainer read-from-store --dictionary`. "
+        "By default a crosscoder, or topk-sae where there is one site.",
+        rich_help_panel=_WHAT,
+    ),
+]
+Site = Annotated[
+    str | None, typer.Option(help="What a sparse autoencoder reads; the last site.", rich_help_panel=_WHAT)
+]
+Latents = Annotated[int | None, typer.Option(help="Dictionary size F.", rich_help_panel=_WHAT)]
+Expansion = Annotated[
+    int, typer.Option(help="F over the features D of a site, without --latents.", rich_help_panel=_WHAT)
+]
+BatchRows = Annotated[int, typer.Option(help="Rows of a step.", rich_help_panel=_WHAT)]
+GpuName = Annotated[str, typer.Option(help="A100, H100, H200, L4 or L40S.", rich_help_panel=_COST)]
+Utilisation = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the GPU's datasheet rate; 0.48 (150 TFLOP/s on an A100) unless given.", rich_help_panel=_COST
+    ),
+]
+MeasuredRate = Annotated[
+    float | None,
+    typer.Option(
+        help="Residues/s that the model does on one GPU: replaces the datasheet in what extraction costs.",
+        rich_help_panel=_COST,
+    ),
+]
+PriceFile = Annotated[
+    Path | None,
+    typer.Option(help="Your prices (TOML, see docs/planning.md) in place of list prices.", rich_help_panel=_COST),
+]
+Months = Annotated[float, typer.Option(help="How long the store is kept.", rich_help_panel=_COST)]
+ChunksPerGet = Annotated[
+    int, typer.Option(help="Chunks that a reader asks for at once; more need a larger buffer.", rich_help_panel=_COST)
+]
+Sequences = Annotated[
+    list[str] | None,
+    typer.Option(help="FASTA or Parquet in place of what the recipe names or expects; may be repeated."),
+]
+Html = Annotated[Path | None, typer.Option(help="Also write a page with pictures of storage and cost, one file.")]
+
 
 def plan(
     recipe: Annotated[Path, typer.Argument(help="Recipe (TOML).")],
+    trainer: Trainer = None,
+    site: Site = None,
+    latents: Latents = None,
+    expansion: Expansion = 8,
+    batch_rows: BatchRows = 2048,
+    gpu: GpuName = "A100",
+    utilisation: Utilisation = None,
+    measured_rate: MeasuredRate = None,
+    price_file: PriceFile = None,
+    months: Months = 3.0,
+    chunks_per_get: ChunksPerGet = 1,
+    sequences: Sequences = None,
+    html: Html = None,
     settings: Settings = None,
     storage_option: StorageOptions = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tell rows, tasks, objects and bytes of a recipe before anything is run.
+    """Tell what a recipe will come to before anything is paid.
 
-    Only the lengths of the sequences are needed, so this takes the time of reading the file once.
+    Rows, tasks, objects and bytes in every encoding and at other fractions; requests; FLOPs and GPU-hours of extraction
+    and of training; the bandwidth that keeps the trainer busy; dollars; and the break-even: after how many training
+    runs a store is cheaper than running the model in each of them. Formulas and sources are in docs/planning.md.
 
-    `actstore plan recipe.toml --set rows.fraction=0.1`
+    Only the lengths of the sequences are needed: read from the files of the recipe once, or stated in it
+    (`expected_sequences`, `expected_lengths`), and then it takes a second.
+
+    `actstore plan manifests/prott5-xl-uniref50-all24.toml --trainer crosscoder`
+
+    `actstore plan recipe.toml --set rows.fraction=0.1 --measured-rate 12000 --price-file ours.toml --html plan.html`
     """
+    from actstore.budget.assumptions import Assumptions
+    from actstore.budget.hardware import UTILISATION
+    from actstore.budget.prices import DEFAULT_PRICES
+    from actstore.view.plan_tables import plan_view
     from actstore.view.progress import terminal_progress
-    from actstore.view.tables import plan_view
-    from actstore.workflows.plan import plan_store
+    from actstore.workflows.plan import plan_store, read_prices, write_plan_page
     from actstore.workflows.recipes import read_recipe
 
+    assumptions = Assumptions(
+        trainer=trainer,
+        site=site,
+        latents=latents,
+        expansion=expansion,
+        batch_rows=batch_rows,
+        gpu=gpu,
+        utilisation=UTILISATION if utilisation is None else utilisation,
+        measured_rate=measured_rate,
+        chunks_per_get=chunks_per_get,
+        months=months,
+        prices=DEFAULT_PRICES if price_file is None else read_prices(price_file),
+    )
     report = plan_store(
-        read_recipe(recipe, options=parse_settings(settings)),
+        read_recipe(recipe, options={"corpus.sequences": sequences, **parse_settings(settings)}),
+        assumptions=assumptions,
         storage_options=parse_storage_options(storage_option),
         progress=terminal_progress(quiet=quiet),
     )
+    if html is not None:
+        write_plan_page(report, html)
     print_report(report, as_json=json, view=lambda: plan_view(report))

@@ -5,9 +5,18 @@ Read from TOML, frozen into the store as JSON. Where things run (device, executo
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 __all__ = [
     "MOST_SPLITS",
@@ -37,6 +46,17 @@ def _as_tuple(value: object) -> object:
 
 OneOrMore = Annotated[
     tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str]), Field(min_length=1)
+]
+
+
+def _as_lengths(value: object) -> object:
+    return (value,) if isinstance(value, int) else value
+
+
+Lengths = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=10_000_000)], ...],
+    BeforeValidator(_as_lengths, json_schema_input_type=int | list[int]),
+    Field(min_length=1, max_length=10_000),
 ]
 
 
@@ -78,8 +98,15 @@ class ModelRecipe(_Section):
 class CorpusRecipe(_Section):
     """Which sequences, and how they are cleaned and cut."""
 
-    sequences: OneOrMore
+    sequences: OneOrMore = ()
     """Paths or fsspec URLs of FASTA (also gzip) or Parquet (`id`, `sequence`) files, read in this order."""
+
+    expected_sequences: int | None = Field(default=None, ge=1, le=100_000_000_000)
+    """In place of `sequences`, for `actstore plan` alone: how many there will be."""
+
+    expected_lengths: Lengths | None = None
+    """With `expected_sequences`: residues of every one, or quantiles of their lengths at even steps from the shortest
+    to the longest (`[30, 250, 2000]`: half have at most 250), between which lengths are spread evenly."""
 
     format: Literal["auto", "fasta", "parquet"] = "auto"
     """File format; `auto` looks at the first bytes."""
@@ -108,7 +135,28 @@ class CorpusRecipe(_Section):
             raise ValueError("window_overlap must be smaller than window_residues")
         if self.max_residues is not None and self.max_residues < self.min_residues:
             raise ValueError("max_residues must be at least min_residues")
+        if self.expected_lengths is not None and tuple(sorted(self.expected_lengths)) != self.expected_lengths:
+            raise ValueError("expected_lengths are quantiles: they must not fall, from the shortest to the longest")
+        if (self.expected_sequences is None) != (self.expected_lengths is None):
+            raise ValueError("expected_sequences and expected_lengths belong together: give both or neither")
+        if bool(self.sequences) == self.is_expected:
+            raise ValueError(
+                "give sequences (files), or else expected_sequences and expected_lengths, which are enough to plan"
+            )
         return self
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether there are no sequences yet, only an expectation of how many and how long: enough to plan."""
+        return self.expected_sequences is not None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what the corpus has not: recipes that were frozen before expectations existed keep their digest."""
+        document: dict[str, Any] = dump(self)
+        for key in ("expected_sequences", "expected_lengths") if self.sequences else ("sequences",):
+            document.pop(key, None)
+        return document
 
 
 class SplitsRecipe(_Section):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from actstore.contracts.hashing import Purpose, UInt64s, derive_key, draws, uniform
 from actstore.contracts.recipe import RowsRecipe
 
-__all__ = ["kept_counts", "kept_positions"]
+__all__ = ["expected_counts", "kept_counts", "kept_positions"]
 
 
 def kept_counts(id_hash_N: UInt64s, length_N: NDArray[np.int32], rules: RowsRecipe, *, seed: int) -> NDArray[np.int32]:
@@ -32,6 +32,22 @@ def kept_counts(id_hash_N: UInt64s, length_N: NDArray[np.int32], rules: RowsReci
     if rules.max_per_sequence is not None:
         count_N = np.minimum(count_N, rules.max_per_sequence)
     return count_N.astype(np.int32)
+
+
+def expected_counts(length_L: NDArray[np.int64], rules: RowsRecipe) -> NDArray[np.float64]:
+    """Return the mean of `kept_counts` over all ids, for sequences of these lengths: float64 [L].
+
+    Examples
+    --------
+    >>> expected_counts(np.array([100, 105]), RowsRecipe(fraction=0.1)).tolist()
+    [10.0, 10.5]
+    """
+    share_L = rules.fraction * length_L
+    least_L = np.floor(share_L)
+    most = np.inf if rules.max_per_sequence is None else float(rules.max_per_sequence)
+    more_L = share_L - least_L
+    mean_L: NDArray[np.float64] = (1 - more_L) * np.minimum(least_L, most) + more_L * np.minimum(least_L + 1, most)
+    return mean_L
 
 
 def kept_positions(id_hash: int, length: int, count: int, *, seed: int) -> NDArray[np.int32]:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-from actstore.contracts.models import Site
-from actstore.quantize.table import QUANTIZERS
-from actstore.store.footprint import footprint, payload_bytes_per_row
 from actstore.store.manifest import Manifest
-from actstore.store.plan import Plan
 
 __all__ = [
     "ExtractReport",
@@ -18,48 +14,13 @@ __all__ = [
     "InspectReport",
     "InspectedSite",
     "InspectedSplit",
-    "PlanReport",
-    "PlannedSplit",
     "RepairReport",
     "Unnamed",
     "VerifyReport",
     "report_manifest",
-    "report_plan",
 ]
 
 _FLOAT16_BYTES: Final = 2
-
-
-class PlannedSplit(NamedTuple):
-    """One split."""
-
-    sequences: int
-    rows: int
-    tasks: int
-
-
-class PlanReport(NamedTuple):
-    """What a recipe will come to."""
-
-    rows: int
-    sequences: int
-    residues: int
-    skipped: dict[str, int]
-    tasks: int
-    objects: int
-    """Objects that commits will name; there is one commit for each task besides."""
-    encoding: str
-    compressor: str
-    """As the recipe has it; `auto` is decided on the first task, when the store is begun."""
-    bytes_total: int
-    """Bytes of those objects in the recipe's encoding, before any compression."""
-    bytes_per_row: int
-    """Bytes of the values and scales of one row."""
-    bytes: dict[str, int]
-    """The same total for every encoding."""
-    sites: dict[str, int]
-    """Width of each site."""
-    splits: dict[str, PlannedSplit]
 
 
 class ExtractReport(NamedTuple):
@@ -231,28 +192,6 @@ class GarbageReport(NamedTuple):
     older_than_s: float
     deleted: bool
     """Whether the old ones were removed."""
-
-
-def report_plan(plan: Plan, sites: tuple[Site, ...], *, residues: int, skipped: dict[str, int]) -> PlanReport:
-    """Summarise a plan."""
-    store = plan.recipe.store
-    task_rows = [plan.rows_of(task) for task in range(plan.tasks)]
-    totals = {name: footprint(task_rows, sites, store, encoding=name) for name in QUANTIZERS}
-    return PlanReport(
-        rows=plan.rows,
-        sequences=len(plan.table),
-        residues=residues,
-        skipped=skipped,
-        tasks=plan.tasks,
-        objects=totals[store.encoding].objects,
-        encoding=store.encoding,
-        compressor=store.compressor,
-        bytes_total=totals[store.encoding].bytes,
-        bytes_per_row=payload_bytes_per_row(sites, store, encoding=store.encoding),
-        bytes={name: total.bytes for name, total in totals.items()},
-        sites={site.name: site.width for site in sites},
-        splits={split.name: PlannedSplit(split.sequences, split.rows, split.tasks) for split in plan.splits},
-    )
 
 
 def report_manifest(manifest: Manifest) -> InspectReport:

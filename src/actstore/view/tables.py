@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
 from actstore.contracts.printable import printable
-from actstore.store.compression import LEAST_SAVING
+from actstore.view.grids import facts as _facts
+from actstore.view.grids import grid as _table
+from actstore.view.grids import human_bytes, human_time
 from actstore.view.reports import (
     ExtractReport,
     Fault,
     GarbageReport,
     InspectedSite,
     InspectReport,
-    PlanReport,
     RepairReport,
     VerifyReport,
 )
@@ -25,31 +25,13 @@ from actstore.view.reports import (
 __all__ = [
     "extract_view",
     "garbage_view",
-    "human_bytes",
-    "human_time",
     "inspect_view",
-    "plan_view",
     "repair_view",
     "verify_view",
 ]
 
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 _MOST_FAULTS: Final = 50
 _MOST_NAMED: Final = 20
-
-
-def human_bytes(count: float) -> str:
-    """Return a number of bytes in decimal units.
-
-    Examples
-    --------
-    >>> human_bytes(25_165_824_000_000)
-    '25.2 TB'
-    """
-    size, unit = float(count), 0
-    while size >= 999.95 and unit < len(_UNITS) - 1:
-        size, unit = size / 1000, unit + 1
-    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
 
 
 def extract_view(report: ExtractReport) -> RenderableType:
@@ -78,20 +60,6 @@ def extract_view(report: ExtractReport) -> RenderableType:
             f"'actstore extract --store {report.uri}' does what is left"
         )
     return _facts("Not complete", facts)
-
-
-def human_time(seconds: float) -> str:
-    """Return a time in the largest unit of which it is at least two.
-
-    Examples
-    --------
-    >>> human_time(86_400), human_time(3 * 86_400), human_time(90)
-    ('24 h', '3 d', '90 s')
-    """
-    for unit, unit_s in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * unit_s:
-            return f"{seconds / unit_s:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def inspect_view(report: InspectReport) -> RenderableType:
@@ -126,30 +94,6 @@ def inspect_view(report: InspectReport) -> RenderableType:
             ", ".join(f"{channel} ({ratio:.0f}x)" for channel, ratio in site.outlier_channels.items()) or "-",
         )
     return Group(_facts("Store", facts), splits, sites)
-
-
-def plan_view(report: PlanReport) -> RenderableType:
-    """Show what a recipe will come to."""
-    skipped = ", ".join(f"{count:,} {reason}" for reason, count in report.skipped.items()) or "none"
-    facts = {
-        "corpus": f"{report.sequences:,} sequences, {report.residues:,} residues; skipped: {skipped}",
-        "rows": f"{report.rows:,} at {len(report.sites)} sites",
-        "tasks": f"{report.tasks:,}",
-        "objects": f"{report.objects:,}",
-        "size": f"{human_bytes(report.bytes_total)} as {report.encoding} ({report.bytes_per_row:,} bytes a row)",
-        "compressor": report.compressor,
-    }
-    if report.compressor == "auto":
-        facts["compressor"] = (
-            f"auto: zstd or blosc if it saves {LEAST_SAVING:.0%} of the first task, else none; sizes are without"
-        )
-    splits = _table("split", "sequences", "rows", "tasks")
-    for name, split in report.splits.items():
-        splits.add_row(name, f"{split.sequences:,}", f"{split.rows:,}", f"{split.tasks:,}")
-    encodings = _table("encoding", "size")
-    for name, size in report.bytes.items():
-        encodings.add_row(name, human_bytes(size))
-    return Group(_facts("Plan", facts), splits, encodings)
 
 
 def verify_view(report: VerifyReport) -> RenderableType:
@@ -225,24 +169,6 @@ def _fault_table(faults: Sequence[Fault]) -> Table:
         table.add_row(printable(fault.object), task, printable(fault.problem, most=None))
     if len(faults) > _MOST_FAULTS:
         table.add_row(f"and {len(faults) - _MOST_FAULTS:,} more", "", "--json lists all")
-    return table
-
-
-def _facts(title: str, facts: Mapping[str, str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(name, printable(value, most=None, keep="\n"))
-    return table
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, style="cyan", overflow="fold")
-    for name in others:
-        text = name in {"problem", "outlier channels (x median)"}
-        table.add_column(name, justify="left" if text else "right", overflow="fold")
     return table
 
 

@@ -1,4 +1,4 @@
-"""Who does the tasks of a store: the protocol, and two threads of this process."""
+"""Who does the tasks of a store: the protocol, and this process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from actstore.errors import MissingObjectError
 from actstore.store.frozen import FrozenRecipe
 from actstore.store.layout import commit_path
 from actstore.workflows.deadline import Stop
-from actstore.workflows.runner import TaskRunner
+from actstore.workflows.runner import STAGES, TaskRunner
 
 __all__ = ["THREADS", "Ending", "Executor", "SerialExecutor", "Tally", "do_task"]
 
 THREADS: Final = 2
-"""Of one process: while one task is in the model, the one before it is encoded and written."""
+"""Of a worker: while one task is in the model, the one before it is encoded and written."""
 
 Ending = Literal["committed", "found", "dropped"]
 """A task was committed here, had been committed by another process, or was dropped."""
@@ -74,10 +74,10 @@ class SerialExecutor:
 
     def run(self, tasks: Sequence[int], *, stop: Stop, tally: Tally) -> None:
         """Do the tasks in their order; see `Executor`."""
-        turns = _Turns(tasks, stop)
+        turns = _Turns(tasks, stop, self._runner)
         threads = [
             threading.Thread(target=self._work, args=(turns, stop, tally), name=f"actstore-tasks-{number}", daemon=True)
-            for number in range(min(THREADS, len(tasks)))
+            for number in range(min(STAGES, len(tasks)))
         ]
         for thread in threads:
             thread.start()
@@ -104,6 +104,7 @@ class SerialExecutor:
                     must_drop=stop.must_drop,
                     halted=turns.halted.is_set,
                     on_rows=tally.show,
+                    begun=True,
                 )
             except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
                 turns.errors[task] = error
@@ -115,18 +116,25 @@ class SerialExecutor:
 
 
 class _Turns:
-    """Tasks that threads take in turn, until there is none, time is over or one has failed."""
+    """Tasks that threads take in turn and in order, until there is none, time is over or one has failed."""
 
-    def __init__(self, tasks: Sequence[int], stop: Stop) -> None:
+    def __init__(self, tasks: Sequence[int], stop: Stop, runner: TaskRunner) -> None:
         self.halted = threading.Event()
         self.errors: dict[int, BaseException] = {}
         self._left = iter(tasks)
         self._stop = stop
+        self._runner = runner
         self._taking = threading.Lock()
 
     def take(self) -> int | None:
+        """Return the next task, which the model is then free for; None if no other is to be begun."""
         with self._taking:
-            return next(self._left, None) if self._stop.may_begin() and not self.halted.is_set() else None
+            self._runner.begin()
+            may_begin = self._stop.may_begin() and not self.halted.is_set()
+            task = next(self._left, None) if may_begin else None
+            if task is None:
+                self._runner.leave()
+            return task
 
 
 def do_task(
@@ -138,6 +146,7 @@ def do_task(
     must_drop: Callable[[], bool],
     halted: Callable[[], bool] = lambda: False,
     on_rows: Callable[[int], None] = lambda _rows: None,
+    begun: bool = False,
 ) -> Ending:
     """Do one task, unless it has a commit.
 
@@ -153,8 +162,18 @@ def do_task(
         Likewise, and the task is dropped in any case.
     on_rows
         Told the rows of each batch; those of a task that was found committed, at once.
+    begun
+        Whether `TaskRunner.begin` was called for it.
     """
-    if _is_committed(objects, task):
+    if not begun:
+        runner.begin()
+    try:
+        found = _is_committed(objects, task)
+    except BaseException:
+        runner.leave()
+        raise
+    if found:
+        runner.leave()
         on_rows(rows)
         return "found"
     computed = 0

@@ -23,6 +23,7 @@ from actstore.workflows.clusters import Cluster, WorkOrder, workers_of
 from actstore.workflows.deadline import Interrupted, Stop
 from actstore.workflows.executors import Executor, SerialExecutor, Tally
 from actstore.workflows.prepare import prepare, reopen
+from actstore.workflows.recipes import require_sequences
 from actstore.workflows.runner import TaskRunner
 from actstore.workflows.shares import Share
 
@@ -67,9 +68,13 @@ def extract_store(
     ------
     RecipeChangedError
         If the store was made with another recipe, with the differences.
+    RecipeError
+        If the recipe has no sequences, only an expectation of them.
     CorpusError, ModelError, NumericsError, StoreError, WorkerError
         Whatever stopped the work; what was committed stays good.
     """
+    if recipe is not None:
+        require_sequences(recipe)  # before a model is loaded or anything is written
     objects = open_objects(store, storage_options)
     progress, stop = progress or Silent(), stop or Stop()
     try:
@@ -136,8 +141,8 @@ def extract_with(
 
     @contextmanager
     def executor() -> Iterator[Executor]:
-        with StoredSequences(objects) as source:
-            yield SerialExecutor(TaskRunner(prepared, source, model, objects), objects)
+        with StoredSequences(objects) as source, TaskRunner(prepared, source, model, objects) as runner:
+            yield SerialExecutor(runner, objects)
 
     return _do_tasks(objects, prepared.frozen, executor, progress=progress, share=share, stop=stop)
 

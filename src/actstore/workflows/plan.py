@@ -1,46 +1,121 @@
-"""Plan: rows, tasks, objects and bytes of a recipe before anything is run; only lengths are read."""
+"""Plan: what a recipe will come to before anything is paid; only lengths are read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from actstore.budget.assumptions import Assumptions
+from actstore.budget.prices import Prices, parse_prices
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import Recipe
-from actstore.corpus.scan import scan
-from actstore.corpus.tokenizer import known_alphabet, load_tokenizer
-from actstore.extract.known import known_sites
-from actstore.extract.model import load_model
-from actstore.store.plan import plan_tasks
-from actstore.view.reports import PlanReport, report_plan
-from actstore.workflows.prepare import table_of
+from actstore.corpus.lengths import expected_corpus
+from actstore.errors import CorpusError, UsageError
+from actstore.extract.known import known_model, known_sites
+from actstore.extract.residues import expected_counts
+from actstore.view.plan_page import plan_page
+from actstore.view.plan_report import PlanReport
+from actstore.workflows.budget import ModelSizes, PlannedCorpus, apportion, plan_budget
 
-__all__ = ["plan_store"]
+__all__ = ["plan_store", "read_prices", "write_plan_page"]
 
 
 def plan_store(
-    recipe: Recipe, *, storage_options: Mapping[str, Any] | None = None, progress: Progress | None = None
+    recipe: Recipe,
+    *,
+    assumptions: Assumptions | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> PlanReport:
-    """Work out what a recipe will come to.
+    """Work out what a recipe will come to: rows, objects, bytes, requests, FLOPs, hours, dollars and the break-even.
 
-    The sequences are read once for their lengths and letters. The public ESM-2 and ProtT5 models are known by name;
-    any other is loaded, since only the model knows the widths of its sites.
+    The sequences are read once for their lengths and letters, or are expected by the recipe: then nothing is read. The
+    public models of the table in `extract.known` are known by name; any other is loaded, since only the model knows the
+    widths of its sites.
+
+    Parameters
+    ----------
+    recipe
+        What would be extracted.
+    assumptions
+        Trainer, GPU and prices; None for the defaults, which the report states.
+    storage_options
+        Passed to fsspec.
+    progress
+        Where to report.
 
     Raises
     ------
     CorpusError, ModelError, SiteError
         Whatever `extract` would stop at before its first forward pass.
+    UsageError
+        If the trainer does not fit the sites.
     """
-    sites = known_sites(recipe.model.name, recipe.sites) or load_model(recipe.model, recipe.sites).sites
-    alphabet = known_alphabet(recipe.model.name) or load_tokenizer(recipe.model).alphabet
-    with scan(
-        recipe.corpus,
-        alphabet=alphabet,
-        spool=None,
-        storage_options=storage_options,
-        progress=progress or Silent(),
-    ) as corpus:
-        table = table_of(corpus, recipe, storage_options=storage_options)
-        return report_plan(
-            plan_tasks(table, recipe), sites, residues=corpus.total_residues, skipped=dict(corpus.skipped)
+    model = _known_sizes(recipe) or _loaded_sizes(recipe)
+    if recipe.corpus.is_expected:
+        corpus = _expected(recipe)
+    else:
+        from actstore.workflows.measure import read_lengths  # noqa: PLC0415 - loads torch and pyarrow
+
+        corpus = read_lengths(recipe, storage_options=storage_options, progress=progress or Silent())
+    if not sum(rows for _, rows in corpus.splits.values()):
+        raise CorpusError(
+            f"no rows: of {corpus.lengths.sequences:,} sequences no residue is kept; "
+            "raise rows.fraction or add sequences"
         )
+    return plan_budget(recipe, corpus, model, assumptions or Assumptions())
+
+
+def read_prices(path: str | Path) -> Prices:
+    """Read a price list.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, or naming every field that is wrong.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    return parse_prices(text, name=str(path))
+
+
+def write_plan_page(report: PlanReport, path: str | Path) -> None:
+    """Write a plan as one HTML file that needs nothing else.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be written.
+    """
+    try:
+        Path(path).write_text(plan_page(report), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--html {path}: cannot be written: {error.strerror or error}") from error
+
+
+def _known_sizes(recipe: Recipe) -> ModelSizes | None:
+    known, sites = known_model(recipe.model.name), known_sites(recipe.model.name, recipe.sites)
+    return ModelSizes(sites, known.shape, known.special_tokens) if known and sites else None
+
+
+def _loaded_sizes(recipe: Recipe) -> ModelSizes:
+    from actstore.workflows.measure import load_sizes  # noqa: PLC0415 - loads torch and transformers
+
+    return load_sizes(recipe)
+
+
+def _expected(recipe: Recipe) -> PlannedCorpus:
+    """Return the corpus that the recipe expects, with the mean number of rows over all draws."""
+    expected = expected_corpus(recipe.corpus)
+    lengths = expected.lengths
+    if not lengths.sequences:
+        raise CorpusError("no sequence of the expected lengths is left; check the length bounds of the recipe")
+    rows = round(float((lengths.count_L * expected_counts(lengths.length_L, recipe.rows)).sum()))
+    shares = list(recipe.splits.fractions.values())
+    parts = zip(apportion(lengths.sequences, shares), apportion(rows, shares), strict=True)
+    return PlannedCorpus(
+        lengths, expected.skipped, dict(zip(recipe.splits.fractions, parts, strict=True)), expected=True
+    )

@@ -14,10 +14,12 @@ from actstore.contracts.printable import printable
 from actstore.contracts.recipe import Recipe
 from actstore.errors import RecipeError
 
-__all__ = ["merge_options", "parse_recipe", "read_recipe"]
+__all__ = ["merge_options", "parse_recipe", "read_recipe", "require_sequences"]
 
 _LARGEST_BYTES: Final = 1 << 20
 _MOST_PROBLEMS: Final = 20
+_FILES: Final = frozenset({"sequences"})
+_EXPECTED: Final = frozenset({"expected_sequences", "expected_lengths"})
 _PATHS: Final = (("corpus", "sequences"), ("splits", "clusters"), ("model", "name"))
 
 
@@ -32,7 +34,8 @@ def read_recipe(path: str | Path, *, options: Mapping[str, Any] | None = None) -
     path
         The file.
     options
-        Values that take precedence, by dotted key: ``{"store.encoding": "float16"}``.
+        Values that take precedence, by dotted key: ``{"store.encoding": "float16"}``. Files of sequences take the
+        place of expected ones, and the reverse.
 
     Raises
     ------
@@ -54,7 +57,23 @@ def read_recipe(path: str | Path, *, options: Mapping[str, Any] | None = None) -
         table = document.get(section)
         if isinstance(table, dict) and key in table:
             table[key] = _beside(file.parent, table[key])
+    _make_way(document, options or {})
     return parse_recipe(merge_options(document, options or {}, name=str(path)), name=str(path))
+
+
+def require_sequences(recipe: Recipe) -> None:
+    """Refuse to extract what can only be planned.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe has no sequences, only an expectation of how many and how long.
+    """
+    if recipe.corpus.is_expected:
+        raise RecipeError(
+            f"corpus.expected_sequences ({recipe.corpus.expected_sequences:,}) is for 'actstore plan' alone, and there "
+            "is nothing to extract; name the files: --sequences FILE, or corpus.sequences in place of it"
+        )
 
 
 def merge_options(document: Mapping[str, Any], options: Mapping[str, Any], *, name: str = "recipe") -> dict[str, Any]:
@@ -103,6 +122,16 @@ def parse_recipe(document: Mapping[str, Any], *, name: str) -> Recipe:
         if len(problems) > _MOST_PROBLEMS:
             problems[_MOST_PROBLEMS:] = [f"  and {len(problems) - _MOST_PROBLEMS:,} more"]
         raise RecipeError(f"{name}: not a valid recipe:\n" + "\n".join(problems)) from error
+
+
+def _make_way(document: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """Drop the corpus of a recipe, real or expected, where an option gives one of the other kind."""
+    corpus = document.get("corpus")
+    given = {key for key in (*_FILES, *_EXPECTED) if options.get(f"corpus.{key}") is not None}
+    if not isinstance(corpus, dict) or (given & _FILES and given & _EXPECTED):
+        return
+    for key in _EXPECTED if given & _FILES else _FILES if given else ():
+        corpus.pop(key, None)
 
 
 def _beside(folder: Path, value: Any) -> Any:  # noqa: ANN401 - unvalidated TOML passes through

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
@@ -25,7 +23,7 @@ STAGES: Final = 3
 
 
 class TaskRunner:
-    """Does tasks of a store: one after the other with `run`, or, called from some threads, with `do`.
+    """Does tasks of a store: threads that call `begin` and `do` are in different stages of their tasks.
 
     A task is computed, encoded and hashed, and written. While one is computed the one before it may be encoded and the
     one before that written; so the rows of two tasks are in memory, and the encoded objects of two.
@@ -68,42 +66,16 @@ class TaskRunner:
         """End the threads, once what they are doing is done."""
         self._threads.close()
 
-    def run(
-        self,
-        indices: Iterable[int],
-        *,
-        on_rows: Callable[[int], None] | None = None,
-        on_commit: Callable[[int], None] | None = None,
-    ) -> None:
-        """Do tasks in their order; see `do`. After an error no other task is begun.
+    def begin(self) -> None:
+        """Wait until a task may be computed; `do`, in any thread, or `leave` must follow."""
+        self._computing.acquire()
 
-        Parameters
-        ----------
-        indices
-            Of the tasks.
-        on_rows
-            See `do`; called in other threads.
-        on_commit
-            Called in this thread with the index of a task that is committed.
-        """
-        under_way: deque[Future[int]] = deque()
-        with ThreadPoolExecutor(STAGES, "actstore-stage") as stages:
-            try:
-                for index in indices:
-                    self._computing.acquire()  # here, so that tasks keep their order
-                    try:
-                        while under_way and under_way[0].done():
-                            _tell(under_way.popleft(), on_commit)
-                        under_way.append(stages.submit(self._stages, index, on_rows))
-                    except BaseException:
-                        self._computing.release()
-                        raise
-            finally:
-                while under_way:
-                    _tell(under_way.popleft(), on_commit)
+    def leave(self) -> None:
+        """Let another task be computed after all."""
+        self._computing.release()
 
     def do(self, index: int, *, on_rows: Callable[[int], None] | None = None) -> None:
-        """Extract, write and commit a task; it is committed when this returns.
+        """Extract, write and commit a task that was begun; it is committed when this returns.
 
         Parameters
         ----------
@@ -117,13 +89,9 @@ class TaskRunner:
         CorpusError, ModelError, NumericsError, StoreError
             Whatever stopped the work; the task is then not committed.
         """
-        self._computing.acquire()
-        self._stages(index, on_rows)
-
-    def _stages(self, index: int, on_rows: Callable[[int], None] | None) -> int:
-        """Do a task; this thread, or the one that began it, has its turn to compute."""
-        frozen, task = self._prepared.frozen, self._prepared.plan.task(index)
+        frozen = self._prepared.frozen
         with _handed_on(self._computing, self._encoding):
+            task = self._prepared.plan.task(index)
             rows = extract_task(
                 task,
                 self._source,
@@ -138,7 +106,6 @@ class TaskRunner:
             commit = commit_of(frozen, index, shards, parallel=self._threads.map)
         with _handed_on(self._writing):
             publish_task(self._objects, commit, shards)
-        return index
 
 
 @contextmanager
@@ -150,10 +117,3 @@ def _handed_on(stage: threading.Lock, following: threading.Lock | None = None) -
             following.acquire()
     finally:
         stage.release()
-
-
-def _tell(done: Future[int], on_commit: Callable[[int], None] | None) -> None:
-    """Wait until a task is committed, and tell."""
-    index = done.result()
-    if on_commit is not None:
-        on_commit(index)

@@ -180,3 +180,22 @@ def test_a_store_that_cannot_be_written_is_an_error(good: Path, esm2_tiny: Path,
     assert (done.code, done.out) == (1, "")
     assert "file: " in done.err
     assert "Traceback" not in done.err
+
+
+class TestExpectedSequences:
+    RECIPE = '[corpus]\nexpected_sequences = 8\nexpected_lengths = 45\n[model]\nname = "{}"\n'
+
+    def test_cannot_be_extracted_and_leave_nothing_behind(self, store: Path, esm2_tiny: Path, tmp_path: Path) -> None:
+        recipe = tmp_path / "recipe.toml"
+        recipe.write_text(self.RECIPE.format(esm2_tiny))
+        done = actstore("extract", recipe, f"--store={store}")
+        assert done.code == 2
+        assert "there is nothing to extract; name the files: --sequences FILE" in " ".join(done.err.split())
+        assert not store.exists()
+
+    def test_make_way_for_files(self, store: Path, esm2_tiny: Path, tmp_path: Path, good: Path) -> None:
+        recipe = tmp_path / "recipe.toml"
+        recipe.write_text(self.RECIPE.format(esm2_tiny))
+        done = actstore("extract", recipe, f"--store={store}", f"--sequences={good}", "--sites=embed", "--json")
+        assert done.document["rows"] == 360
+        assert "expected" not in (store / "recipe.json").read_text()

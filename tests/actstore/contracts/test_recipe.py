@@ -84,6 +84,18 @@ def test_model_and_corpus_have_no_default(missing: str) -> None:
         (CorpusRecipe, {"sequences": "a", "window_residues": 1}, "window_residues: .*greater than or equal to 2"),
         (CorpusRecipe, {"sequences": "a", "window_overlap": -1}, "window_overlap: .*greater than or equal to 0"),
         (CorpusRecipe, {"sequences": "a", "window_residues": 100, "window_overlap": 100}, "must be smaller than"),
+        (CorpusRecipe, {}, "give sequences .files., or else expected_sequences and expected_lengths"),
+        (
+            CorpusRecipe,
+            {"sequences": "a", "expected_sequences": 1, "expected_lengths": 9},
+            "give sequences .files., or",
+        ),
+        (CorpusRecipe, {"expected_sequences": 1}, "belong together"),
+        (CorpusRecipe, {"sequences": "a", "expected_lengths": 9}, "belong together"),
+        (CorpusRecipe, {"expected_sequences": 0, "expected_lengths": 9}, "expected_sequences: .*greater than or equal"),
+        (CorpusRecipe, {"expected_sequences": 1, "expected_lengths": []}, "expected_lengths: .*at least 1 item"),
+        (CorpusRecipe, {"expected_sequences": 1, "expected_lengths": [0, 9]}, "expected_lengths.0: .*greater than"),
+        (CorpusRecipe, {"expected_sequences": 1, "expected_lengths": [9, 8]}, "they must not fall"),
         (SplitsRecipe, {"fractions": {}}, "add up to 1"),
         (SplitsRecipe, {"fractions": {"train": 0.9}}, "add up to 1"),
         (SplitsRecipe, {"fractions": {"train": 1.5, "test": -0.5}}, "non-negative"),
@@ -124,3 +136,17 @@ def test_fractions_of_thirds_add_up_to_one() -> None:
 
 def test_one_chunk_may_be_a_whole_task() -> None:
     assert StoreRecipe(task_rows=512, chunk_rows=512).chunk_rows == 512
+
+
+def test_an_expected_corpus_comes_back_from_what_it_was_written_as() -> None:
+    corpus = CorpusRecipe.model_validate({"expected_sequences": 10, "expected_lengths": 250})
+    assert corpus.is_expected
+    assert CorpusRecipe.model_validate_json(corpus.model_dump_json()) == corpus
+
+
+def test_a_corpus_of_files_is_written_as_it_always_was() -> None:
+    """Its JSON is part of what the digest of a store is taken of."""
+    assert list(CorpusRecipe(sequences=("a",)).model_dump(mode="json")) == [
+        "sequences", "format", "min_residues", "max_residues", "on_bad_record", "long_sequences", "window_residues",
+        "window_overlap",
+    ]  # fmt: skip

@@ -21,6 +21,7 @@ from actstore.extract.known import known_sites
         ("Rostlab/prot_t5_xl_uniref50", 24, 1024),
         ("Rostlab/prot_t5_xl_half_uniref50-enc", 24, 1024),
         ("Rostlab/prot_t5_xl_bfd", 24, 1024),
+        ("AI4PD/ZymCTRL", 36, 1280),
     ],
 )
 def test_public_models_have_all_their_sites(model: str, blocks: int, width: int) -> None:

@@ -55,6 +55,12 @@ def test_every_byte_of_it_is_named_by_its_manifest(golden: LocalObjects) -> None
     assert {path: sha256_hex(golden.get(path)) for path in golden.sizes() if path != "manifest.json"} == named
 
 
+def test_its_recipe_keeps_its_digest(golden: LocalObjects) -> None:
+    """Fields that recipes have learnt since are not written where they are absent."""
+    assert load_frozen(golden).digest == "846d8f0c7adac448b4df3fd49624808965c15be9bfe0f07636fe4721785d1186"
+    assert load_frozen(golden).to_json() == golden.get("recipe.json")
+
+
 def test_it_decodes_to_the_same_floats() -> None:
     rows_NSD = np.load(DATA / "golden-rows.npy", allow_pickle=False)
     seen: list[int] = []

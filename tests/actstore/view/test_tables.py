@@ -13,8 +13,6 @@ from actstore.view.reports import (
     Garbage,
     GarbageReport,
     InspectReport,
-    PlannedSplit,
-    PlanReport,
     RepairReport,
     Unnamed,
     VerifyReport,
@@ -23,10 +21,7 @@ from actstore.view.reports import (
 from actstore.view.tables import (
     extract_view,
     garbage_view,
-    human_bytes,
-    human_time,
     inspect_view,
-    plan_view,
     repair_view,
     verify_view,
 )
@@ -66,24 +61,6 @@ EXTRACTED = ExtractReport(
     rows_per_s=72_000.0,
 )
 UNFINISHED = EXTRACTED._replace(manifest_sha256=None, tasks_done=50, tasks_left=12, complete=False)
-PLANNED = PlanReport(
-    rows=512_000_000,
-    sequences=60_000_000,
-    residues=17_000_000_000,
-    skipped={"foreign letters": 12, "too short": 3},
-    tasks=31_250,
-    objects=1_000_000,
-    encoding="int8",
-    compressor="none",
-    bytes_total=12_607_488_000_000,
-    bytes_per_row=24_624,
-    bytes={"float16": 25_165_824_000_000, "int8": 12_607_488_000_000},
-    sites={f"resid_post.{block}": 1024 for block in range(24)},
-    splits={
-        "train": PlannedSplit(59_000_000, 500_000_000, 30_518),
-        "a_split_with_a_long_name" * 3: PlannedSplit(1, 2, 3),
-    },
-)
 DAMAGED = VerifyReport(
     uri="/data/" + "deep/" * 40 + "store",
     ok=False,
@@ -103,7 +80,7 @@ DAMAGED = VerifyReport(
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_every_report_fits_the_width(width: int, inspected: InspectReport) -> None:
     views = (
-        extract_view(EXTRACTED), extract_view(UNFINISHED), plan_view(PLANNED), verify_view(DAMAGED),
+        extract_view(EXTRACTED), extract_view(UNFINISHED), verify_view(DAMAGED),
         inspect_view(inspected), repair_view(REPAIRED._replace(left=DAMAGED.faults)), garbage_view(GARBAGE),
     )  # fmt: skip
     for view in views:
@@ -140,20 +117,6 @@ def test_an_extraction_of_a_share_tells_what_is_left_to_others() -> None:
 def test_an_extraction_that_was_stopped_before_its_store_was_begun_says_so() -> None:
     nothing = UNFINISHED._replace(rows=0, tasks_total=0, tasks_before=0, tasks_done=0, tasks_left=0, stopped="signal")
     assert "the store was not begun; the same command starts again" in unfolded(extract_view(nothing))
-
-
-def test_a_plan_tells_sizes_in_every_encoding() -> None:
-    text = unfolded(plan_view(PLANNED))
-    assert "12.6 TB as int8 (24,624 bytes a row)" in text
-    assert "25.2 TB" in text
-    assert "12 foreign letters, 3 too short" in text
-    assert "skipped: none" in unfolded(plan_view(PLANNED._replace(skipped={})))
-
-
-def test_a_plan_tells_what_auto_means() -> None:
-    assert "auto" not in unfolded(plan_view(PLANNED))
-    auto = unfolded(plan_view(PLANNED._replace(compressor="auto")))
-    assert "auto: zstd or blosc if it saves 25% of the first task, else none; sizes are without" in auto
 
 
 def test_an_inspection_shows_what_the_compressors_made_of_the_first_task(inspected: InspectReport) -> None:
@@ -293,26 +256,3 @@ def test_names_are_shown_as_they_are(name: str, inspected: InspectReport) -> Non
     assert name in unfolded(extract_view(EXTRACTED._replace(uri=name)))
     assert name in unfolded(inspect_view(inspected._replace(uri=name)))
     assert name in unfolded(verify_view(DAMAGED._replace(faults=(Fault(name, 0, name),))))
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (999_949, "999.9 kB"),
-        (999_950, "1.0 MB"),
-        (25_165_824_000_000, "25.2 TB"),
-        (5e21, "5000000.0 PB"),
-    ],
-)
-def test_bytes_are_in_decimal_units(count: float, text: str) -> None:
-    assert human_bytes(count) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172_800, "2 d"), (1e9, "11574 d")]
-)
-def test_times_are_in_the_largest_unit_that_still_counts(seconds: float, text: str) -> None:
-    assert human_time(seconds) == text

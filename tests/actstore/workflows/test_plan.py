@@ -6,15 +6,18 @@ from typing import Any, NoReturn
 
 import pytest
 
-from actstore.contracts.recipe import Recipe
-from actstore.errors import BadRecordError, CorpusError, SiteError
+from actstore.contracts.recipe import CorpusRecipe, Recipe
+from actstore.errors import BadRecordError, CorpusError, SiteError, UsageError
 from actstore.store.manifest import parse_manifest
-from actstore.workflows.plan import plan_store
+from actstore.workflows.plan import plan_store, read_prices, write_plan_page
+from actstore.workflows.recipes import read_recipe
 from tests.actstore.cli.command import actstore
 from tests.actstore.workflows.stores import write_fasta
 
 StoreOf = Callable[..., Path]
 RecipeOf = Callable[..., Recipe]
+
+MANIFESTS = Path(__file__).resolve().parents[3] / "manifests"
 
 
 @pytest.fixture
@@ -98,6 +101,65 @@ class TestWhatItFindsBeforeAnythingIsRun:
             plan_store(self.recipe(fasta, rows={"fraction": 1e-9}))
 
 
+@pytest.mark.usefixtures("no_network")
+class TestExpectedSequences:
+    def recipe(self, sequences: int, lengths: int | list[int], **changes: Any) -> Recipe:
+        corpus = {"expected_sequences": sequences, "expected_lengths": lengths}
+        document = {"model": {"name": "facebook/esm2_t6_8M_UR50D"}, "corpus": corpus}
+        return Recipe.model_validate({**document, **changes})
+
+    @pytest.mark.parametrize("path", sorted(MANIFESTS.glob("*.toml")), ids=lambda path: path.stem)
+    def test_every_shipped_recipe_is_planned_without_network_or_files(self, path: Path) -> None:
+        report = plan_store(read_recipe(path))
+        assert report.expected
+        assert report.extraction.flops_total
+        assert report.rows == sum(split.rows for split in report.splits.values()) > 0
+        assert report.tasks == sum(split.tasks for split in report.splits.values())
+
+    def test_come_close_to_real_ones(self, few_fasta: Path) -> None:
+        changes: dict[str, Any] = {"rows": {"fraction": 0.2}, "store": {"task_rows": 256}}
+        real = plan_store(
+            Recipe.model_validate(
+                {"model": {"name": "facebook/esm2_t6_8M_UR50D"}, "corpus": {"sequences": str(few_fasta)}, **changes}
+            )
+        )
+        assert not real.expected
+        expected = plan_store(self.recipe(real.sequences, round(real.residues / real.sequences), **changes))
+        assert expected.expected
+        assert expected.rows == pytest.approx(real.rows, rel=0.05)
+        flops = [plan.extraction.flops_total or 0.0 for plan in (expected, real)]
+        assert flops[0] == pytest.approx(flops[1], rel=0.35) != 0
+
+    def test_ten_billion_take_no_more_memory_than_one(self) -> None:
+        report = plan_store(self.recipe(10_000_000_000, [30, 250, 35_000]))
+        assert sum(split.sequences for split in report.splits.values()) == 10_000_000_000
+
+    def test_of_which_none_is_left(self) -> None:
+        corpus = {"expected_sequences": 10, "expected_lengths": 20, "min_residues": 30}
+        recipe = self.recipe(1, 1).model_copy(update={"corpus": CorpusRecipe.model_validate(corpus)})
+        with pytest.raises(CorpusError, match="check the length bounds"):
+            plan_store(recipe)
+
+    def test_without_any_row(self) -> None:
+        with pytest.raises(CorpusError, match=r"raise rows\.fraction"):
+            plan_store(self.recipe(10, 20, rows={"fraction": 1e-9}))
+
+
+class TestPrices:
+    def test_a_file_that_cannot_be_read(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"nowhere\.toml: cannot be read: No such file"):
+            read_prices(tmp_path / "nowhere.toml")
+        (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+        with pytest.raises(UsageError, match=r"bytes: cannot be read"):
+            read_prices(tmp_path / "bytes")
+
+
+def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
+    report = plan_store(read_recipe(MANIFESTS / "prott5-xl-uniref50-all24.toml"))
+    with pytest.raises(UsageError, match=r"--html .*: cannot be written: No such file"):
+        write_plan_page(report, tmp_path / "no" / "plan.html")
+
+
 class TestTheCommand:
     @pytest.fixture
     def recipe(self, few_fasta: Path, esm2_tiny: Path, tmp_path: Path) -> Path:
@@ -111,6 +173,7 @@ class TestTheCommand:
         assert {"rows", "tasks", "objects", "bytes", "bytes_total", "bytes_per_row", "sites", "splits"} <= set(
             done.document
         )
+        assert done.document.keys() >= {"trainer", "extraction", "break_even_runs", "break_even_reason", "scenarios"}
         assert "reading sequences: 12 sequences" in done.err
         whole = actstore("plan", recipe, "--json").document
         assert done.document["rows"] == pytest.approx(whole["rows"] / 2, rel=0.01)
@@ -129,3 +192,51 @@ class TestTheCommand:
         before = set(recipe.parent.iterdir())
         assert "12 sequences" in actstore("plan", recipe).out
         assert set(recipe.parent.iterdir()) == before
+
+    def test_plans_a_model_that_has_to_be_loaded(self, recipe: Path) -> None:
+        extraction = actstore("plan", recipe, "--json").document["extraction"]
+        assert extraction["block_weights"] == 6 * 12 * 128**2
+        assert extraction["flops_total"] > 0
+
+    def test_a_measured_rate_takes_the_place_of_the_datasheet(self, recipe: Path) -> None:
+        extraction = actstore("plan", recipe, "--json", "--measured-rate", "1000").document["extraction"]
+        assert extraction["gpu_hours"] == pytest.approx(extraction["residues"] / 1000 / 3600, rel=1e-3)
+
+    def test_takes_sequences_in_place_of_expected_ones(self, few_fasta: Path) -> None:
+        shipped = MANIFESTS / "esm2-8m-uniref50.toml"
+        done = actstore("plan", shipped, "--sequences", few_fasta, "--json")
+        assert (done.document["sequences"], done.document["expected"]) == (12, False)
+        assert actstore("plan", shipped, "--json").document["expected"] is True
+
+    def test_takes_expected_sequences_in_place_of_files(self, recipe: Path) -> None:
+        settings = ("--set", "corpus.expected_sequences=1000", "--set", "corpus.expected_lengths=[50,100,400]")
+        assert actstore("plan", recipe, "--json", *settings).document["sequences"] == 1000
+
+    def test_takes_prices_and_says_whose(self, tmp_path: Path) -> None:
+        prices = tmp_path / "prices.toml"
+        prices.write_text(
+            'name = "our cluster"\ndate = "2026-01-15"\n[storage]\ndollars_per_gb_month = 0\n'
+            "dollars_per_1000_put = 0\ndollars_per_1000_get = 0\ndollars_per_gb_egress = 0\n[gpu]\nH100 = 2\n"
+        )
+        shipped = MANIFESTS / "prott5-xl-uniref50-all24.toml"
+        done = actstore("plan", shipped, "--price-file", prices, "--gpu", "H100", "--json")
+        assert done.document["assumptions"]["prices"] == "our cluster"
+        assert done.document["break_even_runs"] == 2
+        missing = actstore("plan", shipped, "--price-file", prices)
+        assert missing.code == 2
+        assert "no price for gpu 'A100'" in missing.err
+
+    def test_never_is_null_with_a_reason(self) -> None:
+        document = actstore("plan", MANIFESTS / "prott5-xl-uniref50-all24.toml", "--json").document
+        assert document["break_even_runs"] is None
+        assert document["break_even_reason"].startswith("never: ")
+
+    def test_writes_a_page(self, tmp_path: Path) -> None:
+        page = tmp_path / "plan.html"
+        assert actstore("plan", MANIFESTS / "esm2-8m-uniref50.toml", "--html", page).code == 0
+        assert "<svg" in page.read_text(encoding="utf-8")
+
+    def test_a_trainer_that_nobody_knows(self) -> None:
+        done = actstore("plan", MANIFESTS / "esm2-8m-uniref50.toml", "--trainer", "transcoder")
+        assert done.code == 2
+        assert "choose from crosscoder" in done.err

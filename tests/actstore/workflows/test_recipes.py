@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from actstore.errors import RecipeError
-from actstore.workflows.recipes import merge_options, parse_recipe, read_recipe
+from actstore.workflows.recipes import merge_options, parse_recipe, read_recipe, require_sequences
 
 SMALLEST = '[model]\nname = "esm"\n[corpus]\nsequences = "a.fasta"\n'
 
@@ -153,3 +153,31 @@ class TestRelativePaths:
     def test_those_of_options_are_relative_to_where_one_stands(self, folder: Path) -> None:
         recipe = read_recipe(write(folder, SMALLEST), options={"corpus.sequences": ["a.fasta"]})
         assert recipe.corpus.sequences == ("a.fasta",)
+
+
+class TestExpectedSequences:
+    EXPECTED = '[model]\nname = "esm"\n[corpus]\nexpected_sequences = 1000\nexpected_lengths = [50, 900]\n'
+
+    def test_are_enough_to_plan_and_not_to_extract(self, tmp_path: Path) -> None:
+        recipe = read_recipe(write(tmp_path, self.EXPECTED))
+        assert recipe.corpus.is_expected
+        with pytest.raises(
+            RecipeError, match=r"expected_sequences \(1,000\) is for 'actstore plan' alone.*--sequences"
+        ):
+            require_sequences(recipe)
+
+    def test_make_way_for_files_that_an_option_names(self, tmp_path: Path) -> None:
+        recipe = read_recipe(write(tmp_path, self.EXPECTED), options={"corpus.sequences": ["b.fasta"]})
+        assert recipe.corpus.sequences == ("b.fasta",)
+        require_sequences(recipe)
+
+    def test_take_the_place_of_files_where_options_say_so(self, tmp_path: Path) -> None:
+        options = {"corpus.expected_sequences": 5, "corpus.expected_lengths": 100}
+        assert read_recipe(write(tmp_path, SMALLEST), options=options).corpus.expected_lengths == (100,)
+        changed = read_recipe(write(tmp_path, self.EXPECTED), options={"corpus.expected_sequences": 5}).corpus
+        assert (changed.expected_sequences, changed.expected_lengths) == (5, (50, 900))
+
+    def test_are_not_mixed_with_files(self, tmp_path: Path) -> None:
+        assert "corpus: give sequences (files), or else" in refusal(tmp_path, self.EXPECTED + 'sequences = "a"\n')
+        options = {"corpus.sequences": "b", "corpus.expected_sequences": 5, "corpus.expected_lengths": 100}
+        assert "corpus: give sequences (files), or else" in refusal(tmp_path, SMALLEST, **options)

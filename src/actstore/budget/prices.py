@@ -1,0 +1,118 @@
+"""What storage and GPUs cost: a price list with its date, from TOML or the default."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from actstore.errors import UsageError
+
+__all__ = ["DEFAULT_PRICES", "Prices", "StoragePrices", "parse_prices"]
+
+Dollars = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, use_attribute_docstrings=True)
+
+
+class StoragePrices(_Section):
+    """Of an object store."""
+
+    dollars_per_gb_month: Dollars
+    """Keeping 10^9 bytes for a month."""
+
+    dollars_per_1000_put: Dollars
+    """A thousand requests that write."""
+
+    dollars_per_1000_get: Dollars
+    """A thousand requests that read."""
+
+    dollars_per_gb_egress: Dollars
+    """Reading 10^9 bytes from where the trainer runs; nothing within most clouds' regions."""
+
+
+class Prices(_Section):
+    """A price list."""
+
+    name: str
+    """Whose prices these are."""
+
+    date: str
+    """When they were looked up."""
+
+    storage: StoragePrices
+    gpu: dict[str, Dollars]
+    """Dollars an hour by name of the GPU."""
+
+    def gpu_hour(self, gpu: str) -> float:
+        """Return the price of an hour.
+
+        Raises
+        ------
+        UsageError
+            If the list does not have it.
+        """
+        if gpu not in self.gpu:
+            raise UsageError(
+                f"{self.name}: no price for gpu {gpu!r}, only for {', '.join(self.gpu) or 'none'}; "
+                f"add a line '{gpu} = ...' (dollars an hour) to [gpu] in a file and name it with --price-file"
+            )
+        return self.gpu[gpu]
+
+
+DEFAULT_PRICES: Final = Prices(
+    name="AWS us-east-1: S3 Standard, and EC2 on demand by GPU (p4d, p5, p5en, g6, g6e); list price, check yours",
+    date="2025-06",
+    storage=StoragePrices(
+        dollars_per_gb_month=0.023,
+        dollars_per_1000_put=0.005,
+        dollars_per_1000_get=0.0004,
+        dollars_per_gb_egress=0.0,
+    ),
+    gpu={"A100": 2.74, "H100": 6.88, "H200": 7.91, "L4": 0.80, "L40S": 1.86},
+)
+"""For want of a `--price-file`. The trainer is in the same region: the list price of egress to the internet is 0.09."""
+
+
+def parse_prices(text: str, *, name: str) -> Prices:
+    """Validate a price list.
+
+    Parameters
+    ----------
+    text
+        TOML: `name`, `date`, `[storage]` and `[gpu]` with all their fields.
+    name
+        Of the file, for messages.
+
+    Raises
+    ------
+    UsageError
+        Naming every field that is missing, unknown, negative or not a number.
+
+    Examples
+    --------
+    >>> parse_prices('''
+    ... name = "our cluster"
+    ... date = "2026-01-15"
+    ... [storage]
+    ... dollars_per_gb_month = 0.01
+    ... dollars_per_1000_put = 0
+    ... dollars_per_1000_get = 0
+    ... dollars_per_gb_egress = 0
+    ... [gpu]
+    ... A100 = 1.1
+    ... ''', name="prices.toml").gpu_hour("A100")
+    1.1
+    """
+    try:
+        return Prices.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name}: not TOML: {error}") from error
+    except ValidationError as error:
+        problems = "\n".join(
+            f"  {'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}" for problem in error.errors()
+        )
+        raise UsageError(f"{name}: not a price list:\n{problems}\ndocs/planning.md has a complete example") from error

@@ -1,0 +1,64 @@
+"""What a dictionary costs to train.
+
+A dictionary has an encoder and a decoder, so a row costs 2 FLOP for each parameter going forward and twice that going
+back (gradients with respect to weights and to what came in): 6 FLOP for each parameter and row, the usual count
+(Kaplan et al. 2020, arXiv:2001.08361, section 2.1). All latents are counted, as a dense decoder computes them. The
+optimiser, which costs the same whatever the batch, and losses on dead latents are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+__all__ = ["TRAINERS", "TrainerKind", "TrainerShape"]
+
+
+class TrainerKind(NamedTuple):
+    """What decides the shapes of a dictionary."""
+
+    one_site: bool
+    """A sparse autoencoder reads one site, a crosscoder any number."""
+
+
+TRAINERS: Final[Mapping[str, TrainerKind]] = MappingProxyType(
+    {
+        "crosscoder": TrainerKind(one_site=False),
+        "crosscoder-topk": TrainerKind(one_site=False),
+        "crosscoder-l1": TrainerKind(one_site=False),
+        "crosscoder-l2": TrainerKind(one_site=False),
+        "sae": TrainerKind(one_site=True),
+        "topk-sae": TrainerKind(one_site=True),
+        "relu-sae": TrainerKind(one_site=True),
+    }
+)
+"""By the names of `trainer read-from-store --dictionary`, and of the two families."""
+
+
+class TrainerShape(NamedTuple):
+    """Sizes of a dictionary."""
+
+    sites: int
+    """S."""
+    width: int
+    """Features D of each site."""
+    latents: int
+    """F."""
+
+    @property
+    def parameters(self) -> int:
+        """Encoder [S, D, F], decoder [F, S, D], and a bias of each: 2 S D F + F + S D.
+
+        Examples
+        --------
+        >>> TrainerShape(sites=24, width=1024, latents=8192).parameters
+        402685952
+        """
+        inputs = self.sites * self.width
+        return 2 * inputs * self.latents + self.latents + inputs
+
+    @property
+    def flops_per_row(self) -> int:
+        """Forward and backward: 6 FLOP for each parameter."""
+        return 6 * self.parameters
