@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import torch
 
 __all__ = ["LoneThreads"]
 
+_AHEAD: Final = 2
+"""Items begun for each thread, so that none waits for the caller."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -33,6 +37,7 @@ class LoneThreads:
     def __init__(self, threads: int | None = None) -> None:
         setting = torch.get_num_threads()
         count = setting if threads is None else threads
+        self._most_ahead = _AHEAD * count
         self._pool = ThreadPoolExecutor(count, "actstore-task")
         alone = threading.Barrier(count + 1)
         try:
@@ -56,8 +61,23 @@ class LoneThreads:
         self.close()
 
     def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item], /) -> Iterator[_Result]:
-        """Apply a function to every item, as `contracts.ParallelMap`; several callers share the threads."""
-        return self._pool.map(function, items)
+        """Apply a function to every item, as `contracts.ParallelMap`; several callers share the threads.
+
+        Only a few items are begun ahead of the results that were taken, so that whoever stops taking them stops the
+        work, and callers get the threads in turn.
+        """
+        ahead: deque[Future[_Result]] = deque()
+        left = iter(items)
+        try:
+            while True:
+                for item in islice(left, self._most_ahead - len(ahead)):
+                    ahead.append(self._pool.submit(function, item))
+                if not ahead:
+                    return
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
 
     def close(self) -> None:
         """End the threads, once what they are doing is done."""

@@ -21,6 +21,8 @@ from actstore.workflows.shares import Share
 from tests.actstore.workflows.stores import contents
 
 RecipeOf = Callable[..., Recipe]
+AHEAD = 2
+"""Batches that may be begun before the first is looked at, with one thread."""
 
 
 class Watched(FakeModel):
@@ -66,7 +68,7 @@ def test_a_request_drops_what_is_in_the_model_and_the_rest_is_continued(
     stop = Stop()
     model = Watched(lambda batch: stop.request() if batch == 7 else None)
     report = extract_with(model, objects, recipe, stop=stop)
-    assert model.batches == 7
+    assert 7 <= model.batches <= 7 + AHEAD
     assert (report.stopped, report.complete, report.manifest_sha256) == ("signal", False, None)
     done = committed_tasks(objects)
     assert len(done) == report.tasks_done
@@ -94,7 +96,7 @@ def test_with_a_limit_no_task_is_begun_that_would_not_end_in_time(
     report = extract_with(Watched(work), objects, recipe, stop=stop)
     assert report.stopped == "time"
     assert 0 < report.tasks_done < report.tasks_total
-    assert now_s[0] <= 8.0 + 1.0, "what is in the model when time is over is dropped after that batch"
+    assert now_s[0] <= 8.0 + AHEAD, "what is in the model when time is over is dropped after that batch"
     assert finish(objects) == whole
 
 
