@@ -4,6 +4,7 @@ The same proteins through the same model, in alternating rounds:
 
 - `forward`: the forward passes of our batches and nothing else, as torch runs them (all its threads for each);
 - `forward_lone`: the same passes, one thread each and as many at a time as there are cores;
+- `forward_packed`: likewise, with several proteins in a row of at most 1,024 tokens, kept apart by a mask;
 - `actstore`: extraction of every site to an int8 store on disk, from the first task to the last commit;
 - `naive_loop`: batches of a fixed number of proteins in file order, `output_hidden_states=True`, `torch.save` of all
   states of each batch;
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +43,7 @@ from actstore.store.objects import LocalObjects
 from actstore.store.sequences import StoredSequences
 from actstore.workflows.extract import extract_with
 from actstore.workflows.prepare import reopen
+from benchmarks.extract_packing import pack, run_packed
 from benchmarks.report import write_results
 
 __all__ = ["Proteins", "Shape", "main", "measure"]
@@ -49,6 +52,7 @@ MOST_RESIDUES: Final = 1022
 """Longer proteins would be cut differently by different loops."""
 FIXED_BATCH: Final = 8
 FAIR_ESM_TOKENS: Final = 4096
+PACKED_TOKENS: Final = 1024
 SITES: Final = ("embed", "resid_post.*", "final_norm")
 TINY: Final = "examples/esm2-tiny"
 
@@ -86,6 +90,7 @@ def measure(proteins: Proteins, model: Path, folder: Path, *, rounds: int) -> di
             "wall_over_forward": _ratio(seconds, "actstore", "forward"),
             "wall_over_forward_lone": _ratio(seconds, "actstore", "forward_lone"),
             "over_naive_loop": _ratio(seconds, "naive_loop", "actstore"),
+            "packed_over_padded": _ratio(seconds, "forward_packed", "forward_lone"),
             "over_fair_esm_loop": _ratio(seconds, "fair_esm_loop", "actstore"),
         },
         "padding": bench.padding(),
@@ -115,6 +120,7 @@ class _Bench:
         self.contestants: dict[str, Callable[[], float]] = {
             "forward": self._forward,
             "forward_lone": self._forward_lone,
+            "forward_packed": self._forward_packed,
             "actstore": self._extract,
             "naive_loop": self._naive_loop,
             "fair_esm_loop": self._fair_esm_loop,
@@ -129,7 +135,12 @@ class _Bench:
             "actstore": _padding(ours),
             "naive_loop": _padding(in_order),
             "fair_esm_loop": _padding(by_length),
+            "packed": self._packed_padding(),
         }
+
+    def _packed_padding(self) -> float:
+        rows = [pack(batch, self._model.tokenizer, row_tokens=PACKED_TOKENS).present for batch in self._batches]
+        return round(1.0 - sum(int(each.sum()) for each in rows) / sum(each.numel() for each in rows), 4)
 
     def _our_batches(self) -> list[list[str]]:
         """Return the windows of every forward pass that an extraction makes."""
@@ -165,6 +176,14 @@ class _Bench:
         with LoneThreads() as threads:
             began = time.perf_counter()
             for _ in threads.map(self._pass, passes):
+                pass
+            return time.perf_counter() - began
+
+    def _forward_packed(self) -> float:
+        packed = [pack(batch, self._model.tokenizer, row_tokens=PACKED_TOKENS) for batch in self._batches]
+        with LoneThreads() as threads:
+            began = time.perf_counter()
+            for _ in threads.map(partial(run_packed, self._network), packed):
                 pass
             return time.perf_counter() - began
 
