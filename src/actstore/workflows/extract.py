@@ -26,6 +26,7 @@ from actstore.workflows.prepare import prepare, reopen
 from actstore.workflows.recipes import require_sequences
 from actstore.workflows.runner import TaskRunner
 from actstore.workflows.shares import Share
+from actstore.workflows.sizes import check_room
 
 __all__ = ["extract_on", "extract_store", "extract_with"]
 
@@ -138,6 +139,7 @@ def extract_with(
                 prepared = prepare(objects, recipe, model, storage_options=storage_options, progress=progress)
     except Interrupted:
         return _stopped_early(objects)
+    check_room(objects, prepared.frozen, tasks_done=len(_committed(objects, prepared.frozen)))
 
     @contextmanager
     def executor() -> Iterator[Executor]:

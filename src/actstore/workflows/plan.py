@@ -17,6 +17,7 @@ from actstore.extract.residues import expected_counts
 from actstore.view.plan_page import plan_page
 from actstore.view.plan_report import PlanReport
 from actstore.workflows.budget import ModelSizes, PlannedCorpus, apportion, plan_budget
+from actstore.workflows.sizes import choose_task_rows
 
 __all__ = ["plan_store", "read_prices", "write_plan_page"]
 
@@ -64,6 +65,7 @@ def plan_store(
             f"no rows: of {corpus.lengths.sequences:,} sequences no residue is kept; "
             "raise rows.fraction or add sequences"
         )
+    recipe = choose_task_rows(recipe, model.sites, residues=corpus.lengths.residues)
     return plan_budget(recipe, corpus, model, assumptions or Assumptions())
 
 

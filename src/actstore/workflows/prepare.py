@@ -26,6 +26,7 @@ from actstore.store.plan import Plan, plan_tasks, sequence_order
 from actstore.store.sequences import StoredSequences, write_sequences
 from actstore.workflows.calibrate import calibrate_sites
 from actstore.workflows.compress import PlanOrder, choose_compressor, with_compressor
+from actstore.workflows.sizes import check_room, choose_task_rows
 
 __all__ = ["Prepared", "prepare", "reopen", "table_of"]
 
@@ -73,6 +74,7 @@ def prepare(
             progress=progress,
         ) as corpus,
     ):
+        recipe = choose_task_rows(recipe, model.sites, residues=corpus.total_residues)
         table = table_of(corpus, recipe, storage_options=storage_options)
         order_N = sequence_order(table, seed=recipe.seed)
         ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
@@ -96,6 +98,7 @@ def prepare(
             return Prepared(stored, plan)
         named = with_compressor(recipe, "none") if auto else recipe
         frozen = _freezable(named, corpus, model, plan).model_copy(update={"sequences_sha256": digest})
+        check_room(objects, frozen)
         if QUANTIZERS[recipe.store.encoding].calibrated:
             calibration = calibrate_sites(recipe, table, corpus, model, progress=progress)
             frozen = frozen.model_copy(update={"calibration": calibration})
