@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from benchmarks.report import RESULTS
 
-__all__ = ["TABLES", "fidelity_table", "main", "render", "s3_stream_table", "stream_table"]
+__all__ = ["TABLES", "extract_table", "fidelity_table", "main", "render", "s3_stream_table", "stream_table"]
 
 README: Final = Path(__file__).resolve().parents[1] / "README.md"
 _SECTION: Final = re.compile(r"(<!-- benchmarks:(\w+) -->\n).*?(<!-- /benchmarks:\2 -->)", re.DOTALL)
@@ -177,6 +177,44 @@ def s3_stream_table(results: Record) -> str:
     return "\n".join([_table(heads, lines), "", notes])
 
 
+_EXTRACT_TITLES: Final = {
+    "actstore": "**actstore extract**: all sites to int8, hashed, on disk",
+    "forward": "forward passes of the same batches alone, torch's own threads",
+    "forward_lone": "the same, one thread a pass",
+    "forward_packed": "the same, several proteins in a row",
+    "naive_loop": "batches of 8 in file order, all hidden states, `.pt` a batch",
+    "fair_esm_loop": "as fair-esm's `extract.py`: batches by length, `.pt` a protein",
+}
+_EXTRACT_PADDING: Final = {"forward": "actstore", "forward_lone": "actstore", "forward_packed": "packed"}
+
+
+def extract_table(results: Record) -> str:
+    """Return loops as rows: seconds of each model, as a multiple of ours, and the padding of their batches."""
+    models = results["models"]
+    heads = ["", *(f"{name}, {models[name]['residues']:,} residues: s" for name in models)]
+    heads += [*(f"{name}: of ours" for name in models), "padding"]
+    first = next(iter(models.values()))
+    lines = []
+    for name, title in _EXTRACT_TITLES.items():
+        seconds = [model["seconds"][name] for model in models.values()]
+        ours = [model["seconds"]["actstore"]["median"] for model in models.values()]
+        lines.append(
+            [
+                title,
+                *(f"{each['median']:.1f} ({each['least']:.1f} to {each['most']:.1f})" for each in seconds),
+                *(f"{each['median'] / own:.2f}" for each, own in zip(seconds, ours, strict=True)),
+                f"{first['padding'][_EXTRACT_PADDING.get(name, name)]:.0%}",
+            ]
+        )
+    walls = ", ".join(
+        f"{name} {model['ratios']['wall_over_forward']['median']:.2f} "
+        f"({model['ratios']['wall_over_forward']['least']:.2f} to {model['ratios']['wall_over_forward']['most']:.2f})"
+        for name, model in models.items()
+    )
+    notes = f"Wall time over the bare forward passes, median of rounds: {walls}. {_machine(results)}"
+    return "\n".join([_table(heads, lines), "", notes])
+
+
 def _decibels(records: Sequence[Record]) -> list[str]:
     """Return the least median and the worst channel of some sites."""
     both = [[record[field] for record in records] for field in ("median_db", "worst_db")]
@@ -197,7 +235,7 @@ def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 TABLES: Final[Mapping[str, Callable[[Record], str]]] = MappingProxyType(
-    {"stream": stream_table, "fidelity": fidelity_table, "s3_stream": s3_stream_table}
+    {"stream": stream_table, "fidelity": fidelity_table, "s3_stream": s3_stream_table, "extract": extract_table}
 )
 
 
