@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final, NamedTuple
+
+from numpy.typing import NDArray
 
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.printable import printable
 from actstore.contracts.progress import Progress, Silent
 from actstore.errors import CorruptObjectError
 from actstore.quantize.table import QUANTIZERS
+from actstore.store.ahead import map_ahead
 from actstore.store.commit import Commit, committed_tasks, load_commit, sha256_hex
 from actstore.store.documents import MOST_METADATA_BYTES, read_document
 from actstore.store.footprint import is_payload
@@ -29,11 +31,10 @@ from actstore.store.layout import (
 )
 from actstore.store.manifest import Manifest, StoredBytes
 from actstore.store.shard import index_bytes
-from actstore.store.statistics import merge_statistics
+from actstore.store.statistics import StatisticsMerger
 
 __all__ = ["assemble_manifest", "commit_problems", "task_arrays", "write_manifest"]
 
-_REQUESTS: Final = 16
 _MOST_LISTED: Final = 40
 
 
@@ -67,21 +68,25 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
     """
     frozen = load_frozen(objects)
     commits: list[str | None] = [None] * frozen.tasks
-    totals = {"total": 0, "payload": 0, "payload_rows": 0, "objects": 0}
+    totals = dict.fromkeys(StoredBytes.model_fields, 0)
     arrays = task_arrays(frozen)
+    merger = StatisticsMerger(objects, frozen)
     done = sorted(committed_tasks(objects))
     if done and done[-1] >= frozen.tasks:
         raise CorruptObjectError(f"{objects.uri}: a commit of task {done[-1]}, but the recipe has {frozen.tasks} tasks")
-    with (
-        ThreadPoolExecutor(_REQUESTS) as pool,
-        (progress or Silent()).stage("assembling the manifest", total=len(done), unit="tasks") as stage,
-    ):
-        for commit in pool.map(lambda task: load_commit(objects, task), done):
-            if problem := next(commit_problems(commit, frozen, arrays), None):
-                raise CorruptObjectError(f"{objects.uri}: the commit of task {commit.task} {problem}")
-            commits[commit.task] = sha256_hex(commit.to_json())
-            for name, amount in _sizes(commit, frozen).items():
+
+    def load(task: int) -> _Loaded:
+        commit = load_commit(objects, task)
+        if problem := next(commit_problems(commit, frozen, arrays), None):
+            raise CorruptObjectError(f"{objects.uri}: the commit of task {task} {problem}")
+        return _Loaded(task, sha256_hex(commit.to_json()), _sizes(commit, frozen, arrays), merger.load(commit))
+
+    with (progress or Silent()).stage("assembling the manifest", total=len(done), unit="tasks") as stage:
+        for loaded in map_ahead(load, done):
+            commits[loaded.task] = loaded.sha256
+            for name, amount in loaded.sizes.items():
                 totals[name] += amount
+            merger.add(loaded.statistics)
             stage.advance(1)
     return Manifest(
         recipe_sha256=frozen.digest,
@@ -89,8 +94,17 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
         metadata=_metadata(objects, frozen),
         commits=tuple(commits),
         stored=StoredBytes(**totals),
-        statistics=merge_statistics(objects, frozen, done),
+        statistics=merger.result(),
     )
+
+
+class _Loaded(NamedTuple):
+    """What is kept of a task until its turn comes."""
+
+    task: int
+    sha256: str
+    sizes: dict[str, int]
+    statistics: dict[str, NDArray[Any]]
 
 
 def task_arrays(frozen: FrozenRecipe) -> tuple[ArraySpec, ...]:
@@ -119,16 +133,16 @@ def _listed(paths: Sequence[str]) -> str:
     return ", ".join(printable(path) for path in paths[:_MOST_LISTED]) + more
 
 
-def _sizes(commit: Commit, frozen: FrozenRecipe) -> dict[str, int]:
-    store = frozen.recipe.store
+def _sizes(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> dict[str, int]:
+    chunk_rows = frozen.recipe.store.chunk_rows
     payload = 0
-    for spec in row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows):
-        if is_payload(spec):
+    for spec in arrays:
+        if spec.sharded and is_payload(spec):
             payload += max(commit.objects[spec.object_path(commit.task)].size - index_bytes(spec), 0)
     return {
         "total": sum(stored.size for stored in commit.objects.values()),
         "payload": payload,
-        "payload_rows": -(-commit.rows // store.chunk_rows) * store.chunk_rows,
+        "payload_rows": -(-commit.rows // chunk_rows) * chunk_rows,
         "objects": len(commit.objects),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -13,13 +13,14 @@ from actstore.contracts.objects import ObjectStore
 from actstore.errors import CorruptObjectError
 from actstore.quantize.fidelity import fidelity
 from actstore.quantize.moments import Moments
+from actstore.store.ahead import map_ahead
 from actstore.store.commit import Commit, load_commit, sha256_hex
 from actstore.store.documents import first_problem, read_document
 from actstore.store.frozen import FrozenRecipe
 from actstore.store.layout import ArraySpec, statistics_arrays
 from actstore.store.vectors import Document, Vector64
 
-__all__ = ["OutlierChannel", "SiteStatistics", "merge_statistics"]
+__all__ = ["OutlierChannel", "SiteStatistics", "StatisticsMerger", "merge_statistics"]
 
 _OUTLIER_RATIO: Final = 8.0
 _MOST_OUTLIERS: Final = 8
@@ -80,47 +81,81 @@ class _Total:
         self.noise_D = np.zeros(width)
 
 
-def merge_statistics(objects: ObjectStore, frozen: FrozenRecipe, tasks: Iterable[int]) -> dict[str, SiteStatistics]:
-    """Merge the statistics of the given (committed) tasks.
+class StatisticsMerger:
+    """Merges the statistics of tasks.
 
-    The order of merging is that of the task numbers, so that the result does not depend on which run wrote what.
+    The order of merging must be that of the task numbers, so that the result does not depend on which run wrote what.
 
-    Raises
-    ------
-    CorruptObjectError
-        If the statistics of a task are not those that its commit names.
+    Parameters
+    ----------
+    objects, frozen
+        The store.
     """
-    specs = statistics_arrays(frozen.sites, frozen.tasks)
-    totals = {site.name: _Total(site.width) for site in frozen.sites}
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows has no finite sum, which is found at the end
-        for task in sorted(tasks):
-            _add(totals, objects, frozen, load_commit(objects, task), specs)
+
+    def __init__(self, objects: ObjectStore, frozen: FrozenRecipe) -> None:
+        self._objects = objects
+        self._frozen = frozen
+        self._specs = statistics_arrays(frozen.sites, frozen.tasks)
+        self._totals = {site.name: _Total(site.width) for site in frozen.sites}
+
+    def load(self, commit: Commit) -> dict[str, NDArray[Any]]:
+        """Read the statistics of a committed task; several threads may do so at once.
+
+        Raises
+        ------
+        MissingObjectError, CorruptObjectError
+            If they are lost, or not those that the commit names.
+        """
+        arrays = {spec.path.removeprefix("statistics/"): _load(self._objects, spec, commit) for spec in self._specs}
+        if (arrays["count"] != commit.rows).any():
+            raise CorruptObjectError(
+                f"{self._objects.uri}: the statistics of task {commit.task} are not of its {commit.rows} rows; find "
+                "all damage with 'actstore verify'"
+            )
+        return arrays
+
+    def add(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Merge what `load` returned for the next task."""
+        with np.errstate(over="ignore", invalid="ignore"):  # what has no finite sum is found at the end
+            for index, site in enumerate(self._frozen.sites):
+                total, here = self._totals[site.name], slice(site.width)
+                moments = Moments(int(arrays["count"][index]), arrays["mean"][index, here], arrays["m2"][index, here])
+                total.moments = total.moments.merge(moments)
+                total.norm_sum += float(arrays["norm_sum"][index])
+                total.saturated += int(arrays["saturated"][index])
+                np.maximum(total.max_abs_D, arrays["max_abs"][index, here], out=total.max_abs_D)
+                total.noise_D += arrays["noise"][index, here]
+
+    def result(self) -> dict[str, SiteStatistics]:
+        """Return the statistics of each site over all tasks that were merged.
+
+        Raises
+        ------
+        CorruptObjectError
+            If they have no finite sum.
+        """
         try:
-            return {name: _summary(total) for name, total in totals.items()}
+            with np.errstate(over="ignore", invalid="ignore"):
+                return {name: _summary(total) for name, total in self._totals.items()}
         except ValidationError as error:
             raise CorruptObjectError(
-                f"{objects.uri}: the statistics of its tasks have no finite sum ({first_problem(error)}); "
+                f"{self._objects.uri}: the statistics of its tasks have no finite sum ({first_problem(error)}); "
                 "find all damage with 'actstore verify'"
             ) from error
 
 
-def _add(
-    totals: dict[str, _Total], objects: ObjectStore, frozen: FrozenRecipe, commit: Commit, specs: Sequence[ArraySpec]
-) -> None:
-    arrays = {spec.path.removeprefix("statistics/"): _load(objects, spec, commit) for spec in specs}
-    if (arrays["count"] != commit.rows).any():
-        raise CorruptObjectError(
-            f"{objects.uri}: the statistics of task {commit.task} are not of its {commit.rows} rows; find all damage "
-            "with 'actstore verify'"
-        )
-    for index, site in enumerate(frozen.sites):
-        total, here = totals[site.name], slice(site.width)
-        count = int(arrays["count"][index])
-        total.moments = total.moments.merge(Moments(count, arrays["mean"][index, here], arrays["m2"][index, here]))
-        total.norm_sum += float(arrays["norm_sum"][index])
-        total.saturated += int(arrays["saturated"][index])
-        np.maximum(total.max_abs_D, arrays["max_abs"][index, here], out=total.max_abs_D)
-        total.noise_D += arrays["noise"][index, here]
+def merge_statistics(objects: ObjectStore, frozen: FrozenRecipe, tasks: Iterable[int]) -> dict[str, SiteStatistics]:
+    """Merge the statistics of the given (committed) tasks, in the order of their numbers.
+
+    Raises
+    ------
+    MissingObjectError, CorruptObjectError
+        If the statistics of a task are lost, or not those that its commit names.
+    """
+    merger = StatisticsMerger(objects, frozen)
+    for arrays in map_ahead(lambda task: merger.load(load_commit(objects, task)), sorted(tasks)):
+        merger.add(arrays)
+    return merger.result()
 
 
 def _load(objects: ObjectStore, spec: ArraySpec, commit: Commit) -> NDArray[Any]:
