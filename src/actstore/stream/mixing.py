@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -34,13 +36,14 @@ class Mixing:
     Parameters
     ----------
     sequences_by_rows
-        How many sequences have 0, 1, 2, ... of the rows that are delivered; None if that is not known.
+        Returns how many sequences have 0, 1, 2, ... of the rows that are delivered; None if that is not known. It is
+        asked once, by the first report of a batch: in a large store counting them takes longer than opening it.
     batch_rows
         Rows of a full batch; others are left out.
     """
 
-    def __init__(self, sequences_by_rows: NDArray[np.int64] | None, batch_rows: int) -> None:
-        self._sequences_by_rows = sequences_by_rows
+    def __init__(self, sequences_by_rows: Callable[[], NDArray[np.int64] | None], batch_rows: int) -> None:
+        self._sequences_by_rows = cache(sequences_by_rows)
         self._batch_rows = batch_rows
         self._batches = self._distinct = self._neighbours = 0
         self._correlation = 0.0
@@ -59,11 +62,11 @@ class Mixing:
 
     def report(self) -> MixingReport | None:
         """Return the means over all batches; None if there was none, or nothing is known of the sequences."""
-        if not self._batches or self._sequences_by_rows is None:
+        if not self._batches or (sequences_by_rows := self._sequences_by_rows()) is None:
             return None
         distinct = self._distinct / self._batches
-        uniform = expected_distinct(self._sequences_by_rows, self._batch_rows)
-        total = int(self._sequences_by_rows @ np.arange(len(self._sequences_by_rows)))
+        uniform = expected_distinct(sequences_by_rows, self._batch_rows)
+        total = int(sequences_by_rows @ np.arange(len(sequences_by_rows)))
         return MixingReport(
             batches=self._batches,
             distinct_sequences=distinct,

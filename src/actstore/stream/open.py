@@ -6,6 +6,7 @@ import operator
 import os
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -184,7 +185,7 @@ def open_stream(
             runs=runs,
             stage=stage,
             gather=gather,
-            sequences_by_rows=_sequences_by_rows(objects, manifest, split, tasks=len(tasks)),
+            sequences_by_rows=partial(_sequences_by_rows, objects, manifest, split, tasks=len(tasks)),
         ),
         config,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ class StreamReport(NamedTuple):
 class Meter:
     """Counts what leaves the stream."""
 
-    def __init__(self, sequences_by_rows: NDArray[np.int64] | None, batch_rows: int) -> None:
+    def __init__(self, sequences_by_rows: Callable[[], NDArray[np.int64] | None], batch_rows: int) -> None:
         self._mixing = Mixing(sequences_by_rows, batch_rows)
         self._batches = self._rows = self._bytes = 0
         self._seconds = self._batch_s = 0.0

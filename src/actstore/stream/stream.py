@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, Self
@@ -66,8 +66,8 @@ class StreamSource:
     runs: TaskRuns
     stage: FillStage
     gather: Gather
-    sequences_by_rows: NDArray[np.int64] | None
-    """How many sequences have 0, 1, 2, ... of the rows; None if that is not known."""
+    sequences_by_rows: Callable[[], NDArray[np.int64] | None]
+    """Counts how many sequences have 0, 1, 2, ... of the rows; None if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,15 @@ class Stream:
                 self._fetcher.cancel()
 
     def report(self) -> StreamReport:
-        """Return what has been delivered so far, over all epochs."""
+        """Return what has been delivered so far, over all epochs.
+
+        The first report of a batch counts the sequences of the store, for which it reads two columns of them.
+
+        Raises
+        ------
+        MissingObjectError, CorruptObjectError
+            If they are lost or damaged.
+        """
         return self._meter.report(path=self._source.stage.name, wait_s=self._fetcher.wait_s)
 
     def close(self) -> None:

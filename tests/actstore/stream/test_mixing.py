@@ -20,7 +20,7 @@ def by_rows(counts: list[int] | NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def seen(order: NDArray[np.int64]) -> MixingReport:
-    mixing = Mixing(by_rows(np.bincount(SEQUENCE)), BATCH)
+    mixing = Mixing(lambda: by_rows(np.bincount(SEQUENCE)), BATCH)
     for start in range(0, len(order), BATCH):
         row_B = order[start : start + BATCH]
         mixing.add(row_B, SEQUENCE[row_B])
@@ -112,7 +112,7 @@ def test_blocks_in_random_order_are_seen() -> None:
 
 
 def test_batches_that_are_not_full_are_left_out() -> None:
-    mixing = Mixing(by_rows([5, 5]), 4)
+    mixing = Mixing(lambda: by_rows([5, 5]), 4)
     mixing.add(np.arange(3), np.zeros(3, dtype=np.int64))
     assert mixing.report() is None
     mixing.add(np.array([7, 2, 3, 9]), np.array([1, 0, 0, 1]))
@@ -122,6 +122,6 @@ def test_batches_that_are_not_full_are_left_out() -> None:
 
 
 def test_batches_of_one_row_cannot_be_mixed() -> None:
-    mixing = Mixing(by_rows([3]), 1)
+    mixing = Mixing(lambda: by_rows([3]), 1)
     mixing.add(np.array([2]), np.array([0]))
     assert mixing.report() is None

@@ -294,7 +294,7 @@ def test_any_shape_streams_every_row_once_and_seeks(
         runs=TaskRuns.of(list(enumerate(tasks)), task_rows=64),
         stage=BufferedStage(reader, rows=batch_rows * fill_batches),
         gather=NumpyGather(RowDecoding(QUANTIZERS["float16"], 3, (0, 1), (None, None))),
-        sequences_by_rows=np.bincount([sum(tasks)]),
+        sequences_by_rows=lambda: np.bincount([sum(tasks)]),
     )
     with Stream(source, StreamConfig(batch_rows, fill_batches, window_rows, threads=2)) as stream:
         whole = list(stream)

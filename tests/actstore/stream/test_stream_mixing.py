@@ -100,7 +100,7 @@ def mixing_of(
         runs=TaskRuns.of(list(reader.tasks.items()), task_rows=TASK_ROWS),
         stage=stage,
         gather=NumpyGather(RowDecoding(QUANTIZERS["float16"], 1, (0,), (None,))),
-        sequences_by_rows=reader.sequences_by_rows,
+        sequences_by_rows=lambda: reader.sequences_by_rows,
     )
     config = StreamConfig(BATCH_ROWS, fill_batches, window_rows, order=order, seed=seed, threads=2)
     with Stream(source, config) as stream:
