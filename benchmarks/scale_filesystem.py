@@ -40,7 +40,7 @@ class MadeUpFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc] # fsspe
 
     protocol = PROTOCOL
 
-    def __init__(self, folder: str, done: int = 0, latency_s: float = 0.0, **options: Any) -> None:
+    def __init__(self, folder: str, done: int = 0, latency_s: float = 0.0, **options: object) -> None:
         super().__init__(folder=folder, done=done, latency_s=latency_s, **options)
         root = Path(folder)
         self._done = done
@@ -54,7 +54,7 @@ class MadeUpFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc] # fsspe
         self.requests = 0
         """Since it was opened."""
 
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: object) -> bytes:
         """Return an object or a range of it."""
         self._count(1)
         name = self._name(path)
@@ -64,7 +64,7 @@ class MadeUpFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc] # fsspe
                 return file.read(-1 if end is None else end - (start or 0))
         return self._content(name)[start:end]
 
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: object) -> None:
         """Write an object into memory."""
         self._count(1)
         name = self._name(path)
@@ -73,7 +73,7 @@ class MadeUpFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc] # fsspe
                 raise FileExistsError(path)
             self._written[name] = value
 
-    def info(self, path: str, **_: Any) -> dict[str, Any]:
+    def info(self, path: str, **_: object) -> dict[str, Any]:
         """Return the size of an object."""
         self._count(1)
         name = self._name(path)
@@ -81,7 +81,7 @@ class MadeUpFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc] # fsspe
         size = self._files[name].stat().st_size if known else len(self._content(name))
         return {"name": path, "size": size, "type": "file"}
 
-    def find(self, path: str, *_: Any, **__: Any) -> dict[str, dict[str, Any]]:
+    def find(self, path: str, *_: object, **__: object) -> dict[str, dict[str, Any]]:
         """List the commits, the only folder that is listed here."""
         if self._name(path) != "commits":
             raise NotImplementedError(path)

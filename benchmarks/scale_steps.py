@@ -39,6 +39,7 @@ COMMITS: Final = 24
 """Tasks that are extracted, encoded and committed to get the cost of one."""
 STREAM_BUFFER_BYTES: Final = 16 << 20
 BATCH_ROWS: Final = 4096
+BATCHES: Final = 200
 
 
 class Meter:
@@ -155,8 +156,9 @@ def _stream(meter: Meter, tasks: int) -> None:
         with meter.measure("first_batch", options):
             batches = iter(stream)
             next(batches)
-        with meter.measure("next_batches", options, each=200):
-            for _ in range(200):
+        more = min(BATCHES, stream.batches_per_epoch - 1)
+        with meter.measure("next_batches", options, each=more):
+            for _ in range(more):
                 next(batches)
 
 
