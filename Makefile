@@ -32,7 +32,8 @@ ANNBATCH_PYTHON ?= python3.12
 # One thread each: the test processes share the cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope
 
-.PHONY: help setup fmt check services test test-fast demo bench-fidelity bench-setup bench-stream bench-s3 clean
+.PHONY: help setup fmt check services test test-fast demo bench-fidelity bench-extract bench-scale bench-setup \
+	bench-stream bench-s3 clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +89,14 @@ demo: setup ## the main job, offline, in a few minutes: proteins, activations, d
 bench-fidelity: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
 bench-fidelity: setup ## what each encoding keeps of the activations, in ten minutes; PROTEINS=FASTA
 	$(BIN)/python -m benchmarks.fidelity $(PROTEINS)
+
+bench-extract: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
+bench-extract: setup ## what extraction costs beside the bare forward pass, in ten minutes; PROTEINS=FASTA
+	$(BIN)/python -m benchmarks.extract $(PROTEINS)
+
+bench-scale: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
+bench-scale: setup ## what grows with the store, and what a second worker brings, in ten minutes; PROTEINS=FASTA
+	$(BIN)/python -m benchmarks.scale $(PROTEINS)
 
 bench-setup: $(BENCH_STAMP) ## create build/bench with the peers of the stream benchmark
 	@:

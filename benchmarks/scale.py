@@ -115,7 +115,7 @@ def main() -> None:
     """Run the benchmark and write `benchmarks/results/scale.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sequences", help="FASTA of natural proteins")
-    parser.add_argument("--proteins", type=int, default=1500)
+    parser.add_argument("--proteins", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

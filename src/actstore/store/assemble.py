@@ -47,8 +47,10 @@ def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) ->
         As `assemble_manifest`; and if Zarr metadata are not what the recipe implies, of which the manifest will vouch.
     """
     manifest = assemble_manifest(objects, progress=progress)
-    for path, wanted in metadata_objects(manifest.frozen).items():
-        if not says_the_same(read_document(objects, path, most_bytes=MOST_METADATA_BYTES), wanted):
+    metadata = metadata_objects(manifest.frozen)
+    stored = map_ahead(lambda path: read_document(objects, path, most_bytes=MOST_METADATA_BYTES), metadata)
+    for (path, wanted), found in zip(metadata.items(), stored, strict=True):
+        if not says_the_same(found, wanted):
             raise CorruptObjectError(
                 f"{objects.uri}: {path} is not what the recipe implies; 'actstore repair URI' writes it again"
             )
@@ -154,5 +156,5 @@ def _metadata(objects: ObjectStore, frozen: FrozenRecipe) -> dict[str, str]:
     paths = [RECIPE, *metadata_paths(specs)]
     if quantizer.calibrated:
         paths += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
-    digests = {path: sha256_hex(read_document(objects, path)) for path in paths}
-    return digests | {SEQUENCES: frozen.sequences_sha256}
+    digests = map_ahead(lambda path: sha256_hex(read_document(objects, path)), paths)
+    return dict(zip(paths, digests, strict=True)) | {SEQUENCES: frozen.sequences_sha256}
