@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.progress import Progress
 from actstore.errors import CorruptObjectError, ManifestError, MissingObjectError, StoreNotFoundError
+from actstore.store.ahead import map_ahead
 from actstore.store.assemble import assemble_manifest, commit_problems, task_arrays
-from actstore.store.commit import Commit, committed_tasks, load_commit, sha256_hex
+from actstore.store.commit import Commit, StoredObject, committed_tasks, load_commit, sha256_hex
 from actstore.store.compare import Difference, compare_object, compare_sha256
 from actstore.store.documents import MOST_METADATA_BYTES, load_json, read_document
 from actstore.store.freeze import metadata_objects, says_the_same
 from actstore.store.frozen import FrozenRecipe, load_frozen
 from actstore.store.inventory import Inventory
-from actstore.store.layout import MANIFEST, RECIPE, ROOT_METADATA, SEQUENCES, commit_path
+from actstore.store.layout import MANIFEST, RECIPE, ROOT_METADATA, SEQUENCES, ArraySpec, commit_path
 from actstore.store.manifest import Manifest, parse_manifest
 from actstore.view.reports import Fault, Unnamed
 
@@ -39,8 +40,8 @@ class Examination:
     """The recipe that the store was made with; None if it is lost."""
     manifest: Manifest | None
     """The one in the store; None if there is none, it does not parse, or is of another recipe."""
-    commits: tuple[Commit, ...]
-    """Those that do not contradict recipe or manifest."""
+    commits: tuple[int, ...]
+    """Tasks whose commits do not contradict recipe or manifest."""
     faults: tuple[Fault, ...]
     unnamed: tuple[Unnamed, ...]
     """Objects that are not part of the store. That is no fault: no reader looks at them."""
@@ -58,10 +59,29 @@ class _Found(NamedTuple):
     """A commit as it is stored."""
 
     task: int
-    commit: Commit | None
-    problems: tuple[str, ...]
-    disowned: str
+    problems: tuple[str, ...] = ()
+    disowned: str = ""
     """What the manifest says of it, if that is something else; else empty."""
+    is_sound: bool = False
+    """Whether it does not contradict the recipe, so that what it names was compared."""
+    objects: int = 0
+    bytes: int = 0
+
+
+class _Check(NamedTuple):
+    """An object to compare with what its commit says."""
+
+    spec: ArraySpec
+    task: int
+    stored: StoredObject
+
+
+class _Looked(NamedTuple):
+    """What is left of the commits when all is compared."""
+
+    found: list[_Found]
+    different: list[tuple[str, int, Difference]]
+    """Object, task and what is wrong."""
 
 
 def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progress: Progress) -> Examination:
@@ -91,10 +111,9 @@ def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progr
     if frozen is None:
         return Examination(None, None, (), tuple(faults), (), 0, 0)
     done = committed_tasks(objects)
-    found = _commits(objects, frozen, manifest, done if tasks is None else done & set(tasks), tasks)
-    commits = [one.commit for one in found if one.commit is not None]
+    found, different = _look(objects, frozen, manifest, done if tasks is None else done & set(tasks), tasks, progress)
     faults += _metadata_faults(objects, frozen, manifest, begun=bool(done))
-    faults += _commit_faults(found, _compare(objects, frozen, commits, progress))
+    faults += _commit_faults(found, different)
     if not any(fault.object == MANIFEST for fault in faults):
         if manifest is None and len(done) >= frozen.tasks:
             problem = "missing, though every task is committed; 'actstore repair URI' writes it"
@@ -108,11 +127,11 @@ def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progr
     return Examination(
         frozen,
         manifest,
-        tuple(one.commit for one in found if one.commit is not None and not one.disowned),
+        tuple(one.task for one in found if one.is_sound and not one.disowned),
         tuple(faults),
         unnamed,
-        sum(len(commit.objects) for commit in commits) + len(inventory.metadata) + 1,
-        sum(stored.size for commit in commits for stored in commit.objects.values()),
+        sum(one.objects for one in found) + len(inventory.metadata) + 1,
+        sum(one.bytes for one in found),
     )
 
 
@@ -176,57 +195,60 @@ def _named(manifest: Manifest | None) -> dict[int, str]:
     return {} if manifest is None else {task: one for task, one in enumerate(manifest.commits) if one is not None}
 
 
-def _commits(
+def _look(
     objects: ObjectStore,
     frozen: FrozenRecipe,
     manifest: Manifest | None,
     done: Collection[int],
     tasks: Collection[int] | None,
-) -> list[_Found]:
-    """Read the commits that the store has or the manifest names."""
+    progress: Progress,
+) -> _Looked:
+    """Read the commits that the store has or the manifest names, and all that they name; keep no commit."""
     named = {task: one for task, one in _named(manifest).items() if tasks is None or task in tasks}
     arrays = task_arrays(frozen)
-
-    def load(task: int) -> _Found:
-        if task >= frozen.tasks:
-            return _Found(task, None, (f"the recipe has only {frozen.tasks} tasks",), "")
-        try:
-            commit = load_commit(objects, task)
-        except MissingObjectError:
-            return _Found(task, None, ("missing, though the manifest names it",), "")
-        except CorruptObjectError as error:
-            return _Found(task, None, (str(error),), "")
-        digest, disowned = sha256_hex(commit.to_json()), ""
-        if named.get(task, digest) != digest:
-            disowned = f"sha256 {digest[:12]}..., the manifest says {named[task][:12]}..."
-        problems = tuple(commit_problems(commit, frozen, arrays))
-        if problems and disowned:
-            problems = (f"{disowned}: it {problems[0]}",)
-        return _Found(task, None if problems else commit, problems, disowned)
-
-    with ThreadPoolExecutor(_REQUESTS) as pool:
-        return list(pool.map(load, sorted({*done, *named})))
-
-
-def _compare(
-    objects: ObjectStore, frozen: FrozenRecipe, commits: list[Commit], progress: Progress
-) -> list[tuple[str, int, Difference]]:
-    """Read everything that commits name; return object, task and what is wrong."""
-    arrays = task_arrays(frozen)
-    checks = [
-        (spec, commit.task, commit.objects[spec.object_path(commit.task)]) for commit in commits for spec in arrays
-    ]
+    wanted = sorted({*done, *named})
+    found: list[_Found] = []
     different: list[tuple[str, int, Difference]] = []
-    with (
-        ThreadPoolExecutor(_REQUESTS) as pool,
-        progress.stage("verifying", total=sum(stored.size for _, _, stored in checks), unit="bytes") as stage,
-    ):
-        compared = pool.map(lambda check: compare_object(objects, *check), checks)
-        for (spec, task, stored), difference in zip(checks, compared, strict=True):
+
+    def checks() -> Iterator[_Check]:
+        for one, commit in map_ahead(partial(_read_commit, objects, frozen, arrays, named), wanted, threads=_REQUESTS):
+            found.append(one)
+            if commit is None:
+                stage.advance(len(arrays))
+            else:
+                yield from (_Check(spec, one.task, commit.objects[spec.object_path(one.task)]) for spec in arrays)
+
+    def compare(check: _Check) -> tuple[_Check, Difference | None]:
+        return check, compare_object(objects, *check)
+
+    with progress.stage("verifying", total=len(wanted) * len(arrays), unit="objects") as stage:
+        for check, difference in map_ahead(compare, checks(), threads=_REQUESTS):
             if difference is not None:
-                different.append((spec.object_path(task), task, difference))
-            stage.advance(stored.size)
-    return different
+                different.append((check.spec.object_path(check.task), check.task, difference))
+            stage.advance(1)
+    return _Looked(found, different)
+
+
+def _read_commit(
+    objects: ObjectStore, frozen: FrozenRecipe, arrays: Sequence[ArraySpec], named: Mapping[int, str], task: int
+) -> tuple[_Found, Commit | None]:
+    """Return what is wrong with a commit, and the commit unless it contradicts the recipe."""
+    if task >= frozen.tasks:
+        return _Found(task, (f"the recipe has only {frozen.tasks} tasks",)), None
+    try:
+        commit = load_commit(objects, task)
+    except MissingObjectError:
+        return _Found(task, ("missing, though the manifest names it",)), None
+    except CorruptObjectError as error:
+        return _Found(task, (str(error),)), None
+    digest, disowned = sha256_hex(commit.to_json()), ""
+    if named.get(task, digest) != digest:
+        disowned = f"sha256 {digest[:12]}..., the manifest says {named[task][:12]}..."
+    problems = tuple(commit_problems(commit, frozen, arrays))
+    if problems:
+        return _Found(task, (f"{disowned}: it {problems[0]}",) if disowned else problems, disowned), None
+    size = sum(stored.size for stored in commit.objects.values())
+    return _Found(task, (), disowned, is_sound=True, objects=len(commit.objects), bytes=size), commit
 
 
 def _metadata_faults(
@@ -269,7 +291,7 @@ def _commit_faults(found: list[_Found], different: list[tuple[str, int, Differen
         yield from (Fault(place, one.task, problem) for problem in one.problems)
         if one.disowned and wrong:
             yield Fault(place, one.task, f"{one.disowned}; {wrong[0][0]}: {wrong[0][1].problem}")
-        elif one.disowned and one.commit is not None:
+        elif one.disowned and one.is_sound:
             disowning.append(one)
         else:
             for path, difference in wrong:

@@ -178,7 +178,7 @@ def _plan(objects: ObjectStore, found: Examination, asked: Collection[int] | Non
 
 
 def _check_asked(objects: ObjectStore, found: Examination, asked: Collection[int] | None) -> None:
-    known = {commit.task for commit in found.commits} | {fault.task for fault in found.faults}
+    known = set(found.commits) | {fault.task for fault in found.faults}
     for task in asked or ():
         if found.frozen is not None and not 0 <= task < found.frozen.tasks:
             raise UsageError(f"{objects.uri}: no task {task}; the store has {found.frozen.tasks}, from 0")
