@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from actstore.stream.cursor import Cursor
     from actstore.stream.open import open_stream
     from actstore.stream.report import StreamReport
+    from actstore.stream.request import StreamRequest
     from actstore.stream.stream import Batch, Stream
     from actstore.stream.torch_dataset import StreamDataset
     from actstore.view.progress import terminal_progress
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from actstore.workflows.deadline import Stop
     from actstore.workflows.extract import extract_store
     from actstore.workflows.inspect import inspect_store
+    from actstore.workflows.live import LiveReport, LiveSource
+    from actstore.workflows.open_live import open_live
     from actstore.workflows.plan import plan_store
     from actstore.workflows.recipes import read_recipe
     from actstore.workflows.repair import repair_store
@@ -48,6 +51,8 @@ __all__ = [
     "Batch",
     "Cursor",
     "ExistingScheduler",
+    "LiveReport",
+    "LiveSource",
     "LocalWorkers",
     "Manifest",
     "Progress",
@@ -61,11 +66,13 @@ __all__ = [
     "Stream",
     "StreamDataset",
     "StreamReport",
+    "StreamRequest",
     "collect_garbage",
     "errors",
     "export_manifest",
     "extract_store",
     "inspect_store",
+    "open_live",
     "open_manifest",
     "open_stream",
     "parse_storage_options",
@@ -82,6 +89,8 @@ _HOME: Final = {
     "Batch": "actstore.stream.stream",
     "Cursor": "actstore.stream.cursor",
     "ExistingScheduler": "actstore.workflows.clusters",
+    "LiveReport": "actstore.workflows.live",
+    "LiveSource": "actstore.workflows.live",
     "LocalWorkers": "actstore.workflows.clusters",
     "Manifest": "actstore.store.manifest",
     "Progress": "actstore.contracts.progress",
@@ -95,10 +104,12 @@ _HOME: Final = {
     "Stream": "actstore.stream.stream",
     "StreamDataset": "actstore.stream.torch_dataset",
     "StreamReport": "actstore.stream.report",
+    "StreamRequest": "actstore.stream.request",
     "collect_garbage": "actstore.workflows.collect",
     "export_manifest": "actstore.workflows.share",
     "extract_store": "actstore.workflows.extract",
     "inspect_store": "actstore.workflows.inspect",
+    "open_live": "actstore.workflows.open_live",
     "open_manifest": "actstore.store.open",
     "open_stream": "actstore.stream.open",
     "parse_storage_options": "actstore.cli.options",

@@ -43,12 +43,17 @@ class ChunkChecks:
         From `open_manifest`.
     arrays
         Row arrays; a chunk is addressed by the place of its array in this list. They have the same chunks.
+    late
+        Take the commits of tasks that the manifest does not have yet as they are found in the store.
     """
 
-    def __init__(self, objects: ObjectStore, manifest: Manifest, arrays: Sequence[ArraySpec]) -> None:
+    def __init__(
+        self, objects: ObjectStore, manifest: Manifest, arrays: Sequence[ArraySpec], *, late: bool = False
+    ) -> None:
         self._objects = objects
         self._manifest = manifest
         self._arrays = tuple(arrays)
+        self._late = late
         self._tasks: OrderedDict[int, TaskChecks] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -60,7 +65,7 @@ class ChunkChecks:
         IncompleteStoreError
             If the manifest has no commit of this task.
         MissingObjectError, CorruptObjectError
-            If the commit is lost or altered, or contradicts the layout.
+            If the commit is lost (or, with `late`, not there yet) or altered, or contradicts recipe or layout.
         """
         with self._lock:
             known = self._tasks.get(task)
@@ -100,9 +105,11 @@ class ChunkChecks:
 
     def _load(self, task: int) -> TaskChecks:
         digest = self._manifest.commits[task]
-        if digest is None:
+        if digest is None and not self._late:
             raise IncompleteStoreError(f"{self._objects.uri}: task {task} is not extracted yet")
         commit = load_commit(self._objects, task, sha256=digest)
+        if commit.recipe_sha256 != self._manifest.recipe_sha256:
+            raise CorruptObjectError(f"{self._objects.uri}: the commit of task {task} was made under another recipe")
         wanted = self._manifest.frozen.rows_of(task)
         if commit.rows != wanted:
             raise CorruptObjectError(

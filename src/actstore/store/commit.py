@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from actstore.contracts.objects import ObjectStore
-from actstore.errors import CorruptObjectError
+from actstore.errors import CorruptObjectError, MissingObjectError
 from actstore.store.documents import parse_document, read_document
 from actstore.store.layout import COMMITS, commit_path
 
@@ -23,6 +23,7 @@ __all__ = [
     "canonical_json",
     "commit_task",
     "committed_tasks",
+    "is_committed",
     "load_commit",
     "sha256_hex",
 ]
@@ -96,6 +97,15 @@ def sha256_hex(data: bytes) -> str:
 def committed_tasks(objects: ObjectStore) -> set[int]:
     """Return the tasks that have a commit."""
     return {task for path in objects.sizes(COMMITS) if (task := commit_task(path)) is not None}
+
+
+def is_committed(objects: ObjectStore, task: int) -> bool:
+    """Return whether a task has a commit."""
+    try:
+        objects.get_range(commit_path(task), 0, 1)
+    except MissingObjectError:
+        return False
+    return True
 
 
 def commit_task(path: str) -> int | None:

@@ -43,6 +43,8 @@ class ArrayReader:
         The row arrays to read; None for all.
     kept
         Paths of arrays that are read a task at a time and kept in memory.
+    late
+        Read tasks that were committed after the manifest was made, too.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class ArrayReader:
         arrays: Sequence[ArraySpec] | None = None,
         *,
         kept: Collection[str] = (),
+        late: bool = False,
     ) -> None:
         self._objects = objects
         if arrays is None:
@@ -60,7 +63,7 @@ class ArrayReader:
             arrays = row_arrays(manifest.sites, quantizer, store, frozen.array_rows)
         self._arrays = tuple(arrays)
         self._place = {spec.path: place for place, spec in enumerate(self._arrays)}
-        self._checks = ChunkChecks(objects, manifest, self._arrays)
+        self._checks = ChunkChecks(objects, manifest, self._arrays, late=late)
         self._indices: OrderedDict[tuple[int, int], NDArray[np.int64]] = OrderedDict()
         self._kept: dict[str, dict[int, NDArray[Any]]] = {path: {} for path in kept}
         """Rows by task."""
@@ -179,11 +182,13 @@ class StoreReader:
         From `open_manifest`.
     columns
         What a row consists of.
+    late
+        Read tasks that were committed after the manifest was made, too.
     """
 
-    def __init__(self, objects: ObjectStore, manifest: Manifest, columns: StoredColumns) -> None:
+    def __init__(self, objects: ObjectStore, manifest: Manifest, columns: StoredColumns, *, late: bool = False) -> None:
         self._columns = columns
-        self._reader = ArrayReader(objects, manifest, columns.arrays, kept=_small(columns))
+        self._reader = ArrayReader(objects, manifest, columns.arrays, kept=_small(columns), late=late)
 
     @property
     def layout(self) -> RowLayout:

@@ -22,7 +22,7 @@ from actstore.store.frozen import FrozenRecipe
 from actstore.store.layout import ArraySpec, commit_path, row_arrays, scales_path, statistics_arrays, values_path
 from actstore.store.shard import Shard, encode_shard
 
-__all__ = ["commit_of", "encode_site", "encode_task", "publish_task", "write_task"]
+__all__ = ["commit_of", "count_saturated", "encode_site", "encode_task", "publish_task", "write_task"]
 
 
 def write_task(
@@ -179,7 +179,7 @@ def encode_task(
 
     def encode(site: Site) -> _EncodedSite:
         values_ND = rows.values[site.name]
-        saturated = _saturated(frozen, site, rows, name_of)
+        saturated = count_saturated(frozen, site, rows, name_of=name_of)
         planes = encode_site(frozen, site, values_ND, task=task.index)
         shard = encode_shard(arrays[values_path(site.name)], planes.values_ND)
         measures = measure(values_ND, planes, quantizer, frozen.site_calibration(site.name))
@@ -226,8 +226,14 @@ def _scales(spec: ArraySpec, planes: Sequence[Planes], rows: int) -> NDArray[Any
     return scale_NSG.reshape(rows, *spec.shape[1:])
 
 
-def _saturated(frozen: FrozenRecipe, site: Site, rows: TaskRows, name_of: Callable[[int], str]) -> int:
-    """Count the values of a site that the encoding cannot hold; raise if the recipe wants none."""
+def count_saturated(frozen: FrozenRecipe, site: Site, rows: TaskRows, *, name_of: Callable[[int], str] = str) -> int:
+    """Count the values of a site that the encoding cannot hold.
+
+    Raises
+    ------
+    NumericsError
+        If there are any and the recipe says `on_overflow = "error"`; names the first.
+    """
     store, values_ND = frozen.recipe.store, rows.values[site.name]
     largest = QUANTIZERS[store.encoding].largest
     if not np.isfinite(largest):

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.contracts.models import Site
 from actstore.contracts.objects import ObjectStore
-from actstore.contracts.windows import RowWindow
-from actstore.errors import IncompleteStoreError, SiteError, StreamError
+from actstore.contracts.windows import RowWindow, WindowReader
+from actstore.errors import StreamError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.cached import CachedObjects
 from actstore.store.manifest import Manifest
@@ -28,22 +26,23 @@ from actstore.store.selection import StoredColumns
 from actstore.store.sequences import StoredSequences
 from actstore.stream.gather import Gather, NumpyGather, RowDecoding
 from actstore.stream.order import TaskRuns
+from actstore.stream.request import (
+    StreamRequest,
+    choose_tasks,
+    common_width,
+    fill_batches,
+    match_sites,
+    window_rows,
+)
 from actstore.stream.seats import Seat
 from actstore.stream.stages import BufferedStage, FillStage, MappedStage
 from actstore.stream.stream import OrderName, Stream, StreamConfig, StreamSource
 
-__all__ = ["open_stream"]
+__all__ = ["open_stream", "stream_over"]
 
 _THREADS: Final = 4
 _REMOTE_THREADS: Final = 32
 """Of storage far away. benchmarks/results/s3_stream.json: over 20 ms thrice the rate of 4, a fifth over 16."""
-_WINDOWS_PER_FILL: Final = 64
-"""A fill of fewer, larger windows would draw on fewer shards than it could."""
-_FEWEST_WINDOWS: Final = 32
-"""In small fills windows are parts of chunks: a buffer of 5 % of 200,000 rows then gets 0.99 of uniform, not 0.85."""
-_PARTS_OF_A_CHUNK: Final = 4
-"""Where rows are not mapped, a chunk is read again for every part; so not too many."""
-_MOST_CHUNKS_PER_WINDOW: Final = 16
 _UNIFORM_FILL_BATCHES: Final = 16
 """Batches whose rows are worked out ahead; nothing is held for them."""
 
@@ -129,22 +128,60 @@ def open_stream(
     UsageError, StoreError
         If `cache_bytes` is missing or too small, or the folder cannot be used.
     """
-    _check_choices(order, kernels, device)
-    seed, batch_rows = operator.index(seed), operator.index(batch_rows)
-    if seed < 0:
-        raise StreamError(f"seed must not be negative, not {seed}")
+    request = StreamRequest(
+        sites=sites,
+        batch_rows=operator.index(batch_rows),
+        seed=operator.index(seed),
+        split=split,
+        buffer_bytes=buffer_bytes,
+        order=order,
+        rank=rank,
+        world_size=world_size,
+        drop_last=drop_last,
+        device=device,
+        copy=copy,
+        kernels=kernels,
+    )
+    request.check()
     manifest, objects = _with_cache(*_open(source, storage_options), cache, cache_bytes)
-    chosen = _match_sites(manifest.sites, sites, uri=objects.uri)
+    return stream_over(manifest, objects, request, allow_incomplete=allow_incomplete)
+
+
+def stream_over(
+    manifest: Manifest,
+    objects: ObjectStore,
+    request: StreamRequest,
+    *,
+    allow_incomplete: bool = False,
+    reader_of: Callable[[StoredColumns], WindowReader] | None = None,
+) -> Stream:
+    """Open a stream on a store whose manifest is at hand; raises as `open_stream`.
+
+    Parameters
+    ----------
+    manifest, objects
+        The store.
+    request
+        Which rows, and how.
+    allow_incomplete
+        Stream what is there.
+    reader_of
+        Gives what reads windows of some columns instead of `StoreReader`; then every task of the plan is there.
+    """
+    request.check()
+    batch_rows, order = request.batch_rows, request.order
+    chosen = match_sites(manifest.sites, request.sites, uri=objects.uri)
     names = tuple(site.name for site in chosen)
-    width = _common_width(chosen)
-    tasks = _tasks(manifest, split, uri=objects.uri, allow_incomplete=allow_incomplete)
+    width = common_width(chosen)
+    planned = reader_of is not None
+    tasks = choose_tasks(manifest, request.split, uri=objects.uri, allow_incomplete=allow_incomplete, planned=planned)
     runs = TaskRuns.of(tasks, task_rows=manifest.frozen.recipe.store.task_rows)
     columns = StoredColumns.of(manifest, names, uri=objects.uri)
     chunk_rows = manifest.frozen.recipe.store.chunk_rows
-    fill_batches, window_rows = _UNIFORM_FILL_BATCHES, chunk_rows
+    batches, rows_of_window = _UNIFORM_FILL_BATCHES, chunk_rows
     if order == "windows":
-        fill_batches = _fill_batches(buffer_bytes, columns.layout.row_bytes + 16, batch_rows, rows=runs.rows)
-        window_rows = _window_rows(fill_batches * batch_rows, chunk_rows)
+        batches = fill_batches(request.buffer_bytes, columns.layout.row_bytes + 16, batch_rows, rows=runs.rows)
+        rows_of_window = window_rows(batches * batch_rows, chunk_rows)
     decoding = RowDecoding(
         QUANTIZERS[manifest.encoding],
         width,
@@ -153,29 +190,38 @@ def open_stream(
     )
     config = StreamConfig(
         batch_rows=batch_rows,
-        fill_batches=fill_batches,
-        window_rows=window_rows,
+        fill_batches=batches,
+        window_rows=rows_of_window,
         order=order,
-        seed=seed,
-        seat=Seat(rank, world_size),
-        drop_last=drop_last,
+        seed=request.seed,
+        seat=Seat(request.rank, request.world_size),
+        drop_last=request.drop_last,
         threads=_THREADS if isinstance(objects, LocalObjects) else _REMOTE_THREADS,
     )
+    if planned and order == "uniform":
+        raise StreamError(
+            f"{objects.uri}: order='uniform' gathers from all rows where they lie, and these are computed as they are "
+            "needed; use order='windows', or extract the store first"
+        )
     most_rows = min(batch_rows, runs.rows)
+    reader = None if reader_of is None else reader_of(columns)
     stage: FillStage
     gather: Gather
-    if device is not None:
-        from actstore.stream.torch_device import DeviceGather, DeviceStage  # noqa: PLC0415 - only with torch
-
-        reader = StoreReader(objects, manifest, columns)
-        try:
-            stage = DeviceStage(reader, rows=config.fill_batches * batch_rows, device=device)
-            gather = DeviceGather(decoding, batch_rows=most_rows, device=device, copy=copy)
-        except RuntimeError as error:
-            raise StreamError(f"device {device!r} cannot hold the buffer: {error}") from error
+    if request.device is not None:
+        stage, gather = _on_device(
+            request.device,
+            reader or StoreReader(objects, manifest, columns),
+            decoding,
+            fill_rows=batches * batch_rows,
+            batch_rows=most_rows,
+            copy=request.copy,
+        )
     else:
-        stage = _stage(objects, manifest, columns, runs, config)
-        gather = _gather(kernels, decoding, most_rows, copy=copy)
+        if reader is not None:
+            stage = BufferedStage(reader, rows=batches * batch_rows)
+        else:
+            stage = _stage(objects, manifest, columns, runs, config)
+        gather = _gather(request.kernels, decoding, most_rows, copy=request.copy)
     return Stream(
         StreamSource(
             manifest=manifest,
@@ -185,10 +231,24 @@ def open_stream(
             runs=runs,
             stage=stage,
             gather=gather,
-            sequences_by_rows=partial(_sequences_by_rows, objects, manifest, split, tasks=len(tasks)),
+            sequences_by_rows=partial(_sequences_by_rows, objects, manifest, request.split, tasks=len(tasks)),
         ),
         config,
     )
+
+
+def _on_device(
+    device: str, reader: WindowReader, decoding: RowDecoding, *, fill_rows: int, batch_rows: int, copy: bool
+) -> tuple[FillStage, Gather]:
+    from actstore.stream.torch_device import DeviceGather, DeviceStage  # noqa: PLC0415 - only with torch
+
+    try:
+        return (
+            DeviceStage(reader, rows=fill_rows, device=device),
+            DeviceGather(decoding, batch_rows=batch_rows, device=device, copy=copy),
+        )
+    except RuntimeError as error:
+        raise StreamError(f"device {device!r} cannot hold the buffer: {error}") from error
 
 
 def _open(
@@ -242,71 +302,6 @@ def _gather(kernels: Literal["torch", "numpy"], decoding: RowDecoding, batch_row
     return TorchGather(decoding, batch_rows=batch_rows, copy=copy)
 
 
-def _match_sites(available: Sequence[Site], wanted: Sequence[str] | None, *, uri: str) -> list[Site]:
-    if wanted is None:
-        return list(available)
-    if not wanted:
-        raise SiteError(f"{uri}: no sites asked for; give names or globs, or None for all")
-    chosen: dict[str, Site] = {}
-    for pattern in wanted:
-        matches = [site for site in available if fnmatchcase(site.name, pattern)]
-        if not matches:
-            raise SiteError(f"{uri}: no site {pattern!r}; the store has {', '.join(site.name for site in available)}")
-        chosen |= {site.name: site for site in matches}
-    return list(chosen.values())
-
-
-def _common_width(sites: Sequence[Site]) -> int:
-    widths = {site.width for site in sites}
-    if len(widths) > 1:
-        listed = ", ".join(f"{site.name} {site.width}" for site in sites)
-        raise SiteError(f"sites of one stream must have the same number of features, not {listed}; open one for each")
-    return widths.pop()
-
-
-def _tasks(manifest: Manifest, split: str | None, *, uri: str, allow_incomplete: bool) -> list[tuple[int, int]]:
-    frozen = manifest.frozen
-    if split is not None and split not in frozen.splits:
-        raise StreamError(f"{uri}: no split {split!r}; the store has {', '.join(frozen.splits)}")
-    chosen = frozen.splits.values() if split is None else [frozen.splits[split]]
-    tasks = [task for part in chosen for task in range(part.first_task, part.first_task + part.tasks)]
-    missing = [task for task in tasks if manifest.commits[task] is None]
-    if missing and not allow_incomplete:
-        raise IncompleteStoreError(
-            f"{uri}: {len(missing)} of {len(tasks)} tasks are not extracted yet; finish with 'actstore extract', "
-            "or stream what is there with allow_incomplete (--allow-incomplete)"
-        )
-    present = [(task, frozen.rows_of(task)) for task in tasks if manifest.commits[task] is not None]
-    if not present:
-        raise StreamError(f"{uri}: no rows in {'the store' if split is None else f'split {split!r}'} (yet)")
-    return present
-
-
-def _window_rows(fill_rows: int, chunk_rows: int) -> int:
-    """Return how many rows are read together: some chunks, or in small fills a part of one.
-
-    Examples
-    --------
-    >>> [_window_rows(rows, 256) for rows in (1 << 20, 40_000, 16_384, 5_000, 1_000)]
-    [4096, 512, 256, 128, 64]
-    """
-    chunks = min(fill_rows // (_WINDOWS_PER_FILL * chunk_rows), _MOST_CHUNKS_PER_WINDOW)
-    if chunks or fill_rows >= _FEWEST_WINDOWS * chunk_rows:
-        return max(chunks, 1) * chunk_rows
-    part_rows = max(chunk_rows // _PARTS_OF_A_CHUNK, 1)
-    return max(fill_rows // (_FEWEST_WINDOWS * part_rows), 1) * part_rows
-
-
-def _check_choices(order: str, kernels: str, device: str | None) -> None:
-    for name, asked, choices in (("order", order, get_args(OrderName)), ("kernels", kernels, ("torch", "numpy"))):
-        if asked not in choices:
-            raise StreamError(f"{name} must be one of {', '.join(choices)}, not {asked!r}")
-    if device is not None and kernels == "numpy":
-        raise StreamError("kernels='numpy' cannot gather on a device; leave out one of the two")
-    if device is not None and order == "uniform":
-        raise StreamError("order='uniform' gathers from all rows where they lie, so it has no buffer on a device")
-
-
 def _sequences_by_rows(
     objects: ObjectStore, manifest: Manifest, split: str | None, *, tasks: int
 ) -> NDArray[np.int64] | None:
@@ -316,15 +311,3 @@ def _sequences_by_rows(
         return None
     with StoredSequences(objects) as sequences:
         return sequences.sequences_by_rows(split)
-
-
-def _fill_batches(buffer_bytes: int, row_bytes: int, batch_rows: int, *, rows: int) -> int:
-    if batch_rows < 1:
-        raise StreamError(f"batch_rows must be at least 1, not {batch_rows}")
-    batches = buffer_bytes // (2 * row_bytes * batch_rows)
-    if not batches:
-        raise StreamError(
-            f"buffer_bytes = {buffer_bytes:,} cannot hold two batches of {batch_rows:,} rows of {row_bytes:,} bytes; "
-            f"give at least {2 * row_bytes * batch_rows:,}"
-        )
-    return min(batches, -(-rows // batch_rows))

@@ -97,8 +97,22 @@ class WindowOrder:
         self._task_rows = runs.task_rows
         self._key = (seed, epoch, int(Purpose.FILL_ORDER))
 
+    def windows(self, start: int, stop: int) -> tuple[RowWindow, ...]:
+        """Return where the rows at places [start, stop) lie."""
+        columns = (column_W.tolist() for column_W in self._cut(start, stop))
+        return tuple(RowWindow(task, begin, begin + rows) for task, begin, rows in zip(*columns, strict=True))
+
     def fill(self, start: int, stop: int) -> Fill:
         """Return the rows at places [start, stop) of the windows in their order, mixed."""
+        task_W, from_W, rows_W = self._cut(start, stop)
+        row_R = np.arange(stop - start) + np.repeat(
+            task_W * self._task_rows + from_W - (np.cumsum(rows_W) - rows_W), rows_W
+        )
+        place_R = np.random.default_rng([*self._key, start]).permutation(stop - start)
+        return Fill(self.windows(start, stop), row_R[place_R], place_R)
+
+    def _cut(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return task, first row and number of rows of each window, or part of one, at places [start, stop)."""
         first = int(np.searchsorted(self._end_W, start, side="right"))
         last = int(np.searchsorted(self._end_W, stop, side="left"))
         here = slice(first, last + 1)
@@ -106,16 +120,7 @@ class WindowOrder:
         begin_W = end_W - self._rows_W[here]
         from_W = self._start_W[here] + np.maximum(start - begin_W, 0)
         rows_W = np.minimum(end_W, stop) - np.maximum(begin_W, start)
-        task_W = self._task_W[here]
-        windows = tuple(
-            RowWindow(task, begin, begin + rows)
-            for task, begin, rows in zip(task_W.tolist(), from_W.tolist(), rows_W.tolist(), strict=True)
-        )
-        row_R = np.arange(stop - start) + np.repeat(
-            task_W * self._task_rows + from_W - (np.cumsum(rows_W) - rows_W), rows_W
-        )
-        place_R = np.random.default_rng([*self._key, start]).permutation(stop - start)
-        return Fill(windows, row_R[place_R], place_R)
+        return self._task_W[here], from_W, rows_W
 
 
 def _spread_order(task_W: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

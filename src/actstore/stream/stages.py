@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from actstore.contracts.windows import RowBuffer, RowWindow, WindowReader
 from actstore.store.mapped import MappedRows
 from actstore.stream.order import Fill
 
-__all__ = ["BufferedStage", "FillStage", "Job", "LoadedFill", "MappedStage"]
+__all__ = ["BufferedStage", "FillStage", "Job", "LoadedFill", "MappedStage", "places_of"]
 
 Job = Callable[[], None]
 
@@ -52,6 +53,15 @@ class FillStage(Protocol):
         ...
 
 
+def places_of(fill: Fill) -> list[tuple[RowWindow, int, int]]:
+    """Return the windows of a fill, each with its first and last place when they are laid end to end.
+
+    Those of one task follow each other: a reader that computes tasks then needs each once for a fill.
+    """
+    stop_W = list(accumulate(window.stop - window.start for window in fill.windows))
+    return sorted(zip(fill.windows, [0, *stop_W], stop_W, strict=False))
+
+
 class BufferedStage:
     """Reads windows end to end into one of two buffers.
 
@@ -73,12 +83,9 @@ class BufferedStage:
     def begin(self, fill: Fill) -> tuple[LoadedFill, list[Job]]:
         """Return a buffer, and one job for each window."""
         buffer = self._idle.pop() if self._idle else RowBuffer.allocate(self._rows, self._reader.layout)
-        jobs: list[Job] = []
-        row = 0
-        for window in fill.windows:
-            rows = window.stop - window.start
-            jobs.append(partial(self._reader.read, window, buffer.part(row, row + rows)))
-            row += rows
+        jobs: list[Job] = [
+            partial(self._reader.read, window, buffer.part(start, stop)) for window, start, stop in places_of(fill)
+        ]
         return LoadedFill(fill, buffer, fill.place_R), jobs
 
     def release(self, loaded: LoadedFill) -> None:

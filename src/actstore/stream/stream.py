@@ -243,6 +243,16 @@ class Stream:
             if iteration == self._iteration:
                 self._fetcher.cancel()
 
+    def fill_tasks(self) -> Iterator[tuple[int, ...]]:
+        """Yield the tasks that the rows of each fill of the next epoch come from, as this process will ask for them."""
+        order = self._order(self._cursor.epoch)
+        if not isinstance(order, WindowOrder):
+            return
+        deal = self._deal_from(0)
+        for index in range(deal.rounds):
+            share = deal.share(index, self._config.seat.rank)
+            yield tuple(sorted({window.task for window in order.windows(share.start, share.stop)}))
+
     def report(self) -> StreamReport:
         """Return what has been delivered so far, over all epochs.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from actstore.contracts.windows import RowBuffer, RowWindow, WindowReader
 from actstore.stream.gather import RowDecoding
 from actstore.stream.order import Fill
-from actstore.stream.stages import Job, LoadedFill
+from actstore.stream.stages import Job, LoadedFill, places_of
 from actstore.stream.torch_gather import BatchRing, SiteDecoder
 
 __all__ = ["DeviceGather", "DeviceStage"]
@@ -46,12 +46,7 @@ class DeviceStage:
     def begin(self, fill: Fill) -> tuple[LoadedFill, list[Job]]:
         """Return room on the device, and one job for each window."""
         room = self._idle.pop() if self._idle else self._allocate()
-        jobs: list[Job] = []
-        row = 0
-        for window in fill.windows:
-            stop = row + window.stop - window.start
-            jobs.append(partial(self._read, window, room, row, stop))
-            row = stop
+        jobs: list[Job] = [partial(self._read, window, room, start, stop) for window, start, stop in places_of(fill)]
         self._taken[id(room.device)] = room
         return LoadedFill(fill, room.device, fill.place_R), jobs
 

@@ -28,7 +28,7 @@ from actstore.workflows.calibrate import calibrate_sites
 from actstore.workflows.compress import PlanOrder, choose_compressor, with_compressor
 from actstore.workflows.sizes import check_room, choose_task_rows
 
-__all__ = ["Prepared", "prepare", "reopen", "table_of"]
+__all__ = ["Prepared", "prepare", "reopen", "replan", "table_of"]
 
 _RECORDED: Final = ("actstore", "torch", "transformers", "numpy", "zarr", "numcodecs", "pyarrow")
 
@@ -126,7 +126,16 @@ def _no_room(folder: Path, error: OSError) -> StoreError:
 
 
 def reopen(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -> Prepared:
+    """Return the plan of a frozen store, with its metadata completed; raises as `replan`."""
+    prepared = replan(objects, frozen, model)
+    complete_metadata(objects, frozen)
+    return prepared
+
+
+def replan(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -> Prepared:
     """Return the plan of a frozen store from its own sequences, after checking that nothing else changed.
+
+    Nothing is written.
 
     Raises
     ------
@@ -156,7 +165,6 @@ def reopen(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -
             f"{objects.uri}: sequences.parquet does not give the plan that recipe.json was frozen with; "
             "find the damage with 'actstore verify'"
         )
-    complete_metadata(objects, frozen)
     return Prepared(frozen, plan)
 
 

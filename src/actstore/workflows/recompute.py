@@ -19,7 +19,7 @@ from actstore.contracts.progress import Progress
 from actstore.contracts.sequences import Window
 from actstore.contracts.windows import RowWindow
 from actstore.corpus.windows import cut_windows
-from actstore.errors import ModelError, NumericsError, SiteError
+from actstore.errors import ModelError, NumericsError, RecipeChangedError, SiteError
 from actstore.extract.model import load_model
 from actstore.extract.threads import LoneThreads
 from actstore.quantize.table import QUANTIZERS
@@ -29,7 +29,7 @@ from actstore.store.manifest import Manifest
 from actstore.store.reader import ArrayReader
 from actstore.store.sequences import StoredSequences
 
-__all__ = ["Recomputed", "model_at_hand", "recompute_sample"]
+__all__ = ["Recomputed", "local_model", "model_at_hand", "recompute_sample"]
 
 _OF_DEVIATION: Final = 0.05
 _OF_NORM: Final = 0.01
@@ -57,19 +57,37 @@ class _Place(NamedTuple):
 
 def model_at_hand(frozen: FrozenRecipe, *, device: str) -> tuple[ActivationModel | None, str]:
     """Return the model of a store if it can be had without network, else None and why."""
+    try:
+        return local_model(frozen, device=device), ""
+    except (ModelError, RecipeChangedError) as error:
+        return None, str(error)
+
+
+def local_model(frozen: FrozenRecipe, *, device: str) -> ActivationModel:
+    """Return the model of a store, without network and without running code that came with the store.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be had like that.
+    RecipeChangedError
+        If the one at hand has other weights than the one that the store was begun with.
+    """
     recipe = frozen.recipe.model
     if not Path(recipe.name).expanduser().is_dir() and not _is_cached(frozen):
-        return None, f"the model {recipe.name} is neither a local folder nor in the Hugging Face cache"
+        raise ModelError(f"the model {recipe.name} is neither a local folder nor in the Hugging Face cache")
     if recipe.remote_code or recipe.pickle_weights:
-        return None, f"{_RUNS_CODE} (model.remote_code or model.pickle_weights), and whoever made the store wrote it"
+        raise ModelError(
+            f"{_RUNS_CODE} (model.remote_code or model.pickle_weights), and whoever made the store wrote it"
+        )
     pinned = recipe.model_copy(update={"revision": frozen.model.revision or recipe.revision})
     try:
         model = load_model(pinned, [site.module for site in frozen.sites], device=device)
     except (ModelError, SiteError) as error:
-        return None, f"the model {recipe.name} at hand cannot be used: {error}"
+        raise ModelError(f"the model {recipe.name} at hand cannot be used: {error}") from error
     if model.facts.weights_sha256 != frozen.model.weights_sha256:
-        return None, f"the model {recipe.name} at hand has other weights than the one that was extracted"
-    return model, ""
+        raise RecipeChangedError(f"the model {recipe.name} at hand has other weights than the one that was extracted")
+    return model
 
 
 def _is_cached(frozen: FrozenRecipe) -> bool:

@@ -11,7 +11,9 @@ from actstore.contracts.models import Site
 from actstore.errors import IncompleteStoreError, SiteError, StoreNotFoundError, StreamError
 from actstore.store.open import open_manifest
 from actstore.stream import open as module
-from actstore.stream.open import _common_width, open_stream
+from actstore.stream import request
+from actstore.stream.open import open_stream
+from actstore.stream.request import common_width
 from tests.actstore.stream.batches import rows_of, split_rows
 
 StoreOf = Callable[..., Path]
@@ -57,9 +59,9 @@ def test_no_sites_at_all_are_refused(store_of: StoreOf) -> None:
 
 
 def test_sites_of_one_stream_have_one_width() -> None:
-    assert _common_width([Site("a", "a", 8), Site("b", "b", 8)]) == 8
+    assert common_width([Site("a", "a", 8), Site("b", "b", 8)]) == 8
     with pytest.raises(SiteError, match=r"same number of features, not a 8, b 12"):
-        _common_width([Site("a", "a", 8), Site("b", "b", 12)])
+        common_width([Site("a", "a", 8), Site("b", "b", 12)])
 
 
 def test_a_stream_knows_what_it_streams(store_of: StoreOf) -> None:
@@ -166,7 +168,7 @@ def test_a_fill_has_the_batches_that_half_a_buffer_holds(
 def test_windows_grow_with_the_buffer_so_that_a_fill_has_about_as_many(
     store_of: StoreOf, monkeypatch: pytest.MonkeyPatch, buffer_bytes: int, window_rows: int
 ) -> None:
-    monkeypatch.setattr(module, "_WINDOWS_PER_FILL", 64 if buffer_bytes < 1 << 40 else 1)
+    monkeypatch.setattr(request, "_WINDOWS_PER_FILL", 64 if buffer_bytes < 1 << 40 else 1)
     with open_stream(store_of(), split=None, batch_rows=256, buffer_bytes=buffer_bytes) as stream:
         assert stream._config.window_rows == window_rows
 

@@ -1,0 +1,128 @@
+"""What a stream was asked for, against what a store has: sites, tasks, sizes of fills and windows."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final, Literal, get_args
+
+from actstore.contracts.models import Site
+from actstore.errors import IncompleteStoreError, SiteError, StreamError
+from actstore.store.manifest import Manifest
+from actstore.stream.stream import OrderName
+
+__all__ = ["StreamRequest", "choose_tasks", "common_width", "fill_batches", "match_sites", "window_rows"]
+
+_WINDOWS_PER_FILL: Final = 64
+"""A fill of fewer, larger windows would draw on fewer shards than it could."""
+_FEWEST_WINDOWS: Final = 32
+"""In small fills windows are parts of chunks: a buffer of 5 % of 200,000 rows then gets 0.99 of uniform, not 0.85."""
+_PARTS_OF_A_CHUNK: Final = 4
+"""Where rows are not mapped, a chunk is read again for every part; so not too many."""
+_MOST_CHUNKS_PER_WINDOW: Final = 16
+
+
+def match_sites(available: Sequence[Site], wanted: Sequence[str] | None, *, uri: str) -> list[Site]:
+    """Return the sites that names or globs mean, in the order asked for; None for all."""
+    if wanted is None:
+        return list(available)
+    if not wanted:
+        raise SiteError(f"{uri}: no sites asked for; give names or globs, or None for all")
+    chosen: dict[str, Site] = {}
+    for pattern in wanted:
+        matches = [site for site in available if fnmatchcase(site.name, pattern)]
+        if not matches:
+            raise SiteError(f"{uri}: no site {pattern!r}; the store has {', '.join(site.name for site in available)}")
+        chosen |= {site.name: site for site in matches}
+    return list(chosen.values())
+
+
+def common_width(sites: Sequence[Site]) -> int:
+    """Return the features of every site; raises where they differ."""
+    widths = {site.width for site in sites}
+    if len(widths) > 1:
+        listed = ", ".join(f"{site.name} {site.width}" for site in sites)
+        raise SiteError(f"sites of one stream must have the same number of features, not {listed}; open one for each")
+    return widths.pop()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRequest:
+    """Which rows are asked for, and how they are to be delivered: as the parameters of `open_stream`."""
+
+    sites: Sequence[str] | None = None
+    batch_rows: int = 4096
+    seed: int = 0
+    split: str | None = "train"
+    buffer_bytes: int = 256 << 20
+    order: OrderName = "windows"
+    rank: int = 0
+    world_size: int = 1
+    drop_last: bool = False
+    device: str | None = None
+    copy: bool = False
+    kernels: Literal["torch", "numpy"] = "torch"
+
+    def check(self) -> None:
+        """Refuse what is not offered, and options that contradict each other."""
+        choices = (("order", self.order, get_args(OrderName)), ("kernels", self.kernels, ("torch", "numpy")))
+        for name, asked, offered in choices:
+            if asked not in offered:
+                raise StreamError(f"{name} must be one of {', '.join(offered)}, not {asked!r}")
+        if self.device is not None and self.kernels == "numpy":
+            raise StreamError("kernels='numpy' cannot gather on a device; leave out one of the two")
+        if self.device is not None and self.order == "uniform":
+            raise StreamError("order='uniform' gathers from all rows where they lie, so it has no buffer on a device")
+        if operator.index(self.seed) < 0:
+            raise StreamError(f"seed must not be negative, not {self.seed}")
+
+
+def choose_tasks(
+    manifest: Manifest, split: str | None, *, uri: str, allow_incomplete: bool = False, planned: bool = False
+) -> list[tuple[int, int]]:
+    """Return the tasks of a split and their rows: of those that are there, or of all that are planned."""
+    frozen = manifest.frozen
+    if split is not None and split not in frozen.splits:
+        raise StreamError(f"{uri}: no split {split!r}; the store has {', '.join(frozen.splits)}")
+    chosen = frozen.splits.values() if split is None else [frozen.splits[split]]
+    tasks = [task for part in chosen for task in range(part.first_task, part.first_task + part.tasks)]
+    missing = [task for task in tasks if manifest.commits[task] is None and not planned]
+    if missing and not allow_incomplete:
+        raise IncompleteStoreError(
+            f"{uri}: {len(missing)} of {len(tasks)} tasks are not extracted yet; finish with 'actstore extract', "
+            "or stream what is there with allow_incomplete (--allow-incomplete)"
+        )
+    present = [(task, frozen.rows_of(task)) for task in tasks if planned or manifest.commits[task] is not None]
+    if not present:
+        raise StreamError(f"{uri}: no rows in {'the store' if split is None else f'split {split!r}'} (yet)")
+    return present
+
+
+def window_rows(fill_rows: int, chunk_rows: int) -> int:
+    """Return how many rows are read together: some chunks, or in small fills a part of one.
+
+    Examples
+    --------
+    >>> [window_rows(rows, 256) for rows in (1 << 20, 40_000, 16_384, 5_000, 1_000)]
+    [4096, 512, 256, 128, 64]
+    """
+    chunks = min(fill_rows // (_WINDOWS_PER_FILL * chunk_rows), _MOST_CHUNKS_PER_WINDOW)
+    if chunks or fill_rows >= _FEWEST_WINDOWS * chunk_rows:
+        return max(chunks, 1) * chunk_rows
+    part_rows = max(chunk_rows // _PARTS_OF_A_CHUNK, 1)
+    return max(fill_rows // (_FEWEST_WINDOWS * part_rows), 1) * part_rows
+
+
+def fill_batches(buffer_bytes: int, row_bytes: int, batch_rows: int, *, rows: int) -> int:
+    """Return the batches that half of a buffer holds."""
+    if batch_rows < 1:
+        raise StreamError(f"batch_rows must be at least 1, not {batch_rows}")
+    batches = buffer_bytes // (2 * row_bytes * batch_rows)
+    if not batches:
+        raise StreamError(
+            f"buffer_bytes = {buffer_bytes:,} cannot hold two batches of {batch_rows:,} rows of {row_bytes:,} bytes; "
+            f"give at least {2 * row_bytes * batch_rows:,}"
+        )
+    return min(batches, -(-rows // batch_rows))

@@ -1,0 +1,128 @@
+"""Open a store, a manifest or a recipe as a source of rows that the model computes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.objects import ObjectStore
+from actstore.contracts.progress import Progress, Silent
+from actstore.errors import ModelError, RecipeChangedError, UsageError
+from actstore.extract.model import load_model
+from actstore.store.assemble import assemble_manifest
+from actstore.store.manifest import Manifest
+from actstore.store.objects import LocalObjects
+from actstore.store.open import open_store
+from actstore.workflows.live import LiveMode, LiveSource
+from actstore.workflows.prepare import prepare, reopen, replan
+from actstore.workflows.recipes import read_recipe, require_sequences
+from actstore.workflows.recompute import local_model
+
+__all__ = ["live_over", "open_live"]
+
+
+def open_live(
+    source: str | os.PathLike[str],
+    *,
+    mode: LiveMode = "online",
+    device: str = "cpu",
+    storage_options: Mapping[str, Any] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    cache_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> LiveSource:
+    """Open a source of streams whose rows the model computes.
+
+    Parameters
+    ----------
+    source
+        Path or URL of a store, an exported manifest file, or a recipe (TOML), which is prepared in a temporary folder.
+    mode
+        `online` computes all rows; `compute` those that the store does not have, and writes nothing; `store` commits
+        what it computes to the store, and reads it from there afterwards.
+    device
+        Where the model runs.
+    storage_options
+        Passed to fsspec.
+    cache, cache_bytes
+        Where computed rows are kept, memory if None, and how much (4 GiB if None). Of a store that is complete already:
+        as in `open_stream`.
+    progress
+        Where to report.
+
+    Raises
+    ------
+    ModelError
+        If the model is not at hand, or would run code that came with the store.
+    RecipeChangedError
+        If the model at hand is not the one that the store was begun with.
+    UsageError, StoreError, ManifestError, RecipeError, CorpusError
+        If there is no such store, or it cannot be used.
+    """
+    folder = None if cache is None else Path(cache)
+    if os.fspath(source).endswith(".toml") and Path(source).is_file():
+        if mode != "online":
+            raise UsageError(f"{source} is a recipe, which has no rows; give a store, or use 'trainer online'")
+        return _from_recipe(
+            Path(source), device, storage_options, progress or Silent(), cache=folder, cache_bytes=cache_bytes
+        )
+    manifest, objects = open_store(source, storage_options=storage_options)
+    if mode != "online" and manifest.complete:
+        return LiveSource(objects, manifest, None, None, mode=mode, cache=folder, cache_bytes=cache_bytes)
+    try:
+        model = local_model(manifest.frozen, device=device)
+    except ModelError as error:
+        raise ModelError(f"{objects.uri}: its rows cannot be computed here: {error}") from error
+    except RecipeChangedError as error:
+        raise RecipeChangedError(f"{objects.uri}: {error}") from error
+    return live_over(objects, manifest, model, mode=mode, cache=folder, cache_bytes=cache_bytes)
+
+
+def live_over(
+    objects: ObjectStore,
+    manifest: Manifest,
+    model: ActivationModel,
+    *,
+    mode: LiveMode,
+    cache: Path | None = None,
+    cache_bytes: int | None = None,
+) -> LiveSource:
+    """Open a store's source of streams with a model that is loaded already; see `open_live`."""
+    if mode == "store":
+        objects.sweep()
+    prepared = (reopen if mode == "store" else replan)(objects, manifest.frozen, model)
+    return LiveSource(objects, manifest, prepared, model, mode=mode, cache=cache, cache_bytes=cache_bytes)
+
+
+def _from_recipe(
+    path: Path,
+    device: str,
+    storage_options: Mapping[str, Any] | None,
+    progress: Progress,
+    *,
+    cache: Path | None,
+    cache_bytes: int | None,
+) -> LiveSource:
+    recipe = read_recipe(path)
+    require_sequences(recipe)
+    model = load_model(recipe.model, recipe.sites, device=device)
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="actstore-online-"))
+        objects = LocalObjects(Path(folder))
+        prepared = prepare(objects, recipe, model, storage_options=storage_options, progress=progress)
+        manifest = assemble_manifest(objects)
+        return LiveSource(
+            objects,
+            manifest,
+            prepared,
+            model,
+            mode="online",
+            cache=cache,
+            cache_bytes=cache_bytes,
+            afterwards=stack.pop_all(),
+        )

@@ -1,0 +1,53 @@
+"""What a stream was asked for, against what a store has."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from actstore.contracts.models import Site
+from actstore.errors import SiteError, StreamError
+from actstore.store.open import open_store
+from actstore.stream.request import StreamRequest, choose_tasks, fill_batches, match_sites
+
+SITES = [Site(name, name, 8) for name in ("embed", "resid_post.1", "resid_post.10")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (None, ["embed", "resid_post.1", "resid_post.10"]),
+        (["resid_post.*", "embed"], ["resid_post.1", "resid_post.10", "embed"]),
+        (["resid_post.1", "resid_post.?"], ["resid_post.1"]),
+    ],
+)
+def test_sites_come_in_the_order_asked_for_and_once(wanted: list[str] | None, names: list[str]) -> None:
+    assert [site.name for site in match_sites(SITES, wanted, uri="here")] == names
+
+
+@pytest.mark.parametrize("wanted", [[], ["embed", "final_norm"]])
+def test_sites_that_are_not_there_are_refused(wanted: list[str]) -> None:
+    with pytest.raises(SiteError, match="here: no site"):
+        match_sites(SITES, wanted, uri="here")
+
+
+def test_planned_tasks_are_those_of_the_complete_store(store_of: Callable[..., Path]) -> None:
+    manifest, _ = open_store(store_of())
+    empty = manifest.model_copy(update={"commits": (None,) * manifest.frozen.tasks})
+    assert choose_tasks(empty, "valid", uri="here", planned=True) == choose_tasks(manifest, "valid", uri="here")
+    with pytest.raises(StreamError, match=r"no rows in split 'valid' \(yet\)"):
+        choose_tasks(empty, "valid", uri="here", allow_incomplete=True)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [{"order": "sorted"}, {"seed": -1}, {"device": "cpu", "kernels": "numpy"}, {"device": "cpu", "order": "uniform"}],
+)
+def test_contradictions_are_refused(wish: dict[str, object]) -> None:
+    with pytest.raises(StreamError):
+        StreamRequest(**wish).check()  # type: ignore[arg-type]
+
+
+def test_half_a_buffer_is_a_fill() -> None:
+    assert fill_batches(2 * 10 * 100 * 3, 10, 100, rows=1000) == 3
+    assert fill_batches(1 << 30, 10, 100, rows=1000) == 10

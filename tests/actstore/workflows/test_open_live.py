@@ -1,0 +1,113 @@
+"""From a store, a manifest or a recipe to rows that the model computes."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from actstore.errors import ModelError, RecipeChangedError, StoreNotFoundError, UsageError
+from actstore.stream.open import open_stream
+from actstore.stream.request import StreamRequest
+from actstore.workflows.open_live import open_live
+from actstore.workflows.share import export_manifest
+from tests.actstore.workflows.stores import contents
+from tests.actstore.workflows.test_live import batches
+
+StoreOf = Callable[..., Path]
+
+
+@pytest.fixture
+def recipe_file(few_fasta: Path, esm2_tiny: Path, tmp_path: Path) -> Path:
+    """The recipe of `tiny_store`."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        f"""
+sites = ["embed", "resid_post.*", "final_norm"]
+[model]
+name = "{esm2_tiny}"
+tokens_per_batch = 2048
+[corpus]
+sequences = ["{few_fasta}"]
+[splits]
+fractions = {{ train = 0.6, valid = 0.2, test = 0.2 }}
+[store]
+task_rows = 256
+chunk_rows = 64
+calibration_sequences = 4
+"""
+    )
+    return path
+
+
+def test_a_store_a_manifest_and_a_recipe_give_the_same_rows(
+    tiny_store: StoreOf, recipe_file: Path, tmp_path: Path
+) -> None:
+    store = tiny_store()
+    exported = tmp_path / "shared.json"
+    export_manifest(str(store), exported)
+    before = contents(tmp_path)
+    with open_stream(store, batch_rows=200) as stream:
+        stored = batches(stream)
+    planned = set()
+    for given in (store, exported, recipe_file):
+        with open_live(given) as source, source.open_stream(StreamRequest(batch_rows=200)) as stream:
+            assert batches(stream) == stored
+            planned.add(source.planned.digest)
+    assert len(planned) == 1
+    assert contents(tmp_path) == before
+
+
+def test_a_complete_store_is_read_as_ever(tiny_store: StoreOf) -> None:
+    with (
+        open_live(tiny_store(), mode="compute") as source,
+        source.open_stream(StreamRequest(order="uniform")) as stream,
+    ):
+        list(stream)
+        assert stream.report().path == "mapped"
+        assert source.statistics() == stream.manifest.statistics
+        assert source.finish("train")
+        assert source.report()[:3] == ("compute", 0, 0)
+
+
+def test_a_recipe_has_nothing_that_could_be_missing(recipe_file: Path) -> None:
+    with pytest.raises(UsageError, match=r"recipe\.toml is a recipe, which has no rows"):
+        open_live(recipe_file, mode="compute")
+
+
+def test_nothing_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StoreNotFoundError):
+        open_live(tmp_path / "nowhere")
+
+
+def test_a_model_that_is_gone_or_another_is_refused(tiny_store: StoreOf, esm2_tiny: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    from actstore.contracts.recipe import Recipe
+    from actstore.workflows.extract import extract_store
+
+    model, store = tmp_path / "model", tmp_path / "store"
+    shutil.copytree(esm2_tiny, model)
+    recipe = Recipe.model_validate(
+        {
+            "model": {"name": str(model)},
+            "corpus": {"sequences": [str(write_one(tmp_path))]},
+            "sites": ["embed"],
+            "splits": {"fractions": {"train": 1.0}},
+            "store": {"encoding": "float16", "task_rows": 64, "chunk_rows": 64},
+        }
+    )
+    extract_store(recipe, str(store))
+    weights = load_file(model / "model.safetensors")
+    save_file({name: array + 1 for name, array in weights.items()}, model / "model.safetensors", {"format": "pt"})
+    with pytest.raises(RecipeChangedError, match="store: the model .* has other weights"):
+        open_live(store)
+    shutil.rmtree(model)
+    with pytest.raises(ModelError, match="rows cannot be computed here: the model .* is neither a local folder nor"):
+        open_live(store)
+
+
+def write_one(folder: Path) -> Path:
+    path = folder / "one.fasta"
+    path.write_text(">a\n" + "MKVLAAGIVGLPNSTWHEDRQF" * 8 + "\n")
+    return path
