@@ -1,18 +1,20 @@
-"""`trainer`: train sparse autoencoders and crosscoders from a store of activations."""
+"""`trainer`: train sparse autoencoders and crosscoders on activations, from a store or as they are computed."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from actstore import run_command
+from trainers import cli_options as options
+from trainers.cli_options import DictionaryChoice, MissingChoice, NormalisationChoice, OrderChoice
 
-__all__ = ["DictionaryChoice", "NormalisationChoice", "OrderChoice", "app", "main", "read_from_store"]
+__all__ = ["DictionaryChoice", "NormalisationChoice", "OrderChoice", "app", "main", "online", "read_from_store"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,79 +40,45 @@ All sites in one dictionary:
 It was killed; go on where its last checkpoint is:
 
     trainer read-from-store STORE --dictionary crosscoder-topk --out runs/all --resume
+
+No store yet; the model computes the same rows in the same order:
+
+    trainer online recipe.toml --dictionary topk-sae --site resid_post.3
 """,
 )
-
-
-class DictionaryChoice(StrEnum):
-    """Choices of --dictionary."""
-
-    TOPK_SAE = "topk-sae"
-    RELU_SAE = "relu-sae"
-    CROSSCODER_TOPK = "crosscoder-topk"
-    CROSSCODER_L1 = "crosscoder-l1"
-    CROSSCODER_L2 = "crosscoder-l2"
-    NONE = "none"
-
-
-class NormalisationChoice(StrEnum):
-    """Choices of --normalisation."""
-
-    UNIT = "unit"
-    SQRT_D = "sqrt_d"
-
-
-class OrderChoice(StrEnum):
-    """In which order rows come."""
-
-    WINDOWS = "windows"
-    UNIFORM = "uniform"
-
-
-@app.callback()
-def _trainer() -> None:
-    """Keep `read-from-store` a subcommand while it is the only one."""
 
 
 @app.command()
 def read_from_store(
     uri: Annotated[str, typer.Argument(metavar="URI", help="A store, or a manifest file exported from one.")],
     *,
-    dictionary: Annotated[
-        DictionaryChoice, typer.Option(help="What to train; `none` only streams.")
-    ] = DictionaryChoice.TOPK_SAE,
-    site: Annotated[list[str] | None, typer.Option(help="Site or glob; repeat for several. [default: all]")] = None,
-    latents: Annotated[int | None, typer.Option(help="Dictionary size F. [default: expansion x features]")] = None,
-    expansion: Annotated[int, typer.Option(help="F over the features of a site.")] = 8,
-    k: Annotated[int | None, typer.Option(help="Latents kept for each row (TopK). [default: 32]")] = None,
-    sparsity: Annotated[float | None, typer.Option(help="Coefficient of the penalty (relu-sae, l1, l2).")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate. [default: 2e-3 sqrt(1024 / F)]")] = None,
-    normalisation: Annotated[
-        NormalisationChoice, typer.Option(help="Scale of each site: mean square norm 1, or mean norm sqrt(D).")
-    ] = NormalisationChoice.UNIT,
-    steps: Annotated[int | None, typer.Option(help="Batches. [default: once through the split]")] = None,
-    batch_rows: Annotated[int, typer.Option(help="Rows of a batch.")] = 2048,
-    seed: Annotated[int, typer.Option(help="Seeds initial weights and order of rows.")] = 0,
-    order: Annotated[
-        OrderChoice, typer.Option(help="Rows mixed in a buffer, or a true permutation (local, uncompressed stores).")
-    ] = OrderChoice.WINDOWS,
-    split: Annotated[str, typer.Option(help="Split to train on.")] = "train",
-    out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: runs/DICTIONARY-SITES-seedN]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the folder.")] = False,
-    checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 1000,
-    buffer_bytes: Annotated[int, typer.Option(min=1, help="Memory of the shuffle buffer.")] = 256 << 20,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    allow_incomplete: Annotated[
-        bool, typer.Option("--allow-incomplete", help="Read a store that is still being extracted.")
-    ] = False,
-    storage_option: Annotated[
-        list[str] | None,
-        typer.Option("--storage-option", metavar="KEY=VALUE", help="Passed to fsspec; may be repeated."),
-    ] = None,
-    cache: Annotated[Path | None, typer.Option(help="Local folder that keeps what is read of a remote store.")] = None,
-    cache_bytes: Annotated[int | None, typer.Option(min=1, help="How much it may hold, with --cache.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    dictionary: options.Dictionary = DictionaryChoice.TOPK_SAE,
+    site: options.Sites = None,
+    latents: options.Latents = None,
+    expansion: options.Expansion = 8,
+    k: options.K = None,
+    sparsity: options.Sparsity = None,
+    lr: options.Lr = None,
+    normalisation: options.Normalisation = NormalisationChoice.UNIT,
+    steps: options.Steps = None,
+    batch_rows: options.BatchRows = 2048,
+    seed: options.Seed = 0,
+    order: options.Order = OrderChoice.WINDOWS,
+    split: options.Split = "train",
+    out: options.Out = None,
+    resume: options.Resume = False,
+    checkpoint_every: options.CheckpointEvery = 1000,
+    buffer_bytes: options.BufferBytes = 256 << 20,
+    device: options.Device = "auto",
+    allow_incomplete: options.AllowIncomplete = False,
+    storage_option: options.StorageOption = None,
+    cache: options.Cache = None,
+    cache_bytes: options.CacheBytes = None,
+    on_missing: options.OnMissing = MissingChoice.ERROR,
+    model_device: options.ModelDevice = "auto",
+    most_passes: options.MostPasses = 1.0,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Stream a store, train a dictionary on it, and say how good it is on held-out rows.
 
@@ -120,46 +88,90 @@ def read_from_store(
 
         trainer read-from-store STORE --dictionary crosscoder-l1 --site resid_post.2 --site resid_post.5 --latents 4096
 
+    Train while extracting; what the first epoch computes, later ones read:
+
+        trainer read-from-store STORE --on-missing store --site resid_post.3 --steps 20000
+
     Rates and scores for a script:
 
         trainer read-from-store STORE --site resid_post.3 --steps 500 --json | jq .explained_variance
     """
+    mode = None if on_missing is MissingChoice.ERROR else on_missing.value
+    _run(uri, {**locals(), "live": mode})
+
+
+@app.command()
+def online(
+    uri: Annotated[
+        str, typer.Argument(metavar="URI", help="A store, a manifest file exported from one, or a recipe (TOML).")
+    ],
+    *,
+    dictionary: options.Dictionary = DictionaryChoice.TOPK_SAE,
+    site: options.Sites = None,
+    latents: options.Latents = None,
+    expansion: options.Expansion = 8,
+    k: options.K = None,
+    sparsity: options.Sparsity = None,
+    lr: options.Lr = None,
+    normalisation: options.Normalisation = NormalisationChoice.UNIT,
+    steps: options.Steps = None,
+    batch_rows: options.BatchRows = 2048,
+    seed: options.Seed = 0,
+    order: options.Order = OrderChoice.WINDOWS,
+    split: options.Split = "train",
+    out: options.Out = None,
+    resume: options.Resume = False,
+    checkpoint_every: options.CheckpointEvery = 1000,
+    buffer_bytes: options.BufferBytes = 256 << 20,
+    device: options.Device = "auto",
+    storage_option: options.StorageOption = None,
+    cache: options.Cache = None,
+    cache_bytes: options.CacheBytes = None,
+    model_device: options.ModelDevice = "auto",
+    most_passes: options.MostPasses = 1.0,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train as `read-from-store` does, on the same rows in the same order, but have the model compute them all.
+
+    Nothing is written but the folder of the run. A batch mixes rows of many proteins, so what was computed is kept
+    until it is needed. If all of it fits into --cache-bytes, the model runs once over each protein; else more often,
+    which is refused, saying how often, unless --most-passes allows it.
+
+    Without a store:
+
+        trainer online recipe.toml --site resid_post.3 --steps 500
+
+    A split that does not fit into memory, kept on a local disk:
+
+        trainer online recipe.toml --site resid_post.3 --cache /local/disk --cache-bytes 500000000000
+    """
+    _run(uri, {**locals(), "live": "online"})
+
+
+def _run(uri: str, given: dict[str, Any]) -> None:
+    """Do what the options of a command say and print the result."""
     # Imported here, or `trainer --help` would wait for torch.
     from actstore import parse_storage_options, terminal_progress
+    from trainers.fit.config import TrainConfig
     from trainers.workflows.options import RunOptions
     from trainers.workflows.read_from_store import make_config, stream_only
     from trainers.workflows.read_from_store import read_from_store as train
 
-    chosen: dict[str, Any] = {
-        "sites": tuple(site) if site else None,
-        "latents": latents,
-        "expansion": expansion,
-        "k": k,
-        "sparsity": sparsity,
-        "lr": lr,
-        "normalisation": normalisation.value,
-        "steps": steps,
-        "batch_rows": batch_rows,
-        "seed": seed,
-        "order": order.value,
-        "split": split,
-    }
-    if dictionary is not DictionaryChoice.NONE:
-        chosen["dictionary"] = dictionary.value
-    options = RunOptions(
-        out=out,
-        resume=resume,
-        device=device,
-        buffer_bytes=buffer_bytes,
-        checkpoint_every=checkpoint_every,
-        allow_incomplete=allow_incomplete,
-        storage_options=parse_storage_options(storage_option),
-        cache=cache,
-        cache_bytes=cache_bytes,
+    chosen: dict[str, Any] = {name: given[name] for name in TrainConfig.model_fields if name in given}
+    chosen |= {name: value.value for name, value in chosen.items() if isinstance(value, StrEnum)}
+    chosen["sites"] = tuple(given["site"]) if given["site"] else None
+    streaming = given["dictionary"] is DictionaryChoice.NONE
+    if streaming:
+        del chosen["dictionary"]
+    fields = {field.name for field in dataclasses.fields(RunOptions)}
+    run = RunOptions(
+        **{name: value for name, value in given.items() if name in fields},
+        storage_options=parse_storage_options(given["storage_option"]),
     )
-    work = stream_only if dictionary is DictionaryChoice.NONE else train
-    document = work(uri, make_config(chosen), options, progress=terminal_progress(quiet=quiet)).document()
-    if as_json:
+    work = stream_only if streaming else train
+    document = work(uri, make_config(chosen), run, progress=terminal_progress(quiet=given["quiet"])).document()
+    if given["as_json"]:
         sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
     else:
         _print_table(document)

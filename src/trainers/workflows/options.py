@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -38,6 +38,12 @@ class RunOptions:
     """Folder on a local disk that keeps what is read of a store far away."""
     cache_bytes: int | None = None
     """How much it may hold."""
+    live: Literal["online", "compute", "store"] | None = None
+    """Which rows the model computes: all of them, those that the store does not have, or those, and commits them."""
+    model_device: str = "auto"
+    """Where the model runs, as `device`."""
+    most_passes: float = 1.0
+    """How often an epoch may compute each task that is not read, in the mean."""
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,4 +1,4 @@
-"""Train a dictionary from a store, or only stream from it."""
+"""Train a dictionary on the rows of a store, read or computed, or only stream them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 
-from actstore import Manifest, Progress, Silent, Stream, StreamReport, errors, open_manifest, open_stream
+from actstore import Progress, Silent, StreamReport, errors
 from trainers.fit.config import TrainConfig
 from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
 from trainers.save.record import describe_origin
@@ -20,6 +19,7 @@ from trainers.save.run_folder import RunFolder
 from trainers.score.evaluate import Score, evaluate
 from trainers.workflows.options import RunOptions, choose_device
 from trainers.workflows.results import StreamingResult, TrainingResult
+from trainers.workflows.rows import open_rows
 from trainers.workflows.train_run import Finished, Run, run_training
 
 __all__ = ["default_folder", "make_config", "read_from_store", "stream_only"]
@@ -54,7 +54,7 @@ def read_from_store(
     Parameters
     ----------
     source
-        Path or URL of a store, or an exported manifest file.
+        Path or URL of a store, or an exported manifest file; a recipe, too, if all rows are computed.
     config
         What to train.
     options
@@ -74,30 +74,32 @@ def read_from_store(
     options = options or RunOptions()
     progress = progress or Silent()
     device = choose_device(options.device)
-    manifest = open_manifest(source, storage_options=options.storage_options)
-    with _open(manifest, config, options, split=config.split, device=device) as stream:
-        plan = plan_training(config, StreamFacts.of(stream))
-        run = Run(
-            plan=plan,
-            origin=describe_origin(manifest, stream.sites),
-            statistics=manifest.statistics,
-            folder=RunFolder(options.out or default_folder(plan)),
-            device=device,
-            checkpoint_every=options.checkpoint_every,
-            resume=options.resume,
-        )
-        finished = run_training(run, stream, progress=progress)
-        report = stream.report()
-    split = _evaluation_split(manifest, plan)
-    with _open(manifest, config, options, split=split, device=device) as held_out:
-        score = evaluate(
-            finished.state.dictionary,
-            held_out,
-            scale_S=finished.state.scale_S,
-            max_rows=options.evaluation_rows,
-            progress=progress,
-        )
-    result = _summarise(run, finished, report, score, split=split)
+    with open_rows(source, config, options, progress) as rows:
+        with rows.open(config.split, device=device) as stream:
+            plan = plan_training(config, StreamFacts.of(stream))
+            run = Run(
+                plan=plan,
+                origin=describe_origin(rows.origin, stream.sites),
+                statistics=rows.statistics(progress),
+                folder=RunFolder(options.out or default_folder(plan)),
+                device=device,
+                checkpoint_every=options.checkpoint_every,
+                resume=options.resume,
+            )
+            finished = run_training(run, stream, progress=progress)
+            report = stream.report()
+        # The held-out split if it is there, whole; else the split of training. The result names it.
+        split = HELD_OUT_SPLIT if rows.has_whole(HELD_OUT_SPLIT) else plan.split
+        with rows.open(split, device=device, whole=False) as held_out:
+            score = evaluate(
+                finished.state.dictionary,
+                held_out,
+                scale_S=finished.state.scale_S,
+                max_rows=options.evaluation_rows,
+                progress=progress,
+            )
+        live = rows.finish(progress)
+    result = _summarise(run, finished, report, score, split=split)._replace(live=live)
     if finished.rows or not run.folder.result.exists():
         run.folder.write_result(result.document())
     return result
@@ -111,17 +113,19 @@ def stream_only(
     Parameters are those of `read_from_store`; of `config` only sites, split, batch_rows, seed and steps count.
     """
     options = options or RunOptions()
-    manifest = open_manifest(source, storage_options=options.storage_options)
-    with _open(manifest, config, options, split=config.split) as stream:
-        facts = StreamFacts.of(stream)
-        batches = facts.batches_per_epoch if config.steps is None else config.steps
-        left = batches
-        with (progress or Silent()).stage("streaming", total=facts.rows_of(batches), unit="rows") as stage:
-            while left:
-                for batch in itertools.islice(stream, left):
-                    left -= 1
-                    stage.advance(len(batch.row_B))
-        report = stream.report()
+    progress = progress or Silent()
+    with open_rows(source, config, options, progress) as rows:
+        with rows.open(config.split) as stream:
+            facts = StreamFacts.of(stream)
+            batches = facts.batches_per_epoch if config.steps is None else config.steps
+            left = batches
+            with progress.stage("streaming", total=facts.rows_of(batches), unit="rows") as stage:
+                while left:
+                    for batch in itertools.islice(stream, left):
+                        left -= 1
+                        stage.advance(len(batch.row_B))
+            report = stream.report()
+        live = rows.finish(progress)
     return StreamingResult(
         dictionary="none",
         sites=stream.sites,
@@ -136,6 +140,7 @@ def stream_only(
         order=config.order,
         path=report.path,
         mixing=_mixing(report),
+        live=live,
     )
 
 
@@ -144,33 +149,6 @@ def default_folder(plan: TrainPlan) -> Path:
     sites = plan.sites
     named = "-".join(sites) if len(sites) <= 2 else f"{sites[0]}-to-{sites[-1]}-{len(sites)}-sites"
     return Path("runs") / re.sub(r"[^\w.-]", "_", f"{plan.dictionary}-{named}-seed{plan.seed}")
-
-
-def _open(
-    manifest: Manifest, config: TrainConfig, options: RunOptions, *, split: str, device: torch.device | None = None
-) -> Stream:
-    # On a GPU the buffer is there too, unless the order is one that has no buffer.
-    on_device = device is not None and device.type == "cuda" and config.order == "windows"
-    return open_stream(
-        manifest,
-        sites=config.sites,
-        batch_rows=config.batch_rows,
-        seed=config.seed,
-        split=split,
-        buffer_bytes=options.buffer_bytes,
-        order=config.order,
-        device=str(device) if on_device else None,
-        allow_incomplete=options.allow_incomplete,
-        storage_options=options.storage_options,
-        cache=options.cache,
-        cache_bytes=options.cache_bytes,
-    )
-
-
-def _evaluation_split(manifest: Manifest, plan: TrainPlan) -> str:
-    """Return the held-out split if it is there, whole; else the split of training. The result names it."""
-    held_out = manifest.splits.get(HELD_OUT_SPLIT)
-    return HELD_OUT_SPLIT if held_out is not None and held_out.rows and manifest.complete else plan.split
 
 
 def _summarise(run: Run, finished: Finished, report: StreamReport, score: Score, *, split: str) -> TrainingResult:

@@ -28,6 +28,8 @@ class StreamingResult(NamedTuple):
     """How the stream held its rows: where they lie (`mapped`), in buffers it read (`buffered`), on a `device`."""
     mixing: dict[str, float] | None
     """How well batches were mixed, beside what a uniform shuffle gives; None without a full batch."""
+    live: dict[str, Any] | None = None
+    """What the model computed, and whether the store is complete now; None if all rows were to be read."""
 
     def document(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -76,6 +78,8 @@ class TrainingResult(NamedTuple):
     checkpoint: str
     """Folder of the trained dictionary."""
     out: str
+    live: dict[str, Any] | None = None
+    """What the model computed, and whether the store is complete now; None if all rows were to be read."""
 
     def document(self) -> dict[str, Any]:
         """Return plain data for JSON."""

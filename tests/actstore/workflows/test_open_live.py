@@ -5,10 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
+from actstore.contracts.recipe import Recipe
 from actstore.errors import ModelError, RecipeChangedError, StoreNotFoundError, UsageError
 from actstore.stream.open import open_stream
 from actstore.stream.request import StreamRequest
+from actstore.workflows.extract import extract_store
 from actstore.workflows.open_live import open_live
 from actstore.workflows.share import export_manifest
 from tests.actstore.workflows.stores import contents
@@ -81,11 +84,6 @@ def test_nothing_there_is_said(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_gone_or_another_is_refused(tiny_store: StoreOf, esm2_tiny: Path, tmp_path: Path) -> None:
-    from safetensors.numpy import load_file, save_file
-
-    from actstore.contracts.recipe import Recipe
-    from actstore.workflows.extract import extract_store
-
     model, store = tmp_path / "model", tmp_path / "store"
     shutil.copytree(esm2_tiny, model)
     recipe = Recipe.model_validate(
@@ -100,10 +98,10 @@ def test_a_model_that_is_gone_or_another_is_refused(tiny_store: StoreOf, esm2_ti
     extract_store(recipe, str(store))
     weights = load_file(model / "model.safetensors")
     save_file({name: array + 1 for name, array in weights.items()}, model / "model.safetensors", {"format": "pt"})
-    with pytest.raises(RecipeChangedError, match="store: the model .* has other weights"):
+    with pytest.raises(RecipeChangedError, match=r"store: the model .* has other weights"):
         open_live(store)
     shutil.rmtree(model)
-    with pytest.raises(ModelError, match="rows cannot be computed here: the model .* is neither a local folder nor"):
+    with pytest.raises(ModelError, match=r"rows cannot be computed here: the model .* is neither a local folder nor"):
         open_live(store)
 
 
