@@ -11,7 +11,7 @@ import torch
 from actstore import errors, open_manifest, open_stream
 from tests.trainers.in_memory import stream_of, train_on
 from trainers.save.checkpoint import load_dictionary
-from trainers.workflows import read_from_store as module
+from trainers.workflows import rows as module
 from trainers.workflows.options import RunOptions, choose_device
 from trainers.workflows.read_from_store import default_folder, make_config, read_from_store, stream_only
 from trainers.workflows.results import TrainingResult
@@ -107,7 +107,8 @@ def test_the_buffer_is_on_the_gpu_that_trains(
     asked: dict[str, Any] = {}
     monkeypatch.setattr(module, "open_stream", lambda source, **options: asked.update(options))
     config = make_config({"order": order})
-    module._open(open_manifest(store), config, RunOptions(), split="train", device=torch.device(device))
+    manifest = open_manifest(store)
+    module.Rows(manifest, manifest, None, config, RunOptions()).open("train", device=torch.device(device))
     assert asked["device"] == buffer_on
     assert asked["order"] == order
 
