@@ -44,7 +44,7 @@ def test_they_are_those_of_all_rows(merged: dict[str, SiteStatistics], all_rows:
     found = merged[site]
     assert found.count == len(x_ND)
     assert found.mean_norm == pytest.approx(norm_N.mean(), rel=1e-9)
-    assert found.mean_square_norm == pytest.approx((norm_N**2).mean(), rel=1e-7)
+    assert found.mean_square_norm == pytest.approx((norm_N**2).mean(), rel=1e-6)
     assert found.max_abs == pytest.approx(np.abs(x_ND).max())
     assert found.saturated == 0
     np.testing.assert_allclose(found.mean_D, x_ND.mean(axis=0), rtol=1e-9, atol=1e-9)
