@@ -14,7 +14,7 @@ MEGABYTE = 1 << 20
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_memory_is_flat_and_nothing_is_left_behind(tmp_path: Path) -> None:
     report = soak(tmp_path, seconds=15, seed=7)
-    assert report.rounds > 8
+    assert report.rounds > 3
     assert report.rows > 10_000
     assert report.memory_growth_bytes < 16 * MEGABYTE
     assert (report.threads_left, report.descriptors_left, report.mappings_left) == (0, 0, 0)

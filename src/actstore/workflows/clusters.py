@@ -6,7 +6,9 @@ import importlib
 import inspect
 import logging
 import os
+import signal
 import tempfile
+import threading
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -196,10 +198,15 @@ def slurm_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _needed(module: str, *, extra: str) -> ModuleType:
+    """Import a package; Ctrl-C stays what it was, which dask-jobqueue would change."""
+    before = signal.getsignal(signal.SIGINT)
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise UsageError(f"{error.name} is not installed: pip install 'actstore[{extra}]'") from error
+    finally:
+        if signal.getsignal(signal.SIGINT) is not before and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

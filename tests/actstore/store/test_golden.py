@@ -113,7 +113,7 @@ def test_preparing_it_again_gives_the_same_recipe(golden: LocalObjects, tmp_path
 
 
 def test_writing_it_again_gives_the_same_bytes(golden: LocalObjects, tmp_path: Path) -> None:
-    """All but the statistics, sums whose last bit depends on the processor, and what names their digests."""
+    """All but the statistics, sums that are good to 1e-6, and what names their digests."""
     objects = LocalObjects(tmp_path / "store")
     for path in ("recipe.json", "sequences.parquet"):
         objects.put(path, golden.get(path))
@@ -126,7 +126,7 @@ def test_writing_it_again_gives_the_same_bytes(golden: LocalObjects, tmp_path: P
         elif path.startswith("statistics/") and not path.startswith(("statistics/count/", "statistics/saturated/")):
             dtype = "<f4" if path.startswith("statistics/max_abs/") else "<f8"
             before, again = (np.frombuffer(store.get(path), dtype) for store in (golden, objects))
-            np.testing.assert_allclose(again, before, rtol=1e-9, atol=1e-12, err_msg=path)
+            np.testing.assert_allclose(again, before, rtol=1e-6, atol=1e-12, err_msg=path)
     for task in range(load_frozen(golden).tasks):
         before_commit, again_commit = (
             load_commit(store, task).model_dump(exclude={"objects": {name for name in sizes if "statistics" in name}})

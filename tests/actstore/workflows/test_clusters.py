@@ -1,13 +1,14 @@
 """Where workers come from; Slurm as far as it goes without Slurm: a `sbatch` that runs the job script on the spot."""
 
+import importlib
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dask_jobqueue.slurm import SLURMCluster
 
 from actstore.contracts.recipe import Recipe
 from actstore.errors import UsageError
@@ -53,7 +54,7 @@ class TestSlurmConfig:
     def test_becomes_a_job_script_with_one_worker_of_two_threads(self, config: Callable[[str], Path]) -> None:
         arguments = slurm_arguments(read_slurm_config(config(CONFIG)))
         arguments["scheduler_options"] |= {"host": "127.0.0.1"}
-        with SLURMCluster(**arguments) as cluster:
+        with importlib.import_module("dask_jobqueue").SLURMCluster(**arguments) as cluster:
             script = cluster.job_script()
         for line in ("-p gpu", "-A proteins", "--cpus-per-task=8", "--mem=60G", "-t 48:00:00", "--gres=gpu:1"):
             assert f"#SBATCH {line}" in script
@@ -137,3 +138,15 @@ def test_slurm_jobs_do_the_tasks(
     )
     assert report.complete
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+def test_ctrl_c_stays_what_it_was_though_dask_jobqueue_changes_it(tmp_path: Path) -> None:
+    config = tmp_path / "slurm.toml"
+    config.write_text('cores = 1\nmemory = "1GB"\n')
+    script = (
+        "import signal, sys; from pathlib import Path; before = signal.getsignal(signal.SIGINT)\n"
+        "from actstore.workflows.clusters import read_slurm_config\n"
+        f"read_slurm_config(Path({str(config)!r}))\n"
+        "assert 'dask_jobqueue' in sys.modules and signal.getsignal(signal.SIGINT) is before"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
