@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 import fsspec
 
@@ -16,12 +16,19 @@ _EXPIRES_S: Final = 3600
 _MOST_URLS: Final = 65_536
 """About 40 MB."""
 _MOST_REFUSALS: Final = 3
-"""One after another; then this server does not take such URLs."""
+"""Of URLs signed a moment before, one after another; then this server does not take such URLs."""
 _PARTIAL: Final = 206
 _SIGNATURE: Final = "s3v4-query"
 _ABOUT_THE_OBJECT: Final = frozenset({404, 416})
 _TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _QUERY: Final = re.compile(r"\?[^\s'\"]*")
+
+
+class _SignedUrl(NamedTuple):
+    url: str
+    monotonic_s: float
+    """Until when it is used; this clock may stand still while a computer sleeps, and the other be set back."""
+    wall_s: float
 
 
 class SignedRanges:
@@ -45,7 +52,7 @@ class SignedRanges:
         # What else a request may need (a payer, keys of encryption) would have to be signed and sent, too.
         plain = not (filesystem.anon or filesystem.req_kw or filesystem.s3_additional_kwargs)
         self._refusals_left = _MOST_REFUSALS if plain else 0
-        self._urls: dict[str, tuple[str, float]] = {}
+        self._urls: dict[str, _SignedUrl] = {}
         self._failed: set[str] = set()
         filesystem.s3.meta.events.register_first("choose-signer.s3.GetObject", _choose_version, unique_id="actstore")
 
@@ -57,23 +64,23 @@ class SignedRanges:
         ConnectionError
             If the connection fails; the next time the object is left to the ordinary way.
         """
-        if not self._refusals_left:
+        if self._refusals_left <= 0:
             return None
         if key in self._failed:
             self._failed.discard(key)
             return None
         try:
-            url = await self._url(key)
+            url, is_new = await self._url(key)
         except backend_errors():
             return None
         try:
-            return await self._get(key, url, start, into)
+            return await self._get(key, url, start, into, is_new=is_new)
         except backend_errors() as error:
             self._failed.add(key)
             # Without the error itself, whose words may hold the signature.
             raise ConnectionError(_QUERY.sub("", str(error)) or type(error).__name__) from None
 
-    async def _get(self, key: str, url: str, start: int, into: memoryview) -> int | None:
+    async def _get(self, key: str, url: str, start: int, into: memoryview, *, is_new: bool) -> int | None:
         from botocore.awsrequest import AWSPreparedRequest, HeadersDict  # noqa: PLC0415 - not installed without S3
 
         headers = HeadersDict({"Range": f"bytes={start}-{start + len(into) - 1}"})
@@ -85,8 +92,7 @@ class SignedRanges:
             if status in _TRANSIENT:
                 raise ConnectionError(f"the server answers {status}")
             if status != _PARTIAL or not 0 <= length <= len(into):
-                self._urls.pop(key, None)
-                self._refusals_left -= status not in _ABOUT_THE_OBJECT
+                self._forget(key, status, is_new=is_new)
                 return None
             async for block in response.raw.content.iter_any():
                 into[found : found + len(block)] = block
@@ -98,18 +104,30 @@ class SignedRanges:
         self._refusals_left = _MOST_REFUSALS
         return found
 
-    async def _url(self, key: str) -> str:
-        known, expires_s = self._urls.get(key, ("", 0.0))
-        now_s = time.monotonic()
-        if now_s < expires_s:
-            return known
+    def _forget(self, key: str, status: int, *, is_new: bool) -> None:
+        """Do without a URL that was not answered with its range.
+
+        The credentials it was signed with may be gone, and with them all URLs; that says nothing about the next.
+        """
+        if status in _ABOUT_THE_OBJECT:
+            self._urls.pop(key, None)
+            return
+        self._urls.clear()
+        self._refusals_left = max(self._refusals_left - is_new, 0)
+
+    async def _url(self, key: str) -> tuple[str, bool]:
+        """Return a URL, and whether it was signed for this request."""
+        known = self._urls.get(key)
+        monotonic_s, wall_s = time.monotonic(), time.time()
+        if known is not None and monotonic_s < known.monotonic_s and wall_s < known.wall_s:
+            return known.url, False
         if len(self._urls) >= _MOST_URLS:
             self._urls.clear()
         url: str = await self._fs.s3.generate_presigned_url(
             "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=_EXPIRES_S
         )
-        self._urls[key] = (url, now_s + _EXPIRES_S / 2)
-        return url
+        self._urls[key] = _SignedUrl(url, monotonic_s + _EXPIRES_S / 2, wall_s + _EXPIRES_S / 2)
+        return url, True
 
 
 def _choose_version(signature_version: object, **_: object) -> str | None:
