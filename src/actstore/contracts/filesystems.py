@@ -76,6 +76,10 @@ _TRANSIENT_NAMES: Final = frozenset(
     }
 )
 """What botocore, aiohttp, urllib3, requests and httpx call a connection that failed, was cut or said nonsense."""
+_PERMANENT_NAMES: Final = frozenset({"OfflineModeIsEnabled"})
+"""What huggingface_hub calls a connection that the user has forbidden; it counts as a ConnectionError."""
+_WRONG_REQUESTS: Final = (ssl.SSLCertVerificationError, ValueError, OverflowError, TypeError)
+"""What clients raise while they make a request, and put into errors of their own."""
 _MISSING_CREDENTIALS: Final = frozenset({"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"})
 
 
@@ -145,7 +149,7 @@ def is_transient(error: BaseException) -> bool:
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return cause.errno == socket.EAI_AGAIN
-        if isinstance(cause, ssl.SSLCertVerificationError | ValueError):
+        if isinstance(cause, _WRONG_REQUESTS) or type(cause).__name__ in _PERMANENT_NAMES:
             return False
     for cause in causes:
         # In this order: aiohttp gives a body that was cut for a bad request, and says so as the cause.

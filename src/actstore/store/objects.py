@@ -14,7 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 from actstore.contracts.credentials import secrets_among
 from actstore.contracts.filesystems import backend_errors, describe_error
 from actstore.contracts.objects import ObjectStore
-from actstore.contracts.storage_options import fsspec_options, is_s3
+from actstore.contracts.storage_options import fsspec_options, is_s3, refuse_web
 from actstore.errors import StoreError, UsageError
 from actstore.store.fsspec_objects import FsspecObjects
 from actstore.store.local_objects import PARTIAL, LocalObjects
@@ -40,7 +40,7 @@ def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any]
     StoreError
         If the URL's protocol is unknown, its package is not installed, or it does not take these options.
     UsageError
-        If the URL holds credentials, or an option is not what it should be.
+        If the URL holds credentials or is one of a web server, or an option is not what it should be.
     """
     text = os.fspath(uri)
     given = storage_options or {}
@@ -48,6 +48,7 @@ def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any]
     retries = _retries(given.get("attempts"))
     s3 = is_s3(text)
     options = fsspec_options(text, given)
+    refuse_web(text)
     if s3:
         options = once(options)
     try:

@@ -18,6 +18,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     ReadTimeoutError,
 )
+from huggingface_hub.errors import OfflineModeIsEnabled
 from s3fs.errors import translate_boto_error
 
 from actstore.contracts.filesystems import answer_of, backend_errors, describe_error, is_transient, written_at
@@ -82,6 +83,11 @@ def test_what_may_pass(error: Exception) -> None:
         refusal(501, "NotImplemented"),
         translate_boto_error(refusal(403, "SignatureDoesNotMatch")),
         HTTPClientError(error=ValueError("no URL")),
+        HTTPClientError(error=OverflowError("timeout is too large")),
+        HTTPClientError(error=TypeError("not a number")),
+        caused_by(aiohttp.ClientConnectionError("cannot connect"), OverflowError("port must be 0-65535")),
+        OfflineModeIsEnabled("HF_HUB_OFFLINE is set"),
+        caused_by(OSError("cannot list"), OfflineModeIsEnabled("HF_HUB_OFFLINE is set")),
         EndpointConnectionError(
             endpoint_url="http://no-such-host", error=socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         ),

@@ -1,8 +1,10 @@
 """Storage options of a user, as fsspec gets them."""
 
+import socket
+
 import pytest
 
-from actstore.contracts.storage_options import fsspec_options
+from actstore.contracts.storage_options import address_problem, fsspec_options
 from actstore.errors import UsageError
 
 
@@ -35,6 +37,39 @@ def test_the_same_options_give_the_same_file_system() -> None:
 def test_other_text_is_refused(given: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=f"storage option {next(iter(given))} = "):
         fsspec_options("s3://bucket/store", given)
+
+
+@pytest.mark.parametrize(
+    "value", ["nan", "inf", "-inf", "-1", "0", "1e999", "9" * 400, float("nan"), -3, 0, True, None]
+)
+@pytest.mark.parametrize(
+    "name", ["connect_timeout", "read_timeout", "max_pool_connections", "max_concurrency", "default_block_size"]
+)
+def test_numbers_that_nothing_can_be_done_with_are_refused(name: str, value: object) -> None:
+    with pytest.raises(UsageError, match=rf"storage option {name} = .*: not a (finite|whole) number") as caught:
+        fsspec_options("s3://bucket/store", {name: value})
+    assert repr(value) in str(caught.value)
+
+
+def test_counts_are_whole() -> None:
+    with pytest.raises(UsageError, match=r"storage option max_pool_connections = '1\.5': not a whole number"):
+        fsspec_options("s3://bucket/store", {"max_pool_connections": "1.5"})
+    options = fsspec_options("s3://bucket/store", {"max_concurrency": "4", "default_block_size": 1 << 20})
+    assert (options["max_concurrency"], options["default_block_size"]) == (4, 1 << 20)
+
+
+@pytest.mark.parametrize("seconds", ["1e-9", "1e9", "1e308"])
+def test_any_patience_will_do_for_a_socket(seconds: str) -> None:
+    config = fsspec_options("s3://bucket/store", {"read_timeout": seconds})["config_kwargs"]
+    make = config["connector_args"]["socket_factory"]
+    with make((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 0))) as made:
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) >= 1
+
+
+@pytest.mark.parametrize("uri", ["http://host/store", "HTTPS://host/store"])
+def test_no_document_names_a_web_server(uri: str) -> None:
+    assert "no store is shared by" in (address_problem(uri) or "")
 
 
 def test_an_endpoint_with_credentials_is_refused_wherever_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:

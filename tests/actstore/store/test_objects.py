@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from actstore.errors import StoreError
+from actstore.errors import StoreError, UsageError
 from actstore.store.objects import FsspecObjects, LocalObjects, open_objects
 
 
@@ -39,3 +39,17 @@ def test_a_url_opens_the_same_objects_again() -> None:
 def test_an_unknown_protocol_is_a_store_error(uri: str) -> None:
     with pytest.raises(StoreError, match=f"{uri}: cannot be opened".replace("+", r"\+")):
         open_objects(uri)
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://host/store", "https://host/store", "HTTPS://host/store", "simplecache::https://host/store"]
+)
+def test_a_web_server_is_no_place_for_a_store(uri: str) -> None:
+    with pytest.raises(UsageError, match="download it, or use s3://, gs:// or hf://"):
+        open_objects(uri)
+
+
+def test_credentials_in_the_url_of_a_web_server_are_not_shown() -> None:
+    with pytest.raises(UsageError) as caught:
+        open_objects("https://me:hush@host/store")
+    assert "hush" not in str(caught.value)
