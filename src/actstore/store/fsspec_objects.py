@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, TypeVar, cast
 import fsspec
 from fsspec.implementations.memory import MemoryFileSystem
 
-from actstore.contracts.filesystems import backend_errors, describe_error, written_at
+from actstore.contracts.filesystems import Answer, answer_of, backend_errors, describe_error, written_at
 from actstore.errors import MissingObjectError, StoreError
 from actstore.store.retrying import Retries
 
@@ -23,6 +23,7 @@ __all__ = ["FsspecObjects"]
 
 _READ_AHEAD_BYTES: Final = 1 << 20
 """Of files that are read piece by piece: a few requests for the footer and the small columns of a Parquet file."""
+_NO_BUCKET: Final = "NoSuchBucket"
 _creating = threading.Lock()
 _Result = TypeVar("_Result")
 _Doing = Literal["read", "written", "sent", "listed", "removed"]
@@ -102,7 +103,7 @@ class FsspecObjects:
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return the paths and sizes of all objects below a folder."""
-        return {path: int(entry["size"]) for path, entry in self._entries(prefix)}
+        return {path: self._known(path, entry["size"]) for path, entry in self._entries(prefix)}
 
     def delete(self, path: str) -> None:
         """Remove an object; it is no error if there is none."""
@@ -123,7 +124,15 @@ class FsspecObjects:
         return cast("bytes", self._fs.cat_file(self._full(path)))
 
     def _read_range(self, path: str, start: int, stop: int) -> bytes:
-        return cast("bytes", self._fs.cat_file(self._full(path), start=start, end=stop))
+        if stop <= start:
+            return b""
+        data = cast("bytes", self._fs.cat_file(self._full(path), start=start, end=stop))
+        if len(data) > stop - start:
+            raise StoreError(
+                f"{self._name(path)} cannot be read: asked for bytes {start}-{stop - 1}, the storage sends "
+                f"{len(data):,} bytes; keep stores where parts of an object can be read"
+            )
+        return data
 
     def _read_into(self, path: str, start: int, into: memoryview) -> int:
         data = self._read_range(path, start, start + len(into))
@@ -134,7 +143,14 @@ class FsspecObjects:
         facts = self._fs.info(self._full(path))
         if facts["type"] != "file":
             raise FileNotFoundError(path)
-        return int(facts["size"])
+        return self._known(path, facts["size"])
+
+    def _known(self, path: str, size: int | None) -> int:
+        if size is None:
+            raise StoreError(
+                f"{self._name(path)} cannot be read: the storage does not say its size; keep stores where it does"
+            )
+        return int(size)
 
     def _write(self, path: str, data: bytes) -> None:
         self._fs.pipe_file(self._full(path), data)
@@ -178,9 +194,22 @@ class FsspecObjects:
         except FileExistsError:
             raise
         except backend_errors() as error:
+            if any(answer is not None and answer.code == _NO_BUCKET for answer in _answers(error)):
+                bucket = self._root.partition("/")[0]
+                raise StoreError(
+                    f"{name} cannot be {doing}: bucket {bucket} does not exist; create it, or check the name and "
+                    f"endpoint ({_NO_BUCKET})"
+                ) from None
             if isinstance(error, FileNotFoundError | IsADirectoryError) and doing != "written":
                 raise MissingObjectError(f"{name} is missing") from None
             raise StoreError(f"{name} cannot be {doing}: {self._describe(error)}") from None
+
+
+def _answers(error: BaseException) -> Iterator[Answer | None]:
+    """Yield what a server answered, by an exception or the one that it was raised for."""
+    yield answer_of(error)
+    if error.__cause__ is not None:
+        yield answer_of(error.__cause__)
 
 
 class _ObjectFile(io.RawIOBase):

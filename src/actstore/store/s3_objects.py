@@ -12,9 +12,10 @@ from typing import Any, Final, Literal
 import fsspec
 from fsspec.asyn import sync
 
-from actstore.contracts.filesystems import answer_of
+from actstore.contracts.filesystems import answer_of, backend_errors
 from actstore.errors import MissingObjectError, StorageUnavailableError, StoreError
 from actstore.store.fsspec_objects import FsspecObjects
+from actstore.store.layout import SEQUENCES
 from actstore.store.retrying import Retries
 from actstore.store.s3_ranges import SignedRanges
 
@@ -90,16 +91,18 @@ class S3Objects(FsspecObjects):
             raise StoreError(f"{self._name(path)} cannot be written: {local}: {error.strerror or error}") from error
 
     def sweep(self) -> None:
-        """Remove the parts of interrupted uploads, which cost money and are seen by nobody.
+        """Remove the parts of interrupted uploads of sequences, which cost money and are seen by nobody.
 
-        Only those of objects that are there: whoever is still uploading such an object can do without. Somebody who may
-        not list uploads cannot sweep, and need not.
+        Nothing else is large enough to be uploaded in parts, so that other uploads are those of other programs. Only if
+        the sequences are there: whoever is still uploading them can do without. Somebody who may not list uploads
+        cannot sweep, and need not.
         """
         try:
-            for path, upload in list(self._uploads()):
+            if uploads := list(self._uploads(SEQUENCES)):
                 with suppress(MissingObjectError):
-                    self._do(path, partial(self._size, path))
-                    self._abort(path, upload)
+                    self._do(SEQUENCES, partial(self._size, SEQUENCES))
+                    for upload in uploads:
+                        self._abort(SEQUENCES, upload)
         except StorageUnavailableError:
             raise
         except StoreError as error:
@@ -179,7 +182,8 @@ class S3Objects(FsspecObjects):
                 f"{prefix}/", partial(self._once, "list_objects_v2", Prefix=below, **following), doing="listed"
             )
             for entry in page.get("Contents", ()):
-                if not entry["Key"].endswith("/"):  # what some tools put in place of folders
+                # Without what some tools put in place of folders.
+                if entry["Size"] or not entry["Key"].endswith("/"):
                     yield entry["Key"][len(self._prefix) :], entry | {"size": entry["Size"]}
             if not page.get("IsTruncated"):
                 return
@@ -194,8 +198,9 @@ class S3Objects(FsspecObjects):
             except MissingObjectError:  # swept by another writer, or joined and the answer lost: once more
                 continue
             except BaseException:
-                with suppress(StoreError):
-                    self._abort(path, upload)
+                # Once, since whoever interrupts waits for it; what is left is for `sweep`.
+                with suppress(*backend_errors()):
+                    self._once("abort_multipart_upload", Key=self._key(path), UploadId=upload)
                 raise
             if (there := self._do(path, lambda: self._size(path))) != size:
                 raise StoreError(f"{self._name(path)} has {there:,} bytes after {size:,} were sent; write it again")
@@ -217,14 +222,15 @@ class S3Objects(FsspecObjects):
         with suppress(MissingObjectError):
             self._ask(path, "abort_multipart_upload", UploadId=upload)
 
-    def _uploads(self) -> Iterator[tuple[str, str]]:
-        """Yield path and id of every unfinished upload below the root."""
+    def _uploads(self, path: str) -> Iterator[str]:
+        """Yield the ids of the unfinished uploads of an object."""
         following: dict[str, str] = {}
         while True:
-            request = partial(self._once, "list_multipart_uploads", Prefix=self._prefix, **following)
-            page = self._do("", request, doing="listed")
+            request = partial(self._once, "list_multipart_uploads", Prefix=self._key(path), **following)
+            page = self._do(path, request, doing="listed")
             for upload in page.get("Uploads", ()):
-                yield upload["Key"][len(self._prefix) :], upload["UploadId"]
+                if upload["Key"] == self._key(path):  # not of one that begins with the same letters
+                    yield upload["UploadId"]
             if not page.get("IsTruncated"):
                 return
             following = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ClientError
 from fsspec.implementations.memory import MemoryFileSystem
 
 from actstore.contracts.objects import ObjectStore
@@ -136,6 +137,64 @@ def test_an_error_is_told_without_the_secrets_of_the_options() -> None:
         StoreError, match=r"object a cannot be read: no entry for \(hidden\) at http://\(hidden\)@host/"
     ):
         objects.get("a")
+
+
+class Coarse(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """Gives whole objects where a part is asked for, and sizes of none."""
+
+    def cat_file(self, path: str, *_: Any, **__: Any) -> Any:
+        return super().cat_file(path)
+
+    def info(self, *arguments: Any, **options: Any) -> Any:
+        return super().info(*arguments, **options) | {"size": None}
+
+    def find(self, *arguments: Any, **options: Any) -> Any:
+        return {name: facts | {"size": None} for name, facts in super().find(*arguments, **options).items()}
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda objects: objects.get_range("a", 4, 6),
+        lambda objects: objects.read_into("a", 4, memoryview(bytearray(2))),
+    ],
+)
+def test_an_answer_that_is_longer_than_asked_for_is_an_error(read: Callable[[FsspecObjects], object]) -> None:
+    objects = objects_of(Coarse(skip_instance_cache=True))
+    objects.put("a", b"0123456789")
+    with pytest.raises(StoreError, match=r"object a cannot be read: asked for bytes 4-5, the storage sends 10 bytes"):
+        read(objects)
+
+
+def test_nothing_is_asked_for_where_nothing_is_wanted() -> None:
+    objects = objects_of(Coarse(skip_instance_cache=True))
+    objects.put("a", b"0123456789")
+    assert objects.get_range("a", 4, 4) == b""
+    assert objects.read_into("a", 4, memoryview(bytearray())) == 0
+
+
+@pytest.mark.parametrize("ask", [lambda objects: objects.sizes(), lambda objects: objects.open("a").__enter__()])
+def test_storage_that_does_not_say_sizes_is_an_error(ask: Callable[[FsspecObjects], object]) -> None:
+    objects = objects_of(Coarse(skip_instance_cache=True))
+    objects.put("a", b"0123456789")
+    with pytest.raises(StoreError, match=r"object a cannot be read: the storage does not say its size"):
+        ask(objects)
+
+
+@pytest.mark.parametrize("answered", ["by the error", "by its cause"])
+def test_a_bucket_that_does_not_exist_is_no_missing_object(answered: str) -> None:
+    refused = ClientError({"Error": {"Code": "NoSuchBucket"}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "PutObject")
+
+    class Bucketless(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
+        def cat_file(self, *_: Any, **__: Any) -> Any:
+            raise refused if answered == "by the error" else FileNotFoundError() from refused
+
+    objects = FsspecObjects(Bucketless(skip_instance_cache=True), "bucket/store")
+    with pytest.raises(
+        StoreError, match=r"object a cannot be read: bucket bucket does not exist; create it, or check the name"
+    ) as caught:
+        objects.get("a")
+    assert not isinstance(caught.value, MissingObjectError)
 
 
 def test_reading_piece_by_piece_asks_for_ranges(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from unittest.mock import AsyncMock
 
 import fsspec
 import pytest
+from botocore.exceptions import ClientError
 
 from actstore.contracts.objects import ObjectStore
 from actstore.errors import ActstoreError, MissingObjectError, StorageUnavailableError, StoreError
@@ -160,10 +161,18 @@ class TestWhatTheServerRefuses:
 
     def test_a_bucket_that_is_not_there(self, gateway: Gateway) -> None:
         objects = open_objects("s3://no-such-bucket/store", gateway.storage_options)
-        with pytest.raises(StoreError, match=r"recipe\.json cannot be written: NoSuchBucket"):
-            objects.put_new("recipe.json", b"x")
-        with pytest.raises(MissingObjectError, match=r"s3://no-such-bucket/store: object recipe\.json is missing"):
-            objects.get("recipe.json")
+        acts: tuple[Callable[[], object], ...] = (
+            lambda: objects.put_new("recipe.json", b"x"),
+            lambda: objects.get("recipe.json"),
+            lambda: objects.get_range("recipe.json", 0, 5),
+            objects.sizes,
+        )
+        for act in acts:
+            with pytest.raises(
+                StoreError, match=r"bucket no-such-bucket does not exist; create it, or check"
+            ) as caught:
+                act()
+            assert not isinstance(caught.value, MissingObjectError)
 
     def test_a_name_that_no_bucket_has(self, gateway: Gateway) -> None:
         with pytest.raises(StoreError, match="Invalid bucket name"):
@@ -256,23 +265,71 @@ class TestUploadsInParts:
         assert gateway.uploads(bucket) == []
         assert gateway.objects(bucket) == {}
 
+    @pytest.mark.parametrize("error", [ConnectionResetError("cut"), KeyboardInterrupt()], ids=repr)
+    def test_one_that_fails_is_removed_with_one_attempt(
+        self, gateway: Gateway, bucket: str, local: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    ) -> None:
+        objects = self.objects(gateway, bucket)
+        once = objects._once
+        removals: list[str] = []
+
+        def failing(method: str, **arguments: Any) -> Any:
+            if method == "upload_part":
+                raise error
+            if method == "abort_multipart_upload":
+                removals.append(arguments["Key"])
+                raise ConnectionResetError("cut again")
+            return once(method, **arguments)
+
+        monkeypatch.setattr(objects, "_once", failing)
+        with pytest.raises((StorageUnavailableError, KeyboardInterrupt)):
+            objects.put_file("sequences.parquet", local)
+        assert removals == ["store/sequences.parquet"]
+
+    def test_a_bucket_that_is_gone_is_not_taken_for_another_writer(self, gateway: Gateway, local: Path) -> None:
+        with pytest.raises(StoreError, match=r"bucket no-such-bucket does not exist") as caught:
+            self.objects(gateway, "no-such-bucket").put_file("sequences.parquet", local)
+        assert not isinstance(caught.value, MissingObjectError)
+
+    def test_nor_one_that_goes_between_two_parts(
+        self, gateway: Gateway, bucket: str, local: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        objects = self.objects(gateway, bucket)
+        once = objects._once
+        begun = 0
+
+        def going(method: str, **arguments: Any) -> Any:
+            nonlocal begun
+            begun += method == "create_multipart_upload"
+            if method == "upload_part":
+                parsed = {"Error": {"Code": "NoSuchBucket"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+                raise FileNotFoundError from ClientError(parsed, method)
+            return once(method, **arguments)
+
+        monkeypatch.setattr(objects, "_once", going)
+        with pytest.raises(StoreError, match=r"does not exist; create it"):
+            objects.put_file("sequences.parquet", local)
+        assert begun == 1
+
     def test_what_a_killed_writer_left_goes_with_the_next_upload_or_sweep(
         self, gateway: Gateway, bucket: str, local: Path
     ) -> None:
         client = gateway.client()
-        for key in ("store/sequences.parquet", "store/other.parquet", "store2/sequences.parquet"):
+        others = ["store/other.parquet", "store/sequences.parquet.bak", "store2/sequences.parquet"]
+        for key in ("store/sequences.parquet", *others):
             begun = client.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
             client.call_s3(
                 "upload_part", Bucket=bucket, Key=key, PartNumber=1, UploadId=begun["UploadId"], Body=b"x" * 5 * MIB
             )
         objects = self.objects(gateway, bucket)
         objects.sweep()
-        assert len(gateway.uploads(bucket)) == 3, "nobody has finished them yet: their writers may be at work"
+        assert len(gateway.uploads(bucket)) == 4, "nobody has finished them yet: their writers may be at work"
         objects.put_file("sequences.parquet", local)
-        assert sorted(gateway.uploads(bucket)) == ["store/other.parquet", "store2/sequences.parquet"]
-        objects.put("other.parquet", b"small")
+        assert sorted(gateway.uploads(bucket)) == others
+        for there in ("other.parquet", "sequences.parquet.bak"):
+            objects.put(there, b"small")
         objects.sweep()
-        assert gateway.uploads(bucket) == ["store2/sequences.parquet"], "that is another store"
+        assert sorted(gateway.uploads(bucket)) == others, "those are of other programs, and of another store"
 
     def test_an_upload_that_was_swept_is_begun_again(
         self, gateway: Gateway, bucket: str, local: Path, monkeypatch: pytest.MonkeyPatch
@@ -368,6 +425,15 @@ def test_an_answer_that_is_longer_than_asked_for_is_an_error(
     monkeypatch.setattr(store._signed, "fetch", AsyncMock(return_value=None))
     with pytest.raises(StoreError, match=r"rows/c/0 cannot be read: asked for bytes=4-5, the server sends 10 bytes"):
         store.get_range("rows/c/0", 4, 6)
+
+
+def test_an_object_is_listed_though_its_name_ends_like_that_of_a_folder(
+    gateway: Gateway, bucket: str, store: ObjectStore
+) -> None:
+    client = gateway.client()
+    for key, data in (("store/folder/", b""), ("store/notes/", b"12345")):
+        client.call_s3("put_object", Bucket=bucket, Key=key, Body=data)
+    assert store.sizes() == {"notes/": 5}
 
 
 def test_a_listing_has_more_than_a_thousand_objects(store: ObjectStore) -> None:
