@@ -27,7 +27,8 @@ def gc(
 ) -> None:
     """List what lies in a store and is not part of it: leftovers of interrupted writers, foreign files.
 
-    Nothing is removed without --delete. Objects of tasks with a commit, sound or not, are never listed.
+    Nothing is removed without --delete. Objects of tasks with a commit, sound or not, are never listed, nor is anything
+    in a folder that is a store itself.
 
     `actstore gc s3://bucket/esm2-8m --older-than 12h --delete`
     """

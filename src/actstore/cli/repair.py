@@ -17,7 +17,9 @@ def repair(
         list[int] | None,
         typer.Option(help="Extract this task again whatever its state, and look at no other; may be repeated."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is damaged and what would be done.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is damaged and what would be done; exit 1 if anything.")
+    ] = False,
     rewrite: Annotated[
         bool,
         typer.Option("--rewrite", help="Accept tasks that come out with other bytes than before, and a new manifest."),
@@ -27,10 +29,11 @@ def repair(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find damage and repair it; exit 1 with the list if something is left.
+    """Find damage and repair it; exit 1 with the list if something is left to do, as after a dry run on damage.
 
     Damaged tasks are extracted again with the recipe and model of the store; Zarr metadata, recipe and manifest are
-    written again from each other. The store is then byte for byte what it was. If it is killed, repeat it.
+    written again from each other. The store is then byte for byte what it was. If it is killed, repeat it. In JSON,
+    `ok` says that nothing is left to do.
 
     `actstore repair s3://bucket/esm2-8m --dry-run`
 

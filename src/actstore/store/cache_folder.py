@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from actstore.errors import StoreError
+from actstore.store.regular_files import open_regular
 
 __all__ = ["CacheFolder"]
 
@@ -26,6 +28,7 @@ _NAME_LETTERS: Final = frozenset("0123456789abcdef")
 _NAME_LENGTH: Final = 64
 _PARTIAL: Final = ".partial-"
 _PARTIAL_LIVES_S: Final = 3600.0
+_MOST_DIGITS: Final = 30
 _KEPT: Final = 0.9
 """Share of the limit that is left after eviction: it lists the whole folder, so it should be rare."""
 
@@ -56,18 +59,24 @@ class CacheFolder:
             with self._locked():
                 self._set_used(self._make_room(most_bytes))
 
-    def get(self, name: str) -> bytes | None:
+    def get(self, name: str, *, most_bytes: int | None = None) -> bytes | None:
         """Return an entry, which becomes the most recently used; None if there is none that can be read.
 
         Parameters
         ----------
         name
             64 hexadecimal digits.
+        most_bytes
+            How large it can be, at most the limit of the folder: of one that is larger nothing is read.
         """
         place = self._place(name)
+        most_bytes = self._most_bytes if most_bytes is None else min(most_bytes, self._most_bytes)
         try:
-            data = place.read_bytes()
-        except OSError:  # gone, or a disk that is failing: as good as never kept
+            with open_regular(place, buffering=0) as file:
+                if os.fstat(file.fileno()).st_size > most_bytes:
+                    return None
+                data = file.read(most_bytes + 1)
+        except OSError:  # gone, no file, or a disk that is failing: as good as never kept
             return None
         with suppress(OSError):
             os.utime(place)
@@ -96,8 +105,9 @@ class CacheFolder:
                 self._set_used(used + len(data))
             try:
                 partial.write_bytes(data)
-                place.parent.mkdir(exist_ok=True)
-                partial.replace(place)
+                with suppress(FileExistsError, IsADirectoryError, NotADirectoryError):  # it has no place: not kept
+                    place.parent.mkdir(exist_ok=True)
+                    partial.replace(place)
             finally:
                 partial.unlink(missing_ok=True)
 
@@ -113,16 +123,17 @@ class CacheFolder:
         """Remove the least recently used entries until the rest fits; return the bytes of the rest."""
         found: list[tuple[int, int, str]] = []
         for entry in self._listed():
-            with suppress(FileNotFoundError):
-                status = entry.stat()
-                found.append((status.st_mtime_ns, status.st_size, entry.path))
+            with suppress(OSError):
+                status = entry.stat(follow_symlinks=False)
+                if not stat.S_ISDIR(status.st_mode):
+                    found.append((status.st_mtime_ns, status.st_size, entry.path))
         used = sum(size for _, size, _ in found)
         for _, size, path in sorted(found):
             if used <= allowed:
                 break
-            with suppress(FileNotFoundError):
-                Path(path).unlink()
-            used -= size
+            with suppress(OSError):  # what cannot be removed stays counted
+                Path(path).unlink(missing_ok=True)
+                used -= size
         return used
 
     def _listed(self) -> Iterator[os.DirEntry[str]]:
@@ -130,21 +141,29 @@ class CacheFolder:
         with os.scandir(self._entries) as folders:
             for folder in folders:
                 if folder.name.startswith(_PARTIAL):
-                    with suppress(FileNotFoundError):
+                    with suppress(OSError):
                         if time.time() - folder.stat().st_mtime > _PARTIAL_LIVES_S:
                             Path(folder.path).unlink()
                 elif folder.is_dir(follow_symlinks=False) and _is_hex(folder.name, 2):
-                    with os.scandir(folder.path) as entries:
-                        yield from (entry for entry in entries if _is_hex(entry.name, _NAME_LENGTH))
+                    found: list[os.DirEntry[str]] = []
+                    with suppress(OSError), os.scandir(folder.path) as entries:
+                        found += entries
+                    yield from (entry for entry in found if _is_hex(entry.name, _NAME_LENGTH))
 
     def _used(self) -> int:
         try:
-            return int((self._entries / "used").read_text())
-        except (FileNotFoundError, ValueError):
+            with open_regular(self._entries / "used") as file:
+                return int(file.read(_MOST_DIGITS))
+        except (OSError, ValueError):
             return self._make_room(self._most_bytes)
 
     def _set_used(self, used: int) -> None:
-        (self._entries / "used").write_text(str(used))
+        place = self._entries / "used"
+        if not place.is_file():  # whatever else has its name goes if it can; without the count all is counted
+            with suppress(OSError):
+                place.rmdir() if place.is_dir() else place.unlink()
+        with suppress(IsADirectoryError):
+            place.write_text(str(used))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

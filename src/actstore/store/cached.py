@@ -27,7 +27,7 @@ from actstore.quantize.table import QUANTIZERS
 from actstore.store.cache_folder import CacheFolder
 from actstore.store.checks import ChunkChecks
 from actstore.store.commit import commit_task, sha256_hex
-from actstore.store.documents import read_document
+from actstore.store.documents import MOST_DOCUMENT_BYTES, read_document
 from actstore.store.inventory import Inventory
 from actstore.store.layout import ArraySpec, row_arrays
 from actstore.store.manifest import Manifest
@@ -220,7 +220,7 @@ class CachedObjects:
                 return  # the object ends too early, and so does what is read
 
     def _commit(self, path: str, digest: str | None) -> bytes:
-        kept = None if digest is None else self._cache.get(digest)
+        kept = None if digest is None else self._cache.get(digest, most_bytes=MOST_DOCUMENT_BYTES)
         if kept is not None and sha256_hex(kept) == digest:
             self._count(found=1)
             return kept
@@ -231,7 +231,7 @@ class CachedObjects:
         return data
 
     def _kept(self, block: _Block) -> bytes | None:
-        data = self._cache.get(block.name)
+        data = self._cache.get(block.name, most_bytes=block.stop - block.start)
         if data is not None and _is_sound(block, data):
             self._count(found=1)
             return data
@@ -294,7 +294,7 @@ class CachedObjects:
     def _index_tail(self, shard: _Shard) -> bytes:
         """Return the index at the end of a compressed shard, which carries its own checksum."""
         name = self._name(shard, "index")
-        kept = self._cache.get(name)
+        kept = self._cache.get(name, most_bytes=index_bytes(shard.spec))
         if kept is not None and self._is_index(shard, kept):
             self._count(found=1)
             return kept

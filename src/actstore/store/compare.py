@@ -31,6 +31,8 @@ class Difference(NamedTuple):
 def compare_object(objects: ObjectStore, spec: ArraySpec, task: int, stored: StoredObject) -> Difference | None:
     """Read an object of a task and compare it with its commit; None if they agree.
 
+    Of one that is longer than its commit says no more is read.
+
     Parameters
     ----------
     objects
@@ -44,6 +46,8 @@ def compare_object(objects: ObjectStore, spec: ArraySpec, task: int, stored: Sto
     read = _read(objects, path, lambda file: _pieces(file, spec, stored))
     if isinstance(read, Difference):
         return read
+    if read.size > stored.size:
+        return Difference(f"has more than {stored.size:,} bytes, the commit says {stored.size:,}")
     if read.size != stored.size:
         return Difference(f"{read.size:,} bytes, the commit says {stored.size:,}")
     if read.sha256 != stored.sha256:
@@ -53,11 +57,23 @@ def compare_object(objects: ObjectStore, spec: ArraySpec, task: int, stored: Sto
     return None
 
 
-def compare_sha256(objects: ObjectStore, path: str, sha256: str) -> Difference | None:
-    """Read any object and compare its digest; None if it is the same."""
-    read = _read(objects, path, _blocks)
+def compare_sha256(objects: ObjectStore, path: str, sha256: str, *, most_bytes: int) -> Difference | None:
+    """Read any object and compare its digest; None if it is the same.
+
+    Parameters
+    ----------
+    objects, path
+        Which object.
+    sha256
+        What its digest should be.
+    most_bytes
+        How large it can be: no more is read.
+    """
+    read = _read(objects, path, lambda file: _blocks(file, most_bytes + 1))
     if isinstance(read, Difference):
         return read
+    if read.size > most_bytes:
+        return Difference(f"has more than {most_bytes:,} bytes, as no such object has")
     if read.sha256 != sha256:
         return Difference(f"sha256 {read.sha256[:12]}..., should be {sha256[:12]}...")
     return None
@@ -91,15 +107,19 @@ def _read(objects: ObjectStore, path: str, pieces: Callable[[BinaryIO], _Pieces]
     return _Read(size, digest.hexdigest(), tuple(crc32c))
 
 
-def _blocks(file: BinaryIO) -> _Pieces:
-    while block := file.read(_BLOCK_BYTES):
+def _blocks(file: BinaryIO, most_bytes: int) -> _Pieces:
+    while block := file.read(min(_BLOCK_BYTES, most_bytes)):
+        most_bytes -= len(block)
         yield block, False
 
 
 def _pieces(file: BinaryIO, spec: ArraySpec, stored: StoredObject) -> _Pieces:
+    left = stored.size
     for extent in _chunk_bytes(file, spec, stored):
-        yield file.read(extent), True
-    yield from _blocks(file)
+        piece = file.read(min(extent, left))
+        left -= len(piece)
+        yield piece, True
+    yield from _blocks(file, left + 1)
 
 
 def _chunk_bytes(file: BinaryIO, spec: ArraySpec, stored: StoredObject) -> list[int]:

@@ -14,6 +14,7 @@ from actstore.store.layout import (
     COMMITS,
     MANIFEST,
     RECIPE,
+    ROOT_METADATA,
     SEQUENCES,
     ArraySpec,
     array_specs,
@@ -21,9 +22,10 @@ from actstore.store.layout import (
     metadata_paths,
 )
 
-__all__ = ["Inventory"]
+__all__ = ["Inventory", "is_below", "other_stores"]
 
 _CHUNKS: Final = "/c/"
+_ROWS_METADATA: Final = f"rows/{ROOT_METADATA}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,3 +67,41 @@ class Inventory:
         if (task := self.task_of(path)) is not None:
             return None if task in named_tasks else f"task {task} has no commit"
         return "no commit has this name" if path.startswith(f"{COMMITS}/") else "nothing in a store has this name"
+
+
+def other_stores(paths: Collection[str]) -> tuple[str, ...]:
+    """Return the folders below a store that are stores themselves: whoever made them owns all that lies there.
+
+    Names alone tell: a recipe, a manifest, a commit, or the groups that every store has.
+
+    Parameters
+    ----------
+    paths
+        All objects in the store.
+
+    Examples
+    --------
+    >>> other_stores({"recipe.json", "zarr.json", "run-2/recipe.json", "run-2/old/manifest.json", "notes/zarr.json"})
+    ('run-2',)
+    """
+    found: set[str] = set()
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        above, _, last = folder.rpartition("/")
+        if name in {RECIPE, MANIFEST}:
+            found.add(folder)
+        elif last == COMMITS and commit_task(f"{last}/{name}") is not None:
+            found.add(above)
+        elif name == ROOT_METADATA and f"{folder}/{_ROWS_METADATA}" in paths:
+            found.add(folder)
+    found.discard("")
+    return tuple(sorted(one for one in found if not is_below(one.rpartition("/")[0], found)))
+
+
+def is_below(path: str, folders: Collection[str]) -> bool:
+    """Return whether a path is one of some folders, or lies in one."""
+    while path:
+        if path in folders:
+            return True
+        path = path.rpartition("/")[0]
+    return False

@@ -6,17 +6,20 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from actstore.errors import MissingObjectError, StoreError
+from actstore.errors import CorruptObjectError, MissingObjectError, StoreError
+from actstore.store.regular_files import IrregularFileError, open_regular
 
 __all__ = ["PARTIAL", "LocalObjects"]
 
 PARTIAL: Final = ".partial"
 """Folder in which objects are written before they are put in place."""
+_ATTEMPTS: Final = 3
 _PROCESS: Final = secrets.token_hex(4)
 """Tells this process from a dead one with the same id: in a restarted container ids repeat."""
 
@@ -38,18 +41,18 @@ class LocalObjects:
 
     def get(self, path: str) -> bytes:
         """Return an object; raises `MissingObjectError`."""
-        with self._translated(path):
-            return (self._root / path).read_bytes()
+        with self._translated(path), open_regular(self._root / path, buffering=0) as file:
+            return file.read()
 
     def get_range(self, path: str, start: int, stop: int) -> bytes:
         """Return bytes [start, stop) of an object; raises `MissingObjectError`."""
-        with self._translated(path), (self._root / path).open("rb", buffering=0) as file:
+        with self._translated(path), open_regular(self._root / path, buffering=0) as file:
             return os.pread(file.fileno(), stop - start, start)
 
     def read_into(self, path: str, start: int, into: memoryview) -> int:
         """Read bytes from `start` on into memory; return how many there were. Raises `MissingObjectError`."""
         found = 0
-        with self._translated(path), (self._root / path).open("rb", buffering=0) as file:
+        with self._translated(path), open_regular(self._root / path, buffering=0) as file:
             while got := os.preadv(file.fileno(), [into[found:]], start + found):
                 found += got
         return found
@@ -63,13 +66,12 @@ class LocalObjects:
     def put_new(self, path: str, data: bytes) -> bool:
         """Write an object unless one exists; a hard link makes that atomic."""
         target = self._root / path
+        if self._is_there(path):  # before anything is written: where nothing may be, what is there is no fault
+            return False
         with self._partial(path) as partial:
-            if target.exists():
-                return False
             _write_durably(partial, data)
             try:
-                target.hardlink_to(partial)
-                _flush_folder(target.parent)
+                self._in_its_folder(target, lambda: target.hardlink_to(partial))
             except FileExistsError:
                 return False
         return True
@@ -85,7 +87,7 @@ class LocalObjects:
     def open(self, path: str) -> Iterator[BinaryIO]:
         """Open an object for reading with seeks; raises `MissingObjectError`."""
         with self._translated(path):
-            file = (self._root / path).open("rb")
+            file = open_regular(self._root / path)
         with file:
             yield file
 
@@ -136,6 +138,15 @@ class LocalObjects:
         except OSError as error:
             raise StoreError(f"{self.uri}: object {path} cannot be removed: {error.strerror or error}") from error
 
+    def remove_empty_folders(self, paths: Iterable[str]) -> None:
+        """Remove the folders on the way to objects that were removed, where nothing else is left in them."""
+        for path in paths:
+            folder = (self._root / path).parent
+            with suppress(OSError):  # not empty, or somebody was faster
+                while folder != self._root:
+                    folder.rmdir()
+                    folder = folder.parent
+
     def modified(self, prefix: str = "") -> dict[str, float]:
         """Return when the objects below a folder were last written, in seconds since 1970."""
         return {path: status.st_mtime for path, status in self._listed(prefix)}
@@ -150,8 +161,37 @@ class LocalObjects:
 
     def _publish(self, partial: Path, path: str) -> None:
         target = self._root / path
-        partial.replace(target)
+        self._in_its_folder(target, lambda: partial.replace(target))
+
+    def _in_its_folder(self, target: Path, place: Callable[[], object]) -> None:
+        """Put a file in place, though somebody may just have removed its folder, which was empty."""
+        for last in (False,) * _ATTEMPTS + (True,):
+            try:
+                place()
+                break
+            except FileNotFoundError:
+                if last:
+                    raise
+                target.parent.mkdir(parents=True, exist_ok=True)
         _flush_folder(target.parent)
+
+    def _is_there(self, path: str) -> bool:
+        """Return whether there is an object.
+
+        Raises
+        ------
+        StoreError
+            If a folder lies in its place.
+        """
+        try:
+            mode = (self._root / path).stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise StoreError(f"{self.uri}: object {path} cannot be written: {error.strerror or error}") from error
+        if stat.S_ISDIR(mode):
+            raise StoreError(f"{self.uri}: object {path} cannot be written: a folder lies in its place; remove it")
+        return True
 
     @contextmanager
     def _partial(self, path: str) -> Iterator[Path]:
@@ -188,6 +228,10 @@ class LocalObjects:
             yield
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise MissingObjectError(f"{self.uri}: object {path} is missing") from error
+        except IrregularFileError as error:
+            raise CorruptObjectError(
+                f"{self.uri}: object {path} is not a file, but a pipe, a socket or a device; remove it"
+            ) from error
         except OSError as error:
             raise StoreError(f"{self.uri}: object {path} cannot be read: {error.strerror or error}") from error
 

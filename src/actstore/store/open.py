@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from actstore.contracts.objects import ObjectStore
-from actstore.errors import ManifestError, MissingObjectError, StoreNotFoundError
+from actstore.errors import ManifestError, MissingObjectError, StoreNotFoundError, UsageError
 from actstore.store.assemble import assemble_manifest
 from actstore.store.documents import read_document
 from actstore.store.layout import MANIFEST
 from actstore.store.manifest import LARGEST_MANIFEST_BYTES, Manifest, parse_manifest
 from actstore.store.objects import open_objects
 
-__all__ = ["open_manifest", "open_store", "read_manifest_file", "stored_manifest"]
+__all__ = ["open_manifest", "open_store", "open_store_objects", "read_manifest_file", "stored_manifest"]
 
 
 def open_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> Manifest:
@@ -65,6 +66,27 @@ def open_store(
         return manifest, objects
     objects = open_objects(source, storage_options)
     return stored_manifest(objects), objects
+
+
+def open_store_objects(source: str, storage_options: Mapping[str, Any] | None = None) -> ObjectStore:
+    """Return the objects of a store to work on, which a manifest does not stand for; nothing is read yet.
+
+    Raises
+    ------
+    UsageError
+        If it is a manifest file.
+    """
+    path = Path(source)
+    if path.is_file():
+        with suppress(ManifestError):
+            uri = read_manifest_file(path).uri
+            place = (
+                "of a store whose place it does not say; give the"
+                if uri is None
+                else f"of the store at {uri}; give that"
+            )
+            raise UsageError(f"{path}: this is a manifest file, {place} URI")
+    return open_objects(source, storage_options)
 
 
 def stored_manifest(objects: ObjectStore) -> Manifest:

@@ -26,13 +26,16 @@ from actstore.corpus.pages import batch_rows
 from actstore.errors import CorruptObjectError
 from actstore.store.layout import SEQUENCES
 
-__all__ = ["StoredSequences", "file_sha256", "write_sequences"]
+__all__ = ["StoredSequences", "file_sha256", "most_file_bytes", "write_sequences"]
 
 GROUP_SEQUENCES: Final = 1024
 _GROUPS_IN_MEMORY: Final = 64
 _GROUPS_AT_ONCE: Final = 16
 _MOST_RESIDUES: Final = MAX_RECORD_BYTES
 _MOST_GROUP_LETTERS: Final = 1 << 28
+_MOST_LETTER_BYTES: Final = 4
+_GROUP_EXTRA_BYTES: Final = 1 << 20
+"""Lengths, splits and rows of a group, headers, and its part of the footer."""
 _SCHEMA: Final = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -85,6 +88,18 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a local file without reading it into memory at once."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def most_file_bytes(sequences: int) -> int:
+    """Return how large the file of so many sequences can be: more could not be read.
+
+    Examples
+    --------
+    >>> most_file_bytes(1024)
+    1074790400
+    """
+    groups = -(-sequences // GROUP_SEQUENCES)
+    return groups * (_MOST_LETTER_BYTES * _MOST_GROUP_LETTERS + _GROUP_EXTRA_BYTES)
 
 
 class StoredSequences:

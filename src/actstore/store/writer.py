@@ -124,8 +124,12 @@ def publish_task(objects: ObjectStore, commit: Commit, shards: Mapping[str, Shar
 def _create(objects: ObjectStore, path: str, data: bytes) -> bytes | None:
     """Create an object; return what is there if there is one already."""
     while not objects.put_new(path, data):
-        with suppress(MissingObjectError):  # removed in between
+        try:
             return objects.get(path)
+        except CorruptObjectError:  # no file at all, so that nothing is lost with it
+            return b""
+        except MissingObjectError:  # removed in between
+            continue
     return None
 
 
@@ -142,7 +146,7 @@ def _settle(
         else:
             wanted = before
         there = b""
-        with suppress(MissingObjectError):
+        with suppress(MissingObjectError, CorruptObjectError):
             there = objects.get(path)
         if (len(there), sha256_hex(there)) == (named.size, named.sha256):
             continue

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.windows import RowWindow, WindowReader
-from actstore.errors import StreamError
+from actstore.errors import StreamError, UsageError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.cached import CachedObjects
 from actstore.store.manifest import Manifest
@@ -126,7 +126,7 @@ def open_stream(
         If there is no such split, it is empty, the seed is negative, the buffer cannot hold a batch, the rows cannot be
         dealt to so many processes, the order is not possible on this store, or options contradict each other.
     UsageError, StoreError
-        If `cache_bytes` is missing or too small, or the folder cannot be used.
+        If one of `cache` and `cache_bytes` is missing, `cache_bytes` is too small, or the folder cannot be used.
     """
     request = StreamRequest(
         sites=sites,
@@ -143,7 +143,7 @@ def open_stream(
         kernels=kernels,
     )
     request.check()
-    manifest, objects = _with_cache(*_open(source, storage_options), cache, cache_bytes)
+    manifest, objects = _with_cache(lambda: _open(source, storage_options), cache, cache_bytes)
     return stream_over(manifest, objects, request, allow_incomplete=allow_incomplete)
 
 
@@ -262,13 +262,16 @@ def _open(
 
 
 def _with_cache(
-    manifest: Manifest, objects: ObjectStore, cache: str | os.PathLike[str] | None, cache_bytes: int | None
+    opened: Callable[[], tuple[Manifest, ObjectStore]],
+    cache: str | os.PathLike[str] | None,
+    cache_bytes: int | None,
 ) -> tuple[Manifest, ObjectStore]:
-    if cache is not None:
-        return manifest, CachedObjects(objects, manifest, Path(cache), cache_bytes)
-    if cache_bytes is not None:
-        raise StreamError("cache_bytes (--cache-bytes) needs cache (--cache): the folder to keep them in")
-    return manifest, objects
+    if cache is None and cache_bytes is not None:
+        raise UsageError("cache_bytes (--cache-bytes) needs cache (--cache): the folder to keep them in")
+    if cache is not None and cache_bytes is None:
+        raise UsageError("cache (--cache) needs cache_bytes (--cache-bytes): how much may be kept there")
+    manifest, objects = opened()
+    return manifest, objects if cache is None else CachedObjects(objects, manifest, Path(cache), cache_bytes)
 
 
 def _stage(

@@ -143,6 +143,8 @@ class VerifyReport(NamedTuple):
     """Why no row was computed again, if none was."""
     unnamed: tuple[Unnamed, ...] = ()
     """Objects that are not part of the store, which is no fault; `actstore gc` removes them."""
+    other_stores: tuple[str, ...] = ()
+    """Folders in the store that are stores themselves; nothing in them was looked at."""
 
 
 class RepairReport(NamedTuple):
@@ -150,7 +152,7 @@ class RepairReport(NamedTuple):
 
     uri: str
     ok: bool
-    """Whether nothing is left to repair."""
+    """Whether nothing is left to do; in a dry run, whether there is nothing to do."""
     dry_run: bool
     faults: tuple[Fault, ...]
     """What was found."""
@@ -162,6 +164,7 @@ class RepairReport(NamedTuple):
     """What could not be repaired, and why."""
     rows_extracted: int
     seconds: float
+    """From the first look at the store to the last."""
     manifest_before: str | None
     """Digest of the manifest that was found; None if there was none or it was damaged."""
     manifest_sha256: str | None
@@ -192,6 +195,8 @@ class GarbageReport(NamedTuple):
     older_than_s: float
     deleted: bool
     """Whether the old ones were removed."""
+    other_stores: tuple[str, ...] = ()
+    """Folders in the store that are stores themselves; nothing in them is listed or removed."""
 
 
 def report_manifest(manifest: Manifest) -> InspectReport:

@@ -111,6 +111,8 @@ def verify_view(report: VerifyReport) -> RenderableType:
     if report.unnamed:
         size = human_bytes(sum(one.bytes for one in report.unnamed))
         facts["not part of it"] = f"{_objects(report.unnamed)}, {size}: 'actstore gc {report.uri}' lists them"
+    if report.other_stores:
+        facts["other stores"] = _other_stores(report.other_stores)
     if report.ok:
         return _facts("Verified", facts)
     faults = _fault_table(report.faults)
@@ -147,6 +149,8 @@ def garbage_view(report: GarbageReport) -> RenderableType:
     if report.recent:
         younger = f"{_objects(report.recent)}, {human_bytes(report.recent_bytes)}"
         facts["left alone"] = f"{younger}, younger than {human_time(report.older_than_s)} or of unknown age"
+    if report.other_stores:
+        facts["other stores"] = _other_stores(report.other_stores)
     if not report.garbage:
         return _facts("Garbage", facts)
     table = _table("object", "size", "age", "problem")
@@ -160,6 +164,11 @@ def garbage_view(report: GarbageReport) -> RenderableType:
 
 def _objects(which: Sequence[object]) -> str:
     return f"{len(which):,} object{'s' if len(which) != 1 else ''}"
+
+
+def _other_stores(folders: Sequence[str]) -> str:
+    more = f" and {len(folders) - _MOST_NAMED:,} more" if len(folders) > _MOST_NAMED else ""
+    return f"{', '.join(map(printable, folders[:_MOST_NAMED]))}{more}: not part of this one, and left alone"
 
 
 def _fault_table(faults: Sequence[Fault]) -> Table:

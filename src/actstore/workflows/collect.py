@@ -12,10 +12,11 @@ from actstore.errors import ManifestError, MissingObjectError, StoreError, Usage
 from actstore.store.commit import committed_tasks, sha256_hex
 from actstore.store.documents import read_document
 from actstore.store.frozen import FrozenRecipe, load_frozen
-from actstore.store.inventory import Inventory
+from actstore.store.inventory import Inventory, is_below, other_stores
 from actstore.store.layout import MANIFEST, RECIPE
 from actstore.store.manifest import parse_manifest
-from actstore.store.objects import LocalObjects, open_objects
+from actstore.store.objects import LocalObjects
+from actstore.store.open import open_store_objects
 from actstore.view.reports import Garbage, GarbageReport
 
 __all__ = ["DEFAULT_OLDER_THAN_S", "collect_garbage"]
@@ -34,7 +35,8 @@ def collect_garbage(
 ) -> GarbageReport:
     """List what is not part of a store: leftovers of interrupted writers, and foreign objects; remove it if told to.
 
-    Nothing of a task that has a commit, sound or not, or that the manifest names is ever garbage.
+    Nothing of a task that has a commit, sound or not, or that the manifest names is ever garbage, nor is anything in a
+    folder that is a store itself.
 
     Parameters
     ----------
@@ -57,11 +59,11 @@ def collect_garbage(
     CorruptObjectError, ManifestError
         If recipe or manifest are damaged, so that nobody can tell what belongs to the store.
     UsageError
-        If the grace time is negative.
+        If the grace time is negative, or `store` is an exported manifest.
     """
     if not older_than_s >= 0:
         raise UsageError(f"older_than_s must be at least 0, not {older_than_s}")
-    objects = open_objects(store, storage_options)
+    objects = open_store_objects(store, storage_options)
     frozen = _sound_recipe(objects)
     inventory = Inventory.of(frozen)
     # Times before names before commits: a task that is committed in between is no garbage.
@@ -69,7 +71,9 @@ def collect_garbage(
     sizes = objects.sizes()
     named = committed_tasks(objects) | _tasks_of_manifest(objects, frozen)
     now = time.time()
-    found = [*_unnamed(sizes, written, inventory, named, now), *_interrupted(objects, now)]
+    others = other_stores(sizes)
+    ours = {path: size for path, size in sizes.items() if not is_below(path, others)}
+    found = [*_unnamed(ours, written, inventory, named, now), *_interrupted(objects, now)]
     old = [one for one in found if one.age_s is not None and one.age_s >= older_than_s]
     recent = [one for one in found if one.age_s is None or one.age_s < older_than_s]
     if delete:
@@ -82,6 +86,7 @@ def collect_garbage(
         recent_bytes=sum(one.bytes for one in recent),
         older_than_s=older_than_s,
         deleted=delete,
+        other_stores=others,
     )
 
 
@@ -139,6 +144,8 @@ def _remove(objects: ObjectStore, garbage: list[Garbage], inventory: Inventory, 
                 for path in paths:
                     objects.delete(path)
             stage.advance(len(paths))
+    if isinstance(objects, LocalObjects):
+        objects.remove_empty_folders(one.object for one in garbage)
     if lost := sorted(touched & committed_tasks(objects)):
         raise StoreError(
             f"{objects.uri}: task {lost[0]} was committed while its leftovers were removed; check and repair it with "

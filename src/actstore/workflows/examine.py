@@ -19,13 +19,16 @@ from actstore.store.compare import Difference, compare_object, compare_sha256
 from actstore.store.documents import MOST_METADATA_BYTES, load_json, read_document
 from actstore.store.freeze import metadata_objects, says_the_same
 from actstore.store.frozen import FrozenRecipe, load_frozen
-from actstore.store.inventory import Inventory
+from actstore.store.inventory import Inventory, is_below, other_stores
 from actstore.store.layout import MANIFEST, RECIPE, ROOT_METADATA, SEQUENCES, ArraySpec, commit_path
 from actstore.store.manifest import Manifest, parse_manifest
+from actstore.store.objects import LocalObjects
+from actstore.store.sequences import most_file_bytes
 from actstore.view.reports import Fault, Unnamed
 
-__all__ = ["Examination", "examine"]
+__all__ = ["FOLDER_IN_PLACE", "Examination", "examine"]
 
+FOLDER_IN_PLACE: Final = "a folder lies in its place; remove it"
 _REQUESTS: Final = 8
 _METADATA_BYTES: Final = 1 << 16
 _WITNESSES: Final = 16
@@ -45,6 +48,8 @@ class Examination:
     faults: tuple[Fault, ...]
     unnamed: tuple[Unnamed, ...]
     """Objects that are not part of the store. That is no fault: no reader looks at them."""
+    other_stores: tuple[str, ...]
+    """Folders in the store that are stores themselves, whose objects are not among those."""
     objects: int
     """Objects read and compared."""
     bytes: int
@@ -109,10 +114,11 @@ def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progr
     faults: list[Fault] = []
     frozen, manifest = _root(objects, faults)
     if frozen is None:
-        return Examination(None, None, (), tuple(faults), (), 0, 0)
+        return Examination(None, None, (), _explained(objects, faults), (), (), 0, 0)
     done = committed_tasks(objects)
     found, different = _look(objects, frozen, manifest, done if tasks is None else done & set(tasks), tasks, progress)
     faults += _metadata_faults(objects, frozen, manifest, begun=bool(done))
+    faults += _sequence_faults(objects, frozen)
     faults += _commit_faults(found, different)
     if not any(fault.object == MANIFEST for fault in faults):
         if manifest is None and len(done) >= frozen.tasks:
@@ -122,14 +128,18 @@ def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progr
             faults.append(Fault(MANIFEST, None, "does not say what the commits and statistics of the store say"))
     inventory = Inventory.of(frozen)
     unnamed: tuple[Unnamed, ...] = ()
+    others: tuple[str, ...] = ()
     if tasks is None:
-        unnamed = _unnamed(objects, inventory, done | _named(manifest).keys())
+        sizes = objects.sizes()
+        others = other_stores(sizes)
+        unnamed = _unnamed(sizes, others, inventory, done | _named(manifest).keys())
     return Examination(
         frozen,
         manifest,
         tuple(one.task for one in found if one.is_sound and not one.disowned),
-        tuple(faults),
+        _explained(objects, faults),
         unnamed,
+        others,
         sum(one.objects for one in found) + len(inventory.metadata) + 1,
         sum(one.bytes for one in found),
     )
@@ -265,6 +275,9 @@ def _metadata_faults(
             if manifest is not None or begun:
                 yield Fault(path, None, "missing")
             continue
+        except CorruptObjectError as error:
+            yield Fault(path, None, str(error))
+            continue
         digest = sha256_hex(stored)
         if manifest is None and not says_the_same(stored, wanted):
             yield Fault(path, None, "is not what the recipe implies")
@@ -272,12 +285,16 @@ def _metadata_faults(
             yield Fault(path, None, f"sha256 {digest[:12]}..., the manifest says {said.get(path, 'nothing')[:12]}...")
         elif manifest is not None and digest != said.get(path):
             yield Fault(MANIFEST, None, f"says sha256 {said.get(path)} of {path}, which is what the recipe implies")
-    if (difference := compare_sha256(objects, SEQUENCES, frozen.sequences_sha256)) is not None:
-        yield Fault(SEQUENCES, None, difference.problem)
     if manifest is not None:
         roots = {RECIPE: frozen.digest, SEQUENCES: frozen.sequences_sha256}
         if {path: said.get(path) for path in roots} != roots or said.keys() != contents.keys() | roots.keys():
             yield Fault(MANIFEST, None, "names other metadata than its own recipe")
+
+
+def _sequence_faults(objects: ObjectStore, frozen: FrozenRecipe) -> Iterator[Fault]:
+    most = most_file_bytes(frozen.corpus.sequences)
+    if (difference := compare_sha256(objects, SEQUENCES, frozen.sequences_sha256, most_bytes=most)) is not None:
+        yield Fault(SEQUENCES, None, difference.problem)
 
 
 def _commit_faults(found: list[_Found], different: list[tuple[str, int, Difference]]) -> Iterator[Fault]:
@@ -306,6 +323,19 @@ def _is_up_to_date(objects: ObjectStore) -> bool:
     return objects.get(MANIFEST) == assemble_manifest(objects).to_json(uri=None)
 
 
-def _unnamed(objects: ObjectStore, inventory: Inventory, tasks: Collection[int]) -> tuple[Unnamed, ...]:
-    listed = ((path, size, inventory.why_unnamed(path, tasks)) for path, size in sorted(objects.sizes().items()))
+def _unnamed(
+    sizes: Mapping[str, int], others: Collection[str], inventory: Inventory, tasks: Collection[int]
+) -> tuple[Unnamed, ...]:
+    ours = ((path, size) for path, size in sorted(sizes.items()) if not is_below(path, others))
+    listed = ((path, size, inventory.why_unnamed(path, tasks)) for path, size in ours)
     return tuple(Unnamed(path, size, why) for path, size, why in listed if why is not None)
+
+
+def _explained(objects: ObjectStore, faults: list[Fault]) -> tuple[Fault, ...]:
+    """Say of objects that are missing since a folder has their name that this is so."""
+    if not isinstance(objects, LocalObjects):
+        return tuple(faults)
+    return tuple(
+        fault._replace(problem=FOLDER_IN_PLACE) if objects.local_path(fault.object).is_dir() else fault
+        for fault in faults
+    )

@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.progress import Progress, Silent
-from actstore.errors import CorruptObjectError, ManifestError, MissingObjectError, UsageError
+from actstore.errors import (
+    CorruptObjectError,
+    ManifestError,
+    MissingObjectError,
+    StorageUnavailableError,
+    StoreError,
+    UsageError,
+)
 from actstore.extract.model import load_model
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
@@ -21,13 +28,13 @@ from actstore.store.freeze import metadata_objects
 from actstore.store.frozen import FrozenRecipe
 from actstore.store.layout import MANIFEST, RECIPE, SEQUENCES, commit_path
 from actstore.store.manifest import Manifest, parse_manifest
-from actstore.store.objects import open_objects
+from actstore.store.open import open_store_objects
 from actstore.store.restore import restore_task
 from actstore.store.sequences import StoredSequences
 from actstore.store.writer import encode_task
 from actstore.view.reports import Fault, RepairReport
-from actstore.workflows.examine import Examination, examine
-from actstore.workflows.prepare import reopen
+from actstore.workflows.examine import FOLDER_IN_PLACE, Examination, examine
+from actstore.workflows.prepare import replan
 
 __all__ = ["repair_store", "repair_with"]
 
@@ -69,11 +76,12 @@ def repair_store(
     StoreNotFoundError
         If there is no store at all.
     UsageError
-        If a task was named that the store does not have.
+        If a task was named that the store does not have, or `store` is an exported manifest.
     RecipeChangedError
         If the model at hand is not the one that the store was made with.
     ModelError, NumericsError, StoreError
-        Whatever stopped the work; what was repaired stays good.
+        Whatever stopped the work; what was repaired stays good. A task that the storage does not take is reported,
+        and the others are repaired all the same.
     """
 
     def model_of(frozen: FrozenRecipe) -> ActivationModel:
@@ -81,7 +89,7 @@ def repair_store(
         pinned = asked.model_copy(update={"revision": frozen.model.revision or asked.revision})
         return load_model(pinned, frozen.recipe.sites, device=device)
 
-    objects = open_objects(store, storage_options)
+    objects = open_store_objects(store, storage_options)
     return repair_with(model_of, objects, tasks=tasks, dry_run=dry_run, rewrite=rewrite, progress=progress)
 
 
@@ -95,11 +103,11 @@ def repair_with(
     progress: Progress | None = None,
 ) -> RepairReport:
     """Repair with a model that is loaded only if a task has to be extracted; see `repair_store`."""
-    progress = progress or Silent()
+    progress, started = progress or Silent(), time.perf_counter()
     found = examine(objects, tasks=tasks, progress=progress)
     plan = _plan(objects, found, tasks, rewrite=rewrite)
     before = _manifest_digest(objects)
-    written, left, rows, started = list(plan.expected), list(plan.left), 0, time.perf_counter()
+    written, left, rows = list(plan.expected), list(plan.left), 0
     if found.frozen is not None and not dry_run:
         written = _write_metadata(objects, plan)
         if plan.tasks:
@@ -113,7 +121,7 @@ def repair_with(
             left += [
                 fault._replace(problem=f"{fault.problem}; it is written when everything else is repaired")
                 for fault in found.faults
-                if fault.object == MANIFEST
+                if fault.object == MANIFEST and fault not in left
             ]
         elif not _manifest_is_right(objects, found, plan, everything=tasks is None):
             changed, left = _renew_manifest(objects, found.frozen, progress)
@@ -122,7 +130,7 @@ def repair_with(
             left += _still_wrong(objects, plan, {fault.object for fault in left}, progress)
     return RepairReport(
         uri=objects.uri,
-        ok=not left,
+        ok=not left and not (dry_run and (found.faults or plan.tasks)),
         dry_run=dry_run,
         faults=found.faults,
         tasks=plan.tasks,
@@ -162,6 +170,8 @@ def _plan(objects: ObjectStore, found: Examination, asked: Collection[int] | Non
     for fault in found.faults:
         if fault.task is not None and fault.task >= found.frozen.tasks:
             surplus.append(fault.object)
+        elif fault.problem == FOLDER_IN_PLACE and fault.object != SEQUENCES:
+            left.append(fault)
         elif fault.task is not None:
             again.add(fault.task)
         elif fault.object == SEQUENCES:
@@ -170,10 +180,15 @@ def _plan(objects: ObjectStore, found: Examination, asked: Collection[int] | Non
             metadata[fault.object] = contents[fault.object]
         elif fault.object in contents:
             left.append(fault._replace(problem=f"{fault.problem}; {_other_zarr(found.frozen)}"))
+    again -= {fault.task for fault in left}
     if any(fault.object == SEQUENCES for fault in left):
         left += [Fault(commit_path(task), task, f"cannot be extracted without {SEQUENCES}") for task in sorted(again)]
         again = set()
-    damaged = [fault.object for fault in found.faults if fault.object == MANIFEST or fault.task in again]
+    damaged = [
+        fault.object
+        for fault in found.faults
+        if fault not in left and (fault.object == MANIFEST or fault.task in again)
+    ]
     return _Plan(metadata, tuple(surplus), tuple(sorted(again)), (*metadata, *surplus, *damaged), tuple(left))
 
 
@@ -236,7 +251,7 @@ def _extract_again(
     """Extract tasks and put right what is not as it comes out; return what was written and what failed."""
     written: list[str] = []
     failed: list[Fault] = []
-    prepared = reopen(objects, frozen, model)
+    prepared = replan(objects, frozen, model)
     with (
         StoredSequences(objects) as source,
         progress.stage("extracting again", total=sum(map(frozen.rows_of, tasks)), unit="rows") as stage,
@@ -252,7 +267,9 @@ def _extract_again(
             named = None if manifest is None else manifest.commits[index]
             try:
                 written += restore_task(objects, frozen, index, shards, named=named, rewrite=rewrite)
-            except CorruptObjectError as error:
+            except StorageUnavailableError:
+                raise
+            except StoreError as error:
                 failed.append(Fault(commit_path(index), index, str(error)))
     return written, failed
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from actstore.contracts.progress import Progress, Silent
 from actstore.store.assemble import assemble_manifest
-from actstore.store.objects import open_objects
+from actstore.store.open import open_store_objects
 from actstore.view.reports import Fault, VerifyReport
 from actstore.workflows.examine import examine
 from actstore.workflows.recompute import model_at_hand, recompute_sample
@@ -46,9 +46,11 @@ def verify_store(
     ------
     StoreNotFoundError
         If there is no store at all.
+    UsageError
+        If `store` is an exported manifest.
     """
     progress = progress or Silent()
-    objects = open_objects(store, storage_options)
+    objects = open_store_objects(store, storage_options)
     found = examine(objects, progress=progress)
     faults, rows = list(found.faults), 0
     if faults or found.frozen is None:
@@ -74,4 +76,5 @@ def verify_store(
         recomputed_rows=rows,
         not_recomputed=None if rows else reason,
         unnamed=found.unnamed,
+        other_stores=found.other_stores,
     )

@@ -140,6 +140,20 @@ def test_a_manifest_that_is_not_valid_is_reported_in_json(tmp_path: Path) -> Non
     assert "not a manifest" in done.document["problem"]
 
 
+@pytest.mark.parametrize("command", ["verify", "repair", "gc"])
+def test_a_manifest_file_in_place_of_its_store_is_recognised(command: str, store_of: StoreOf, tmp_path: Path) -> None:
+    file = tmp_path / "shared.json"
+    assert actstore("manifest", "export", store_of(), "-o", file).code == 0
+    assert actstore("inspect", file).code == 0
+    done = actstore(command, file)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"error: {file}: this is a manifest file, of the store at {store_of()}; give that URI\n"
+    done = actstore(command, store_of() / "manifest.json")
+    assert done.code == 2
+    assert "of a store whose place it does not say; give the URI" in done.err
+    assert actstore(command, store_of() / "zarr.json").code == 1
+
+
 def test_options_that_are_half_a_recipe_say_what_is_missing(tmp_path: Path) -> None:
     done = actstore("extract", "--store", tmp_path / "store", "--fraction", "0.5")
     assert done.code == 2

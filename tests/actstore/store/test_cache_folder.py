@@ -196,6 +196,59 @@ cache.put("e" * 64, bytes(200))
         assert held(tmp_path) <= 1000
 
 
+class TestDirt:
+    def test_in_place_of_the_count(self, tmp_path: Path) -> None:
+        cache = CacheFolder(tmp_path, 1000)
+        count = tmp_path / "actstore-cache-1" / "used"
+        for dirt in ("empty", "full", "pipe"):
+            count.unlink(missing_ok=True)
+            if dirt == "pipe":
+                os.mkfifo(count)
+            else:
+                (count / "mine" if dirt == "full" else count).mkdir(parents=True)
+            for key in range(30):
+                cache.put(name((dirt, key)), bytes(100))
+                assert cache.get(name((dirt, key))) == bytes(100)
+            CacheFolder(tmp_path, 1000)
+            assert 0 < held(tmp_path) <= 1000
+            if dirt == "full":
+                (count / "mine").rmdir()
+                CacheFolder(tmp_path, 1000)
+
+    def test_in_place_of_an_entry(self, tmp_path: Path) -> None:
+        cache = CacheFolder(tmp_path, 1000)
+        for key, make in enumerate((Path.mkdir, os.mkfifo)):
+            place = tmp_path / "actstore-cache-1" / name(key)[:2] / name(key)
+            place.parent.mkdir(exist_ok=True)
+            make(place)  # type: ignore[operator]
+            assert cache.get(name(key)) is None
+            cache.put(name(key), b"x")
+        assert cache.get(name(0)) is None, "a folder may hold something of somebody's"
+        assert cache.get(name(1)) == b"x"
+        for key in range(2, 30):
+            cache.put(name(key), bytes(100))
+        CacheFolder(tmp_path, 500)
+
+    def test_in_place_of_the_folder_of_an_entry(self, tmp_path: Path) -> None:
+        cache = CacheFolder(tmp_path, 1000)
+        (tmp_path / "actstore-cache-1" / name(1)[:2]).touch()
+        cache.put(name(1), b"x")
+        assert cache.get(name(1)) is None
+        (tmp_path / "actstore-cache-1" / ".partial-folder").mkdir()
+        os.utime(tmp_path / "actstore-cache-1" / ".partial-folder", (0, 0))
+        CacheFolder(tmp_path, 1000)
+
+    def test_of_a_size_that_no_entry_has_is_not_read(self, tmp_path: Path) -> None:
+        cache = CacheFolder(tmp_path, 1000)
+        cache.put(name(1), bytes(100))
+        assert cache.get(name(1), most_bytes=100) == bytes(100)
+        assert cache.get(name(1), most_bytes=99) is None
+        os.truncate(next(tmp_path.glob("*/??/*")), 1 << 40)
+        assert cache.get(name(1)) is None
+        cache.put(name(1), b"x")
+        assert cache.get(name(1)) == b"x"
+
+
 class TestAFolderThatCannotBeUsed:
     def test_since_it_is_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()

@@ -184,7 +184,8 @@ class TestDamagedFiles:
             path.write_bytes(spoil(sound[path]))
         again = CachedObjects(far, manifest, folder, LARGE)
         assert_same(read_all(again, manifest), wanted)
-        assert again.counts.damaged == len(kept)
+        assert again.counts.fetched == len(kept)
+        assert again.counts.damaged >= len(kept) * 4 // 6, "what is too large is not even read"
         assert {path: path.read_bytes() for path in entries(folder)} == sound
 
     def test_exchanged_are_fetched_again_too(self, far: Far, folder: Path) -> None:
@@ -211,8 +212,7 @@ class TestDamagedFiles:
         for path in entries(folder)[::3]:
             path.unlink()
             path.mkdir()
-        with pytest.raises(StoreError, match="cannot be used: Is a directory"):
-            read_all(objects, manifest)
+        assert_same(read_all(objects, manifest), wanted)
         for path in entries(folder):
             if path.is_dir():
                 path.rmdir()
@@ -384,7 +384,7 @@ class TestAStream:
             self.rows(uri)
 
     def test_says_what_is_missing(self, uri: str, folder: Path) -> None:
-        with pytest.raises(UsageError, match="cache_bytes = None"):
+        with pytest.raises(UsageError, match=r"cache \(--cache\) needs cache_bytes \(--cache-bytes\)"):
             self.rows(uri, cache=folder)
         with pytest.raises(StreamError, match=r"cache_bytes .* needs cache"):
             self.rows(uri, cache_bytes=LARGE)

@@ -1,7 +1,10 @@
 """An object beside its commit; damage planted into whole stores is in `tests/actstore/workflows/test_examine.py`."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -70,7 +73,7 @@ def test_what_is_not_there_or_cannot_be_read_is_said(objects: LocalObjects) -> N
     objects.delete(spec.object_path(1))
     for difference in (
         compare_object(objects, spec, 1, stored),
-        compare_sha256(objects, spec.object_path(1), stored.sha256),
+        compare_sha256(objects, spec.object_path(1), stored.sha256, most_bytes=stored.size),
     ):
         assert difference is not None
         assert difference.problem == "missing"
@@ -78,8 +81,35 @@ def test_what_is_not_there_or_cannot_be_read_is_said(objects: LocalObjects) -> N
 
 def test_any_object_beside_a_digest(objects: LocalObjects) -> None:
     data = objects.get("sequences.parquet")
-    assert compare_sha256(objects, "sequences.parquet", sha256_hex(data)) is None
+    assert compare_sha256(objects, "sequences.parquet", sha256_hex(data), most_bytes=len(data)) is None
     objects.put("sequences.parquet", data + b"x")
-    difference = compare_sha256(objects, "sequences.parquet", sha256_hex(data))
+    difference = compare_sha256(objects, "sequences.parquet", sha256_hex(data), most_bytes=len(data) + 1)
     assert difference is not None
     assert difference.problem.startswith(f"sha256 {sha256_hex(data + b'x')[:12]}...")
+
+
+class _Counting(LocalObjects):
+    """Counts what is read of opened objects."""
+
+    read = 0
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO]:
+        with super().open(path) as file:
+            yield file
+            self.read += file.tell()
+
+
+def test_of_what_is_too_large_no_more_is_read_than_shows_it(objects: LocalObjects) -> None:
+    spec, stored = values(objects)
+    counting = _Counting(Path(objects.uri))
+    for path in (spec.object_path(1), "sequences.parquet"):
+        os.truncate(objects.local_path(path), 1 << 40)
+    difference = compare_object(counting, spec, 1, stored)
+    assert difference is not None
+    assert difference.problem == f"has more than {stored.size:,} bytes, the commit says {stored.size:,}"
+    assert counting.read == stored.size + 1
+    difference = compare_sha256(counting, "sequences.parquet", stored.sha256, most_bytes=1000)
+    assert difference is not None
+    assert difference.problem == "has more than 1,000 bytes, as no such object has"
+    assert counting.read == stored.size + 1 + 1001

@@ -7,7 +7,7 @@ import pytest
 
 from actstore.store.commit import load_commit
 from actstore.store.frozen import load_frozen
-from actstore.store.inventory import Inventory
+from actstore.store.inventory import Inventory, is_below, other_stores
 from actstore.store.objects import LocalObjects
 
 StoreOf = Callable[..., Path]
@@ -69,3 +69,24 @@ def test_what_only_looks_alike_does_not_either(path: str, inventory: Inventory) 
 def test_a_commit_of_a_task_beyond_the_recipe_does_not(inventory: Inventory) -> None:
     assert inventory.why_unnamed(f"commits/{inventory.tasks - 1}.json", set()) is None
     assert "the recipe has only" in str(inventory.why_unnamed(f"commits/{inventory.tasks}.json", set()))
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["recipe.json", "manifest.json", "commits/0.json", "zarr.json", "rows/zarr.json"], ()),
+        (["old/recipe.json"], ("old",)),
+        (["old/manifest.json", "old/older/recipe.json", "older/manifest.json"], ("old", "older")),
+        (["a/b/commits/3.json"], ("a/b",)),
+        (["a/zarr.json", "a/rows/zarr.json"], ("a",)),
+        (["a/zarr.json", "b/rows/zarr.json", "a/commits/x.json", "a/recipe.json.bak", "commits/old/1.json"], ()),
+    ],
+)
+def test_another_store_is_told_by_the_names_in_it(names: list[str], found: tuple[str, ...]) -> None:
+    assert other_stores(set(names)) == found
+
+
+def test_what_lies_in_a_folder_is_told_from_what_only_begins_like_it() -> None:
+    assert is_below("a/b", {"a/b"})
+    assert is_below("a/b/c/d", {"a/b"})
+    assert not any(is_below(path, {"a/b"}) for path in ("a", "a/bc", "b/a/b", ""))

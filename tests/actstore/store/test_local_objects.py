@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from actstore.contracts.objects import ObjectStore
-from actstore.errors import MissingObjectError, StoreError
+from actstore.errors import CorruptObjectError, MissingObjectError, StoreError
+from actstore.store import local_objects
 from actstore.store.local_objects import PARTIAL, LocalObjects
 from actstore.testing.conformance_objects import OBJECT_CHECKS
 
@@ -155,6 +156,7 @@ def test_a_full_disk_is_a_store_error_and_leaves_nothing_behind(tmp_path: Path, 
 import resource, signal
 from pathlib import Path
 from actstore.errors import StoreError
+from actstore.store import local_objects
 from actstore.store.local_objects import LocalObjects
 
 objects = LocalObjects(Path({str(tmp_path / "store")!r}))
@@ -191,3 +193,72 @@ def test_a_directory_knows_where_its_objects_lie(tmp_path: Path) -> None:
     objects = LocalObjects(tmp_path)
     objects.put("sites/embed/values/c/0/0", b"rows")
     assert objects.local_path("sites/embed/values/c/0/0").read_bytes() == b"rows"
+
+
+def test_a_pipe_in_place_of_an_object_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    objects = LocalObjects(tmp_path)
+
+    def open_it() -> None:
+        with objects.open("pipe"):
+            pass
+
+    for read in (
+        lambda: objects.get("pipe"),
+        lambda: objects.get_range("pipe", 0, 4),
+        lambda: objects.read_into("pipe", 0, memoryview(bytearray(4))),
+        open_it,
+    ):
+        with pytest.raises(CorruptObjectError, match="pipe is not a file"):
+            read()
+    objects.put("pipe", b"a file again")
+    assert objects.get("pipe") == b"a file again"
+
+
+def test_what_exists_is_not_created_where_nothing_may_be_written() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        objects = LocalObjects(root)
+        objects.put("there", b"x")
+        root.chmod(0o555)
+        with unprivileged():
+            assert not objects.put_new("there", b"y")
+            with pytest.raises(StoreError, match="object new cannot be written"):
+                objects.put_new("new", b"y")
+
+
+def test_an_object_is_not_created_where_a_folder_lies(tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()
+    with pytest.raises(StoreError, match="rows cannot be written: a folder lies in its place; remove it"):
+        LocalObjects(tmp_path).put_new("rows", b"x")
+
+
+class TestFoldersThatBecameEmpty:
+    def test_are_removed_up_to_the_first_that_is_not(self, tmp_path: Path) -> None:
+        objects = LocalObjects(tmp_path)
+        for path in ("a/b/c/1", "a/kept", "d/e/2"):
+            objects.put(path, b"x")
+        for path in ("a/b/c/1", "d/e/2"):
+            objects.delete(path)
+        objects.remove_empty_folders(["a/b/c/1", "d/e/2", "nothing/here"])
+        assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {"a", "a/kept"}
+
+    def test_but_not_the_root(self, tmp_path: Path) -> None:
+        LocalObjects(tmp_path).remove_empty_folders(["gone", "a/gone"])
+        assert tmp_path.is_dir()
+
+    @pytest.mark.parametrize("write", ["put", "put_new"])
+    def test_do_not_stop_a_writer_that_was_about_to_use_them(
+        self, write: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        objects = LocalObjects(tmp_path)
+        write_durably = local_objects._write_durably
+
+        def remove_then_write(path: Path, data: bytes) -> None:
+            write_durably(path, data)
+            objects.remove_empty_folders(["rows/c/0"])
+            assert not (tmp_path / "rows").exists()
+
+        monkeypatch.setattr(local_objects, "_write_durably", remove_then_write)
+        getattr(objects, write)("rows/c/0", b"x")
+        assert objects.get("rows/c/0") == b"x"

@@ -83,6 +83,32 @@ def test_leftovers_and_foreign_objects_go_and_the_store_stays(objects: ObjectSto
     assert objects_in(objects) == before
 
 
+def test_another_store_in_a_folder_is_left_alone(objects: ObjectStore, store_of: StoreOf) -> None:
+    for path, data in objects_in(LocalObjects(store_of())).items():
+        objects.put(f"runs/other/{path}", data)
+    objects.put("runs/other/notes.txt", b"theirs")
+    before = objects_in(objects)
+    objects.put("runs/notes.txt", b"mine")
+    for lost in ((), ("recipe.json",), ("manifest.json",), ("commits/0.json", "zarr.json")):
+        for path in lost:
+            before.pop(f"runs/other/{path}")
+            objects.delete(f"runs/other/{path}")
+        report = collect_garbage(objects.uri, delete=True, older_than_s=0)
+        assert report.other_stores == ("runs/other",)
+        assert set(paths(report)) <= {"runs/notes.txt"}
+        assert objects_in(objects) == before
+        found = examine(objects, progress=Silent())
+        assert (found.faults, found.unnamed, found.other_stores) == ((), (), ("runs/other",))
+
+
+def test_no_empty_folders_are_left(store: Path) -> None:
+    before = {path for path in store.rglob("*") if path.is_dir()}
+    (store / "notes/of/mine").mkdir(parents=True)
+    (store / "notes/of/mine/1.txt").touch()
+    collect_garbage(str(store), delete=True, older_than_s=0)
+    assert {path for path in store.rglob("*") if path.is_dir()} == before
+
+
 class TestTheGraceTime:
     def test_leaves_alone_what_may_be_somebodys_work(self, store: Path) -> None:
         for name, seconds in (("young", 3600.0), ("old", 2 * DAY_S)):
@@ -219,6 +245,12 @@ class TestTheCommand:
         assert (store / "notes").exists()
         assert "removed" in actstore("gc", store, "--older-than", "0", "--delete", "--quiet").out
         assert not (store / "notes").exists()
+
+    def test_says_which_folders_are_other_stores(self, store: Path, store_of: StoreOf) -> None:
+        shutil.copytree(store_of(), store / "other")
+        assert actstore("gc", store, "--json").document["other_stores"] == ["other"]
+        for command in (("gc", store), ("verify", store, "--no-recompute")):
+            assert "other: not part of this one, and left alone" in " ".join(actstore(*command).out.split())
 
     @pytest.mark.parametrize("text", ["", "1", "d", "1 day", "-1d", "1w", "nan", "1e9d"])
     def test_a_grace_time_that_is_none_is_refused(self, text: str, store: Path) -> None:

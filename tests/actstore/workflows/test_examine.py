@@ -1,6 +1,7 @@
 """Damage of every kind is planted into every kind of object; all of it is found, and nothing else."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -329,6 +330,37 @@ class TestAnUnfinishedStore:
         for path in ("recipe.json", "manifest.json"):
             objects.delete(path)
         assert places(look(objects)) == {("recipe.json", None)}
+
+
+@pytest.mark.parametrize(("path", "task"), KINDS.items())
+class TestOnADirectory:
+    def test_a_folder_in_place_of_an_object_is_said_to_be_one(
+        self, path: str, task: int | None, own_store: StoreOf
+    ) -> None:
+        objects = LocalObjects(own_store())
+        objects.delete(path)
+        objects.local_path(path).mkdir()
+        found = look(objects)
+        assert places(found) == {(path, task)}
+        assert problem(found) == "a folder lies in its place; remove it"
+
+    def test_a_pipe_in_place_of_an_object_is_not_waited_for(
+        self, path: str, task: int | None, own_store: StoreOf
+    ) -> None:
+        objects = LocalObjects(own_store())
+        objects.delete(path)
+        os.mkfifo(objects.local_path(path))
+        found = look(objects)
+        assert places(found) == {(path, task)}
+        assert "is not a file" in problem(found)
+
+
+def test_an_object_that_is_far_too_large_is_not_read_to_its_end(own_store: StoreOf) -> None:
+    objects = LocalObjects(own_store())
+    os.truncate(objects.local_path("rows/token/c/2"), 1 << 40)
+    found = look(objects)
+    assert places(found) == {("rows/token/c/2", 2)}
+    assert problem(found).startswith("has more than ")
 
 
 def test_the_digest_in_a_message_is_that_of_the_object(objects: ObjectStore) -> None:

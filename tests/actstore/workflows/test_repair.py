@@ -1,6 +1,7 @@
 """Whatever is damaged is as it was, byte for byte, or is said to be lost."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,13 +12,14 @@ import pytest
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.progress import Silent
-from actstore.errors import ManifestError, RecipeChangedError, StoreError, UsageError
+from actstore.errors import ManifestError, RecipeChangedError, StorageUnavailableError, StoreError, UsageError
 from actstore.store.commit import canonical_json, load_commit, sha256_hex
 from actstore.store.frozen import FrozenRecipe
 from actstore.store.objects import LocalObjects
 from actstore.store.open import open_manifest
 from actstore.testing.fake_model import FakeModel
 from actstore.view.reports import RepairReport
+from actstore.workflows import repair as repair_module
 from actstore.workflows.examine import examine
 from actstore.workflows.repair import repair_store, repair_with
 from actstore.workflows.share import export_manifest
@@ -94,7 +96,7 @@ class TestOneObject:
         local.delete(path)
         before = objects_in(local)
         report = repair(local, no_model, dry_run=True)
-        assert (report.ok, report.dry_run) == (True, True)
+        assert (report.ok, report.dry_run, report.left) == (False, True, ())
         assert report.tasks == (() if task is None else (task,))
         assert path in report.written
         assert objects_in(local) == before
@@ -418,11 +420,77 @@ def test_killed_after_any_write_it_can_be_repeated_and_no_commit_ever_lies(
         assert wanted == objects_in(LocalObjects(store_of()))
 
 
-def test_storage_that_cannot_be_written_is_an_error_that_names_the_object(local: LocalObjects) -> None:
-    local.delete("rows/token/c/2")
-    local.local_path("rows/token/c/2").mkdir()
-    with pytest.raises(StoreError, match="rows/token/c/2 cannot be written: Is a directory"):
-        repair(local)
+class TestWhatTheStorageDoesNotTake:
+    @pytest.mark.parametrize("path", ["rows/token/c/2", "commits/2.json", "zarr.json", "manifest.json"])
+    def test_a_folder_in_place_of_an_object_stops_nothing_else(self, path: str, local: LocalObjects) -> None:
+        before = objects_in(local)
+        for lost in (path, "rows/token/c/1", "rows/zarr.json"):
+            local.delete(lost)
+        local.local_path(path).mkdir()
+        report = repair(local)
+        assert not report.ok
+        assert (path, "a folder lies in its place; remove it") in {(one.object, one.problem) for one in report.left}
+        assert {one.object for one in report.left} <= {path, "manifest.json"}
+        assert report.tasks == (1,)
+        assert objects_in(local) == {name: data for name, data in before.items() if name != path}
+        local.local_path(path).rmdir()
+        assert repair(local).ok
+        assert objects_in(local) == before
+
+    def test_is_left_and_named_while_other_tasks_are_repaired(
+        self, local: LocalObjects, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for path in ("rows/token/c/1", "rows/token/c/2"):
+            local.delete(path)
+        put = LocalObjects.put
+
+        def refuse(self: LocalObjects, path: str, data: bytes) -> None:
+            if path == "rows/token/c/1":
+                raise StoreError("rows/token/c/1 cannot be written: Permission denied")
+            put(self, path, data)
+
+        monkeypatch.setattr(LocalObjects, "put", refuse)
+        report = repair(local)
+        assert not report.ok
+        assert report.written == ("rows/token/c/2",)
+        assert ("commits/1.json", 1) in {(one.object, one.task) for one in report.left}
+        assert "rows/token/c/1 cannot be written: Permission denied" in str(report.left)
+
+    def test_but_storage_that_is_out_of_reach_ends_it(
+        self, local: LocalObjects, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        local.delete("rows/token/c/1")
+
+        def fail(self: LocalObjects, path: str, data: bytes) -> None:
+            raise StorageUnavailableError("no answer")
+
+        monkeypatch.setattr(LocalObjects, "put", fail)
+        with pytest.raises(StorageUnavailableError):
+            repair(local)
+
+
+@pytest.mark.parametrize("path", ["rows/token/c/2", "commits/2.json", "zarr.json", "manifest.json"])
+def test_a_pipe_or_something_huge_is_replaced(path: str, local: LocalObjects) -> None:
+    before = objects_in(local)
+    local.delete(path)
+    os.mkfifo(local.local_path(path))
+    assert repair(local).ok
+    assert objects_in(local) == before
+    os.truncate(local.local_path(path), 1 << 40)
+    assert repair(local).ok
+    assert objects_in(local) == before
+
+
+def test_the_examination_counts_as_time_spent(local: LocalObjects, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        clock[0] += 100.0
+        return examine(*arguments, **options)
+
+    monkeypatch.setattr(repair_module, "examine", slow)
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    assert repair(local).seconds == 100.0
 
 
 class TestTheCommand:
@@ -430,11 +498,15 @@ class TestTheCommand:
         store = own_store()
         (store / "zarr.json").unlink()
         planned = actstore("repair", store, "--dry-run", "--json")
-        assert (planned.code, planned.document["written"]) == (0, ["zarr.json"])
+        assert (planned.code, planned.document["ok"], planned.document["written"]) == (1, False, ["zarr.json"])
         assert not (store / "zarr.json").exists()
         done = actstore("repair", store, "--json", "--quiet")
         assert (done.code, done.document["ok"], done.document["written"]) == (0, True, ["zarr.json"])
         assert "no damage" in actstore("repair", store).out
+
+    def test_leaves_with_0_after_a_dry_run_that_found_nothing_to_do(self, store_of: StoreOf) -> None:
+        done = actstore("repair", store_of(), "--dry-run", "--json")
+        assert (done.code, done.document["ok"]) == (0, True)
 
     def test_leaves_with_1_if_something_is_left(self, own_store: StoreOf) -> None:
         store = own_store()

@@ -130,9 +130,9 @@ def test_a_cache_keeps_what_was_streamed_and_changes_nothing(store: Path, tmp_pa
         result = stream_only(store, config, options)
         assert result.rows == stream_only(store, config).rows
     assert list((tmp_path / "cache").glob("*/??/*"))
-    with pytest.raises(errors.UsageError, match="cache_bytes = None cannot hold a block"):
+    with pytest.raises(errors.UsageError, match=r"cache \(--cache\) needs cache_bytes \(--cache-bytes\)"):
         stream_only(store, config, RunOptions(cache=tmp_path / "cache"))
-    with pytest.raises(errors.StreamError, match="needs cache"):
+    with pytest.raises(errors.UsageError, match=r"cache_bytes \(--cache-bytes\) needs cache \(--cache\)"):
         stream_only(store, config, RunOptions(cache_bytes=1 << 30))
 
 

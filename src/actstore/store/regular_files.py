@@ -1,0 +1,50 @@
+"""Opening files that anybody may have put there: a pipe in place of one would be waited for without end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["IrregularFileError", "open_regular"]
+
+
+class IrregularFileError(OSError):
+    """A pipe, a socket or a device where a file should be."""
+
+
+def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:
+    """Open a file for reading, without ever waiting for somebody to write it.
+
+    Parameters
+    ----------
+    path
+        The file; links are followed.
+    buffering
+        As of the built-in `open`.
+
+    Raises
+    ------
+    IrregularFileError
+        If it is a pipe, a socket or a device.
+    OSError
+        If it cannot be opened; `IsADirectoryError` if it is a folder.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket
+            raise IrregularFileError(errno.ENXIO, "not a file", str(path)) from error
+        raise
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise IrregularFileError(errno.EINVAL, "not a file", str(path))
+        return os.fdopen(descriptor, "rb", buffering=buffering)
+    except OSError:
+        os.close(descriptor)
+        raise
