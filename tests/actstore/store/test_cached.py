@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from actstore import open_stream
 from actstore.contracts.windows import RowWindow
-from actstore.errors import CorruptObjectError, MissingObjectError, StoreError, StreamError, UsageError
+from actstore.errors import CorruptObjectError, MissingObjectError, StoreError, UsageError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.cached import CacheCounts, CachedObjects
 from actstore.store.commit import load_commit
@@ -386,7 +386,7 @@ class TestAStream:
     def test_says_what_is_missing(self, uri: str, folder: Path) -> None:
         with pytest.raises(UsageError, match=r"cache \(--cache\) needs cache_bytes \(--cache-bytes\)"):
             self.rows(uri, cache=folder)
-        with pytest.raises(StreamError, match=r"cache_bytes .* needs cache"):
+        with pytest.raises(UsageError, match=r"cache_bytes .* needs cache"):
             self.rows(uri, cache_bytes=LARGE)
         folder.touch()
         with pytest.raises(StoreError, match=f"the cache in {folder} cannot be used"):
