@@ -11,7 +11,7 @@ from actstore.contracts.windows import RowWindow
 from actstore.quantize.table import QUANTIZERS
 from actstore.stream.open import open_stream as open_reusing_stream
 from actstore.stream.order import Fill, TaskRuns, WindowOrder
-from actstore.stream.stages import BufferedStage, LoadedFill
+from actstore.stream.stages import BufferedStage, LoadedFill, places_of
 from actstore.stream.torch_device import DeviceGather, DeviceStage
 from actstore.stream.torch_gather import RING, TorchGather
 from actstore.testing.fake_reader import FakeReader
@@ -155,8 +155,8 @@ def test_windows_of_one_fill_may_come_from_several_threads_at_once() -> None:
     loaded, jobs = stage.begin(fill)
     assert len(jobs) == len(fill.windows)
     loaded.buffer.values[0].fill_(99)
-    jobs[1]()
     first = fill.windows[0].stop - fill.windows[0].start
+    jobs[[start for _, start, _ in places_of(fill)].index(first)]()
     second = fill.windows[1].stop - fill.windows[1].start
     alone = load(BufferedStage(reader_of(), rows=second), Fill((RowWindow(*fill.windows[1]),), *([fill.row_R] * 2)))
     assert (loaded.buffer.values[0][:first] == 99).all()
