@@ -111,7 +111,7 @@ class Watcher:
 
 
 FAULTS = {
-    "answers reset at random bytes": Faults(cut_after=120_000, direction="down"),
+    "answers reset at random bytes": Faults(cut_after=10_000, cut_probability=0.5, direction="down"),
     "requests reset at random bytes": Faults(cut_after=150_000, direction="up"),
     "both ways closed at random bytes": Faults(cut_after=300_000, direction="both", reset=False),
     "a tenth of requests answered 503": Faults(busy_probability=0.1),
@@ -128,7 +128,7 @@ def test_over_bad_connections(
     check(gateway, bucket, local)
     check_order(gateway.requests(bucket), local)
     if faults.cut_after or faults.busy_probability:
-        assert proxy.statistics.cut + proxy.statistics.busy >= 2
+        assert proxy.statistics.cut + proxy.statistics.busy >= 1
 
 
 def test_with_the_gateway_killed_and_started_again_in_the_middle(
