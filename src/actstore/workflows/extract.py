@@ -111,7 +111,7 @@ def extract_on(
     return _do_tasks(
         objects,
         frozen,
-        lambda: workers_of(cluster, order, recipe_sha256=frozen.digest),
+        lambda _: workers_of(cluster, order, recipe_sha256=frozen.digest),
         progress=progress or Silent(),
         share=share,
         stop=stop or Stop(),
@@ -139,10 +139,10 @@ def extract_with(
                 prepared = prepare(objects, recipe, model, storage_options=storage_options, progress=progress)
     except Interrupted:
         return _stopped_early(objects)
-    check_room(objects, prepared.frozen, tasks_done=len(_committed(objects, prepared.frozen)))
 
     @contextmanager
-    def executor() -> Iterator[Executor]:
+    def executor(tasks_done: int) -> Iterator[Executor]:
+        check_room(objects, prepared.frozen, tasks_done=tasks_done)
         with StoredSequences(objects) as source, TaskRunner(prepared, source, model, objects) as runner:
             yield SerialExecutor(runner, objects)
 
@@ -152,13 +152,16 @@ def extract_with(
 def _do_tasks(
     objects: ObjectStore,
     frozen: FrozenRecipe,
-    executor: Callable[[], AbstractContextManager[Executor]],
+    executor: Callable[[int], AbstractContextManager[Executor]],
     *,
     progress: Progress,
     share: Share | None,
     stop: Stop,
 ) -> ExtractReport:
-    """Do the tasks without a commit, and write the manifest if there is none left."""
+    """Do the tasks without a commit, and write the manifest if there is none left.
+
+    `executor` is told how many tasks are done, and not asked if none is missing.
+    """
     before = _committed(objects, frozen)
     own = [task for task in range(frozen.tasks) if share is None or task in share]
     missing = [task for task in own if task not in before]
@@ -168,7 +171,7 @@ def _do_tasks(
     with progress.stage("extracting", total=total, unit="rows", done=done) as stage:
         tally = Tally(frozen, stage)
         if missing and stop.may_begin():
-            with executor() as each:
+            with executor(len(before)) as each:
                 each.run(missing, stop=stop, tally=tally)
     seconds = time.perf_counter() - started_s
     after = _committed(objects, frozen)
