@@ -25,7 +25,7 @@ class LoneThreads:
 
     torch's own threads wait for each other at the end of every operation. Where cores are shared, if only with the
     encoding of the task before, that wait is for a thread that is not running: measured on two busy cores, the same
-    forward passes took three to nine times as long (docs/decisions/0011). So a forward pass is one thread's, and several
+    forward passes took 3 to 9 times as long (docs/decisions/0012). So a forward pass is one thread's, and several
     are under way; and its bits do not depend on the number of cores.
 
     Parameters
