@@ -92,7 +92,10 @@ bench-fidelity: setup ## what each encoding keeps of the activations, in ten min
 
 bench-extract: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
 bench-extract: setup ## what extraction costs beside the bare forward pass, in ten minutes; PROTEINS=FASTA
+	@$(PIP) install --upgrade 'pip>=25.1' # the first with dependency groups
+	@$(PIP) install --constraint $(VENV)/constraints.txt --group bench-extract
 	$(BIN)/python -m benchmarks.extract $(PROTEINS)
+	$(BIN)/python -m benchmarks.tables
 
 bench-scale: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
 bench-scale: setup ## what grows with the store, and what a second worker brings, in ten minutes; PROTEINS=FASTA

@@ -2,14 +2,17 @@
 
 The same proteins through the same model, in alternating rounds:
 
-- `forward`: the forward passes of our batches and nothing else, as torch runs them (all its threads for each);
+- `forward`: the forward passes of our batches by `transformers` and nothing else, as torch runs them (all its threads
+  for each);
 - `forward_lone`: the same passes, one thread each and as many at a time as there are cores;
+- `forward_fused`: likewise, by the network as we run it (`extract/fused.py`);
 - `forward_packed`: likewise, with several proteins in a row of at most 1,024 tokens, kept apart by a mask;
 - `actstore`: extraction of every site to an int8 store on disk, from the first task to the last commit;
 - `naive_loop`: batches of a fixed number of proteins in file order, `output_hidden_states=True`, `torch.save` of all
   states of each batch;
-- `fair_esm_loop`: like `extract.py` of fair-esm: batches of at most 4,096 tokens, sorted by length, all states, a file
-  for each protein without its padding.
+- `fair_esm_loop`: the loop of fair-esm's `extract.py` around `transformers`: batches of at most 4,096 tokens, sorted by
+  length, all states, a file for each protein without its padding;
+- `fair_esm`: the same loop around fair-esm's own network, with the same weights.
 
     python -m benchmarks.extract proteins.fasta.gz
 """
@@ -31,27 +34,33 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import nn
 from transformers import AutoTokenizer, EsmConfig, EsmModel
 
 from actstore.contracts.recipe import Recipe
-from actstore.corpus.batches import padding_share, plan_batches
+from actstore.corpus.batches import padding_share
 from actstore.extract.forward import padded
 from actstore.extract.model import TransformersModel, load_model
+from actstore.extract.task import plan_passes
 from actstore.extract.threads import LoneThreads
 from actstore.store.frozen import load_frozen
 from actstore.store.objects import LocalObjects
 from actstore.store.sequences import StoredSequences
 from actstore.workflows.extract import extract_with
 from actstore.workflows.prepare import reopen
+from benchmarks.extract_fair_esm import (
+    MOST_RESIDUES,
+    TOKENS_PER_BATCH,
+    as_fair_esm,
+    representations,
+    run_extract_loop,
+)
 from benchmarks.extract_packing import pack, run_packed
 from benchmarks.report import write_results
 
 __all__ = ["Proteins", "Shape", "main", "measure"]
 
-MOST_RESIDUES: Final = 1022
-"""Longer proteins would be cut differently by different loops."""
 FIXED_BATCH: Final = 8
-FAIR_ESM_TOKENS: Final = 4096
 PACKED_TOKENS: Final = 1024
 SITES: Final = ("embed", "resid_post.*", "final_norm")
 TINY: Final = "examples/esm2-tiny"
@@ -71,7 +80,7 @@ class Shape:
 
 SHAPES: Final = (
     Shape("esm2-tiny", 0, 128, 0, proteins=600),
-    Shape("ESM-2 8M", 6, 320, 20, proteins=150),
+    Shape("ESM-2 8M", 6, 320, 20, proteins=300),
 )
 Proteins = list[tuple[str, str]]
 
@@ -89,9 +98,11 @@ def measure(proteins: Proteins, model: Path, folder: Path, *, rounds: int) -> di
         "ratios": {
             "wall_over_forward": _ratio(seconds, "actstore", "forward"),
             "wall_over_forward_lone": _ratio(seconds, "actstore", "forward_lone"),
+            "wall_over_forward_fused": _ratio(seconds, "actstore", "forward_fused"),
             "over_naive_loop": _ratio(seconds, "naive_loop", "actstore"),
-            "packed_over_padded": _ratio(seconds, "forward_packed", "forward_lone"),
             "over_fair_esm_loop": _ratio(seconds, "fair_esm_loop", "actstore"),
+            "over_fair_esm": _ratio(seconds, "fair_esm", "actstore"),
+            "packed_over_padded": _ratio(seconds, "forward_packed", "forward_fused"),
         },
         "padding": bench.padding(),
     }
@@ -114,17 +125,32 @@ class _Bench:
             }
         )
         self._model = load_model(self._recipe.model, self._recipe.sites)
-        self._network = self._model.network
+        self._stock: EsmModel = EsmModel.from_pretrained(model, add_pooling_layer=False, dtype=torch.float32)
+        self._stock.requires_grad_(requires_grad=False)
+        self._fair_esm_network = as_fair_esm(self._stock)
+        self._check_same_model()
         self._tokenizer = AutoTokenizer.from_pretrained(model)
         self._batches = self._our_batches()
         self.contestants: dict[str, Callable[[], float]] = {
             "forward": self._forward,
             "forward_lone": self._forward_lone,
+            "forward_fused": self._forward_fused,
             "forward_packed": self._forward_packed,
             "actstore": self._extract,
             "naive_loop": self._naive_loop,
             "fair_esm_loop": self._fair_esm_loop,
+            "fair_esm": self._fair_esm,
         }
+
+    def _check_same_model(self) -> None:
+        """Raise `RuntimeError` if fair-esm's network does not compute what that of `transformers` does."""
+        batch = self._proteins[:2]
+        theirs = representations(self._fair_esm_network, batch)
+        for layer, state in enumerate(self._states(batch)):
+            for row, (name, residues) in enumerate(batch):
+                kept = slice(1, len(residues) + 1)
+                if not torch.allclose(theirs[layer][row, kept], state[row, kept], rtol=1e-3, atol=1e-4):
+                    raise RuntimeError(f"{name}, layer {layer}: fair-esm and transformers differ")
 
     def padding(self) -> dict[str, float]:
         """Return the share of each one's token area that is padding."""
@@ -135,6 +161,7 @@ class _Bench:
             "actstore": _padding(ours),
             "naive_loop": _padding(in_order),
             "fair_esm_loop": _padding(by_length),
+            "fair_esm": _padding(by_length),
             "packed": self._packed_padding(),
         }
 
@@ -151,41 +178,30 @@ class _Bench:
         with StoredSequences(store) as sequences:
             for task in map(plan.task, range(plan.tasks)):
                 texts = [sequences.residues(piece.sequence)[piece.start : piece.stop] for piece in task.pieces]
-                lengths = [len(text) + self._model.tokenizer.special_tokens for text in texts]
-                planned = plan_batches(lengths, tokens_per_batch=self._recipe.model.tokens_per_batch)
-                batches += [[texts[index] for index in batch] for batch in planned]
+                passes = plan_passes(task, self._model, tokens_per_batch=self._recipe.model.tokens_per_batch)
+                batches += [[texts[index] for index in each] for each in passes]
         return batches
 
     def _passes(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         arrays = (padded(batch, self._model.tokenizer) for batch in self._batches)
         return [(torch.from_numpy(tokens_BT), torch.from_numpy(mask_BT)) for tokens_BT, mask_BT in arrays]
 
-    def _pass(self, tokens_and_mask: tuple[torch.Tensor, torch.Tensor]) -> None:
-        with torch.inference_mode():
-            self._network(input_ids=tokens_and_mask[0], attention_mask=tokens_and_mask[1])
-
     def _forward(self) -> float:
         passes = self._passes()
         began = time.perf_counter()
         for each in passes:
-            self._pass(each)
+            _pass(self._stock, each)
         return time.perf_counter() - began
 
     def _forward_lone(self) -> float:
-        passes = self._passes()
-        with LoneThreads() as threads:
-            began = time.perf_counter()
-            for _ in threads.map(self._pass, passes):
-                pass
-            return time.perf_counter() - began
+        return _in_lone_threads(partial(_pass, self._stock), self._passes())
+
+    def _forward_fused(self) -> float:
+        return _in_lone_threads(partial(_pass, self._model.network), self._passes())
 
     def _forward_packed(self) -> float:
         packed = [pack(batch, self._model.tokenizer, row_tokens=PACKED_TOKENS) for batch in self._batches]
-        with LoneThreads() as threads:
-            began = time.perf_counter()
-            for _ in threads.map(partial(run_packed, self._network), packed):
-                pass
-            return time.perf_counter() - began
+        return _in_lone_threads(partial(run_packed, self._model.network), packed)
 
     def _extract(self) -> float:
         with tempfile.TemporaryDirectory(dir=self._folder) as place:
@@ -208,10 +224,14 @@ class _Bench:
                     torch.save({"label": name, "representations": kept}, Path(place) / f"{name}.pt")
             return time.perf_counter() - began
 
+    def _fair_esm(self) -> float:
+        with tempfile.TemporaryDirectory(dir=self._folder) as place:
+            return run_extract_loop(self._fair_esm_network, self._proteins, Path(place))
+
     def _states(self, batch: Sequence[tuple[str, str]]) -> tuple[torch.Tensor, ...]:
         inputs = self._tokenizer([residues for _, residues in batch], return_tensors="pt", padding=True)
         with torch.inference_mode():
-            states: tuple[torch.Tensor, ...] = self._network(**inputs, output_hidden_states=True).hidden_states
+            states: tuple[torch.Tensor, ...] = self._stock(**inputs, output_hidden_states=True).hidden_states
         return states
 
     def _in_order(self) -> Iterator[Sequence[tuple[str, str]]]:
@@ -221,11 +241,24 @@ class _Bench:
     def _by_length(self) -> Iterator[Sequence[tuple[str, str]]]:
         batch: Proteins = []
         for protein in sorted(self._proteins, key=lambda each: len(each[1])):
-            if batch and (len(batch) + 1) * (len(protein[1]) + 2) > FAIR_ESM_TOKENS:
+            if batch and (len(batch) + 1) * (len(protein[1]) + 2) > TOKENS_PER_BATCH:
                 yield batch
                 batch = []
             batch.append(protein)
         yield batch
+
+
+def _pass(network: nn.Module, tokens_and_mask: tuple[torch.Tensor, torch.Tensor]) -> None:
+    with torch.inference_mode():
+        network(input_ids=tokens_and_mask[0], attention_mask=tokens_and_mask[1])
+
+
+def _in_lone_threads(function: Callable[[Any], object], items: Sequence[Any]) -> float:
+    with LoneThreads() as threads:
+        began = time.perf_counter()
+        for _ in threads.map(function, items):
+            pass
+        return time.perf_counter() - began
 
 
 def _extract_once(model: TransformersModel, store: LocalObjects, recipe: Recipe) -> float:
@@ -287,7 +320,7 @@ def main() -> None:
     """Run the benchmark and write `benchmarks/results/extract.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sequences", help="FASTA of natural proteins")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     models: dict[str, Any] = {}
     for shape in SHAPES:

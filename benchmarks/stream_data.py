@@ -79,6 +79,11 @@ class SyntheticModel:
         """The sites."""
         return self._sites
 
+    @property
+    def most_tokens(self) -> int | None:
+        """None: as many as are asked for."""
+        return None
+
     def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
         """Return the rows of the kept residues of whole proteins; see `ActivationModel`."""
         proteins = [self._protein_of[text] for text in residues]

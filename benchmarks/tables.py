@@ -179,13 +179,20 @@ def s3_stream_table(results: Record) -> str:
 
 _EXTRACT_TITLES: Final = {
     "actstore": "**actstore extract**: all sites to int8, hashed, on disk",
-    "forward": "forward passes of the same batches alone, torch's own threads",
-    "forward_lone": "the same, one thread a pass",
+    "forward": "`transformers`' forward passes of the same batches, nothing else",
+    "forward_lone": "the same, one thread a pass, several at a time",
+    "forward_fused": "the same, as we run the network",
     "forward_packed": "the same, several proteins in a row",
-    "naive_loop": "batches of 8 in file order, all hidden states, `.pt` a batch",
-    "fair_esm_loop": "as fair-esm's `extract.py`: batches by length, `.pt` a protein",
+    "naive_loop": "`transformers`, batches of 8 in file order, all hidden states, `.pt` a batch",
+    "fair_esm_loop": "`transformers` in the loop of fair-esm's `extract.py`: by length, `.pt` a protein",
+    "fair_esm": "fair-esm's `extract.py` with its own network",
 }
-_EXTRACT_PADDING: Final = {"forward": "actstore", "forward_lone": "actstore", "forward_packed": "packed"}
+_EXTRACT_PADDING: Final = {
+    "forward": "actstore",
+    "forward_lone": "actstore",
+    "forward_fused": "actstore",
+    "forward_packed": "packed",
+}
 
 
 def extract_table(results: Record) -> str:

@@ -85,6 +85,11 @@ class ActivationModel(Protocol):
         """The captured sites, in the order in which they are stored."""
         ...
 
+    @property
+    def most_tokens(self) -> int | None:
+        """Tokens of a forward pass, padding included, from which on larger ones are no faster; None for no limit."""
+        ...
+
     def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
         """Run one padded forward pass and return the rows of the kept residues.
 

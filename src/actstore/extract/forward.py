@@ -149,7 +149,9 @@ def padded(residues: Sequence[str], tokenizer: ResidueTokenizer) -> tuple[NDArra
     tokens_BT = np.full((len(tokens), longest), tokenizer.pad, dtype=np.int64)
     mask_BT = np.zeros_like(tokens_BT)
     for row, token_L in enumerate(tokens):
-        complete = (*tokenizer.prefix, *token_L, *tokenizer.suffix)
-        tokens_BT[row, : len(complete)] = complete
-        mask_BT[row, : len(complete)] = 1
+        first, last = len(tokenizer.prefix), len(tokenizer.prefix) + len(token_L)
+        tokens_BT[row, :first] = tokenizer.prefix
+        tokens_BT[row, first:last] = token_L
+        tokens_BT[row, last : last + len(tokenizer.suffix)] = tokenizer.suffix
+        mask_BT[row, : last + len(tokenizer.suffix)] = 1
     return tokens_BT, mask_BT

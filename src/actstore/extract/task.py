@@ -17,7 +17,7 @@ from actstore.contracts.tasks import Piece, Task, TaskRows
 from actstore.corpus.batches import plan_batches
 from actstore.errors import CorpusError, NumericsError
 
-__all__ = ["extract_task"]
+__all__ = ["extract_task", "plan_passes"]
 
 
 def extract_task(
@@ -42,7 +42,7 @@ def extract_task(
     model
         The model with the sites to extract.
     tokens_per_batch
-        Budget of one forward pass, padding included.
+        Most tokens of one forward pass, padding included; see `plan_passes`.
     parallel
         Runs the forward passes: `LoneThreads.map`, since the bits of a store are those of passes of one thread each.
     on_rows
@@ -71,15 +71,24 @@ def extract_task(
         token_N=np.empty(task.rows, dtype=np.int16),
         values={site.name: np.empty((task.rows, site.width), dtype=np.float32) for site in model.sites},
     )
-    token_length_P = [piece.stop - piece.start + model.tokenizer.special_tokens for piece in pieces]
     batches = [
         _Batch([pieces[i] for i in batch], np.concatenate([place_N[first_P[i] : first_P[i + 1]] for i in batch]))
-        for batch in plan_batches(token_length_P, tokens_per_batch=tokens_per_batch)
+        for batch in plan_passes(task, model, tokens_per_batch=tokens_per_batch)
     ]
     for count in parallel(partial(_extract_batch, source=source, model=model, rows=rows), batches):
         if on_rows is not None:
             on_rows(count)
     return rows
+
+
+def plan_passes(task: Task, model: ActivationModel, *, tokens_per_batch: int) -> list[NDArray[np.int64]]:
+    """Return which pieces of a task go through the model together: indices of its pieces, a pass each.
+
+    A model that is best with fewer tokens than the budget gets fewer.
+    """
+    token_length_P = [piece.stop - piece.start + model.tokenizer.special_tokens for piece in task.pieces]
+    budget = tokens_per_batch if model.most_tokens is None else min(tokens_per_batch, model.most_tokens)
+    return plan_batches(token_length_P, tokens_per_batch=budget)
 
 
 class _Batch(NamedTuple):

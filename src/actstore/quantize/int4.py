@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.planes import Calibration, Float32s, Planes
-from actstore.quantize.scales import check_scales, needed, round_up
+from actstore.quantize.scales import block_rows, check_scales, needed, round_up
 
 __all__ = ["Int4", "group_width"]
 
@@ -28,7 +28,6 @@ _NEAR_REACH: Final = np.float32(7.5)
 """Steps from zero to half a step beyond the last level on the side of -8 and on the side of 7."""
 _GROUP: Final = 128
 """Channels of a group where the width is a multiple: 4.125 bits a value."""
-_BLOCK_ROWS: Final = 256  # keeps the temporaries of a block in cache
 
 
 class Int4:
@@ -66,9 +65,10 @@ class Int4:
         packed_NW = np.empty((rows, self.stored_width(width)), dtype=self.stored_dtype)
         scale_NG = np.empty((rows, groups), dtype=np.float16)
         inverse_D = np.float32(1.0) / calibration.channel_D
-        z_BGC = np.empty((min(rows, _BLOCK_ROWS), groups, wide), dtype=np.float32)
-        for start in range(0, rows, _BLOCK_ROWS):
-            block = slice(start, min(start + _BLOCK_ROWS, rows))
+        most = block_rows(width)
+        z_BGC = np.empty((min(rows, most), groups, wide), dtype=np.float32)
+        for start in range(0, rows, most):
+            block = slice(start, min(start + most, rows))
             here_BGC = z_BGC[: block.stop - start]
             here_BX = here_BGC.reshape(len(here_BGC), groups * wide)
             z_BD = here_BX[:, :width]

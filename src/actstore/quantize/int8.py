@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.planes import Calibration, Float32s, Planes
-from actstore.quantize.scales import check_scales, needed, round_up
+from actstore.quantize.scales import block_rows, check_scales, needed, round_up
 
 __all__ = ["Int8", "calibrate"]
 
 _LEVELS: Final = 127
-_BLOCK_ROWS: Final = 512  # keeps the temporaries of a block in cache
 _NARROWEST: Final = 0.01
 
 
@@ -53,8 +52,9 @@ class Int8:
         q_ND = np.empty((rows, width), dtype=self.stored_dtype)
         scale_N1 = np.empty((rows, 1), dtype=np.float16)
         inverse_D = np.float32(1.0) / calibration.channel_D
-        for start in range(0, rows, _BLOCK_ROWS):
-            block = slice(start, start + _BLOCK_ROWS)
+        most = block_rows(width)
+        for start in range(0, rows, most):
+            block = slice(start, start + most)
             z_BD = values_ND[block] - calibration.center_D
             z_BD *= inverse_D
             scale_N1[block] = round_up(np.abs(z_BD).max(axis=1, keepdims=True, initial=0.0) / np.float32(_LEVELS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 from actstore.contracts.planes import Calibration, Float32s, Planes, Quantizer
 from actstore.quantize.fidelity import round_trip_noise
 from actstore.quantize.moments import Moments
+from actstore.quantize.scales import block_rows
 
 __all__ = ["Measures", "measure"]
-
-_BLOCK_VALUES: Final = 1 << 16
-"""A block, its decoded copy and a temporary stay in the cache of a core."""
-_FEWEST_ROWS: Final = 16
 
 
 class Measures(NamedTuple):
@@ -41,9 +38,9 @@ def measure(values_ND: Float32s, planes: Planes, quantizer: Quantizer, calibrati
     norm_sum = 0.0
     max_abs_D = np.zeros(width)
     noise_D = np.zeros(width)
-    step = max(_BLOCK_VALUES // max(width, 1), _FEWEST_ROWS)
-    for start in range(0, rows, step):
-        block = slice(start, start + step)
+    most = block_rows(width)
+    for start in range(0, rows, most):
+        block = slice(start, start + most)
         values_BD = values_ND[block]
         parts.append(Moments.of(values_BD))
         norm_sum += float(_norms(values_BD).sum(dtype=np.float64))

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.planes import Calibration, Float32s
 from actstore.errors import NumericsError
 
-__all__ = ["check_scales", "needed", "round_up"]
+__all__ = ["block_rows", "check_scales", "needed", "round_up"]
+
+_BLOCK_VALUES: Final = 1 << 18
+_FEWEST_ROWS: Final = 16
+
+
+def block_rows(width: int) -> int:
+    """Return how many rows of D channels to work on at a time.
+
+    The temporaries of a block stay in the cache of a core. Blocks a quarter as large were slower by half in two
+    threads: these then mostly wait for each other's turn in the interpreter.
+    """
+    return max(_BLOCK_VALUES // max(width, 1), _FEWEST_ROWS)
 
 
 def needed(calibration: Calibration | None, *, encoding: str) -> Calibration:

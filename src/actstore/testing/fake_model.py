@@ -86,6 +86,11 @@ class FakeModel:
         """The sites."""
         return self._sites
 
+    @property
+    def most_tokens(self) -> int | None:
+        """None: as many as are asked for."""
+        return None
+
     def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
         """Return the rows of the kept residues; see `ActivationModel`."""
         letters, contexts = [], []

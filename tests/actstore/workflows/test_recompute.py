@@ -49,6 +49,10 @@ class Neighbours:
     def sites(self) -> tuple[Site, ...]:
         return self.model.sites
 
+    @property
+    def most_tokens(self) -> int | None:
+        return self.model.most_tokens
+
     def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
         return {site: np.roll(rows, 1, axis=0) for site, rows in self.model.activations(residues, kept).items()}
 
