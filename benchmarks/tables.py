@@ -208,18 +208,23 @@ def extract_table(results: Record) -> str:
         lines.append(
             [
                 title,
-                *(f"{each['median']:.1f} ({each['least']:.1f} to {each['most']:.1f})" for each in seconds),
+                *(_spread(each, digits=1) for each in seconds),
                 *(f"{each['median'] / own:.2f}" for each, own in zip(seconds, ours, strict=True)),
                 f"{first['padding'][_EXTRACT_PADDING.get(name, name)]:.0%}",
             ]
         )
-    walls = ", ".join(
-        f"{name} {model['ratios']['wall_over_forward']['median']:.2f} "
-        f"({model['ratios']['wall_over_forward']['least']:.2f} to {model['ratios']['wall_over_forward']['most']:.2f})"
+    walls = "; ".join(
+        f"{name} {_spread(model['ratios']['wall_over_forward'])}, over one thread a pass "
+        f"{model['ratios']['wall_over_forward_lone']['median']:.2f}, over the network as we run it "
+        f"{model['ratios']['wall_over_forward_fused']['median']:.2f}"
         for name, model in models.items()
     )
-    notes = f"Wall time over the bare forward passes, median of rounds: {walls}. {_machine(results)}"
+    notes = f"Wall time over the bare forward passes, medians of rounds in turns: {walls}. {_machine(results)}"
     return "\n".join([_table(heads, lines), "", notes])
+
+
+def _spread(of: Record, *, digits: int = 2) -> str:
+    return f"{of['median']:.{digits}f} ({of['least']:.{digits}f} to {of['most']:.{digits}f})"
 
 
 def _decibels(records: Sequence[Record]) -> list[str]:

@@ -76,8 +76,9 @@ def forward_rows(
             f"set 'corpus.window_residues' to {longest - tokenizer.special_tokens} or less"
         )
     device = network.device
-    row_n = torch.from_numpy(np.repeat(np.arange(batch), [len(each) for each in kept])).to(device)
-    column_n = torch.from_numpy(np.concatenate(kept).astype(np.int64) + len(tokenizer.prefix)).to(device)
+    row_n = np.repeat(np.arange(batch), [len(each) for each in kept])
+    token_n = row_n * length + np.concatenate(kept).astype(np.int64) + len(tokenizer.prefix)
+    kept_n = torch.from_numpy(token_n).to(device)
 
     def gather(site: str, hidden: Tensor) -> Tensor:
         if hidden.ndim != 3 or hidden.shape[:2] != (batch, length):
@@ -85,7 +86,7 @@ def forward_rows(
                 f"{site}: its module returns shape {list(hidden.shape)} for {batch} sequences of {length} tokens, "
                 "not one vector for each token; choose another"
             )
-        return hidden[row_n, column_n]
+        return hidden.flatten(0, 1).index_select(0, kept_n)
 
     tokens, mask = torch.from_numpy(tokens_BT).to(device), torch.from_numpy(mask_BT).to(device)
     modules = {site.name: network.get_submodule(site.module) for site in sites}

@@ -9,13 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.contracts.models import ActivationModel
+from actstore.contracts.models import ActivationModel, Site
 from actstore.contracts.parallel import ParallelMap
 from actstore.contracts.planes import Float32s
 from actstore.contracts.sequences import ResidueSource
 from actstore.contracts.tasks import Piece, Task, TaskRows
 from actstore.corpus.batches import plan_batches
 from actstore.errors import CorpusError, NumericsError
+from actstore.extract.memory import allocate_rows
 
 __all__ = ["extract_task", "plan_passes"]
 
@@ -27,6 +28,7 @@ def extract_task(
     *,
     tokens_per_batch: int,
     parallel: ParallelMap,
+    take_rows: Callable[[int, Sequence[Site]], TaskRows] | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> TaskRows:
     """Run the model over the pieces of a task and put every row where the shard wants it.
@@ -45,6 +47,8 @@ def extract_task(
         Most tokens of one forward pass, padding included; see `plan_passes`.
     parallel
         Runs the forward passes: `LoneThreads.map`, since the bits of a store are those of passes of one thread each.
+    take_rows
+        Gives the memory for the rows, as `RowMemory.take`; None for new memory.
     on_rows
         Called after each batch with the number of rows it gave, in this thread; what it raises ends the task.
 
@@ -65,12 +69,7 @@ def extract_task(
     place_N = np.empty(task.rows, dtype=np.int64)
     place_N[task.order_N] = np.arange(task.rows, dtype=np.int64)
 
-    rows = TaskRows(
-        sequence_N=np.empty(task.rows, dtype=np.int64),
-        position_N=np.empty(task.rows, dtype=np.int32),
-        token_N=np.empty(task.rows, dtype=np.int16),
-        values={site.name: np.empty((task.rows, site.width), dtype=np.float32) for site in model.sites},
-    )
+    rows = (take_rows or allocate_rows)(task.rows, model.sites)
     batches = [
         _Batch([pieces[i] for i in batch], np.concatenate([place_N[first_P[i] : first_P[i + 1]] for i in batch]))
         for batch in plan_passes(task, model, tokens_per_batch=tokens_per_batch)

@@ -11,6 +11,7 @@ from typing import Final, Self
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.sequences import ResidueSource
+from actstore.extract.memory import RowMemory
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
 from actstore.store.writer import commit_of, encode_task, publish_task
@@ -53,6 +54,7 @@ class TaskRunner:
         self._objects = objects
         self._computing, self._encoding, self._writing = (threading.Lock() for _ in range(STAGES))
         self._threads = LoneThreads(threads)
+        self._memory = RowMemory()
 
     def __enter__(self) -> Self:
         return self
@@ -98,11 +100,12 @@ class TaskRunner:
                 self._model,
                 tokens_per_batch=frozen.recipe.model.tokens_per_batch,
                 parallel=self._threads.map,
+                take_rows=self._memory.take,
                 on_rows=on_rows,
             )
         with _handed_on(self._encoding, self._writing):
             shards = encode_task(frozen, task, rows, name_of=self._source.sequence_id, parallel=self._threads.map)
-            del rows
+            self._memory.give_back(rows)
             commit = commit_of(frozen, index, shards, parallel=self._threads.map)
         with _handed_on(self._writing):
             publish_task(self._objects, commit, shards)
