@@ -100,6 +100,7 @@ bench-extract: setup ## what extraction costs beside the bare forward pass, in t
 bench-scale: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
 bench-scale: setup ## what grows with the store, and what a second worker brings, in ten minutes; PROTEINS=FASTA
 	$(BIN)/python -m benchmarks.scale $(PROTEINS)
+	$(BIN)/python -m benchmarks.tables
 
 bench-setup: $(BENCH_STAMP) ## create build/bench with the peers of the stream benchmark
 	@:

@@ -5,7 +5,9 @@ The same proteins through the same model, in alternating rounds:
 - `forward`: the forward passes of our batches by `transformers` and nothing else, as torch runs them (all its threads
   for each);
 - `forward_lone`: the same passes, one thread each and as many at a time as there are cores;
-- `forward_fused`: likewise, by the network as we run it (`extract/fused.py`);
+- `forward_8192`: likewise, in batches of up to 8,192 tokens;
+- `forward_fused`: likewise in our batches, by the network as we run it (`extract/fused.py`);
+- `forward_compiled`: likewise, with `model.compile`, which lets one pass run at a time;
 - `forward_packed`: likewise, with several proteins in a row of at most 1,024 tokens, kept apart by a mask;
 - `actstore`: extraction of every site to an int8 store on disk, from the first task to the last commit;
 - `naive_loop`: batches of a fixed number of proteins in file order, `output_hidden_states=True`, `torch.save` of all
@@ -38,7 +40,7 @@ from torch import nn
 from transformers import AutoTokenizer, EsmConfig, EsmModel
 
 from actstore.contracts.recipe import Recipe
-from actstore.corpus.batches import padding_share
+from actstore.corpus.batches import padding_share, plan_batches
 from actstore.extract.forward import padded
 from actstore.extract.model import TransformersModel, load_model
 from actstore.extract.task import plan_passes
@@ -62,6 +64,7 @@ __all__ = ["Proteins", "Shape", "main", "measure"]
 
 FIXED_BATCH: Final = 8
 PACKED_TOKENS: Final = 1024
+LARGER_TOKENS: Final = 8192
 SITES: Final = ("embed", "resid_post.*", "final_norm")
 TINY: Final = "examples/esm2-tiny"
 
@@ -88,6 +91,7 @@ Proteins = list[tuple[str, str]]
 def measure(proteins: Proteins, model: Path, folder: Path, *, rounds: int) -> dict[str, Any]:
     """Run every contestant `rounds` times, in alternation; return seconds, ratios and padding."""
     bench = _Bench(proteins, model, folder)
+    bench.contestants["forward_compiled"]()  # compiles what is new about the shapes of these batches
     seconds: dict[str, list[float]] = {name: [] for name in bench.contestants}
     for name in itertools.chain.from_iterable(itertools.repeat(tuple(bench.contestants), rounds)):
         seconds[name].append(bench.contestants[name]())
@@ -102,6 +106,9 @@ def measure(proteins: Proteins, model: Path, folder: Path, *, rounds: int) -> di
             "over_naive_loop": _ratio(seconds, "naive_loop", "actstore"),
             "over_fair_esm_loop": _ratio(seconds, "fair_esm_loop", "actstore"),
             "over_fair_esm": _ratio(seconds, "fair_esm", "actstore"),
+            "tokens_1024_over_8192": _ratio(seconds, "forward_lone", "forward_8192"),
+            "fused_over_stock": _ratio(seconds, "forward_fused", "forward_lone"),
+            "compiled_over_fused": _ratio(seconds, "forward_compiled", "forward_fused"),
             "packed_over_padded": _ratio(seconds, "forward_packed", "forward_fused"),
         },
         "padding": bench.padding(),
@@ -125,16 +132,20 @@ class _Bench:
             }
         )
         self._model = load_model(self._recipe.model, self._recipe.sites)
+        compiled = self._recipe.model.model_copy(update={"compile": True})
+        self._compiled = load_model(compiled, self._recipe.sites)
         self._stock: EsmModel = EsmModel.from_pretrained(model, add_pooling_layer=False, dtype=torch.float32)
         self._stock.requires_grad_(requires_grad=False)
         self._fair_esm_network = as_fair_esm(self._stock)
-        self._check_same_model()
         self._tokenizer = AutoTokenizer.from_pretrained(model)
-        self._batches = self._our_batches()
+        self._check_same_model()
+        self._batches, self._larger_batches = self._planned_batches()
         self.contestants: dict[str, Callable[[], float]] = {
             "forward": self._forward,
             "forward_lone": self._forward_lone,
+            "forward_8192": self._forward_8192,
             "forward_fused": self._forward_fused,
+            "forward_compiled": self._forward_compiled,
             "forward_packed": self._forward_packed,
             "actstore": self._extract,
             "naive_loop": self._naive_loop,
@@ -156,9 +167,13 @@ class _Bench:
         """Return the share of each one's token area that is padding."""
         by_length = [[len(residues) + 2 for _, residues in batch] for batch in self._by_length()]
         in_order = [[len(residues) + 2 for _, residues in batch] for batch in self._in_order()]
-        ours = [[len(residues) + 2 for residues in batch] for batch in self._batches]
+        ours, larger = (
+            [[len(residues) + 2 for residues in batch] for batch in batches]
+            for batches in (self._batches, self._larger_batches)
+        )
         return {
             "actstore": _padding(ours),
+            "passes_of_8192": _padding(larger),
             "naive_loop": _padding(in_order),
             "fair_esm_loop": _padding(by_length),
             "fair_esm": _padding(by_length),
@@ -169,21 +184,25 @@ class _Bench:
         rows = [pack(batch, self._model.tokenizer, row_tokens=PACKED_TOKENS).present for batch in self._batches]
         return round(1.0 - sum(int(each.sum()) for each in rows) / sum(each.numel() for each in rows), 4)
 
-    def _our_batches(self) -> list[list[str]]:
-        """Return the windows of every forward pass that an extraction makes."""
+    def _planned_batches(self) -> tuple[list[list[str]], list[list[str]]]:
+        """Return the windows of every forward pass that an extraction makes, and those of larger passes."""
         store = LocalObjects(self._folder / "planned")
         _extract_once(self._model, store, self._recipe)
-        batches: list[list[str]] = []
+        ours: list[list[str]] = []
+        larger: list[list[str]] = []
         plan = reopen(store, load_frozen(store), self._model).plan
         with StoredSequences(store) as sequences:
             for task in map(plan.task, range(plan.tasks)):
                 texts = [sequences.residues(piece.sequence)[piece.start : piece.stop] for piece in task.pieces]
+                lengths = [len(text) + self._model.tokenizer.special_tokens for text in texts]
                 passes = plan_passes(task, self._model, tokens_per_batch=self._recipe.model.tokens_per_batch)
-                batches += [[texts[index] for index in each] for each in passes]
-        return batches
+                ours += [[texts[index] for index in each] for each in passes]
+                passes = plan_batches(lengths, tokens_per_batch=LARGER_TOKENS)
+                larger += [[texts[index] for index in each] for each in passes]
+        return ours, larger
 
-    def _passes(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        arrays = (padded(batch, self._model.tokenizer) for batch in self._batches)
+    def _passes(self, batches: Sequence[Sequence[str]] | None = None) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        arrays = (padded(batch, self._model.tokenizer) for batch in batches or self._batches)
         return [(torch.from_numpy(tokens_BT), torch.from_numpy(mask_BT)) for tokens_BT, mask_BT in arrays]
 
     def _forward(self) -> float:
@@ -195,6 +214,18 @@ class _Bench:
 
     def _forward_lone(self) -> float:
         return _in_lone_threads(partial(_pass, self._stock), self._passes())
+
+    def _forward_8192(self) -> float:
+        return _in_lone_threads(partial(_pass, self._stock), self._passes(self._larger_batches))
+
+    def _forward_compiled(self) -> float:
+        network = self._compiled.network
+
+        def one_at_a_time(each: tuple[torch.Tensor, torch.Tensor]) -> None:
+            with self._compiled.passes:
+                _pass(network, each)
+
+        return _in_lone_threads(one_at_a_time, self._passes())
 
     def _forward_fused(self) -> float:
         return _in_lone_threads(partial(_pass, self._model.network), self._passes())

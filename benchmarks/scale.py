@@ -52,7 +52,7 @@ COSTS: Final = (
     Cost("open", "open the manifest", grows=True),
     Cost("inspect", "describe the store", grows=True),
     Cost("stream_open", "open a stream", grows=True),
-    Cost("first_batch", "its first batch", grows=False),
+    Cost("first_batch", "draw the order of all windows, and its first batch", grows=True),
     Cost("next_batches", "a batch after that", grows=False),
 )
 

@@ -17,8 +17,18 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from benchmarks.report import RESULTS
+from benchmarks.scale import table as cost_table
 
-__all__ = ["TABLES", "extract_table", "fidelity_table", "main", "render", "s3_stream_table", "stream_table"]
+__all__ = [
+    "TABLES",
+    "extract_table",
+    "fidelity_table",
+    "main",
+    "render",
+    "s3_stream_table",
+    "scale_table",
+    "stream_table",
+]
 
 README: Final = Path(__file__).resolve().parents[1] / "README.md"
 _SECTION: Final = re.compile(r"(<!-- benchmarks:(\w+) -->\n).*?(<!-- /benchmarks:\2 -->)", re.DOTALL)
@@ -181,7 +191,9 @@ _EXTRACT_TITLES: Final = {
     "actstore": "**actstore extract**: all sites to int8, hashed, on disk",
     "forward": "`transformers`' forward passes of the same batches, nothing else",
     "forward_lone": "the same, one thread a pass, several at a time",
-    "forward_fused": "the same, as we run the network",
+    "forward_8192": "the same, in passes of 8,192 tokens",
+    "forward_fused": "our passes again, GELU in one step, as we run them",
+    "forward_compiled": "the same, with `model.compile`",
     "forward_packed": "the same, several proteins in a row",
     "naive_loop": "`transformers`, batches of 8 in file order, all hidden states, `.pt` a batch",
     "fair_esm_loop": "`transformers` in the loop of fair-esm's `extract.py`: by length, `.pt` a protein",
@@ -190,7 +202,9 @@ _EXTRACT_TITLES: Final = {
 _EXTRACT_PADDING: Final = {
     "forward": "actstore",
     "forward_lone": "actstore",
+    "forward_8192": "passes_of_8192",
     "forward_fused": "actstore",
+    "forward_compiled": "actstore",
     "forward_packed": "packed",
 }
 
@@ -223,6 +237,24 @@ def extract_table(results: Record) -> str:
     return "\n".join([_table(heads, lines), "", notes])
 
 
+def scale_table(results: Record) -> str:
+    """Return what is done to a store as rows, its sizes as columns; below, what a second worker brings."""
+    costs = {int(size): steps for size, steps in results["costs"].items()}
+    workers = results["workers"]
+    brought = ", ".join(
+        f"{title} {_spread(workers['ratios'][name])}"
+        for title, name in (
+            ("two processes with `--shard-of` over one process", "shares_2_over_serial"),
+            ("two Dask workers over one", "dask_2_over_dask_1"),
+        )
+    )
+    notes = (
+        f"Rows a second of {workers['model']} on two cores, one for each worker: {brought}. {_machine(results)} "
+        "A flat cost is about 1 or less: of a task, where there is something to do for each."
+    )
+    return "\n".join([cost_table(costs), "", notes])
+
+
 def _spread(of: Record, *, digits: int = 2) -> str:
     return f"{of['median']:.{digits}f} ({of['least']:.{digits}f} to {of['most']:.{digits}f})"
 
@@ -247,7 +279,13 @@ def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 TABLES: Final[Mapping[str, Callable[[Record], str]]] = MappingProxyType(
-    {"stream": stream_table, "fidelity": fidelity_table, "s3_stream": s3_stream_table, "extract": extract_table}
+    {
+        "stream": stream_table,
+        "fidelity": fidelity_table,
+        "s3_stream": s3_stream_table,
+        "extract": extract_table,
+        "scale": scale_table,
+    }
 )
 
 

@@ -14,7 +14,7 @@ class _FusedIntermediate(EsmIntermediate):
     """The first half of ESM's feed-forward layer, with GELU as one operation.
 
     `transformers` writes ``x * 0.5 * (1 + erf(x / sqrt(2)))`` (Hendrycks & Gimpel, 2016) as five operations, each of
-    which reads and writes the widest states of the model: a seventh of a forward pass on a CPU (docs/decisions/0012).
+    which reads and writes the widest states of the model (docs/decisions/0012).
     """
 
     def forward(self, hidden_states: Tensor) -> Tensor:

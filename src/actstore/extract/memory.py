@@ -16,8 +16,7 @@ __all__ = ["RowMemory", "allocate_rows"]
 class RowMemory:
     """Gives the memory of tasks that are done to those that come.
 
-    Pages that are new to a process cost several times more than writing to them does: on the shared cores where this
-    was measured, up to a seventh of the forward passes whose rows they hold (docs/decisions/0012).
+    Pages that are new to a process cost several times more than writing to them does.
 
     Safe to use from several threads.
     """

@@ -34,7 +34,7 @@ COMPUTED: Final = ("inv_freq", "position_ids")
 """Buffers that follow from the configuration; old and new files differ in whether they hold them."""
 _MOST_NAMED: Final = 5
 _CPU_TOKENS: Final = 1024
-"""The states of a layer then stay in the cache of a core: a tenth faster than 8,192, which also pad more."""
+"""The states of a layer then stay in the cache of a core, and less is padding (docs/decisions/0012)."""
 _DEVICE_PASSES: Final = 2
 """One computes while the rows of the other are copied off the device."""
 

@@ -19,8 +19,8 @@ _FEWEST_ROWS: Final = 16
 def block_rows(width: int) -> int:
     """Return how many rows of D channels to work on at a time.
 
-    The temporaries of a block stay in the cache of a core. Blocks a quarter as large were slower by half in two
-    threads: these then mostly wait for each other's turn in the interpreter.
+    The temporaries of a block stay in the cache of a core; with much smaller blocks, threads mostly wait for their turn
+    in the interpreter.
     """
     return max(_BLOCK_VALUES // max(width, 1), _FEWEST_ROWS)
 
