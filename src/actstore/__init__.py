@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from actstore import errors
     from actstore.budget.assumptions import Assumptions
-    from actstore.cli.options import parse_storage_options
+    from actstore.cli.options import parse_settings, parse_storage_options
     from actstore.cli.run import run_command
     from actstore.contracts.progress import Progress, Silent, Stage
     from actstore.contracts.recipe import Recipe
@@ -75,6 +75,7 @@ __all__ = [
     "open_live",
     "open_manifest",
     "open_stream",
+    "parse_settings",
     "parse_storage_options",
     "plan_store",
     "read_recipe",
@@ -112,6 +113,7 @@ _HOME: Final = {
     "open_live": "actstore.workflows.open_live",
     "open_manifest": "actstore.store.open",
     "open_stream": "actstore.stream.open",
+    "parse_settings": "actstore.cli.options",
     "parse_storage_options": "actstore.cli.options",
     "plan_store": "actstore.workflows.plan",
     "read_recipe": "actstore.workflows.recipes",

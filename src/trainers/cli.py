@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from actstore import run_command
+from actstore import errors, run_command
 from trainers import cli_options as options
 from trainers.cli_options import DictionaryChoice, MissingChoice, NormalisationChoice, OrderChoice
 
@@ -124,9 +124,13 @@ def online(
     checkpoint_every: options.CheckpointEvery = 1000,
     buffer_bytes: options.BufferBytes = 256 << 20,
     device: options.Device = "auto",
+    allow_incomplete: options.OnlineIncomplete = False,
     storage_option: options.StorageOption = None,
     cache: options.Cache = None,
     cache_bytes: options.CacheBytes = None,
+    on_missing: options.OnlineMissing = MissingChoice.COMPUTE,
+    sequences: options.Sequences = None,
+    settings: options.Settings = None,
     model_device: options.ModelDevice = "auto",
     most_passes: options.MostPasses = 1.0,
     as_json: options.AsJson = False,
@@ -142,11 +146,26 @@ def online(
 
         trainer online recipe.toml --site resid_post.3 --steps 500
 
+    A recipe that names no files yet, on some:
+
+        trainer online manifests/esm2-8m-uniref50.toml --sequences some.fasta --set rows.fraction=1.0 --site final_norm
+
     A split that does not fit into memory, kept on a local disk:
 
         trainer online recipe.toml --site resid_post.3 --cache /local/disk --cache-bytes 500000000000
     """
-    _run(uri, {**locals(), "live": "online"})
+    if on_missing is not MissingChoice.COMPUTE:
+        raise errors.UsageError(
+            f"--on-missing {on_missing}: 'trainer online' computes all rows and writes none; read or fill a store with "
+            "'trainer read-from-store'"
+        )
+    _run(uri, {**locals(), "live": "online", "recipe_options": _recipe_options(sequences, settings)})
+
+
+def _recipe_options(sequences: list[str] | None, settings: list[str] | None) -> dict[str, Any]:
+    from actstore import parse_settings
+
+    return {"corpus.sequences": sequences, **parse_settings(settings)}
 
 
 def _run(uri: str, given: dict[str, Any]) -> None:

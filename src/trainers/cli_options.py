@@ -88,6 +88,23 @@ MostPasses = Annotated[
     float,
     typer.Option(min=1, help="How often an epoch may compute the rows of a protein; more is refused at the start."),
 ]
+OnlineMissing = Annotated[
+    MissingChoice,
+    typer.Option(help="Only `compute`, which is what this does about all rows; for the others use read-from-store."),
+]
+OnlineIncomplete = Annotated[
+    bool, typer.Option("--allow-incomplete", help="Of no effect: rows are computed, extracted or not.")
+]
+Sequences = Annotated[
+    list[str] | None,
+    typer.Option(help="FASTA or Parquet in place of what the recipe names or expects; may be repeated."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any field of the recipe, in TOML: `--set rows.fraction=0.1`; repeatable."
+    ),
+]
 OnMissing = Annotated[
     MissingChoice,
     typer.Option(

@@ -37,6 +37,22 @@ def store(small_fasta: Path, esm2_tiny: Path, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="session")
+def recipe_file(small_fasta: Path, esm2_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recipe of `store`."""
+    path = tmp_path_factory.mktemp("recipe") / "recipe.toml"
+    path.write_text(
+        f"""
+sites = ["resid_post.0", "resid_post.3"]
+model = {{ name = "{esm2_tiny}" }}
+corpus = {{ sequences = ["{small_fasta}"] }}
+splits = {{ fractions = {{ train = 0.8, valid = 0.2 }} }}
+store = {{ encoding = "float16", task_rows = 2048, chunk_rows = 64 }}
+"""
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
 def store_without_valid(small_fasta: Path, esm2_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with all proteins for training."""
     folder = tmp_path_factory.mktemp("trainers") / "store"

@@ -1,4 +1,4 @@
-"""From an exception to a sentence and an exit code: 0 done, 1 failed, 2 usage, 130 interrupted."""
+"""From an exception to a sentence and an exit code: 0 done, 1 failed, 2 usage, 130 interrupted, 143 terminated."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from rich.console import Console
 
 from actstore.contracts.printable import printable
 from actstore.errors import ActstoreError
+from actstore.workflows.deadline import Interrupted, Stop
 
 __all__ = ["run_command"]
 
 _INTERRUPTED: Final = 130
+_TERMINATED: Final = 143
 _MOST_LETTERS: Final = 20_000
 _KEPT: Final = "\n\t"
 
@@ -21,10 +23,15 @@ _KEPT: Final = "\n\t"
 def run_command(app: typer.Typer) -> None:
     """Run a command line to its end and leave the process with its exit code.
 
-    Errors of the project are one message on standard error; anything else is a defect and keeps its traceback.
+    Errors of the project are one message on standard error; anything else is a defect and keeps its traceback. SIGTERM
+    ends it as an exception would, so that nothing temporary stays behind.
     """
+    stop = Stop()
     try:
-        app(standalone_mode=True)
+        with stop.on_sigterm(), stop.interruptible():
+            app(standalone_mode=True)
+    except Interrupted:
+        sys.exit(_TERMINATED)
     except ActstoreError as error:
         # Paths and ids are shown as they are: rich would take `[a]` for markup and `:b:` for an emoji.
         Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False).print(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.printable import printable
 from actstore.contracts.progress import Progress, Silent
-from actstore.errors import CorruptObjectError
+from actstore.errors import CorruptObjectError, MissingObjectError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.ahead import map_ahead
 from actstore.store.commit import Commit, committed_tasks, load_commit, sha256_hex
@@ -33,7 +33,7 @@ from actstore.store.manifest import Manifest, StoredBytes
 from actstore.store.shard import index_bytes
 from actstore.store.statistics import StatisticsMerger
 
-__all__ = ["assemble_manifest", "commit_problems", "task_arrays", "write_manifest"]
+__all__ = ["assemble_manifest", "commit_problems", "complete_manifest", "task_arrays", "write_manifest"]
 
 _MOST_LISTED: Final = 40
 
@@ -56,6 +56,14 @@ def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) ->
             )
     objects.put(MANIFEST, manifest.to_json(uri=None))
     return manifest
+
+
+def complete_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> None:
+    """Write the manifest of a store with all its commits where it is missing; raises as `write_manifest`."""
+    try:
+        objects.get_range(MANIFEST, 0, 1)
+    except MissingObjectError:
+        write_manifest(objects, progress=progress)
 
 
 def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> Manifest:

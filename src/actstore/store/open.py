@@ -16,7 +16,14 @@ from actstore.store.layout import MANIFEST
 from actstore.store.manifest import LARGEST_MANIFEST_BYTES, Manifest, parse_manifest
 from actstore.store.objects import open_objects
 
-__all__ = ["open_manifest", "open_store", "open_store_objects", "read_manifest_file", "stored_manifest"]
+__all__ = [
+    "is_recipe",
+    "open_manifest",
+    "open_store",
+    "open_store_objects",
+    "read_manifest_file",
+    "stored_manifest",
+]
 
 
 def open_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> Manifest:
@@ -28,9 +35,23 @@ def open_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[st
         If there is neither.
     ManifestError
         If the manifest is malformed, or the store it names has other content.
+    UsageError
+        If it is a recipe.
     """
     manifest, objects = open_store(source, storage_options=storage_options)
     return manifest.model_copy(update={"uri": objects.uri})
+
+
+def is_recipe(source: str | os.PathLike[str]) -> bool:
+    """Return whether a name is that of a recipe, there or not: it ends in `.toml`, and is neither URL nor folder.
+
+    Examples
+    --------
+    >>> is_recipe("nowhere/recipe.toml"), is_recipe("s3://bucket/recipe.toml"), is_recipe("store")
+    (True, False, False)
+    """
+    name = os.fspath(source)
+    return name.endswith(".toml") and "://" not in name and not Path(name).is_dir()
 
 
 def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
@@ -55,6 +76,11 @@ def open_store(
     """Return the manifest and the objects of a store; see `open_manifest`."""
     path = Path(source)
     if path.is_file():
+        if is_recipe(path):
+            raise UsageError(
+                f"{path} is a recipe, which has no rows: extract it and give the store, or train without one "
+                "('trainer online RECIPE')"
+            )
         manifest = read_manifest_file(path)
         if manifest.uri is None:
             raise ManifestError(

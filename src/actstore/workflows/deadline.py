@@ -110,4 +110,5 @@ class Stop:
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
         self.request()
         if self._interruptible:
+            self._interruptible = False  # once: a second signal must not break off what the first one had cleaned up
             raise Interrupted

@@ -15,6 +15,7 @@ from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.windows import RowBuffer, RowWindow, WindowReader
 from actstore.errors import StreamError
 from actstore.extract.threads import LoneThreads
+from actstore.store.assemble import complete_manifest
 from actstore.store.cached import CachedObjects
 from actstore.store.commit import committed_tasks, is_committed
 from actstore.store.manifest import Manifest, StoredBytes
@@ -70,6 +71,8 @@ class LiveSource:
         Which rows are computed, and whether they are kept in the store.
     cache, cache_bytes
         Folder where computed rows are kept, None for memory; and how much of them, for each choice of sites.
+    name
+        What messages call it; None for the place of the store.
     afterwards
         Closed last.
     """
@@ -84,10 +87,12 @@ class LiveSource:
         mode: LiveMode,
         cache: Path | None = None,
         cache_bytes: int | None = None,
+        name: str | None = None,
         afterwards: ExitStack | None = None,
     ) -> None:
         self.manifest = manifest
         self._objects = objects
+        self._name = name or objects.uri
         self._mode = mode
         self._cache, self._cache_bytes = cache, cache_bytes
         tasks = range(manifest.frozen.tasks)
@@ -191,8 +196,11 @@ class LiveSource:
         bool
             Whether the store is complete.
         """
-        if self._mode != "store" or not self._missing:
+        if self._mode != "store":
             return self.manifest.complete
+        if not self._missing:
+            complete_manifest(self._objects, progress=progress)  # whoever did the last task may have been killed then
+            return True
         part = self.manifest.splits[split]
         if not committed_tasks(self._objects) >= set(range(part.first_task, part.first_task + part.tasks)):
             return False
@@ -280,7 +288,7 @@ class LiveSource:
         self._readers[columns.site_columns].kept.want({task for tasks in fills for task in tasks})
         if self._cost.passes > most_passes:
             raise StreamError(
-                f"{self._objects.uri}: an epoch of {request.split or 'all splits'} would run the model "
+                f"{self._name}: an epoch of {request.split or 'all splits'} would run the model "
                 f"{self._cost.passes:.1f} times over each of {self._cost.tasks:,} tasks, since a batch mixes rows of "
                 f"many and {kept_bytes:,} bytes do not keep them; keep {self._cost.needed_bytes:,} (--cache-bytes, "
                 "with --cache FOLDER on disk), use a larger buffer, allow it (--most-passes), or extract a store"

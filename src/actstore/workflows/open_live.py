@@ -12,16 +12,18 @@ from typing import Any
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.objects import ObjectStore
 from actstore.contracts.progress import Progress, Silent
+from actstore.contracts.recipe import Recipe
 from actstore.errors import ModelError, RecipeChangedError, UsageError
 from actstore.extract.model import load_model
 from actstore.store.assemble import assemble_manifest
 from actstore.store.manifest import Manifest
 from actstore.store.objects import LocalObjects
-from actstore.store.open import open_store
+from actstore.store.open import is_recipe, open_store
 from actstore.workflows.live import LiveMode, LiveSource
 from actstore.workflows.prepare import prepare, reopen, replan
 from actstore.workflows.recipes import read_recipe, require_sequences
 from actstore.workflows.recompute import local_model
+from actstore.workflows.sizes import check_room
 
 __all__ = ["live_over", "open_live"]
 
@@ -31,6 +33,7 @@ def open_live(
     *,
     mode: LiveMode = "online",
     device: str = "cpu",
+    recipe_options: Mapping[str, Any] | None = None,
     storage_options: Mapping[str, Any] | None = None,
     cache: str | os.PathLike[str] | None = None,
     cache_bytes: int | None = None,
@@ -42,11 +45,14 @@ def open_live(
     ----------
     source
         Path or URL of a store, an exported manifest file, or a recipe (TOML), which is prepared in a temporary folder.
+        What ends in `.toml` is a recipe, unless it is a URL or a folder.
     mode
         `online` computes all rows; `compute` those that the store does not have, and writes nothing; `store` commits
         what it computes to the store, and reads it from there afterwards.
     device
         Where the model runs.
+    recipe_options
+        Values that take precedence over those of the recipe, by dotted key; see `read_recipe`.
     storage_options
         Passed to fsspec.
     cache, cache_bytes
@@ -62,15 +68,17 @@ def open_live(
     RecipeChangedError
         If the model at hand is not the one that the store was begun with.
     UsageError, StoreError, ManifestError, RecipeError, CorpusError
-        If there is no such store, or it cannot be used.
+        If there is no such store or recipe, it cannot be used, or a local disk has no room for what is to be stored.
     """
     folder = None if cache is None else Path(cache)
-    if os.fspath(source).endswith(".toml") and Path(source).is_file():
-        if mode != "online":
-            raise UsageError(f"{source} is a recipe, which has no rows; give a store, or use 'trainer online'")
+    given = {name: value for name, value in (recipe_options or {}).items() if value is not None}
+    if mode == "online" and is_recipe(source):
+        recipe = read_recipe(source, options=given)
         return _from_recipe(
-            Path(source), device, storage_options, progress or Silent(), cache=folder, cache_bytes=cache_bytes
+            recipe, str(source), device, storage_options, progress or Silent(), cache=folder, cache_bytes=cache_bytes
         )
+    if given:
+        raise UsageError(f"{source} is not a recipe, so {', '.join(given)} cannot be set: a store keeps its own")
     manifest, objects = open_store(source, storage_options=storage_options)
     if mode != "online" and manifest.complete:
         return LiveSource(objects, manifest, None, None, mode=mode, cache=folder, cache_bytes=cache_bytes)
@@ -95,12 +103,14 @@ def live_over(
     """Open a store's source of streams with a model that is loaded already; see `open_live`."""
     if mode == "store":
         objects.sweep()
+        check_room(objects, manifest.frozen, tasks_done=manifest.tasks_done)
     prepared = (reopen if mode == "store" else replan)(objects, manifest.frozen, model)
     return LiveSource(objects, manifest, prepared, model, mode=mode, cache=cache, cache_bytes=cache_bytes)
 
 
 def _from_recipe(
-    path: Path,
+    recipe: Recipe,
+    name: str,
     device: str,
     storage_options: Mapping[str, Any] | None,
     progress: Progress,
@@ -108,13 +118,12 @@ def _from_recipe(
     cache: Path | None,
     cache_bytes: int | None,
 ) -> LiveSource:
-    recipe = read_recipe(path)
     require_sequences(recipe)
     model = load_model(recipe.model, recipe.sites, device=device)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="actstore-online-"))
         objects = LocalObjects(Path(folder))
-        prepared = prepare(objects, recipe, model, storage_options=storage_options, progress=progress)
+        prepared = prepare(objects, recipe, model, storage_options=storage_options, progress=progress, keep_rows=False)
         manifest = assemble_manifest(objects)
         return LiveSource(
             objects,
@@ -124,5 +133,6 @@ def _from_recipe(
             mode="online",
             cache=cache,
             cache_bytes=cache_bytes,
+            name=name,
             afterwards=stack.pop_all(),
         )

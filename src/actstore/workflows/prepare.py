@@ -48,10 +48,22 @@ def prepare(
     *,
     storage_options: Mapping[str, Any] | None,
     progress: Progress,
+    keep_rows: bool = True,
 ) -> Prepared:
     """Read the corpus, lay out the rows, calibrate and freeze; or find that all this was done before.
 
     With `compressor = "auto"` the first task is tried before anything is frozen.
+
+    Parameters
+    ----------
+    objects, recipe, model
+        Where the store is or will be, and what it is made from.
+    storage_options
+        Passed to fsspec.
+    progress
+        Where to report.
+    keep_rows
+        Whether rows will be written there, for which there must be room.
 
     Raises
     ------
@@ -98,7 +110,8 @@ def prepare(
             return Prepared(stored, plan)
         named = with_compressor(recipe, "none") if auto else recipe
         frozen = _freezable(named, corpus, model, plan).model_copy(update={"sequences_sha256": digest})
-        check_room(objects, frozen)
+        if keep_rows:
+            check_room(objects, frozen)
         if QUANTIZERS[recipe.store.encoding].calibrated:
             calibration = calibrate_sites(recipe, table, corpus, model, progress=progress)
             frozen = frozen.model_copy(update={"calibration": calibration})

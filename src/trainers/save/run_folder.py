@@ -35,6 +35,19 @@ class RunFolder:
         """What the finished run reported."""
         return self.path / "result.json"
 
+    def check(self, *, resume: bool) -> None:
+        """Refuse what `begin`, or going on, would refuse, before anything is computed; nothing is written.
+
+        Raises
+        ------
+        CheckpointError
+            If a run lives there; with `resume`, if none does.
+        """
+        if resume:
+            self.newest_checkpoint()
+        elif self.checkpoints.exists():
+            raise errors.CheckpointError(self._describe_occupant())
+
     def begin(self) -> None:
         """Claim the folder for a new run.
 

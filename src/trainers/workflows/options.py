@@ -31,7 +31,7 @@ class RunOptions:
     evaluation_rows: int = 100_000
     """Most rows to evaluate on."""
     allow_incomplete: bool = False
-    """Read a store whose extraction has not finished."""
+    """Read what there is of a store whose extraction has not finished; without effect where all rows are computed."""
     storage_options: Mapping[str, Any] | None = None
     """Passed to fsspec."""
     cache: Path | None = None
@@ -40,6 +40,8 @@ class RunOptions:
     """How much it may hold."""
     live: Literal["online", "compute", "store"] | None = None
     """Which rows the model computes: all of them, those that the store does not have, or those, and commits them."""
+    recipe_options: Mapping[str, Any] | None = None
+    """Values that take precedence over those of a recipe, by dotted key; where all rows are computed."""
     model_device: str = "auto"
     """Where the model runs, as `device`."""
     most_passes: float = 1.0

@@ -74,14 +74,18 @@ def read_from_store(
     options = options or RunOptions()
     progress = progress or Silent()
     device = choose_device(options.device)
+    if options.out is not None:
+        RunFolder(options.out).check(resume=options.resume)
     with open_rows(source, config, options, progress) as rows:
         with rows.open(config.split, device=device) as stream:
             plan = plan_training(config, StreamFacts.of(stream))
+            folder = RunFolder(options.out or default_folder(plan))
+            folder.check(resume=options.resume)
             run = Run(
                 plan=plan,
                 origin=describe_origin(rows.origin, stream.sites),
                 statistics=rows.statistics(progress),
-                folder=RunFolder(options.out or default_folder(plan)),
+                folder=folder,
                 device=device,
                 checkpoint_every=options.checkpoint_every,
                 resume=options.resume,

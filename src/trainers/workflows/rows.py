@@ -114,12 +114,13 @@ def open_rows(
         manifest = open_manifest(source, storage_options=options.storage_options)
         yield Rows(manifest, manifest, None, config, options)
         return
-    if options.allow_incomplete:
+    if options.allow_incomplete and options.live != "online":
         raise errors.UsageError("rows that are missing are either computed or left out; drop allow_incomplete")
     with open_live(
         source,
         mode=options.live,
         device=str(choose_device(options.model_device)),
+        recipe_options=options.recipe_options,
         storage_options=options.storage_options,
         cache=options.cache,
         cache_bytes=options.cache_bytes,

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from actstore.contracts.recipe import Recipe
-from actstore.errors import ManifestError, StoreNotFoundError
+from actstore.errors import ManifestError, StoreNotFoundError, UsageError
 from actstore.store.objects import LocalObjects, open_objects
 from actstore.store.open import open_manifest, open_store, stored_manifest
 from actstore.testing.fake_model import FakeModel
@@ -41,6 +41,17 @@ def test_a_store_opens_by_a_url(store_of: StoreOf) -> None:
     for path in local.sizes():
         objects.put(path, local.get(path))
     assert open_manifest(uri).digest == open_manifest(store_of()).digest
+
+
+def test_a_recipe_is_told_from_a_manifest(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("seed = 1\n")
+    with pytest.raises(UsageError, match=r"recipe\.toml is a recipe, which has no rows: .*'trainer online RECIPE'"):
+        open_manifest(recipe)
+    recipe.unlink()
+    recipe.mkdir()
+    with pytest.raises(StoreNotFoundError):
+        open_manifest(recipe)
 
 
 @pytest.mark.parametrize("name", ["nothing", "empty"])

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -87,6 +88,18 @@ class TestSigterm:
         with stop.on_sigterm(), pytest.raises(Interrupted), stop.interruptible():
             os.kill(os.getpid(), signal.SIGTERM)
         assert stop.must_drop()
+
+    def test_does_not_break_off_the_cleaning_up_when_it_comes_twice(self) -> None:
+        stop, cleaned = Stop(), []
+
+        def clean_up() -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            cleaned.append(True)
+
+        with ExitStack() as stack, stop.on_sigterm(), pytest.raises(Interrupted), stop.interruptible():
+            stack.callback(clean_up)
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert cleaned
 
     def test_is_left_alone_in_other_threads(self) -> None:
         found = []

@@ -18,6 +18,8 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import CorpusError, StoreError
 from actstore.store.commit import committed_tasks
 from actstore.store.objects import LocalObjects
+from actstore.store.open import open_store
+from actstore.stream.request import StreamRequest
 from actstore.testing.fake_model import FakeModel
 from actstore.view.reports import ExtractReport
 from actstore.workflows import extract as extract_module
@@ -25,10 +27,12 @@ from actstore.workflows import prepare as prepare_module
 from actstore.workflows.collect import collect_garbage
 from actstore.workflows.examine import examine
 from actstore.workflows.extract import extract_with
+from actstore.workflows.open_live import open_live
 from actstore.workflows.repair import repair_with
 from actstore.workflows.verify import verify_store
 from tests.actstore.cli.command import actstore
 from tests.actstore.workflows.stores import contents
+from tests.actstore.workflows.test_live import live, without
 
 RecipeOf = Callable[..., Recipe]
 StoreOf = Callable[..., Path]
@@ -131,6 +135,29 @@ def test_a_disk_without_any_room_left_is_a_sentence_on_the_command_line(
     assert (done.code, done.out) == (1, "")
     assert len(done.err.splitlines()) == 1
     assert re.search(r"MB are to be written and 0 B are free there; take another place", done.err)
+
+
+def test_a_fill_that_does_not_fit_is_refused_before_anything_is_computed(disk: Disk, store_of: StoreOf) -> None:
+    tasks = range(open_store(store_of())[0].frozen.tasks)
+    partial = without(store_of(), disk.place / "partial", set(tasks[1:]))
+    disk.fill()
+    with pytest.raises(StoreError, match=r"partial: .* are to be written and 0 B are free there"):
+        live(partial, FakeModel(), "store")
+    live(partial, FakeModel(), "compute").close()
+    assert committed_tasks(LocalObjects(partial)) == {0}
+
+
+def test_rows_that_are_only_computed_need_no_room(
+    disk: Disk, esm2_tiny: Path, small_fasta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'model.name = "{esm2_tiny}"\ncorpus.sequences = "{small_fasta}"\nsites = ["resid_post.*"]\n')
+    disk.remount("size=2m")
+    monkeypatch.setattr(tempfile, "tempdir", str(disk.place))
+    with open_live(recipe) as source, source.open_stream(StreamRequest(batch_rows=200)) as stream:
+        assert sum(site.width for site in source.manifest.sites) * source.manifest.rows > 2 << 20
+        assert len(next(iter(stream)).row_B) == 200
+    assert not list(disk.place.iterdir())
 
 
 def test_a_repair_needs_room_too_and_can_be_repeated(disk: Disk, store_of: StoreOf) -> None:

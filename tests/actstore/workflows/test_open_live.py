@@ -8,14 +8,15 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from actstore.contracts.recipe import Recipe
-from actstore.errors import ModelError, RecipeChangedError, StoreNotFoundError, UsageError
+from actstore.errors import ModelError, RecipeChangedError, RecipeError, StoreNotFoundError, StreamError, UsageError
 from actstore.stream.open import open_stream
 from actstore.stream.request import StreamRequest
 from actstore.workflows.extract import extract_store
 from actstore.workflows.open_live import open_live
+from actstore.workflows.recipes import read_recipe
 from actstore.workflows.share import export_manifest
 from tests.actstore.workflows.stores import contents
-from tests.actstore.workflows.test_live import batches
+from tests.actstore.workflows.test_live import batches, without
 
 StoreOf = Callable[..., Path]
 
@@ -73,6 +74,46 @@ def test_a_complete_store_is_read_as_ever(tiny_store: StoreOf) -> None:
         assert source.report()[:3] == ("compute", 0, 0)
 
 
+def test_a_store_that_only_lacks_its_manifest_gets_it(tiny_store: StoreOf, tmp_path: Path) -> None:
+    """Whoever wrote the last commit may have been killed right after it."""
+    partial = without(tiny_store(), tmp_path / "partial", set())
+    before = contents(partial)
+    with open_live(partial, mode="compute") as source:
+        assert source.finish("train")
+    assert contents(partial) == before
+    with open_live(partial, mode="store") as source:
+        assert source.finish("train")
+    assert contents(partial) == contents(tiny_store())
+
+
+def test_options_take_precedence_over_a_recipe_and_are_none_of_a_stores(
+    tiny_store: StoreOf, recipe_file: Path, few_fasta: Path
+) -> None:
+    planned = recipe_file.read_text().replace(
+        f'sequences = ["{few_fasta}"]', "expected_sequences = 10\nexpected_lengths = 100"
+    )
+    recipe_file.write_text(planned)
+    with pytest.raises(RecipeError, match="name the files: --sequences FILE"):
+        open_live(recipe_file)
+    options = {"corpus.sequences": [str(few_fasta)], "store.encoding": "float16", "sites": None}
+    with (
+        open_live(recipe_file, recipe_options=options) as source,
+        open_live(tiny_store(**{"store.encoding": "float16"})) as stored,
+    ):
+        assert source.planned.digest == stored.planned.digest
+        assert source.manifest.frozen.recipe.corpus == read_recipe(recipe_file, options=options).corpus
+    with pytest.raises(UsageError, match=r"is not a recipe, so corpus\.sequences, store\.encoding cannot be set"):
+        open_live(tiny_store(), recipe_options=options)
+
+
+def test_what_does_not_fit_is_refused_by_the_name_of_the_recipe(recipe_file: Path) -> None:
+    with (
+        open_live(recipe_file, cache_bytes=1) as source,
+        pytest.raises(StreamError, match=f"^{recipe_file}: an epoch of train would run the model"),
+    ):
+        source.open_stream(StreamRequest(batch_rows=64, buffer_bytes=1 << 18))
+
+
 def test_a_recipe_has_nothing_that_could_be_missing(recipe_file: Path) -> None:
     with pytest.raises(UsageError, match=r"recipe\.toml is a recipe, which has no rows"):
         open_live(recipe_file, mode="compute")
@@ -81,6 +122,8 @@ def test_a_recipe_has_nothing_that_could_be_missing(recipe_file: Path) -> None:
 def test_nothing_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreNotFoundError):
         open_live(tmp_path / "nowhere")
+    with pytest.raises(RecipeError, match=r"nowhere\.toml: cannot be read: No such file"):
+        open_live(tmp_path / "nowhere.toml")
 
 
 def test_a_model_that_is_gone_or_another_is_refused(tiny_store: StoreOf, esm2_tiny: Path, tmp_path: Path) -> None:

@@ -41,22 +41,6 @@ def without(store: Path, folder: Path, wanted: Callable[[int], bool]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def recipe_file(small_fasta: Path, esm2_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The recipe of `store`."""
-    path = tmp_path_factory.mktemp("recipe") / "recipe.toml"
-    path.write_text(
-        f"""
-sites = ["resid_post.0", "resid_post.3"]
-model = {{ name = "{esm2_tiny}" }}
-corpus = {{ sequences = ["{small_fasta}"] }}
-splits = {{ fractions = {{ train = 0.8, valid = 0.2 }} }}
-store = {{ encoding = "float16", task_rows = 2048, chunk_rows = 64 }}
-"""
-    )
-    return path
-
-
-@pytest.fixture(scope="module")
 def stored(store: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     """Two epochs from the store."""
     return train(store, tmp_path_factory.mktemp("stored") / "run", config={"steps": 30})
@@ -128,6 +112,17 @@ def test_missing_rows_are_an_error_unless_told_otherwise(store: Path, tmp_path: 
         stream_only(partial, make_config(CONFIG))
     with pytest.raises(errors.UsageError, match="either computed or left out"):
         stream_only(partial, make_config(CONFIG), RunOptions(live="compute", allow_incomplete=True))
+
+
+def test_a_folder_that_is_taken_is_refused_before_anything_is_computed(store: Path, tmp_path: Path) -> None:
+    empty = without(store, tmp_path / "empty", lambda _: True)
+    before = contents(empty)
+    (tmp_path / "run/checkpoints").mkdir(parents=True)
+    with pytest.raises(errors.CheckpointError, match="an unfinished run lives there"):
+        train(empty, tmp_path / "run", live="store")
+    with pytest.raises(errors.CheckpointError, match="no run to resume"):
+        train(empty, tmp_path / "other", resume=True, live="store")
+    assert contents(empty) == before
 
 
 def test_too_little_room_is_said_before_anything_is_trained(store: Path, tmp_path: Path) -> None:
