@@ -16,6 +16,8 @@ _RIGHT: Final = 120
 _TOP: Final = 16
 _BOTTOM: Final = 48
 _LABEL_GAP: Final = 15.0
+_TICK_GAP: Final = 44.0
+"""Six digits beside each other."""
 _STYLES: Final = 5
 """Lines have the classes `line0` to `line4`, of which a style sheet says how they look."""
 
@@ -77,12 +79,12 @@ def line_chart(
         parts.append(
             f'<text class="tick" x="{_LEFT - 8}" y="{y_of(y) + 4:.1f}" text-anchor="end">{escape(y_text(y))}</text>'
         )
-    for x in xs:
-        parts.append(f'<path class="grid" d="M{x_of(x):.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>')
-        parts.append(
-            f'<text class="tick" x="{x_of(x):.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">'
-            f"{escape(x_text(x))}</text>"
-        )
+    parts += [f'<path class="grid" d="M{x_of(x):.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>' for x in xs]
+    parts += [
+        f'<text class="tick" x="{x_of(x):.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">'
+        f"{escape(x_text(x))}</text>"
+        for x in _legible(xs, x_of)
+    ]
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(
         f'<text class="label" x="{middle:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>'
@@ -117,6 +119,21 @@ def _decades(low: float, high: float) -> list[float]:
     """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     return [10.0**power for power in range(first, max(last, first + 1) + 1)]
+
+
+def _legible(values: Sequence[float], place: Callable[[float], float]) -> list[float]:
+    """Return the values whose labels have room beside each other, given in ascending order; the last one has.
+
+    Examples
+    --------
+    >>> _legible([1.0, 10.0, 12.0], lambda value: 10 * value)
+    [1.0, 12.0]
+    """
+    kept: list[float] = []
+    for value in reversed(values):
+        if not kept or place(kept[-1]) - place(value) >= _TICK_GAP:
+            kept.append(value)
+    return kept[::-1]
 
 
 def _apart(places: Sequence[float]) -> list[float]:

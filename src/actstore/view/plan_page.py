@@ -108,16 +108,28 @@ def _cost(report: PlanReport, scenarios: Sequence[tuple[float, list[PlannedScena
     months = f"{report.assumptions.months:g} months"
     if report.dollars.once is None:
         return [f'<p class="note">Unknown: {escape(report.extraction.reason or "")}.</p>']
+    drawn = report.encoding if report.encoding in _DRAWN else "float16"  # bfloat16 takes what float16 takes
     online = Line(
         "one online run",
         tuple((fraction, one[0].online_per_run) for fraction, one in scenarios if one[0].online_per_run),
     )
-    title = f"Dollars to extract, write and keep a store for {months}, and to run the model once"
-    chart = _chart(scenarios, "cost", title, _once, dollars, *([online] if online.points else []))
+    reading = Line(
+        f"reading {_DRAWN[drawn]} once",
+        tuple(
+            (fraction, one.dollars_per_run)
+            for fraction, row in scenarios
+            for one in row
+            if one.encoding == drawn and one.dollars_per_run
+        ),
+    )
+    title = f"Dollars to extract, write and keep a store for {months}, to read it once, and to run the model once"
+    others = [line for line in (online, reading) if line.points]
+    chart = _chart(scenarios, "cost", title, _once, dollars, *others)
     return [
         _figure(
             chart,
-            "A store is paid once and read by any number of training runs; running the model online is paid for each.",
+            "A store is paid once and read by any number of training runs, each of which pays for reading it; online, "
+            "each pays for running the model.",
         ),
         _table(f"Dollars to extract, write and keep {months}", report, lambda one: dollars(one.dollars_once)),
         _table("Dollars to read the store for one training run", report, lambda one: dollars(one.dollars_per_run)),

@@ -65,6 +65,14 @@ def test_names_of_lines_do_not_cover_each_other() -> None:
     assert all(below - above >= 15 - 0.11 for above, below in pairwise(heights))
 
 
+def test_numbers_below_the_axis_do_not_run_into_each_other() -> None:
+    svg = drawn(Line("int8", tuple((x, x) for x in (0.01, 0.03, 0.1, 0.127, 0.3, 1.0))))
+    ticks = [text for text in svg.iter("text") if text.attrib.get("text-anchor") == "middle"][:-1]
+    assert [text.text for text in ticks] == ["0.01", "0.03", "0.127", "0.3", "1.0"]
+    places = [float(text.attrib["x"]) for text in ticks]
+    assert all(right - left >= 44 - 0.11 for left, right in pairwise(places))
+
+
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_what_has_no_logarithm_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="positive"):

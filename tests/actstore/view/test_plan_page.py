@@ -70,6 +70,7 @@ def test_ids_are_unique_and_pictures_are_described(report: PlanReport) -> None:
         if tag == "svg":
             assert set((attributes["aria-labelledby"] or "").split()) <= set(ids)
     assert "25.2 TB" in "".join(page.text["desc"])
+    assert "reading int8 once from $0.21 to $20.82" in "".join(page.text["desc"])
 
 
 def test_numbers_of_the_pictures_are_in_tables_too(report: PlanReport) -> None:

@@ -96,9 +96,13 @@ class TestSigterm:
             os.kill(os.getpid(), signal.SIGTERM)
             cleaned.append(True)
 
-        with ExitStack() as stack, stop.on_sigterm(), pytest.raises(Interrupted), stop.interruptible():
-            stack.callback(clean_up)
-            os.kill(os.getpid(), signal.SIGTERM)
+        def stopped() -> None:
+            with stop.interruptible(), ExitStack() as stack:
+                stack.callback(clean_up)
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        with stop.on_sigterm(), pytest.raises(Interrupted):
+            stopped()
         assert cleaned
 
     def test_is_left_alone_in_other_threads(self) -> None:
