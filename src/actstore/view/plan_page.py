@@ -172,7 +172,7 @@ def _chart(
         description=f"{ends}. The numbers are in the table below.",
         x_label="fraction of the residues",
         x_text=lambda x: f"{x:g}",
-        y_text=text,
+        y_text=lambda y: text(y).replace(".00", "").replace(".0 ", " "),  # decades have nothing behind the point
     )
 
 

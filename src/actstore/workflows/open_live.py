@@ -73,7 +73,7 @@ def open_live(
     folder = None if cache is None else Path(cache)
     given = {name: value for name, value in (recipe_options or {}).items() if value is not None}
     if mode == "online" and is_recipe(source):
-        recipe = read_recipe(source, options=given)
+        recipe = read_recipe(Path(source), options=given)
         return _from_recipe(
             recipe, str(source), device, storage_options, progress or Silent(), cache=folder, cache_bytes=cache_bytes
         )

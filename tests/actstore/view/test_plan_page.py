@@ -70,6 +70,8 @@ def test_ids_are_unique_and_pictures_are_described(report: PlanReport) -> None:
         if tag == "svg":
             assert set((attributes["aria-labelledby"] or "").split()) <= set(ids)
     assert "25.2 TB" in "".join(page.text["desc"])
+    ticks = {text for text in page.text["text"] if text[-1].isalnum()}
+    assert {"$1,000", "$100", "$10", "$1", "$0.10", "100 TB", "10 TB", "1 TB", "100 GB", "10 GB"} <= ticks
     assert "reading int8 once from $0.21 to $20.82" in "".join(page.text["desc"])
 
 
