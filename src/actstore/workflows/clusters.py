@@ -21,7 +21,7 @@ from actstore.contracts.models import ActivationModel
 from actstore.contracts.recipe import ModelRecipe
 from actstore.errors import UsageError, WorkerError
 from actstore.workflows.executors import THREADS, Executor
-from actstore.workflows.gpus import visible_gpus, worker_environments
+from actstore.workflows.gpus import thread_environment, visible_gpus, worker_environments
 
 __all__ = [
     "Cluster",
@@ -47,6 +47,9 @@ _OURS: Final = frozenset(
     }
 )
 """Arguments of SLURMCluster and of what it hands them on to that a file may not give."""
+_ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+"""Where glibc itself arrives once large arrays were freed. Nannies of Dask set the second to 64 KiB, which keeps the
+first at its 128 KiB: the tensors of every forward pass are then given back to the kernel and fetched from it again."""
 _QUIET: Final = {"dashboard": False, "dashboard_address": ":0"}
 
 
@@ -186,11 +189,15 @@ def read_slurm_config(path: Path) -> dict[str, Any]:
 def slurm_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of `SLURMCluster` for a configuration: one worker in each job, and no dashboard."""
     chosen = {name: value for name, value in config.items() if name != _ADAPT}
-    threads = f"export DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON__OMP_NUM_THREADS={int(config['cores'])}"
+    # Nannies hand on what they have of these; a variable DASK_... could not set names with capitals.
+    environment = thread_environment(int(config["cores"]), environ={}) | _ALLOCATOR
     return {
         "processes": 1,
         **chosen,
-        "job_script_prologue": [threads, *chosen.get("job_script_prologue", [])],
+        "job_script_prologue": [
+            *(f"export {name}={value}" for name, value in environment.items()),
+            *chosen.get("job_script_prologue", []),
+        ],
         # The last word counts: dask-jobqueue gives each worker as many threads as it has cores.
         "worker_extra_args": ["--nthreads", str(THREADS), *chosen.get("worker_extra_args", [])],
         "scheduler_options": _QUIET | chosen.get("scheduler_options", {}),
@@ -231,7 +238,11 @@ def _local(workers: int, device: str) -> Iterator[Any]:
     environments = worker_environments(
         workers, device=device, gpus=visible_gpus(os.environ), cores=cores, environ=os.environ
     )
-    with tempfile.TemporaryDirectory(prefix="actstore-workers-", ignore_cleanup_errors=True) as folder:
+    allocator = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in _ALLOCATOR.items()}
+    with (
+        importlib.import_module("dask.config").set(allocator),
+        tempfile.TemporaryDirectory(prefix="actstore-workers-", ignore_cleanup_errors=True) as folder,
+    ):
         each = {
             "host": "127.0.0.1",
             "nthreads": THREADS,

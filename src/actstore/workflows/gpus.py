@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["claim_device", "visible_gpus", "worker_environments"]
+__all__ = ["claim_device", "thread_environment", "visible_gpus", "worker_environments"]
 
 _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
-_THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_OMP: Final = "OMP_NUM_THREADS"
+_THREADS: Final = (_OMP, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Dask gives all of them to its workers, and torch takes the second before the first."""
 
 _claims: list[int] = []
 """Descriptors of the locks that this process holds until it ends."""
@@ -39,10 +41,23 @@ def worker_environments(
     >>> [each["CUDA_VISIBLE_DEVICES"] for each in found], found[0]["OMP_NUM_THREADS"]
     (['0', '1', '0'], '5')
     """
-    threads = {name: environ.get(name, str(max(1, cores // workers))) for name in _THREADS}
+    threads = thread_environment(max(1, cores // workers), environ=environ)
     if device != "cuda" or not gpus:
         return [dict(threads) for _ in range(workers)]
     return [threads | {_VISIBLE: gpus[worker % len(gpus)]} for worker in range(workers)]
+
+
+def thread_environment(threads: int, *, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that give a process so many threads, unless the environment says how many.
+
+    As in a process without Dask, what is said by `OMP_NUM_THREADS` alone is said for all of them.
+
+    Examples
+    --------
+    >>> thread_environment(8, environ={"OMP_NUM_THREADS": "1"})["MKL_NUM_THREADS"]
+    '1'
+    """
+    return {name: environ.get(name, environ.get(_OMP, str(threads))) for name in _THREADS}
 
 
 def claim_device(device: str, *, gpus: Sequence[str], folder: Path | None = None) -> str:

@@ -2,13 +2,16 @@
 
 import importlib
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from actstore.contracts.recipe import Recipe
 from actstore.errors import UsageError
@@ -59,7 +62,7 @@ class TestSlurmConfig:
         for line in ("-p gpu", "-A proteins", "--cpus-per-task=8", "--mem=60G", "-t 48:00:00", "--gres=gpu:1"):
             assert f"#SBATCH {line}" in script
         assert "\nmodule load cuda\n" in script
-        assert "PRE_SPAWN_ENVIRON__OMP_NUM_THREADS=8" in script
+        assert "\nexport OMP_NUM_THREADS=8\n" in script
         worker = next(line for line in script.splitlines() if "dask_worker" in line)
         assert worker.split("--nthreads ")[-1].split()[0] == "2", "the last word counts"
         assert "--nworkers" not in worker or "--nworkers 1" in worker
@@ -102,11 +105,9 @@ def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
         connected(LocalWorkers(1), device="cpu").__enter__()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("adapting", [False, True])
-def test_slurm_jobs_do_the_tasks(
-    adapting: bool, recipe_of: RecipeOf, config: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def slurm(config: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Gives a configuration for one job at a time on this machine, which a `sbatch` starts that is not Slurm's."""
     commands = tmp_path / "bin"
     commands.mkdir()
     log = tmp_path / "jobs.log"
@@ -120,11 +121,24 @@ def test_slurm_jobs_do_the_tasks(
         (commands / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(commands), prepend=os.pathsep)
     path = os.pathsep.join(path for path in sys.path if path)
-    text = (
-        f'cores = 1\nmemory = "4GB"\nlocal_directory = "{tmp_path}"\nworker_extra_args = ["--host", "127.0.0.1"]\n'
-        f'job_script_prologue = ["export PYTHONPATH=\'{path}\'"]\nscheduler_options.host = "127.0.0.1"\n'
-    )
-    text += "[adapt]\nminimum_jobs = 1\nmaximum_jobs = 1\n" if adapting else ""
+
+    def configured(*, cores: int = 1, adapt: bool = False) -> dict[str, Any]:
+        text = (
+            f'cores = {cores}\nmemory = "4GB"\nlocal_directory = "{tmp_path}"\n'
+            'worker_extra_args = ["--host", "127.0.0.1"]\n'
+            f'job_script_prologue = ["export PYTHONPATH=\'{path}\'"]\nscheduler_options.host = "127.0.0.1"\n'
+        )
+        text += "[adapt]\nminimum_jobs = 1\nmaximum_jobs = 1\n" if adapt else ""
+        return read_slurm_config(config(text))
+
+    return configured
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adapting", [False, True])
+def test_slurm_jobs_do_the_tasks(
+    adapting: bool, recipe_of: RecipeOf, slurm: Callable[..., Any], tmp_path: Path
+) -> None:
     control = tmp_path / "control"
     control.mkdir()
     recipe = recipe_of(model={"name": str(control)})
@@ -132,12 +146,41 @@ def test_slurm_jobs_do_the_tasks(
     extract_with(model, LocalObjects(tmp_path / "whole"), recipe)
     extract_with(model, LocalObjects(tmp_path / "store"), recipe, stop=Stop(after_s=0))
     report = extract_on(
-        SlurmWorkers(read_slurm_config(config(text)), None if adapting else 1),
+        SlurmWorkers(slurm(adapt=adapting), None if adapting else 1),
         LocalObjects(tmp_path / "store"),
         order=WorkOrder(str(tmp_path / "store"), None, recipe.model, "cpu", worker_models.load_fake),
     )
     assert report.complete
     assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("where", "said", "wanted"), [("here", "1", 1), ("here", None, 2), ("slurm", None, 2)])
+def test_workers_are_as_fast_as_a_process_without_dask(
+    where: str, said: str | None, wanted: int, slurm: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    if said is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    cluster = LocalWorkers(1) if where == "here" else SlurmWorkers(slurm(cores=2), 1)
+    with connected(cluster, device="cpu") as client:
+        client.wait_for_workers(1, timeout=90)
+        [(threads, faults)] = client.run(_threads_and_faults).values()
+    assert threads == wanted
+    assert faults < 10, "memory that is freed is used again, and not fetched from the kernel"
+
+
+def _threads_and_faults() -> tuple[int, float]:
+    """Return how many threads torch would use, and how many pages an array of 256 pages faults in."""
+    arrays = 100
+    np.ones(1 << 20, np.uint8)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(arrays):
+        np.ones(1 << 20, np.uint8)
+    faults = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / arrays
+    return torch.get_num_threads(), faults
 
 
 def test_ctrl_c_stays_what_it_was_though_dask_jobqueue_changes_it(tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ def test_cores_are_shared_out_unless_the_environment_says_otherwise() -> None:
     assert {each["OMP_NUM_THREADS"] for each in shared} == {"2"}
     assert {each["MKL_NUM_THREADS"] for each in shared} == {"7"}
     assert worker_environments(4, device="cpu", gpus=[], cores=2, environ={})[0]["OMP_NUM_THREADS"] == "1"
+    # torch takes MKL_NUM_THREADS before OMP_NUM_THREADS, which are both given to workers.
+    one = worker_environments(2, device="cpu", gpus=[], cores=8, environ={"OMP_NUM_THREADS": "1"})
+    assert {value for each in one for value in each.values()} == {"1"}
 
 
 def test_processes_of_one_machine_claim_different_gpus(tmp_path: Path) -> None:
