@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,8 +17,9 @@ _OMP: Final = "OMP_NUM_THREADS"
 _THREADS: Final = (_OMP, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Dask gives all of them to its workers, and torch takes the second before the first."""
 
-_claims: list[int] = []
+_claims: dict[Path, int] = {}
 """Descriptors of the locks that this process holds until it ends."""
+_claiming: Final = threading.Lock()
 
 
 def visible_gpus(environ: Mapping[str, str], *, devices: Path = Path("/dev")) -> tuple[str, ...]:
@@ -63,18 +65,26 @@ def thread_environment(threads: int, *, environ: Mapping[str, str]) -> dict[str,
 def claim_device(device: str, *, gpus: Sequence[str], folder: Path | None = None) -> str:
     """Return the device for this process: with `cuda` and several GPUs, one that no other process has claimed.
 
-    The claim is a lock in the folder for temporary files and goes with the process. When all are taken, two share one.
+    The claim is a lock in the folder for temporary files and goes with the process, which gets the same device whenever
+    it asks. When all are taken, two share one.
     """
     if device != "cuda" or len(gpus) < 2:
         return device
-    for index, name in enumerate(gpus):
-        path = (folder or Path(tempfile.gettempdir())) / f"actstore-gpu-{os.getuid()}-{name.replace('/', '_')}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            continue
-        _claims.append(descriptor)
-        return f"cuda:{index}"
+    folder = folder or Path(tempfile.gettempdir())
+    paths = [folder / f"actstore-gpu-{os.getuid()}-{name.replace('/', '_')}" for name in gpus]
+    with _claiming:
+        for index, path in sorted(enumerate(paths), key=lambda each: each[1] not in _claims):
+            if path in _claims or _lock(path):
+                return f"cuda:{index}"
     return f"cuda:{os.getpid() % len(gpus)}"
+
+
+def _lock(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    _claims[path] = descriptor
+    return True

@@ -1,4 +1,6 @@
-import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from actstore.workflows.gpus import claim_device, visible_gpus, worker_environme
 
 @pytest.fixture(autouse=True)
 def _no_claims_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "_claims", [])
+    monkeypatch.setattr(gpus, "_claims", {})
 
 
 def test_visible_gpus_are_those_of_the_environment_or_else_all(tmp_path: Path) -> None:
@@ -45,20 +47,50 @@ def test_cores_are_shared_out_unless_the_environment_says_otherwise() -> None:
     assert {value for each in one for value in each.values()} == {"1"}
 
 
-def test_processes_of_one_machine_claim_different_gpus(tmp_path: Path) -> None:
-    # Locks belong to open files, so one process stands for several.
-    claimed = [claim_device("cuda", gpus=["2", "5"], folder=tmp_path) for _ in range(2)]
-    assert claimed == ["cuda:0", "cuda:1"]
-    assert claim_device("cuda", gpus=["2", "5"], folder=tmp_path) in {"cuda:0", "cuda:1"}
+CLAIM = """
+import sys
+from pathlib import Path
+from actstore.workflows.gpus import claim_device
+for _ in sys.stdin:
+    print(claim_device("cuda", gpus=["2", "5"], folder=Path(sys.argv[1])), flush=True)
+"""
 
 
-def test_a_claim_ends_with_its_process(tmp_path: Path) -> None:
-    pid = os.fork()
-    if pid == 0:
-        claim_device("cuda", gpus=["2", "5"], folder=tmp_path)
-        os._exit(0)
-    os.waitpid(pid, 0)
-    assert claim_device("cuda", gpus=["2", "5"], folder=tmp_path) == "cuda:0"
+class Claiming:
+    """A process that claims a device whenever it is asked to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CLAIM, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def claim(self) -> str:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("again\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def end(self) -> None:
+        self.process.communicate()
+
+
+@pytest.fixture
+def claiming(tmp_path: Path) -> Iterator[list[Claiming]]:
+    processes = [Claiming(tmp_path) for _ in range(3)]
+    yield processes
+    for each in processes:
+        each.end()
+
+
+def test_processes_of_one_machine_claim_different_gpus_and_keep_them_until_they_end(claiming: list[Claiming]) -> None:
+    first, second, third = claiming
+    assert [first.claim(), second.claim()] == ["cuda:0", "cuda:1"]
+    assert third.claim() in {"cuda:0", "cuda:1"}
+    assert [second.claim(), first.claim()] == ["cuda:1", "cuda:0"], "a second run on the same workers"
+    first.end()
+    assert second.claim() == "cuda:1", "though another is free"
+    assert third.claim() == "cuda:0"
 
 
 @pytest.mark.parametrize(("device", "gpus"), [("cpu", ["0", "1"]), ("cuda:1", ["0", "1"]), ("cuda", ["0"])])
