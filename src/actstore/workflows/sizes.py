@@ -15,8 +15,9 @@ from actstore.store.footprint import footprint
 from actstore.store.frozen import FrozenRecipe
 from actstore.store.objects import LocalObjects
 from actstore.view.grids import human_bytes
+from actstore.workflows.memory import available_memory
 
-__all__ = ["available_memory", "check_room", "choose_task_rows", "task_memory"]
+__all__ = ["check_room", "choose_task_rows", "task_memory"]
 
 TASK_BYTES: Final = 2 << 30
 """Most memory of one task's rows at all sites, in float32; two are in memory at a time."""
@@ -24,8 +25,6 @@ OBJECT_VALUES: Final = 128 << 20
 """Most values of one object: with int8, 128 MiB that one request puts and ranges are read from."""
 MANY_TASKS: Final = 20_000
 """From here on larger tasks are better: every task is a line of the manifest and some twenty objects."""
-_SYSTEM: Final = "/proc/meminfo"
-_GROUP: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current")
 
 
 def choose_task_rows(recipe: Recipe, sites: Sequence[Site], *, residues: int) -> Recipe:
@@ -103,15 +102,6 @@ def check_room(objects: ObjectStore, frozen: FrozenRecipe, *, tasks_done: int = 
         )
 
 
-def available_memory() -> int | None:
-    """Return the bytes that could be allocated now, by the system and the control group; None if nobody says."""
-    found = [int(line.split()[1]) * 1024 for line in _lines(_SYSTEM) if line.startswith("MemAvailable:")]
-    limit, used = (next(iter(_lines(name)), "") for name in _GROUP)
-    if limit.isdecimal() and used.isdecimal():
-        found.append(max(int(limit) - int(used), 0))
-    return min(found, default=None)
-
-
 def _smaller(frozen: FrozenRecipe, free: int) -> int:
     rows, chunk = frozen.recipe.store.task_rows, frozen.recipe.store.chunk_rows
     fitting = int(rows * free / (2 * task_memory(frozen)))
@@ -125,10 +115,3 @@ def _free_disk(place: Path) -> int | None:
         return shutil.disk_usage(place).free
     except OSError:
         return None
-
-
-def _lines(name: str) -> list[str]:
-    try:
-        return Path(name).read_text(encoding="ascii").splitlines()
-    except OSError:
-        return []

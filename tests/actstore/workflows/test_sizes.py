@@ -13,7 +13,7 @@ from actstore.store.objects import LocalObjects, open_objects
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows import sizes
 from actstore.workflows.extract import extract_with
-from actstore.workflows.sizes import available_memory, check_room, choose_task_rows, task_memory
+from actstore.workflows.sizes import check_room, choose_task_rows, task_memory
 
 RecipeOf = Callable[..., Recipe]
 
@@ -84,19 +84,3 @@ def test_a_disk_that_is_too_small_for_what_is_left_is_told(
         check_room(objects, frozen)
     check_room(objects, frozen, tasks_done=frozen.tasks)
     check_room(open_objects("memory://somewhere"), frozen)
-
-
-def test_memory_is_what_the_system_and_the_control_group_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 4000 kB\n")
-    limit, used = tmp_path / "max", tmp_path / "current"
-    monkeypatch.setattr(sizes, "_SYSTEM", str(tmp_path / "meminfo"))
-    monkeypatch.setattr(sizes, "_GROUP", (str(limit), str(used)))
-    assert available_memory() == 4_096_000
-    limit.write_text("max\n")
-    used.write_text("5\n")
-    assert available_memory() == 4_096_000
-    limit.write_text("1000005\n")
-    assert available_memory() == 1_000_000
-    monkeypatch.setattr(sizes, "_SYSTEM", str(tmp_path / "none"))
-    monkeypatch.setattr(sizes, "_GROUP", (str(tmp_path / "none"), str(used)))
-    assert available_memory() is None
