@@ -143,11 +143,7 @@ def extract(
     Any number of these may work on one store, from any machines: `--shard-of 3/16` does every 16th task and needs no
     scheduler; `--executor dask` hands tasks to whichever worker is free.
     """
-    from actstore.view.progress import terminal_progress
-    from actstore.view.tables import extract_view
     from actstore.workflows.deadline import Stop
-    from actstore.workflows.extract import extract_store
-    from actstore.workflows.shares import parse_share
 
     if not store:
         raise UsageError("--store is needed: where the store is written (a path or an fsspec URL)")
@@ -169,18 +165,21 @@ def extract(
         "seed": seed,
         **parse_settings(settings),
     }
-    cluster = _cluster(executor, workers, scheduler, slurm_config)
-    share = None if shard_of is None else parse_share(shard_of)
     stop = Stop(after_s=None if stop_after is None else parse_duration(stop_after, flag="--stop-after"))
-    with stop.on_sigterm():
+    with stop.on_sigterm():  # before what takes seconds to import
+        from actstore.view.progress import terminal_progress
+        from actstore.view.tables import extract_view
+        from actstore.workflows.extract import extract_store
+        from actstore.workflows.shares import parse_share
+
         report = extract_store(
             _asked(recipe, options),
             store,
             device=device,
             storage_options=parse_storage_options(storage_option),
             progress=terminal_progress(quiet=quiet),
-            cluster=cluster,
-            share=share,
+            cluster=_cluster(executor, workers, scheduler, slurm_config),
+            share=None if shard_of is None else parse_share(shard_of),
             stop=stop,
         )
     print_report(report, as_json=json, view=lambda: extract_view(report))
@@ -207,7 +206,8 @@ def _cluster(
     executor: str | None, workers: int | None, scheduler: str | None, slurm_config: Path | None
 ) -> Cluster | None:
     """Return who does the tasks; None for this process."""
-    from actstore.workflows.clusters import ExistingScheduler, LocalWorkers, SlurmWorkers, read_slurm_config
+    from actstore.workflows.clusters import ExistingScheduler, LocalWorkers, SlurmWorkers
+    from actstore.workflows.slurm_config import read_slurm_config
 
     options = {"--workers": workers, "--scheduler": scheduler, "--slurm-config": slurm_config}
     given = [name for name, value in options.items() if value is not None]

@@ -23,6 +23,7 @@ __all__ = [
     "open_store_objects",
     "read_manifest_file",
     "stored_manifest",
+    "written_manifest",
 ]
 
 
@@ -123,11 +124,16 @@ def stored_manifest(objects: ObjectStore) -> Manifest:
     StoreNotFoundError
         If there is no store.
     """
+    written = written_manifest(objects)
+    return written if written is not None and written.complete else assemble_manifest(objects)
+
+
+def written_manifest(objects: ObjectStore) -> Manifest | None:
+    """Return the manifest that is written in a store; None if there is none yet."""
     try:
-        manifest = parse_manifest(read_document(objects, MANIFEST), name=f"{objects.uri}/{MANIFEST}")
+        return parse_manifest(read_document(objects, MANIFEST), name=f"{objects.uri}/{MANIFEST}")
     except MissingObjectError:
-        return assemble_manifest(objects)
-    return manifest if manifest.complete else assemble_manifest(objects)
+        return None
 
 
 def _check_same_store(manifest: Manifest, objects: ObjectStore, *, name: str) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import logging
 import os
 import signal
 import tempfile
 import threading
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -21,7 +20,8 @@ from actstore.contracts.models import ActivationModel
 from actstore.contracts.recipe import ModelRecipe
 from actstore.errors import UsageError, WorkerError
 from actstore.workflows.executors import THREADS, Executor
-from actstore.workflows.gpus import thread_environment, visible_gpus, worker_environments
+from actstore.workflows.gpus import ALLOCATOR, visible_gpus, worker_environments
+from actstore.workflows.slurm_config import ADAPT, slurm_arguments
 
 __all__ = [
     "Cluster",
@@ -29,28 +29,13 @@ __all__ = [
     "LocalWorkers",
     "SlurmWorkers",
     "WorkOrder",
+    "check_cluster",
     "connected",
     "load_on_worker",
-    "read_slurm_config",
-    "slurm_arguments",
     "workers_of",
 ]
 
 _CONNECT_S: Final = 30
-_ADAPT: Final = "adapt"
-_OURS: Final = frozenset(
-    {
-        *("self", "args", "kwargs", "job_kwargs", "base_class_kwargs"),
-        *("n_workers", "job_cls", "loop", "asynchronous", "scheduler", "scheduler_cls", "name", "config_name"),
-        *("dashboard_address", "host"),  # refused by dask-jobqueue, which wants them in scheduler_options
-        *("extra", "env_extra", "job_extra", "header_skip", "project"),  # deprecated there
-    }
-)
-"""Arguments of SLURMCluster and of what it hands them on to that a file may not give."""
-_ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
-"""Where glibc itself arrives once large arrays were freed. Nannies of Dask set the second to 64 KiB, which keeps the
-first at its 128 KiB: the tensors of every forward pass are then given back to the kernel and fetched from it again."""
-_QUIET: Final = {"dashboard": False, "dashboard_address": ":0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +68,7 @@ class SlurmWorkers:
     def __post_init__(self) -> None:
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"--workers = {self.jobs}: at least one is needed")
-        if (self.jobs is None) == (_ADAPT not in self.config):
+        if (self.jobs is None) == (ADAPT not in self.config):
             raise UsageError(
                 "give --workers N for a fixed number of Slurm jobs, or a table [adapt] with minimum_jobs and "
                 "maximum_jobs in the Slurm configuration, and not both"
@@ -127,6 +112,7 @@ def workers_of(cluster: Cluster, order: WorkOrder, *, recipe_sha256: str) -> Ite
     """
     _needed("distributed", extra="dask")
     executors = importlib.import_module("actstore.workflows.dask_executor")
+    jobs = importlib.import_module("actstore.workflows.slurm_jobs") if isinstance(cluster, SlurmWorkers) else None
     store = order.store if "://" in order.store else str(Path(order.store).absolute())
     with connected(cluster, device=order.device) as client:
         yield executors.DaskExecutor(
@@ -134,6 +120,7 @@ def workers_of(cluster: Cluster, order: WorkOrder, *, recipe_sha256: str) -> Ite
             replace(order, store=store),
             recipe_sha256=recipe_sha256,
             own_processes=isinstance(cluster, LocalWorkers),
+            check_idle=None if jobs is None else partial(jobs.check_jobs, client.cluster),
         )
 
 
@@ -161,47 +148,25 @@ def connected(cluster: Cluster, *, device: str) -> Iterator[Any]:
                 yield client
 
 
-def read_slurm_config(path: Path) -> dict[str, Any]:
-    """Read arguments of `dask_jobqueue.SLURMCluster` from TOML.
+def check_cluster(cluster: Cluster) -> None:
+    """Find out whether there could be workers, before anything takes long; none is started.
 
     Raises
     ------
     UsageError
-        If it cannot be read, or has keys that are no such argument.
+        If a package is missing, or an address or configuration is no such thing.
+    WorkerError
+        If no scheduler answers, or Slurm would not take a job.
     """
-    try:
-        config = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML: {error}") from error
-    jobqueue = _needed("dask_jobqueue", extra="slurm")
-    core, slurm = (importlib.import_module(f"dask_jobqueue.{name}") for name in ("core", "slurm"))
-    makers = (jobqueue.SLURMCluster, core.JobQueueCluster, core.Job, slurm.SLURMJob)
-    known = {name for maker in makers for name in inspect.signature(maker.__init__).parameters} - _OURS | {_ADAPT}
-    if unknown := sorted(config.keys() - known):
-        raise UsageError(f"{path}: {', '.join(unknown)}: not known; there are {', '.join(sorted(known))}")
-    if missing := sorted({"cores", "memory"} - config.keys()):
-        raise UsageError(f"{path}: {', '.join(missing)} is missing: what each Slurm job asks for")
-    return config
-
-
-def slurm_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `SLURMCluster` for a configuration: one worker in each job, and no dashboard."""
-    chosen = {name: value for name, value in config.items() if name != _ADAPT}
-    # Nannies hand on what they have of these; a variable DASK_... could not set names with capitals.
-    environment = thread_environment(int(config["cores"]), environ={}) | _ALLOCATOR
-    return {
-        "processes": 1,
-        **chosen,
-        "job_script_prologue": [
-            *(f"export {name}={value}" for name, value in environment.items()),
-            *chosen.get("job_script_prologue", []),
-        ],
-        # The last word counts: dask-jobqueue gives each worker as many threads as it has cores.
-        "worker_extra_args": ["--nthreads", str(THREADS), *chosen.get("worker_extra_args", [])],
-        "scheduler_options": _QUIET | chosen.get("scheduler_options", {}),
-    }
+    match cluster:
+        case LocalWorkers():
+            _needed("distributed", extra="dask")
+        case ExistingScheduler():
+            with connected(cluster, device="cpu"):
+                return
+        case SlurmWorkers():
+            with _slurm_scheduler(cluster) as scheduler:
+                importlib.import_module("actstore.workflows.slurm_jobs").try_job(scheduler.job_script())
 
 
 def _needed(module: str, *, extra: str) -> ModuleType:
@@ -219,6 +184,8 @@ def _needed(module: str, *, extra: str) -> ModuleType:
 @contextmanager
 def _client(distributed: ModuleType, scheduler: Any) -> Iterator[Any]:  # noqa: ANN401 - an address or a cluster
     try:
+        if isinstance(scheduler, str):  # the client would try for a minute to reach what is no address
+            importlib.import_module("distributed.comm.addressing").get_address_host_port(scheduler)
         client = distributed.Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
     except ValueError as error:
         raise UsageError(f"--scheduler = {scheduler!r}: {error}") from error
@@ -238,7 +205,7 @@ def _local(workers: int, device: str) -> Iterator[Any]:
     environments = worker_environments(
         workers, device=device, gpus=visible_gpus(os.environ), cores=cores, environ=os.environ
     )
-    allocator = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in _ALLOCATOR.items()}
+    allocator = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ALLOCATOR.items()}
     with (
         importlib.import_module("dask.config").set(allocator),
         tempfile.TemporaryDirectory(prefix="actstore-workers-", ignore_cleanup_errors=True) as folder,
@@ -268,14 +235,22 @@ def _local(workers: int, device: str) -> Iterator[Any]:
 
 @contextmanager
 def _slurm(workers: SlurmWorkers) -> Iterator[Any]:
-    jobqueue = _needed("dask_jobqueue", extra="slurm")
-    try:
-        cluster = jobqueue.SLURMCluster(**slurm_arguments(workers.config))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"the Slurm configuration: {error}") from error
-    with cluster:
+    with _slurm_scheduler(workers) as cluster:
         if workers.jobs is None:
-            cluster.adapt(**workers.config[_ADAPT])
+            cluster.adapt(**workers.config[ADAPT])
         else:
             cluster.scale(jobs=workers.jobs)
+        yield cluster
+
+
+@contextmanager
+def _slurm_scheduler(workers: SlurmWorkers) -> Iterator[Any]:
+    """Give a cluster that has no jobs yet."""
+    jobqueue = _needed("dask_jobqueue", extra="slurm")
+    jobs = importlib.import_module("actstore.workflows.slurm_jobs")
+    try:
+        cluster = jobqueue.SLURMCluster(job_cls=jobs.SlurmJob, **slurm_arguments(workers.config))
+    except (TypeError, ValueError, RuntimeError) as error:  # the last from its scheduler, as of an unknown interface
+        raise UsageError(f"the Slurm configuration: {error}") from error
+    with cluster:
         yield cluster

@@ -6,7 +6,7 @@ import queue
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from distributed import Client, Future, KilledWorker
@@ -33,12 +33,32 @@ class DaskExecutor:
 
     As many tasks are in flight as there are workers for, so that a worker which joins late gets work at once, and the
     scheduler never holds a hundred thousand.
+
+    Parameters
+    ----------
+    client
+        Of the scheduler.
+    order, recipe_sha256
+        What workers need to know.
+    own_processes
+        Whether they were started by this run, on its machine.
+    check_idle
+        Called while there are no workers; raises if none can come.
     """
 
-    def __init__(self, client: Client, order: WorkOrder, *, recipe_sha256: str, own_processes: bool) -> None:
+    def __init__(
+        self,
+        client: Client,
+        order: WorkOrder,
+        *,
+        recipe_sha256: str,
+        own_processes: bool,
+        check_idle: Callable[[], None] | None = None,
+    ) -> None:
         self._client: Any = client  # of which only half is typed
         name = f"actstore-{recipe_sha256[:8]}-{uuid.uuid4().hex[:8]}"
         self._job = Job(name, order, recipe_sha256, software(), own_processes)
+        self._check_idle = check_idle
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._flying: dict[str, tuple[int, Any]] = {}
         self._losses: Counter[int] = Counter()
@@ -131,6 +151,8 @@ class DaskExecutor:
         tally.workers = max(tally.workers, len(self._workers))
         if len(self._workers) != before or not self._workers:
             tally.show(0, note=f"{len(self._workers)} workers")
+        if not self._workers and self._check_idle is not None:
+            self._check_idle()
 
     def _window(self) -> int:
         return sum(min(THREADS, threads) + _SPARE for threads in self._workers.values())

@@ -17,9 +17,10 @@ from actstore.store.assemble import write_manifest
 from actstore.store.commit import committed_tasks
 from actstore.store.frozen import FrozenRecipe, load_frozen, load_frozen_if_any
 from actstore.store.objects import open_objects
+from actstore.store.open import written_manifest
 from actstore.store.sequences import StoredSequences
 from actstore.view.reports import ExtractReport
-from actstore.workflows.clusters import Cluster, WorkOrder, workers_of
+from actstore.workflows.clusters import Cluster, LocalWorkers, WorkOrder, check_cluster, workers_of
 from actstore.workflows.deadline import Interrupted, Stop
 from actstore.workflows.executors import Executor, SerialExecutor, Tally
 from actstore.workflows.prepare import prepare, reopen
@@ -78,6 +79,8 @@ def extract_store(
         require_sequences(recipe)  # before a model is loaded or anything is written
     objects = open_objects(store, storage_options)
     progress, stop = progress or Silent(), stop or Stop()
+    if cluster is not None and recipe is not None:
+        check_cluster(cluster)  # before the store is begun, which may take hours
     try:
         with stop.interruptible():
             objects.sweep()
@@ -108,10 +111,18 @@ def extract_on(
 ) -> ExtractReport:
     """Do the tasks of a store that was begun before on the workers of a cluster; see `extract_store`."""
     frozen = load_frozen(objects)
+    processes = cluster.workers if isinstance(cluster, LocalWorkers) else 0
+
+    @contextmanager
+    def executor(tasks_done: int) -> Iterator[Executor]:
+        check_room(objects, frozen, tasks_done=tasks_done, processes=processes)
+        with workers_of(cluster, order, recipe_sha256=frozen.digest) as workers:
+            yield workers
+
     return _do_tasks(
         objects,
         frozen,
-        lambda _: workers_of(cluster, order, recipe_sha256=frozen.digest),
+        executor,
         progress=progress or Silent(),
         share=share,
         stop=stop or Stop(),
@@ -207,16 +218,18 @@ def _stopped_early(objects: ObjectStore) -> ExtractReport:
     """Report a run that was told to stop before the first task."""
     frozen = load_frozen_if_any(objects)
     done = set() if frozen is None else _committed(objects, frozen)
+    left = 0 if frozen is None else frozen.tasks - len(done)
+    manifest = None if left else written_manifest(objects)
     return ExtractReport(
         uri=objects.uri,
-        manifest_sha256=None,
+        manifest_sha256=None if manifest is None else manifest.digest,
         rows=0 if frozen is None else frozen.rows,
         tasks_total=0 if frozen is None else frozen.tasks,
         tasks_before=len(done),
         tasks_done=len(done),
-        tasks_left=0 if frozen is None else frozen.tasks - len(done),
-        complete=False,
-        stopped="signal",
+        tasks_left=left,
+        complete=manifest is not None,
+        stopped="signal" if manifest is None else None,
         workers=0,
         rows_extracted=0,
         seconds=0.0,

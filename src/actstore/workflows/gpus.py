@@ -1,4 +1,4 @@
-"""Which processes of a machine use which of its GPUs and cores."""
+"""Which processes of a machine use which of its GPUs and cores, and how they keep memory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["claim_device", "thread_environment", "visible_gpus", "worker_environments"]
+__all__ = ["ALLOCATOR", "claim_device", "thread_environment", "visible_gpus", "worker_environments"]
 
 _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 _OMP: Final = "OMP_NUM_THREADS"
 _THREADS: Final = (_OMP, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Dask gives all of them to its workers, and torch takes the second before the first."""
+ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+"""Where glibc itself arrives once large arrays were freed. Nannies of Dask set the second to 64 KiB, which keeps the
+first at its 128 KiB: the tensors of every forward pass are then given back to the kernel and fetched from it again."""
 
 _claims: dict[Path, int] = {}
 """Descriptors of the locks that this process holds until it ends."""

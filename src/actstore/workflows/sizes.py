@@ -62,7 +62,7 @@ def task_memory(frozen: FrozenRecipe) -> int:
     return 2 * (rows * sum(site.width for site in frozen.sites) * 4 + encoded)
 
 
-def check_room(objects: ObjectStore, frozen: FrozenRecipe, *, tasks_done: int = 0) -> None:
+def check_room(objects: ObjectStore, frozen: FrozenRecipe, *, tasks_done: int = 0, processes: int = 1) -> None:
     """Refuse an extraction for which memory or a local disk is too small.
 
     Parameters
@@ -73,6 +73,8 @@ def check_room(objects: ObjectStore, frozen: FrozenRecipe, *, tasks_done: int = 
         What is to be extracted.
     tasks_done
         Tasks that are there already.
+    processes
+        How many of this machine do the tasks; 0 if they are done elsewhere.
 
     Raises
     ------
@@ -81,13 +83,14 @@ def check_room(objects: ObjectStore, frozen: FrozenRecipe, *, tasks_done: int = 
     """
     if tasks_done >= frozen.tasks:
         return
-    needed, free = task_memory(frozen), available_memory()
+    needed, free = processes * task_memory(frozen), available_memory()
     if free is not None and needed > free:
-        rows = frozen.recipe.store.task_rows
+        rows, fitting = frozen.recipe.store.task_rows, _smaller(frozen, free // processes)
         raise StoreError(
             f"{objects.uri}: tasks of {rows:,} rows at {len(frozen.sites)} sites take {human_bytes(needed)} of memory "
-            f"beside the model, and {human_bytes(free)} are free; make them smaller (--set "
-            f"store.task_rows={_smaller(frozen, free)}; another store then), or use a machine with more"
+            f"beside the model{'' if processes == 1 else f' in {processes} processes'}, and {human_bytes(free)} are "
+            f"free; make them smaller (--set store.task_rows={fitting}; another store then), "
+            f"{'' if processes == 1 else 'use fewer processes, '}or use a machine with more"
         )
     if not isinstance(objects, LocalObjects) or frozen.recipe.store.compressor != "none":
         return

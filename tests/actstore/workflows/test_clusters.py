@@ -1,6 +1,5 @@
 """Where workers come from; Slurm as far as it goes without Slurm: a `sbatch` that runs the job script on the spot."""
 
-import importlib
 import os
 import resource
 import subprocess
@@ -14,33 +13,24 @@ import pytest
 import torch
 
 from actstore.contracts.recipe import Recipe
-from actstore.errors import UsageError
+from actstore.errors import UsageError, WorkerError
 from actstore.store.objects import LocalObjects
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.clusters import (
+    ExistingScheduler,
     LocalWorkers,
     SlurmWorkers,
     WorkOrder,
+    check_cluster,
     connected,
-    read_slurm_config,
-    slurm_arguments,
 )
 from actstore.workflows.deadline import Stop
-from actstore.workflows.extract import extract_on, extract_with
+from actstore.workflows.extract import extract_on, extract_store, extract_with
+from actstore.workflows.slurm_config import read_slurm_config
 from tests.actstore.workflows import worker_models
 from tests.actstore.workflows.stores import contents
 
 RecipeOf = Callable[..., Recipe]
-
-CONFIG = """
-queue = "gpu"
-account = "proteins"
-cores = 8
-memory = "64GB"
-walltime = "48:00:00"
-job_extra_directives = ["--gres=gpu:1"]
-job_script_prologue = ["module load cuda"]
-"""
 
 
 @pytest.fixture
@@ -53,44 +43,12 @@ def config(tmp_path: Path) -> Callable[[str], Path]:
     return written
 
 
-class TestSlurmConfig:
-    def test_becomes_a_job_script_with_one_worker_of_two_threads(self, config: Callable[[str], Path]) -> None:
-        arguments = slurm_arguments(read_slurm_config(config(CONFIG)))
-        arguments["scheduler_options"] |= {"host": "127.0.0.1"}
-        with importlib.import_module("dask_jobqueue").SLURMCluster(**arguments) as cluster:
-            script = cluster.job_script()
-        for line in ("-p gpu", "-A proteins", "--cpus-per-task=8", "--mem=60G", "-t 48:00:00", "--gres=gpu:1"):
-            assert f"#SBATCH {line}" in script
-        assert "\nmodule load cuda\n" in script
-        assert "\nexport OMP_NUM_THREADS=8\n" in script
-        worker = next(line for line in script.splitlines() if "dask_worker" in line)
-        assert worker.split("--nthreads ")[-1].split()[0] == "2", "the last word counts"
-        assert "--nworkers" not in worker or "--nworkers 1" in worker
-
-    @pytest.mark.parametrize(
-        ("text", "wanted"),
-        [
-            (CONFIG + "partition = 'gpu'\n", "slurm.toml: partition: not known; there are account, adapt, "),
-            (CONFIG + "n_workers = 3\n", "n_workers: not known"),
-            ("cores = 8\n", "memory is missing"),
-            ("cores = ", "not TOML"),
-        ],
-    )
-    def test_what_is_wrong_with_it_is_named(self, text: str, wanted: str, config: Callable[[str], Path]) -> None:
-        with pytest.raises(UsageError) as caught:
-            read_slurm_config(config(text))
-        assert wanted in str(caught.value)
-
-    def test_that_is_not_there_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match=r"none\.toml: cannot be read: No such file"):
-            read_slurm_config(tmp_path / "none.toml")
-
-    def test_says_how_many_jobs_if_the_command_does_not(self) -> None:
-        adapt = {"minimum_jobs": 1, "maximum_jobs": 8}
-        assert SlurmWorkers({"adapt": adapt}).jobs is None
-        for wrong in ({}, {"adapt": adapt}):
-            with pytest.raises(UsageError, match=r"--workers N .* or a table \[adapt\]"):
-                SlurmWorkers(wrong, 4 if wrong else None)
+def test_slurm_says_how_many_jobs_if_the_command_does_not() -> None:
+    adapt = {"minimum_jobs": 1, "maximum_jobs": 8}
+    assert SlurmWorkers({"adapt": adapt}).jobs is None
+    for wrong in ({}, {"adapt": adapt}):
+        with pytest.raises(UsageError, match=r"--workers N .* or a table \[adapt\]"):
+            SlurmWorkers(wrong, 4 if wrong else None)
 
 
 @pytest.mark.parametrize("make", [LocalWorkers, lambda jobs: SlurmWorkers({}, jobs)])
@@ -113,7 +71,7 @@ def slurm(config: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.Mon
     log = tmp_path / "jobs.log"
     for name, body in {
         # As Slurm does, it copies the script, which is gone a moment later.
-        "sbatch": f'script=$(mktemp -p {tmp_path}); cp "${{@: -1}}" "$script"\n'
+        "sbatch": f'[ "$1" = --test-only ] && exit; script=$(mktemp -p {tmp_path}); cp "${{@: -1}}" "$script"\n'
         f'setsid bash "$script" >> {log} 2>&1 < /dev/null &\necho "Submitted batch job $!"',
         "scancel": 'kill -- -"$1"',
     }.items():
@@ -188,8 +146,77 @@ def test_ctrl_c_stays_what_it_was_though_dask_jobqueue_changes_it(tmp_path: Path
     config.write_text('cores = 1\nmemory = "1GB"\n')
     script = (
         "import signal, sys; from pathlib import Path; before = signal.getsignal(signal.SIGINT)\n"
-        "from actstore.workflows.clusters import read_slurm_config\n"
-        f"read_slurm_config(Path({str(config)!r}))\n"
+        "from actstore.workflows.clusters import SlurmWorkers, connected\n"
+        "from actstore.workflows.slurm_config import read_slurm_config\n"
+        f"connected(SlurmWorkers(read_slurm_config(Path({str(config)!r})), 1), device='cpu').__enter__()\n"
         "assert 'dask_jobqueue' in sys.modules and signal.getsignal(signal.SIGINT) is before"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.fixture
+def refusing(slurm: Callable[..., dict[str, Any]], tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Gives the same where Slurm refuses every job, or where there is none."""
+
+    def configured(*, by: str, adapt: bool = False) -> dict[str, Any]:
+        commands = tmp_path / "bin"
+        if by == "account":
+            (commands / "sbatch").write_text(
+                "#!/bin/bash\necho 'sbatch: error: Batch job submission failed: Invalid account' >&2\nexit 1\n"
+            )
+        else:
+            (commands / "sbatch").unlink()
+        return slurm(adapt=adapt)
+
+    return configured
+
+
+@pytest.mark.parametrize(("by", "said"), [("account", "Invalid account"), ("absence", "No such file.*'sbatch'")])
+@pytest.mark.parametrize("adapting", [False, True])
+def test_where_slurm_takes_no_job_that_is_said(
+    adapting: bool,
+    by: str,
+    said: str,
+    recipe_of: RecipeOf,
+    refusing: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    cluster = SlurmWorkers(refusing(by=by, adapt=adapting), None if adapting else 3)
+    with pytest.raises(WorkerError, match=f"no Slurm job can be submitted: .*{said}"):
+        check_cluster(cluster)
+    recipe, store = recipe_of(), tmp_path / "store"
+    extract_with(FakeModel(), LocalObjects(store), recipe, stop=Stop(after_s=0))
+    with pytest.raises(WorkerError, match=f"no Slurm job can be submitted: .*{said}"):
+        extract_on(cluster, LocalObjects(store), order=WorkOrder(str(store), None, recipe.model, "cpu"))
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_scheduler_of_slurm_jobs_that_cannot_start_is_a_matter_of_the_configuration() -> None:
+    with pytest.raises(UsageError, match=r"the Slurm configuration: .*'ib77' is not a valid network interface"):
+        check_cluster(SlurmWorkers({"cores": 1, "memory": "1GB", "interface": "ib77"}, 1))
+
+
+@pytest.mark.parametrize("address", ["nonsense", "nonsense://x", "tcp://head"])
+def test_what_is_no_address_is_refused_at_once_and_leaves_nothing_that_tries(address: str) -> None:
+    script = (
+        "from actstore.errors import UsageError\n"
+        "from actstore.workflows.clusters import ExistingScheduler, check_cluster\n"
+        f"try: check_cluster(ExistingScheduler({address!r}))\n"
+        "except UsageError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=30)
+    assert f"--scheduler = {address!r}: " in done.stdout
+    assert not done.stderr
+
+
+def test_workers_that_cannot_be_had_are_told_before_the_store_is_begun(
+    tiny_recipe: RecipeOf, refusing: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    for cluster, error in (
+        (ExistingScheduler("nonsense"), UsageError),
+        (SlurmWorkers(refusing(by="account"), 1), WorkerError),
+    ):
+        with pytest.raises(error):
+            extract_store(tiny_recipe(**{"model.name": "nobody/has-this"}), str(tmp_path / "store"), cluster=cluster)
+        assert not (tmp_path / "store").exists()

@@ -18,6 +18,7 @@ from actstore.errors import CorruptObjectError, NumericsError, RecipeChangedErro
 from actstore.extract.model import TransformersModel
 from actstore.store.objects import LocalObjects
 from actstore.testing.fake_model import FakeModel
+from actstore.workflows.deadline import Stop
 from actstore.workflows.extract import extract_store, extract_with
 from actstore.workflows.inspect import inspect_store
 from actstore.workflows.verify import verify_store
@@ -174,6 +175,19 @@ class TestContinuing:
         report = extract_with(fake_model, LocalObjects(store), recipe_of())
         assert (report.tasks_before, report.rows_extracted) == (report.tasks_total, 0)
         assert {path: path.stat().st_mtime_ns for path in store.rglob("*/c/*") if path.is_file()} == before
+
+    @pytest.mark.parametrize("complete", [True, False])
+    def test_told_to_stop_before_the_first_task_a_report_says_what_is_there(
+        self, complete: bool, store_of: StoreOf, own_store: StoreOf, fake_model: FakeModel
+    ) -> None:
+        store, stop = own_store(), Stop()
+        stop.request()
+        if not complete:
+            (store / "manifest.json").unlink()
+        report = extract_with(fake_model, LocalObjects(store), None, stop=stop)
+        assert (report.tasks_left, report.complete) == (0, complete)
+        assert report.stopped == (None if complete else "signal")
+        assert report.manifest_sha256 == (inspect_store(store_of()).manifest_sha256 if complete else None)
 
     def test_the_frozen_recipe_alone_will_do(
         self, store_of: StoreOf, own_store: StoreOf, fake_model: FakeModel

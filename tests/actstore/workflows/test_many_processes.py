@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,31 @@ def test_sigterm_ends_it_in_good_order_and_the_same_command_continues(
     assert continued["complete"]
     assert continued["tasks_before"] == stopped["tasks_done"]
     assert contents(tmp_path / "store") == whole
+
+
+SIGNALLED = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Finder())
+from actstore.cli import main; main()
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_in_the_first_seconds_ends_it_in_good_order_too(options: list[str], tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, "extract", *options, f"--store={store}"], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["stopped"] == "signal"
+    assert not store.exists()
 
 
 def test_no_time_begins_the_store_and_says_how_to_continue(

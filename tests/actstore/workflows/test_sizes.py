@@ -12,7 +12,9 @@ from actstore.store.frozen import FrozenRecipe, load_frozen
 from actstore.store.objects import LocalObjects, open_objects
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows import sizes
-from actstore.workflows.extract import extract_with
+from actstore.workflows.clusters import Cluster, ExistingScheduler, LocalWorkers, WorkOrder
+from actstore.workflows.deadline import Stop
+from actstore.workflows.extract import extract_on, extract_with
 from actstore.workflows.sizes import check_room, choose_task_rows, task_memory
 
 RecipeOf = Callable[..., Recipe]
@@ -73,6 +75,29 @@ def test_too_little_memory_is_told_with_the_rows_that_would_fit(
     with pytest.raises(StoreError, match=r"of memory beside the model, and .* are free.*store\.task_rows=\d+"):
         check_room(objects, frozen)
     check_room(objects, frozen, tasks_done=frozen.tasks)
+
+
+def test_processes_of_one_machine_need_their_memory_together_and_others_none(
+    frozen: FrozenRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = LocalObjects(tmp_path / "store")
+    monkeypatch.setattr(sizes, "available_memory", lambda: 2 * task_memory(frozen))
+    check_room(objects, frozen, processes=2)
+    with pytest.raises(StoreError, match=r"in 4 processes, and .* use fewer processes"):
+        check_room(objects, frozen, processes=4)
+    monkeypatch.setattr(sizes, "available_memory", lambda: 0)
+    check_room(objects, frozen, processes=0)
+
+
+@pytest.mark.parametrize("cluster", [LocalWorkers(1), ExistingScheduler("tcp://127.0.0.1:9")])
+def test_a_store_that_is_continued_on_workers_is_refused_before_they_are_asked_for(
+    cluster: Cluster, recipe_of: RecipeOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects, recipe = LocalObjects(tmp_path / "store"), recipe_of()
+    extract_with(FakeModel(), objects, recipe, stop=Stop(after_s=0))
+    monkeypatch.setattr(sizes, "_free_disk", lambda _: 1000)
+    with pytest.raises(StoreError, match=r"are to be written and 1\.0 kB are free there"):
+        extract_on(cluster, objects, order=WorkOrder(objects.uri, None, recipe.model, "cpu"))
 
 
 def test_a_disk_that_is_too_small_for_what_is_left_is_told(
