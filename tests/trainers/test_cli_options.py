@@ -56,7 +56,7 @@ def test_online_is_read_from_store(store: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_computed_is_a_sentence(store: Path, tmp_path: Path) -> None:
     done = trainer("online", tmp_path / "nowhere.toml", cwd=tmp_path)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "nowhere.toml: cannot be read: No such file" in done.stderr
     fill = trainer("online", store, *OPTIONS, "--on-missing", "store", cwd=tmp_path)
     assert fill.returncode == 2
@@ -77,7 +77,7 @@ def test_a_recipe_that_is_only_planned_is_trained_on_with_files(
     assert "planned.toml is a recipe, which has no rows" in stored.stderr
     assert "'trainer online RECIPE'" in stored.stderr
     unnamed = trainer("online", planned, *OPTIONS, cwd=tmp_path)
-    assert unnamed.returncode == 1
+    assert unnamed.returncode == 2
     assert "--sequences FILE" in unnamed.stderr
     given = ("--sequences", small_fasta, "--set", "rows.fraction=0.5", "--steps", 2)
     done = trainer("online", planned, *OPTIONS, *given, cwd=tmp_path)
