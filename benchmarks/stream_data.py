@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -78,6 +78,10 @@ class SyntheticModel:
     def sites(self) -> tuple[Site, ...]:
         """The sites."""
         return self._sites
+
+    def only(self, sites: Collection[str]) -> SyntheticModel:
+        """Never asked for: nothing is computed a second time."""
+        raise NotImplementedError
 
     @property
     def most_tokens(self) -> int | None:

@@ -208,6 +208,12 @@ _EXTRACT_PADDING: Final = {
     "forward_packed": "packed",
 }
 
+_EXTRACT_RATIOS: Final = {
+    "wall_over_forward": "",
+    "wall_over_forward_lone": "over one thread a pass ",
+    "wall_over_forward_fused": "over the network as we run it ",
+}
+
 
 def extract_table(results: Record) -> str:
     """Return loops as rows: seconds of each model, as a multiple of ours, and the padding of their batches."""
@@ -217,6 +223,8 @@ def extract_table(results: Record) -> str:
     first = next(iter(models.values()))
     lines = []
     for name, title in _EXTRACT_TITLES.items():
+        if name not in first["seconds"]:  # measured before this contestant came
+            continue
         seconds = [model["seconds"][name] for model in models.values()]
         ours = [model["seconds"]["actstore"]["median"] for model in models.values()]
         lines.append(
@@ -228,9 +236,12 @@ def extract_table(results: Record) -> str:
             ]
         )
     walls = "; ".join(
-        f"{name} {_spread(model['ratios']['wall_over_forward'])}, over one thread a pass "
-        f"{model['ratios']['wall_over_forward_lone']['median']:.2f}, over the network as we run it "
-        f"{model['ratios']['wall_over_forward_fused']['median']:.2f}"
+        f"{name} "
+        + ", ".join(
+            f"{title}{_spread(model['ratios'][ratio])}"
+            for ratio, title in _EXTRACT_RATIOS.items()
+            if ratio in model["ratios"]
+        )
         for name, model in models.items()
     )
     notes = f"Wall time over the bare forward passes, medians of rounds in turns: {walls}. {_machine(results)}"

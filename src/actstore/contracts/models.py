@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -83,6 +83,10 @@ class ActivationModel(Protocol):
     @property
     def sites(self) -> tuple[Site, ...]:
         """The captured sites, in the order in which they are stored."""
+        ...
+
+    def only(self, sites: Collection[str]) -> ActivationModel:
+        """Return the same model with some of its sites, by name; a forward pass ends after the last of them."""
         ...
 
     @property

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -52,6 +52,10 @@ class TransformersModel:
     """Most tokens of one sequence, where the network has absolute positions."""
     passes: AbstractContextManager[object] = field(default_factory=nullcontext)
     """Entered for each forward pass; limits how many hold the memory of a device."""
+
+    def only(self, sites: Collection[str]) -> TransformersModel:
+        """Return the same model with some of its sites, by name; a forward pass ends after the last of them."""
+        return replace(self, sites=tuple(site for site in self.sites if site.name in sites))
 
     @property
     def most_tokens(self) -> int | None:

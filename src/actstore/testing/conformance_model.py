@@ -135,6 +135,18 @@ def check_empty_requests(model: ActivationModel) -> None:
         }
 
 
+def check_some_sites(model: ActivationModel) -> None:
+    """Check that a model asked for some of its sites gives the same bits there, and none elsewhere."""
+    complete = model.activations(SEQUENCES, _everything(SEQUENCES))
+    for site in (model.sites[0], model.sites[-1]):
+        narrow = model.only([site.name])
+        assert narrow.sites == (site,)
+        assert narrow.facts == model.facts
+        rows = narrow.activations(SEQUENCES, _everything(SEQUENCES))
+        assert list(rows) == [site.name]
+        assert rows[site.name].tobytes() == complete[site.name].tobytes(), site.name
+
+
 MODEL_CHECKS: Final[tuple[Callable[[ActivationModel], None], ...]] = (
     check_facts,
     check_alphabet,
@@ -145,6 +157,7 @@ MODEL_CHECKS: Final[tuple[Callable[[ActivationModel], None], ...]] = (
     check_determinism,
     check_rows_differ,
     check_empty_requests,
+    check_some_sites,
 )
 """Every check, to be parametrised over."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,12 @@ class FakeModel:
     def sites(self) -> tuple[Site, ...]:
         """The sites."""
         return self._sites
+
+    def only(self, sites: Collection[str]) -> Self:
+        """Return the same model with some of its sites, by name."""
+        other = copy.copy(self)
+        other._sites = tuple(site for site in self._sites if site.name in sites)  # noqa: SLF001 - our own
+        return other
 
     @property
     def most_tokens(self) -> int | None:

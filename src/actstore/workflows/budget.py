@@ -75,16 +75,22 @@ class _Calculation:
     assume: Assumptions
 
     def extraction(self, recipe: Recipe) -> PlannedExtraction:
-        """Return the cost of running the model once for the rows of a recipe."""
+        """Return the cost of running the model once for the rows of a recipe at all its sites."""
+        return self._run(recipe, self.model.sites)
+
+    def _run(self, recipe: Recipe, sites: Sequence[Site]) -> PlannedExtraction:
+        """Return the cost of running the model once for the rows of a recipe, as far as the last of some sites."""
         passes = model_passes(self.corpus.lengths, recipe, special_tokens=self.model.special_tokens)
         residues, shape, rate = passes.run_residues, self.model.shape, self.assume.measured_rate
         weights = flops = None
+        share = 1.0
         if shape is not None:
-            blocks = needed_blocks(self.model.sites, shape.blocks)
+            blocks, measured = (needed_blocks(each, shape.blocks) for each in (sites, self.model.sites))
+            share = blocks / measured if measured else 1.0  # a measured rate is that of all sites
             weights = blocks * shape.block_weights
             flops = shape.forward_flops(tokens=passes.run_tokens, token_pairs=passes.run_token_pairs, blocks=blocks)
         if rate is not None:
-            seconds: float | None = residues / rate
+            seconds: float | None = share * residues / rate
         else:
             seconds = None if flops is None else flops / self.assume.flops_per_s(recipe.model.dtype)
         return PlannedExtraction(
@@ -130,7 +136,7 @@ class _Calculation:
         own = self.recipe.rows.fraction
         others = {other for other in FRACTIONS if not own / _SAME < other < own * _SAME}
         fractions = sorted({*others, own}, reverse=True)
-        whole = self._online_per_run(self._at(1.0))
+        whole = self._online_per_run(self._at(1.0), trainer)
         share = [rows for _, rows in self.corpus.splits.values()]
         scenarios: list[PlannedScenario] = []
         for fraction in fractions:
@@ -139,10 +145,12 @@ class _Calculation:
             if fraction != own:
                 mean_L = expected_counts(self.corpus.lengths.length_L, recipe.rows)
                 split_rows = apportion(round(float((self.corpus.lengths.count_L * mean_L).sum())), share)
-            online = self._online_per_run(recipe)
+            extraction = self.run_dollars(self.extraction(recipe))
+            online = self._online_per_run(recipe, trainer)
             few = None if whole is None else whole * sum(split_rows) / self.corpus.lengths.residues
             scenarios += [
-                self._scenario(fraction, encoding, split_rows, online, few, trainer) for encoding in QUANTIZERS
+                self._scenario(fraction, encoding, split_rows, extraction, online, few, trainer)
+                for encoding in QUANTIZERS
             ]
         return tuple(scenarios)
 
@@ -180,6 +188,7 @@ class _Calculation:
         fraction: float,
         encoding: str,
         split_rows: Sequence[int],
+        extraction: float | None,
         online: float | None,
         few: float | None,
         trainer: PlannedTrainer,
@@ -192,8 +201,7 @@ class _Calculation:
         get = sum(_windows(rows, store.task_rows, get_rows) for rows in split_rows) * row.arrays + made.tasks
         per_run = get / 1000 * prices.dollars_per_1000_get
         per_run += sum(split_rows) * row.bytes / _GB * prices.dollars_per_gb_egress
-        # Extraction runs the model over these rows once, which is what an online run does each time.
-        once = None if online is None else online + self.put_dollars(put) + self.storage_dollars(made.bytes)
+        once = None if extraction is None else extraction + self.put_dollars(put) + self.storage_dollars(made.bytes)
         same, fewer = (_compared(once, per_run, other, self.model.reason) for other in (online, few))
         return PlannedScenario(
             fraction=fraction,
@@ -213,9 +221,13 @@ class _Calculation:
             break_even_few_reason=fewer.reason,
         )
 
-    def _online_per_run(self, recipe: Recipe) -> float | None:
-        hours = self.extraction(recipe).gpu_hours
-        return None if hours is None else hours * self.assume.gpu_hour
+    def _online_per_run(self, recipe: Recipe, trainer: PlannedTrainer) -> float | None:
+        """Return the price of running the model for one training run: as far as the last site that is trained on."""
+        return self.run_dollars(self._run(recipe, [site for site in self.model.sites if site.name in trainer.sites]))
+
+    def run_dollars(self, run: PlannedExtraction) -> float | None:
+        """Return the price of running the model once; None if nobody knows how long that takes."""
+        return None if run.gpu_hours is None else run.gpu_hours * self.assume.gpu_hour
 
     def _at(self, fraction: float) -> Recipe:
         rows = self.recipe.rows.model_copy(update={"fraction": fraction})
@@ -292,7 +304,7 @@ def plan_budget(recipe: Recipe, corpus: PlannedCorpus, model: ModelSizes, assume
         extraction=extraction,
         trainer=trainer,
         dollars=PlannedDollars(
-            extraction=chosen.online_per_run,
+            extraction=work.run_dollars(extraction),
             put=work.put_dollars(chosen.put),
             storage=work.storage_dollars(chosen.bytes),
             once=chosen.dollars_once,

@@ -55,8 +55,8 @@ class LiveReader:
     """Computes windows: runs the model over a task and encodes its rows as a store would; a `WindowReader`.
 
     The rows of a task are permuted, so any window of it needs most of its sequences: tasks are computed as a whole,
-    one at a time, and kept as long as there is room. On one kind of processor the encoded rows are those of a store to
-    the bit.
+    one at a time, and kept as long as there is room. The model runs as far as the last site that is streamed. On one
+    kind of processor the encoded rows are those of a store to the bit.
 
     Parameters
     ----------
@@ -83,6 +83,7 @@ class LiveReader:
         self._prepared = prepared
         self._source = source
         self._model = model
+        self._streamed = model.only([prepared.frozen.sites[index].name for index in columns.site_columns])
         self._columns = columns
         self.kept = kept
         self._threads = threads
@@ -125,12 +126,12 @@ class LiveReader:
         found = self.kept.get(task)
         if found is not None:
             return found
-        rows: RowBuffer = self._once(task, lambda: self.kept.get(task) or self._compute(task)[1])
+        rows: RowBuffer = self._once(task, lambda: self.kept.get(task) or self._compute(task, self._streamed)[1])
         return rows
 
     def measured(self, task: int) -> TaskRows:
-        """Compute a task and return its rows before they were encoded; they are kept, too. Raises as `read`."""
-        return self._compute(task)[0]
+        """Compute a task at all sites and return its rows before they were encoded; they are kept. Raises as `read`."""
+        return self._compute(task, self._model)[0]
 
     def interrupt(self) -> None:
         """Have whatever is being computed end soon, with an error."""
@@ -139,7 +140,7 @@ class LiveReader:
     def close(self) -> None:
         """Release nothing: several streams read with this reader, and what it holds belongs to who made it."""
 
-    def _compute(self, index: int) -> tuple[TaskRows, RowBuffer]:
+    def _compute(self, index: int, model: ActivationModel) -> tuple[TaskRows, RowBuffer]:
         """Run the model over a task; return its rows, and as they are encoded."""
         with self._computing:
             self._go_on(0)
@@ -147,7 +148,7 @@ class LiveReader:
             rows = extract_task(
                 task,
                 self._source,
-                self._model,
+                model,
                 tokens_per_batch=self._prepared.frozen.recipe.model.tokens_per_batch,
                 parallel=self._threads.map,
                 on_rows=self._go_on,

@@ -108,6 +108,15 @@ class TestDollars:
         # No request reaches beyond its shard of 8,192 rows.
         assert plan(PROTT5, chunks_per_get=1000).requests.get_per_run == 512_000_000 // 8192 * arrays + report.tasks
 
+    @pytest.mark.parametrize("measured_rate", [None, 12_000.0])
+    def test_online_runs_the_blocks_up_to_the_site_that_is_trained_on(self, measured_rate: float | None) -> None:
+        first, last, every = (
+            plan(PROTT5, trainer=trainer, site=site, measured_rate=measured_rate).dollars
+            for trainer, site in (("topk-sae", "resid_post.0"), ("topk-sae", "resid_post.23"), ("crosscoder", None))
+        )
+        assert first.extraction == last.extraction == last.online_per_run == every.online_per_run
+        assert first.online_per_run == pytest.approx((last.online_per_run or 0.0) / 24, rel=1e-6)
+
     def test_egress_is_paid_for_what_the_trainer_reads(self) -> None:
         prices = Assumptions().prices
         far = prices.model_copy(update={"storage": prices.storage.model_copy(update={"dollars_per_gb_egress": 0.09})})

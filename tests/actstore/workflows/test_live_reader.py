@@ -86,6 +86,23 @@ def test_a_trained_model_gives_the_rows_of_the_store_to_the_bit(
                 np.testing.assert_array_equal(computed.scale_RTG[:, used], loaded.scale_RTG[:, used])
 
 
+def test_blocks_behind_the_last_site_that_is_streamed_do_not_run(
+    tiny_store: StoreOf, tiny_model: TransformersModel
+) -> None:
+    ran: list[str] = []
+    blocks = dict(tiny_model.network.get_submodule("encoder.layer").named_children())
+    hooks = [block.register_forward_pre_hook(lambda *_, name=name: ran.append(name)) for name, block in blocks.items()]
+    try:
+        with live_reader(tiny_store(), tiny_model) as (live, _):
+            read(live, RowWindow(0, 0, 1))
+            assert set(ran) == {"0", "1"}
+            live.measured(0)
+            assert set(ran) == blocks.keys()
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def test_a_task_is_computed_once_however_many_threads_want_it(store_of: StoreOf, fake_model: FakeModel) -> None:
     with live_reader(store_of(), fake_model) as (live, _), ThreadPoolExecutor(8) as pool:
         windows = [RowWindow(task, start, start + 16) for task in (0, 1) for start in range(0, 512, 16)]

@@ -1,7 +1,7 @@
 """A store may be consistent in every byte and still wrong; only running the model again tells."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +48,9 @@ class Neighbours:
     @property
     def sites(self) -> tuple[Site, ...]:
         return self.model.sites
+
+    def only(self, sites: Collection[str]) -> "Neighbours":
+        return Neighbours(self.model.only(sites))
 
     @property
     def most_tokens(self) -> int | None:
