@@ -89,11 +89,12 @@ def test_a_trained_model_gives_the_rows_of_the_store_to_the_bit(
 def test_blocks_behind_the_last_site_that_is_streamed_do_not_run(
     tiny_store: StoreOf, tiny_model: TransformersModel
 ) -> None:
+    store = tiny_store()
     ran: list[str] = []
     blocks = dict(tiny_model.network.get_submodule("encoder.layer").named_children())
     hooks = [block.register_forward_pre_hook(lambda *_, name=name: ran.append(name)) for name, block in blocks.items()]
     try:
-        with live_reader(tiny_store(), tiny_model) as (live, _):
+        with live_reader(store, tiny_model) as (live, _):
             read(live, RowWindow(0, 0, 1))
             assert set(ran) == {"0", "1"}
             live.measured(0)
