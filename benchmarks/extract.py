@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import random
 import shutil
 import statistics
 import tempfile
@@ -51,16 +50,16 @@ from actstore.store.sequences import StoredSequences
 from actstore.workflows.extract import extract_with
 from actstore.workflows.prepare import reopen
 from benchmarks.extract_fair_esm import (
-    MOST_RESIDUES,
     TOKENS_PER_BATCH,
     as_fair_esm,
     representations,
     run_extract_loop,
 )
 from benchmarks.extract_packing import pack, run_packed
+from benchmarks.proteins import Proteins, read_proteins
 from benchmarks.report import write_results
 
-__all__ = ["Proteins", "Shape", "main", "measure"]
+__all__ = ["Shape", "main", "measure"]
 
 FIXED_BATCH: Final = 8
 PACKED_TOKENS: Final = 1024
@@ -85,7 +84,6 @@ SHAPES: Final = (
     Shape("esm2-tiny", 0, 128, 0, proteins=600),
     Shape("ESM-2 8M", 6, 320, 20, proteins=300),
 )
-Proteins = list[tuple[str, str]]
 
 
 def measure(proteins: Proteins, model: Path, folder: Path, *, rounds: int) -> dict[str, Any]:
@@ -310,21 +308,6 @@ def _spread(times: Sequence[float]) -> dict[str, float]:
 
 def _ratio(seconds: dict[str, list[float]], of: str, to: str) -> dict[str, float]:
     return _spread([one / other for one, other in zip(seconds[of], seconds[to], strict=True)])
-
-
-def read_proteins(path: str, count: int, *, seed: int = 0) -> Proteins:
-    """Return some proteins of a FASTA file that every loop sees whole, in random order."""
-    import fsspec  # noqa: PLC0415 - only here
-
-    with fsspec.open(path, "rt", compression="infer") as file:
-        records = file.read().split(">")[1:]
-    proteins: Proteins = []
-    for record in records:
-        head, _, residues = record.partition("\n")
-        proteins.append((head.split()[0].replace("/", "_"), residues.replace("\n", "")))
-    fitting = [each for each in proteins if len(each[1]) <= MOST_RESIDUES]
-    random.Random(seed).shuffle(fitting)  # noqa: S311 - no secret
-    return fitting[:count]
 
 
 def make_model(shape: Shape, folder: Path) -> Path:

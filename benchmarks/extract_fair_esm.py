@@ -18,10 +18,11 @@ from esm.model.esm2 import ESM2
 from torch import Tensor
 from transformers import EsmModel
 
-__all__ = ["as_fair_esm", "run_extract_loop"]
+from benchmarks.proteins import MOST_RESIDUES
+
+__all__ = ["TOKENS_PER_BATCH", "as_fair_esm", "representations", "run_extract_loop"]
 
 TOKENS_PER_BATCH: Final = 4096
-MOST_RESIDUES: Final = 1022
 _NAMES: Final = (
     (r"^embeddings\.word_embeddings\.", "embed_tokens."),
     (r"^encoder\.emb_layer_norm_after\.", "emb_layer_norm_after."),

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from actstore.store.frozen import load_frozen
 from actstore.store.objects import LocalObjects
-from benchmarks.extract import read_proteins
+from benchmarks.proteins import read_proteins
 
 __all__ = ["CONTESTANTS", "compare_workers", "rows_per_s"]
 

@@ -114,7 +114,7 @@ def test_a_run_that_fills_a_store_is_killed_in_mid_epoch_and_resumes_to_the_same
     small = {"store.task_rows": 256, "store.encoding": "float16"}
     extract_store(read_recipe(recipe_file, options=small), str(tmp_path / "whole"))
     partial, other = (without(tmp_path / "whole", tmp_path / name, lambda _: True) for name in ("partial", "other"))
-    options = ("--on-missing", "store", "--buffer-bytes", 1 << 18, "--checkpoint-every", 1)
+    options = ("--on-missing", "store", "--buffer-bytes", 1 << 18, "--checkpoint-every", 1, "--batch-rows", 64)
     fill = ("read-from-store", partial, *OPTIONS, *options, "--out", "run")
     with subprocess.Popen(
         command(*fill), cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -33,6 +33,7 @@ __all__ = [
     "check_row_order",
     "check_rows_differ",
     "check_shapes",
+    "check_some_sites",
 ]
 
 TOLERANCE: Final = 1e-5

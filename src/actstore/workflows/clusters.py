@@ -112,7 +112,7 @@ def workers_of(cluster: Cluster, order: WorkOrder, *, recipe_sha256: str) -> Ite
     """
     _needed("distributed", extra="dask")
     executors = importlib.import_module("actstore.workflows.dask_executor")
-    jobs = importlib.import_module("actstore.workflows.slurm_jobs") if isinstance(cluster, SlurmWorkers) else None
+    jobs = _needed("actstore.workflows.slurm_jobs", extra="slurm") if isinstance(cluster, SlurmWorkers) else None
     store = order.store if "://" in order.store else str(Path(order.store).absolute())
     with connected(cluster, device=order.device) as client:
         yield executors.DaskExecutor(
@@ -166,7 +166,7 @@ def check_cluster(cluster: Cluster) -> None:
                 return
         case SlurmWorkers():
             with _slurm_scheduler(cluster) as scheduler:
-                importlib.import_module("actstore.workflows.slurm_jobs").try_job(scheduler.job_script())
+                _needed("actstore.workflows.slurm_jobs", extra="slurm").try_job(scheduler.job_script())
 
 
 def _needed(module: str, *, extra: str) -> ModuleType:
@@ -247,7 +247,7 @@ def _slurm(workers: SlurmWorkers) -> Iterator[Any]:
 def _slurm_scheduler(workers: SlurmWorkers) -> Iterator[Any]:
     """Give a cluster that has no jobs yet."""
     jobqueue = _needed("dask_jobqueue", extra="slurm")
-    jobs = importlib.import_module("actstore.workflows.slurm_jobs")
+    jobs = _needed("actstore.workflows.slurm_jobs", extra="slurm")
     try:
         cluster = jobqueue.SLURMCluster(job_cls=jobs.SlurmJob, **slurm_arguments(workers.config))
     except (TypeError, ValueError, RuntimeError) as error:  # the last from its scheduler, as of an unknown interface

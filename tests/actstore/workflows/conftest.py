@@ -1,6 +1,8 @@
 """Real stores: a few natural proteins through the trained tiny model; each store is made once."""
 
+import importlib
 import json
+import signal
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -14,6 +16,11 @@ from actstore.store.objects import LocalObjects
 from actstore.workflows.extract import extract_with
 from actstore.workflows.recipes import merge_options
 from tests.actstore.workflows.stores import read_fasta, write_fasta
+
+# Importing dask-jobqueue changes what Ctrl-C does; imported here, it is what it was before any test.
+_CTRL_C = signal.getsignal(signal.SIGINT)
+importlib.import_module("dask_jobqueue")
+signal.signal(signal.SIGINT, _CTRL_C)
 
 ALL_SITES = ("embed", "resid_post.*", "final_norm")
 
