@@ -27,6 +27,7 @@ _SUBFOLDER: Final = "actstore-cache-1"
 _NAME_LETTERS: Final = frozenset("0123456789abcdef")
 _NAME_LENGTH: Final = 64
 _PARTIAL: Final = ".partial-"
+"""Begins the name of an entry that is being written; its size follows."""
 _PARTIAL_LIVES_S: Final = 3600.0
 _MOST_DIGITS: Final = 30
 _KEPT: Final = 0.9
@@ -83,7 +84,7 @@ class CacheFolder:
         return data
 
     def put(self, name: str, data: bytes) -> None:
-        """Keep an entry; others may have to go.
+        """Keep an entry; others may have to go. While others write all that the limit allows, it is not kept.
 
         Raises
         ------
@@ -95,17 +96,22 @@ class CacheFolder:
         if len(data) > self._most_bytes:
             raise ValueError(f"an entry of {len(data):,} bytes in a cache of {self._most_bytes:,}")
         place = self._place(name)
-        partial = self._entries / f"{_PARTIAL}{secrets.token_hex(16)}"
+        partial = self._entries / f"{_PARTIAL}{len(data)}-{secrets.token_hex(16)}"
         with self._usable():
             # Counted before it is there: a process that is killed in between leaves the count too high, not too low.
             with self._locked():
                 used = self._used()
                 if used + len(data) > self._most_bytes:
                     used = self._make_room(int(_KEPT * self._most_bytes) - len(data))
+                if used + len(data) > self._most_bytes:
+                    self._set_used(used)
+                    return
                 self._set_used(used + len(data))
+                partial.touch()
             try:
                 partial.write_bytes(data)
-                with suppress(FileExistsError, IsADirectoryError, NotADirectoryError):  # it has no place: not kept
+                # Whoever counts meanwhile finds it under one of its names, not under none.
+                with self._locked(), suppress(FileExistsError, IsADirectoryError, NotADirectoryError):
                     place.parent.mkdir(exist_ok=True)
                     partial.replace(place)
             finally:
@@ -120,14 +126,21 @@ class CacheFolder:
         return self._entries / name[:2] / name
 
     def _make_room(self, allowed: int) -> int:
-        """Remove the least recently used entries until the rest fits; return the bytes of the rest."""
+        """Remove the least recently used entries until the rest fits; return the bytes of the rest.
+
+        The rest includes those that are being written.
+        """
         found: list[tuple[int, int, str]] = []
+        used = 0
         for entry in self._listed():
+            if entry.name.startswith(_PARTIAL):
+                used += _announced_bytes(entry.name)
+                continue
             with suppress(OSError):
                 status = entry.stat(follow_symlinks=False)
                 if not stat.S_ISDIR(status.st_mode):
                     found.append((status.st_mtime_ns, status.st_size, entry.path))
-        used = sum(size for _, size, _ in found)
+                    used += status.st_size
         for _, size, path in sorted(found):
             if used <= allowed:
                 break
@@ -137,13 +150,15 @@ class CacheFolder:
         return used
 
     def _listed(self) -> Iterator[os.DirEntry[str]]:
-        """Yield all entries, and remove what writers that were killed have left."""
+        """Yield all entries, also those that are being written, and remove what writers that were killed have left."""
         with os.scandir(self._entries) as folders:
             for folder in folders:
                 if folder.name.startswith(_PARTIAL):
                     with suppress(OSError):
                         if time.time() - folder.stat().st_mtime > _PARTIAL_LIVES_S:
                             Path(folder.path).unlink()
+                            continue
+                    yield folder
                 elif folder.is_dir(follow_symlinks=False) and _is_hex(folder.name, 2):
                     found: list[os.DirEntry[str]] = []
                     with suppress(OSError), os.scandir(folder.path) as entries:
@@ -185,3 +200,8 @@ class CacheFolder:
 
 def _is_hex(name: str, length: int) -> bool:
     return len(name) == length and _NAME_LETTERS.issuperset(name)
+
+
+def _announced_bytes(partial: str) -> int:
+    size = partial.removeprefix(_PARTIAL).partition("-")[0]
+    return int(size) if size.isdecimal() else 0

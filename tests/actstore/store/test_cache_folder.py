@@ -108,6 +108,24 @@ class TestManyAtOnce:
                 done.result()
         assert held(tmp_path) <= 5000
 
+    def test_what_is_being_written_counts(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        cache = CacheFolder(tmp_path, 1000)
+        held_meanwhile: list[int] = []
+        write_bytes = Path.write_bytes
+
+        def slow(path: Path, data: bytes) -> int:
+            monkeypatch.setattr(Path, "write_bytes", write_bytes)
+            for key in range(20):
+                cache.put(name(key), bytes(300))
+                held_meanwhile.append(held(tmp_path))
+            return write_bytes(path, data)
+
+        monkeypatch.setattr(Path, "write_bytes", slow)
+        cache.put(name("slow"), bytes(600))
+        assert set(held_meanwhile) == {300}
+        assert cache.get(name("slow")) == bytes(600)
+        assert held(tmp_path) <= 1000
+
     def test_processes(self, tmp_path: Path) -> None:
         context = multiprocessing.get_context("spawn")
         processes = [context.Process(target=_work, args=(tmp_path, seed)) for seed in range(3)]

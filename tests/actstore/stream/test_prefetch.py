@@ -253,7 +253,7 @@ def test_what_was_given_up_is_never_written_into_buffers_in_use() -> None:
 def test_reads_that_had_not_begun_when_given_up_never_begin() -> None:
     first, second = fills()[:2]
     with fetching(threads=1) as it:
-        gate = it.reader.shut_out(first.windows[0])
+        gate = it.reader.shut_out(*first.windows)
         it.start(first)
         assert it.reader.entered.acquire(timeout=PATIENCE_S)
         it.fetcher.cancel()
