@@ -39,8 +39,9 @@ from torch import nn
 from transformers import AutoTokenizer, EsmConfig, EsmModel
 
 from actstore.contracts.recipe import Recipe
-from actstore.corpus.batches import padding_share, plan_batches
-from actstore.extract.forward import padded
+from actstore.corpus.batches import padding_share, plan_batches, plan_packed_batches
+from actstore.extract.forward import run_inputs
+from actstore.extract.inputs import Inputs, packed, padded
 from actstore.extract.model import TransformersModel, load_model
 from actstore.extract.task import plan_passes
 from actstore.extract.threads import LoneThreads
@@ -55,7 +56,6 @@ from benchmarks.extract_fair_esm import (
     representations,
     run_extract_loop,
 )
-from benchmarks.extract_packing import pack, run_packed
 from benchmarks.proteins import Proteins, read_proteins
 from benchmarks.report import write_results
 
@@ -179,8 +179,18 @@ class _Bench:
         }
 
     def _packed_padding(self) -> float:
-        rows = [pack(batch, self._model.tokenizer, row_tokens=PACKED_TOKENS).present for batch in self._batches]
-        return round(1.0 - sum(int(each.sum()) for each in rows) / sum(each.numel() for each in rows), 4)
+        rows = [inputs.present_RT for inputs in self._packed()]
+        return round(1.0 - sum(int(each.sum()) for each in rows) / sum(each.size for each in rows), 4)
+
+    def _packed(self) -> list[Inputs]:
+        """Return batches of as many tokens as our passes have, in rows that several proteins share."""
+        texts = [text for batch in self._batches for text in batch]
+        lengths = [len(text) + self._model.tokenizer.special_tokens for text in texts]
+        batches = plan_packed_batches(lengths, row_tokens=PACKED_TOKENS, tokens_per_batch=PACKED_TOKENS)
+        return [
+            packed([texts[index] for index in batch], self._model.tokenizer, row_tokens=PACKED_TOKENS)
+            for batch in batches
+        ]
 
     def _planned_batches(self) -> tuple[list[list[str]], list[list[str]]]:
         """Return the windows of every forward pass that an extraction makes, and those of larger passes."""
@@ -200,8 +210,8 @@ class _Bench:
         return ours, larger
 
     def _passes(self, batches: Sequence[Sequence[str]] | None = None) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        arrays = (padded(batch, self._model.tokenizer) for batch in batches or self._batches)
-        return [(torch.from_numpy(tokens_BT), torch.from_numpy(mask_BT)) for tokens_BT, mask_BT in arrays]
+        inputs = (padded(batch, self._model.tokenizer) for batch in batches or self._batches)
+        return [(torch.from_numpy(each.tokens_RT), torch.from_numpy(each.present_RT)) for each in inputs]
 
     def _forward(self) -> float:
         passes = self._passes()
@@ -229,8 +239,7 @@ class _Bench:
         return _in_lone_threads(partial(_pass, self._model.network), self._passes())
 
     def _forward_packed(self) -> float:
-        packed = [pack(batch, self._model.tokenizer, row_tokens=PACKED_TOKENS) for batch in self._batches]
-        return _in_lone_threads(partial(run_packed, self._model.network), packed)
+        return _in_lone_threads(torch.inference_mode()(partial(run_inputs, self._model.network)), self._packed())
 
     def _extract(self) -> float:
         with tempfile.TemporaryDirectory(dir=self._folder) as place:

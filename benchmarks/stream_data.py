@@ -88,6 +88,16 @@ class SyntheticModel:
         """None: as many as are asked for."""
         return None
 
+    @property
+    def pack_tokens(self) -> None:
+        """None: every sequence has a row of its own."""
+        return None
+
+    @property
+    def device_rows(self) -> None:
+        """None: it computes in the memory of the host."""
+        return None
+
     def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
         """Return the rows of the kept residues of whole proteins; see `ActivationModel`."""
         proteins = [self._protein_of[text] for text in residues]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.planes import Float32s
 
-__all__ = ["ActivationModel", "ModelFacts", "ResidueTokenizer", "Site"]
+__all__ = ["ActivationModel", "DeviceRows", "ModelFacts", "ResidueTokenizer", "Site"]
 
 
 class Site(NamedTuple):
@@ -67,6 +67,33 @@ class ResidueTokenizer:
         return self.token_of[np.frombuffer(residues.encode("ascii"), dtype=np.uint8)]
 
 
+class DeviceRows(Protocol):
+    """Memory of the device that a model computes on, for rows that need not come to the host before they are encoded.
+
+    Encoded rows are a quarter of the bytes, and a device encodes them in no time.
+    """
+
+    def allocate(self, rows: int) -> dict[str, Any]:
+        """Return a tensor [N, D] for each site, in the number format of the model, which holds anything.
+
+        Raises
+        ------
+        ModelError
+            If the device has no room for them.
+        """
+        ...
+
+    def fill(
+        self,
+        residues: Sequence[str],
+        kept: Sequence[NDArray[np.int32]],
+        into: Mapping[str, Any],
+        place_n: NDArray[np.int64],
+    ) -> None:
+        """Run one forward pass, as `ActivationModel.activations`, whose rows become those rows of `into`."""
+        ...
+
+
 class ActivationModel(Protocol):
     """A pinned model with the sites that were asked for. `testing.FakeModel` is the other implementation."""
 
@@ -94,8 +121,18 @@ class ActivationModel(Protocol):
         """Tokens of a forward pass, padding included, from which on larger ones are no faster; None for no limit."""
         ...
 
+    @property
+    def pack_tokens(self) -> int | None:
+        """Tokens of the rows that several sequences share in a forward pass; None where each has a row of its own."""
+        ...
+
+    @property
+    def device_rows(self) -> DeviceRows | None:
+        """Where rows may stay until they are encoded; None for a model that computes in the memory of the host."""
+        ...
+
     def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
-        """Run one padded forward pass and return the rows of the kept residues.
+        """Run one forward pass and return the rows of the kept residues.
 
         Parameters
         ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,5 +43,5 @@ class TaskRows:
     sequence_N: NDArray[np.int64]
     position_N: NDArray[np.int32]
     token_N: NDArray[np.int16]
-    values: dict[str, NDArray[np.float32]]
-    """For each site, float32 [N, D]."""
+    values: dict[str, Any]
+    """For each site, float32 [N, D]; or a tensor of `DeviceRows`, in the number format of the model."""

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["padding_share", "plan_batches"]
+__all__ = ["pack_rows", "padding_share", "plan_batches", "plan_packed_batches"]
 
 BATCH_TOKENS: Final = 256
 """What one more forward pass costs beyond its area, in tokens.
@@ -65,6 +65,74 @@ def plan_batches(token_length_N: ArrayLike, *, tokens_per_batch: int) -> list[In
         batches.append(order_N[start:stop])
         stop = start
     return batches[::-1]
+
+
+def plan_packed_batches(token_length_N: ArrayLike, *, row_tokens: int, tokens_per_batch: int) -> list[Indices]:
+    """Group the items of a task into batches of rows that several items share.
+
+    A batch has as many rows as the budget allows, at least one. Packed by themselves, its items take just those rows.
+
+    Parameters
+    ----------
+    token_length_N
+        Tokens of each item, special tokens included.
+    row_tokens
+        Tokens of a row; of all rows, if an item is longer, as many of these as it needs.
+    tokens_per_batch
+        Most tokens of one batch, padding included.
+
+    Returns
+    -------
+    list of int64 arrays
+        Indices of the items of each batch; every item is in exactly one. Depends on the arguments alone.
+
+    Examples
+    --------
+    >>> [batch.tolist() for batch in plan_packed_batches([6, 3, 4, 9], row_tokens=10, tokens_per_batch=10)]
+    [[3], [0, 2], [1]]
+    """
+    length_N = np.asarray(token_length_N, dtype=np.int64)
+    if not length_N.size:
+        return []
+    width = -(-int(length_N.max()) // row_tokens) * row_tokens
+    row_N, start_N = pack_rows(length_N, row_tokens=width)
+    rows = max(tokens_per_batch // width, 1)
+    order_N = np.lexsort((start_N, row_N))
+    bounds = np.searchsorted(row_N[order_N], np.arange(rows, int(row_N.max()) + 1, rows))
+    return np.split(order_N, bounds)
+
+
+def pack_rows(token_length_N: ArrayLike, *, row_tokens: int) -> tuple[Indices, Indices]:
+    """Put items into rows, the longest first, each into the first row that has room (first fit decreasing).
+
+    Returns
+    -------
+    row_N, start_N
+        The row of each item, and the token of it at which the item begins.
+
+    Raises
+    ------
+    ValueError
+        If an item is longer than a row.
+
+    Examples
+    --------
+    >>> row_N, start_N = pack_rows([6, 3, 4, 9], row_tokens=10)
+    >>> row_N.tolist(), start_N.tolist()
+    ([1, 2, 1, 0], [0, 0, 6, 0])
+    """
+    length_N = np.asarray(token_length_N, dtype=np.int64)
+    if length_N.size and length_N.max() > row_tokens:
+        raise ValueError(f"an item of {length_N.max()} tokens in rows of {row_tokens}")
+    room_R = np.full(len(length_N), row_tokens)
+    row_N, start_N = np.zeros_like(length_N), np.zeros_like(length_N)
+    used = 0
+    for item in np.argsort(-length_N, kind="stable"):
+        row = int(np.argmax(room_R[: used + 1] >= length_N[item]))
+        used = max(used, row + 1)
+        row_N[item], start_N[item] = row, row_tokens - room_R[row]
+        room_R[row] -= length_N[item]
+    return row_N, start_N
 
 
 def _cheapest_starts(longest_first_N: Indices, tokens_per_batch: int) -> Indices:

@@ -28,6 +28,8 @@ class Architecture:
     """Its output is `last_hidden_state`."""
     positions: str | None = None
     """An embedding of absolute positions, whose size bounds a forward pass; models with other positions lack it."""
+    packs: bool = False
+    """Whether several sequences may share a row, kept apart by a mask, and are faster so on a GPU."""
     pooler_option: bool = False
     """Whether the class has a pooling layer to leave out (its weights are often missing and never needed)."""
 
@@ -39,6 +41,7 @@ ARCHITECTURES: Final[dict[str, Architecture]] = {
         embed="embeddings",
         final_norm="encoder.emb_layer_norm_after",
         positions="embeddings.position_embeddings",
+        packs=True,
         pooler_option=True,
     ),
     # The encoder calls its own `embed_tokens`, tied to `shared`, which is a separate module from transformers 5 on.

@@ -1,9 +1,9 @@
-"""Residues -> one padded, masked forward pass -> the rows of the kept ones."""
+"""Residues -> one masked forward pass -> the rows of the kept ones."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -14,10 +14,11 @@ from torch import Tensor
 
 from actstore.contracts.models import ResidueTokenizer, Site
 from actstore.contracts.planes import Float32s
-from actstore.errors import ModelError, SiteError, TokenizerError
+from actstore.errors import ModelError, SiteError
 from actstore.extract.capture import capture
+from actstore.extract.inputs import Inputs, packed, padded
 
-__all__ = ["forward_rows", "padded"]
+__all__ = ["forward_rows", "forward_rows_into", "own_stream", "run_inputs"]
 
 _of_thread = threading.local()
 
@@ -31,8 +32,9 @@ def forward_rows(
     *,
     longest: int | None,
     stop_early: bool = True,
+    pack_tokens: int | None = None,
 ) -> dict[str, Float32s]:
-    """Run one padded forward pass and return the rows of the kept residues.
+    """Run one forward pass and return the rows of the kept residues.
 
     Rows are gathered on the device, in the number format of the network, before they become float32 on the host, so
     that padding and residues that nobody wants are never moved or converted.
@@ -53,6 +55,8 @@ def forward_rows(
         Most tokens that the network has positions for; None if there is no limit.
     stop_early
         Whether the pass ends after the last site.
+    pack_tokens
+        Tokens of rows that several sequences share; None for a row for each.
 
     Returns
     -------
@@ -68,50 +72,115 @@ def forward_rows(
     SiteError
         If a module does not return one vector for each token.
     """
-    tokens_BT, mask_BT = padded(residues, tokenizer)
-    name, (batch, length) = network.name_or_path, tokens_BT.shape
+    inputs = _inputs(network, tokenizer, residues, longest=longest, pack_tokens=pack_tokens)
+    with own_stream(network.device):
+        rows = _captured(network, sites, inputs, kept, take=lambda _site, rows_nD: rows_nD, stop_early=stop_early)
+        return _to_host(rows, network.device)
+
+
+def forward_rows_into(
+    network: transformers.PreTrainedModel,
+    tokenizer: ResidueTokenizer,
+    sites: Sequence[Site],
+    residues: Sequence[str],
+    kept: Sequence[NDArray[np.int32]],
+    *,
+    longest: int | None,
+    pack_tokens: int | None,
+    into: Mapping[str, Tensor],
+    place_n: NDArray[np.int64],
+) -> None:
+    """Run one forward pass and put the rows of the kept residues into memory of the device; see `forward_rows`.
+
+    Parameters
+    ----------
+    into
+        For each site [N, D], in the number format of the network.
+    place_n
+        Which row of `into` each of the kept residues becomes.
+    """
+    inputs = _inputs(network, tokenizer, residues, longest=longest, pack_tokens=pack_tokens)
+    device = network.device
+    with own_stream(device):
+        place = torch.from_numpy(place_n).to(device)
+        _captured(network, sites, inputs, kept, take=lambda site, rows_nD: into[site].index_copy_(0, place, rows_nD))
+        if device.type == "cuda":
+            torch.cuda.current_stream(device).synchronize()
+
+
+def _inputs(
+    network: transformers.PreTrainedModel,
+    tokenizer: ResidueTokenizer,
+    residues: Sequence[str],
+    *,
+    longest: int | None,
+    pack_tokens: int | None,
+) -> Inputs:
+    length = max(map(len, residues)) + tokenizer.special_tokens
     if longest is not None and length > longest:
         raise ModelError(
-            f"{name} has positions for {longest} tokens, and {length} were asked for; "
+            f"{network.name_or_path} has positions for {longest} tokens, and {length} were asked for; "
             f"set 'corpus.window_residues' to {longest - tokenizer.special_tokens} or less"
         )
-    device = network.device
-    row_n = np.repeat(np.arange(batch), [len(each) for each in kept])
-    token_n = row_n * length + np.concatenate(kept).astype(np.int64) + len(tokenizer.prefix)
-    kept_n = torch.from_numpy(token_n).to(device)
+    return padded(residues, tokenizer) if pack_tokens is None else packed(residues, tokenizer, row_tokens=pack_tokens)
+
+
+def _captured(
+    network: transformers.PreTrainedModel,
+    sites: Sequence[Site],
+    inputs: Inputs,
+    kept: Sequence[NDArray[np.int32]],
+    *,
+    take: Callable[[str, Tensor], Tensor],
+    stop_early: bool = True,
+) -> dict[str, Tensor]:
+    """Return what `take` makes of the rows of the kept residues at each site, [n, D] on the device."""
+    device, (rows, length) = network.device, inputs.tokens_RT.shape
+    first_n = np.repeat(inputs.first_B, [len(each) for each in kept])
+    kept_n = torch.from_numpy(first_n + np.concatenate(kept)).to(device)
 
     def gather(site: str, hidden: Tensor) -> Tensor:
-        if hidden.ndim != 3 or hidden.shape[:2] != (batch, length):
+        if hidden.ndim != 3 or hidden.shape[:2] != (rows, length):
             raise SiteError(
-                f"{site}: its module returns shape {list(hidden.shape)} for {batch} sequences of {length} tokens, "
+                f"{site}: its module returns shape {list(hidden.shape)} for {rows} sequences of {length} tokens, "
                 "not one vector for each token; choose another"
             )
-        return hidden.flatten(0, 1).index_select(0, kept_n)
+        return take(site, hidden.flatten(0, 1).index_select(0, kept_n))
 
-    tokens, mask = torch.from_numpy(tokens_BT).to(device), torch.from_numpy(mask_BT).to(device)
     modules = {site.name: network.get_submodule(site.module) for site in sites}
     try:
-        with torch.inference_mode(), _own_stream(device):
-            rows = capture(
-                modules,
-                lambda: network(input_ids=tokens, attention_mask=mask),
-                take=gather,
-                stop_early=stop_early,
-            )
-            return _to_host(rows, device)
+        with torch.inference_mode():
+            return capture(modules, lambda: run_inputs(network, inputs), take=gather, stop_early=stop_early)
     except torch.OutOfMemoryError as error:
         raise ModelError(
-            f"{name}: {batch} sequences of {length} tokens do not fit the memory of {device}; "
+            f"{network.name_or_path}: {rows} rows of {length} tokens do not fit the memory of {device}; "
             "lower 'model.tokens_per_batch'"
         ) from error
     except IndexError as error:
         raise ModelError(
-            f"{name} cannot take {length} tokens at once ({error}); lower 'corpus.window_residues'"
+            f"{network.name_or_path} cannot take {length} tokens at once ({error}); lower 'corpus.window_residues'"
         ) from error
 
 
+def run_inputs(network: transformers.PreTrainedModel, inputs: Inputs) -> None:
+    """Run a network on its device over inputs of the host; whoever wants its states captures them."""
+    device = network.device
+    tokens, present = (torch.from_numpy(each).to(device) for each in (inputs.tokens_RT, inputs.present_RT))
+    if inputs.sequence_RT is None or inputs.position_RT is None:
+        network(input_ids=tokens, attention_mask=present)
+        return
+    positions, sequence = (torch.from_numpy(each).to(device) for each in (inputs.position_RT, inputs.sequence_RT))
+    apart = sequence[:, None, :, None] != sequence[:, None, None, :]
+    # Not a mask of booleans, which eager attention would add to its scores.
+    mask = torch.zeros(apart.shape, dtype=network.dtype, device=device)
+    mask.masked_fill_(apart, torch.finfo(network.dtype).min)
+    # The embedding wants to know what is padding, for which the mask of attention has the wrong shape.
+    embedded = network.get_submodule("embeddings")(input_ids=tokens, attention_mask=present, position_ids=positions)
+    network(inputs_embeds=embedded, attention_mask=mask, position_ids=positions)
+
+
 @contextmanager
-def _own_stream(device: torch.device) -> Iterator[None]:
+def own_stream(device: torch.device) -> Iterator[None]:
     """Give this thread a stream of its own, so that its copies go on while another thread computes."""
     if device.type != "cuda":
         yield
@@ -134,25 +203,3 @@ def _to_host(rows: Mapping[str, Tensor], device: torch.device) -> dict[str, Floa
         there[site].copy_(values.float(), non_blocking=True)
     torch.cuda.current_stream(device).synchronize()
     return {site: values.numpy() for site, values in there.items()}
-
-
-def padded(residues: Sequence[str], tokenizer: ResidueTokenizer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return tokens and attention mask, both int64 [B, T], padded on the right."""
-    tokens = [tokenizer.tokens(each) for each in residues]
-    for sequence, token_L in zip(residues, tokens, strict=True):
-        foreign = np.flatnonzero(token_L < 0)
-        if foreign.size:
-            raise TokenizerError(
-                f"residue {foreign[0] + 1} is {sequence[foreign[0]]!r}, which is not in the model's alphabet "
-                f"({''.join(sorted(tokenizer.alphabet))})"
-            )
-    longest = max(map(len, tokens)) + tokenizer.special_tokens
-    tokens_BT = np.full((len(tokens), longest), tokenizer.pad, dtype=np.int64)
-    mask_BT = np.zeros_like(tokens_BT)
-    for row, token_L in enumerate(tokens):
-        first, last = len(tokenizer.prefix), len(tokenizer.prefix) + len(token_L)
-        tokens_BT[row, :first] = tokenizer.prefix
-        tokens_BT[row, first:last] = token_L
-        tokens_BT[row, last : last + len(tokenizer.suffix)] = tokenizer.suffix
-        mask_BT[row, : last + len(tokenizer.suffix)] = 1
-    return tokens_BT, mask_BT

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from actstore.contracts.models import Site
+from actstore.contracts.models import DeviceRows, Site
 from actstore.contracts.tasks import TaskRows
 
 __all__ = ["RowMemory", "allocate_rows"]
@@ -19,9 +19,15 @@ class RowMemory:
     Pages that are new to a process cost several times more than writing to them does.
 
     Safe to use from several threads.
+
+    Parameters
+    ----------
+    device_rows
+        Where the rows of a model stay until they are encoded; None for the memory of the host.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device_rows: DeviceRows | None = None) -> None:
+        self._device_rows = device_rows
         self._free: list[TaskRows] = []
         self._lock = threading.Lock()
 
@@ -32,7 +38,7 @@ class RowMemory:
                 if _shape_of(rows) == (count, {site.name: site.width for site in sites}):
                     return self._free.pop(index)
             self._free.clear()  # what does not fit now would only take room
-        return allocate_rows(count, sites)
+        return allocate_rows(count, sites, self._device_rows)
 
     def give_back(self, rows: TaskRows) -> None:
         """Take back rows that nobody looks at any more."""
@@ -40,13 +46,15 @@ class RowMemory:
             self._free.append(rows)
 
 
-def allocate_rows(count: int, sites: Sequence[Site]) -> TaskRows:
+def allocate_rows(count: int, sites: Sequence[Site], device_rows: DeviceRows | None = None) -> TaskRows:
     """Return rows of new memory, which holds anything."""
     return TaskRows(
         sequence_N=np.empty(count, dtype=np.int64),
         position_N=np.empty(count, dtype=np.int32),
         token_N=np.empty(count, dtype=np.int16),
-        values={site.name: np.empty((count, site.width), dtype=np.float32) for site in sites},
+        values={site.name: np.empty((count, site.width), dtype=np.float32) for site in sites}
+        if device_rows is None
+        else device_rows.allocate(count),
     )
 
 

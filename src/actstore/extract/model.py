@@ -21,12 +21,13 @@ from actstore.contracts.recipe import ModelRecipe
 from actstore.corpus.tokenizer import load_tokenizer, pin_revision, reading_model_files
 from actstore.errors import ModelError, UsageError
 from actstore.extract.compiled import compile_blocks, compiling
+from actstore.extract.device_rows import TorchRows
 from actstore.extract.families import Architecture, architecture_for
 from actstore.extract.forward import forward_rows
 from actstore.extract.fused import fuse
 from actstore.extract.sites import available_sites, resolve_sites
 
-__all__ = ["TransformersModel", "load_model"]
+__all__ = ["PACK_TOKENS", "TransformersModel", "can_pack", "load_model"]
 
 PROBE: Final = ("ACDEFGHIK", "LMNP")
 """Two sequences, so that an output shared by the batch is not taken for one of its own."""
@@ -35,6 +36,13 @@ COMPUTED: Final = ("inv_freq", "position_ids")
 _MOST_NAMED: Final = 5
 _CPU_TOKENS: Final = 1024
 """The states of a layer then stay in the cache of a core, and less is padding (docs/decisions/0012)."""
+PACK_TOKENS: Final = 1024
+"""Of a row that sequences share on a GPU: the longest window of ESM-2 (docs/decisions/0013)."""
+_PROBE_TOKENS: Final = 32
+"""Room for all of `PROBE` in one row."""
+_PACKED_DIFFERS: Final = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
+"""How far rows of packed sequences may be off, of the largest value: rounding in each number format. Sequences that
+see each other are off by more than half."""
 _DEVICE_PASSES: Final = 2
 """One computes while the rows of the other are copied off the device."""
 
@@ -52,6 +60,10 @@ class TransformersModel:
     """Most tokens of one sequence, where the network has absolute positions."""
     passes: AbstractContextManager[object] = field(default_factory=nullcontext)
     """Entered for each forward pass; limits how many hold the memory of a device."""
+    pack_tokens: int | None = None
+    """Tokens of the rows that several sequences share in a forward pass; None where each has a row of its own."""
+    keeps_rows: bool = False
+    """Whether rows of tasks stay on the device until they are encoded."""
 
     def only(self, sites: Collection[str]) -> TransformersModel:
         """Return the same model with some of its sites, by name; a forward pass ends after the last of them."""
@@ -62,8 +74,13 @@ class TransformersModel:
         """Tokens of a forward pass from which on larger ones are no faster."""
         return _CPU_TOKENS if self.network.device.type == "cpu" else None
 
+    @property
+    def device_rows(self) -> TorchRows | None:
+        """Where rows may stay until they are encoded."""
+        return TorchRows(self) if self.keeps_rows else None
+
     def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
-        """Run one padded forward pass up to the last site and return the rows of the kept residues.
+        """Run one forward pass up to the last site and return the rows of the kept residues.
 
         Parameters
         ----------
@@ -87,7 +104,15 @@ class TransformersModel:
         if not sum(len(each) for each in kept):
             return {site.name: np.empty((0, site.width), dtype=np.float32) for site in self.sites}
         with self.passes:
-            return forward_rows(self.network, self.tokenizer, self.sites, residues, kept, longest=self.longest)
+            return forward_rows(
+                self.network,
+                self.tokenizer,
+                self.sites,
+                residues,
+                kept,
+                longest=self.longest,
+                pack_tokens=self.pack_tokens,
+            )
 
 
 def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu") -> TransformersModel:
@@ -139,13 +164,36 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
         compile_blocks(network, architecture.blocks, [path.module for path in paths])
     network.to(target)  # type: ignore[arg-type]  # transformers wraps it without its signature
     unmeasured = tuple(Site(path.name, path.module, width=0) for path in paths)
-    return TransformersModel(
+    is_cuda = target.type == "cuda"
+    model = TransformersModel(
         facts=facts,
         tokenizer=tokenizer,
         sites=_measured(network, tokenizer, unmeasured, recipe),
         network=network,
         longest=_longest(network, architecture),
         passes=_passes(target, compiled=recipe.compile),
+        keeps_rows=is_cuda,
+    )
+    if is_cuda and architecture.packs and can_pack(model):
+        return replace(model, pack_tokens=PACK_TOKENS)
+    return model
+
+
+def can_pack(model: TransformersModel) -> bool:
+    """Find out whether sequences that share a row have the activations that they have alone.
+
+    Old releases of `transformers` refuse the mask that keeps them apart, or ignore it.
+    """
+    kept = [np.arange(len(each), dtype=np.int32) for each in PROBE]
+    alone = model.activations(PROBE, kept)
+    try:
+        together = replace(model, pack_tokens=_PROBE_TOKENS).activations(PROBE, kept)
+    except (ValueError, TypeError, RuntimeError, ModelError):
+        return False
+    allowed = _PACKED_DIFFERS[model.facts.dtype]
+    return all(
+        float(np.abs(together[name] - rows_ND).max()) <= allowed * max(float(np.abs(rows_ND).max()), 1.0)
+        for name, rows_ND in alone.items()
     )
 
 

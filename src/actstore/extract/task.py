@@ -14,11 +14,11 @@ from actstore.contracts.parallel import ParallelMap
 from actstore.contracts.planes import Float32s
 from actstore.contracts.sequences import ResidueSource
 from actstore.contracts.tasks import Piece, Task, TaskRows
-from actstore.corpus.batches import plan_batches
+from actstore.corpus.batches import plan_batches, plan_packed_batches
 from actstore.errors import CorpusError, NumericsError
 from actstore.extract.memory import allocate_rows
 
-__all__ = ["extract_task", "plan_passes"]
+__all__ = ["extract_task", "not_finite", "plan_passes"]
 
 
 def extract_task(
@@ -48,7 +48,8 @@ def extract_task(
     parallel
         Runs the forward passes: `LoneThreads.map`, since the bits of a store are those of passes of one thread each.
     take_rows
-        Gives the memory for the rows, as `RowMemory.take`; None for new memory.
+        Gives the memory for the rows, as `RowMemory.take`; None for new memory of the host. Rows that stay on a device
+        are not looked at: whoever encodes them refuses values that are not finite.
     on_rows
         Called after each batch with the number of rows it gave, in this thread; what it raises ends the task.
 
@@ -83,10 +84,12 @@ def extract_task(
 def plan_passes(task: Task, model: ActivationModel, *, tokens_per_batch: int) -> list[NDArray[np.int64]]:
     """Return which pieces of a task go through the model together: indices of its pieces, a pass each.
 
-    A model that is best with fewer tokens than the budget gets fewer.
+    A model that is best with fewer tokens than the budget gets fewer; one that packs sequences gets whole rows.
     """
     token_length_P = [piece.stop - piece.start + model.tokenizer.special_tokens for piece in task.pieces]
     budget = tokens_per_batch if model.most_tokens is None else min(tokens_per_batch, model.most_tokens)
+    if model.pack_tokens is not None:
+        return plan_packed_batches(token_length_P, row_tokens=model.pack_tokens, tokens_per_batch=budget)
     return plan_batches(token_length_P, tokens_per_batch=budget)
 
 
@@ -107,10 +110,14 @@ def _extract_batch(batch: _Batch, *, source: ResidueSource, model: ActivationMod
     rows.token_N[place_n] = np.concatenate(
         [model.tokenizer.tokens(window)[each] for window, each in zip(windows, kept, strict=True)]
     )
-    for site, values_nD in model.activations(windows, kept).items():
-        if not np.isfinite(values_nD).all():
-            raise _not_finite(site, values_nD, pieces, source)
-        rows.values[site][place_n] = values_nD
+    if isinstance(next(iter(rows.values.values())), np.ndarray):
+        for site, values_nD in model.activations(windows, kept).items():
+            if not np.isfinite(values_nD).all():
+                raise _not_finite(site, values_nD, place_n, rows, source)
+            rows.values[site][place_n] = values_nD
+    else:
+        assert model.device_rows is not None  # noqa: S101 - whoever gave the memory had it from there
+        model.device_rows.fill(windows, kept, rows.values, place_n)
     return len(place_n)
 
 
@@ -124,16 +131,33 @@ def _window(piece: Piece, source: ResidueSource) -> str:
     return window
 
 
-def _not_finite(site: str, values_nD: Float32s, pieces: Sequence[Piece], source: ResidueSource) -> NumericsError:
+def _not_finite(
+    site: str, values_nD: Float32s, place_n: NDArray[np.int64], rows: TaskRows, source: ResidueSource
+) -> NumericsError:
     """Say where the first bad value is."""
     bad_n = np.flatnonzero(~np.isfinite(values_nD).all(axis=1))
-    last_P = np.cumsum([len(piece.position_K) for piece in pieces])
-    index = int(np.searchsorted(last_P, bad_n[0], side="right"))
-    piece = pieces[index]
-    position = int(piece.position_K[bad_n[0] - (last_P[index] - len(piece.position_K))]) + 1
-    bad_D = values_nD[bad_n[0]]
+    row = place_n[bad_n[0]]
+    return not_finite(
+        f"{source.sequence_id(int(rows.sequence_N[row]))}, residue {rows.position_N[row] + 1}, site {site}",
+        values_nD[bad_n[0]],
+        f"{len(bad_n)} such rows in this batch",
+    )
+
+
+def not_finite(where: str, values_D: Float32s, others: str) -> NumericsError:
+    """Return the error for a row with NaN or Inf.
+
+    Parameters
+    ----------
+    where
+        Sequence, residue and site.
+    values_D
+        The row.
+    others
+        How many there are like it.
+    """
+    bad = values_D[~np.isfinite(values_D)]
     return NumericsError(
-        f"{source.sequence_id(piece.sequence)}, residue {position}, site {site}: "
-        f"{bad_D[~np.isfinite(bad_D)][0]} in {np.count_nonzero(~np.isfinite(bad_D))} of {len(bad_D)} features "
-        f"({len(bad_n)} such rows in this batch); use dtype 'float32' or 'bfloat16', or leave the sequence out"
+        f"{where}: {bad[0]} in {len(bad)} of {len(values_D)} features ({others}); use dtype 'float32' or 'bfloat16', "
+        "or leave the sequence out"
     )

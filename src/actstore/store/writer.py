@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,8 @@ from actstore.contracts.parallel import ParallelMap
 from actstore.contracts.planes import Float32s, Planes
 from actstore.contracts.tasks import Task, TaskRows
 from actstore.errors import CorruptObjectError, MissingObjectError, NumericsError
-from actstore.quantize.measure import Measures, measure
+from actstore.extract.task import not_finite
+from actstore.quantize.encoded import EncodedRows, encode_rows
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.commit import Commit, StoredObject, load_commit, sha256_hex
 from actstore.store.frozen import FrozenRecipe
@@ -160,10 +161,8 @@ def _settle(
 
 
 class _EncodedSite(NamedTuple):
-    planes: Planes
+    rows: EncodedRows
     values: Shard
-    measures: Measures
-    saturated: int
 
 
 def encode_task(
@@ -182,12 +181,11 @@ def encode_task(
     arrays = {spec.path: spec for spec in row_arrays(frozen.sites, quantizer, frozen.recipe.store, frozen.array_rows)}
 
     def encode(site: Site) -> _EncodedSite:
-        values_ND = rows.values[site.name]
-        saturated = count_saturated(frozen, site, rows, name_of=name_of)
-        planes = encode_site(frozen, site, values_ND, task=task.index)
-        shard = encode_shard(arrays[values_path(site.name)], planes.values_ND)
-        measures = measure(values_ND, planes, quantizer, frozen.site_calibration(site.name))
-        return _EncodedSite(planes, shard, measures, saturated)
+        with _naming(site, task.index):
+            found = encode_rows(rows.values[site.name], quantizer, frozen.site_calibration(site.name))
+        _refuse_bad(found, site, rows, name_of)
+        _refuse_overflow(frozen, site, found.beyond_N, rows, name_of)
+        return _EncodedSite(found, encode_shard(arrays[values_path(site.name)], found.planes.values_ND))
 
     sites = dict(zip(frozen.sites, parallel(encode, frozen.sites), strict=True))
     encoded: dict[str, Shard] = {values_path(site.name): each.values for site, each in sites.items()}
@@ -198,7 +196,7 @@ def encode_task(
     }
     if quantizer.scales is not None:
         path = scales_path(quantizer)
-        columns[path] = _scales(arrays[path], [each.planes for each in sites.values()], task.rows)
+        columns[path] = _scales(arrays[path], [each.rows.planes for each in sites.values()], task.rows)
     encoded |= {path: encode_shard(arrays[path], column) for path, column in columns.items()}
     shards = {spec.object_path(task.index): encoded[path] for path, spec in arrays.items()}
     statistics = _statistics(sites)
@@ -215,8 +213,14 @@ def encode_site(frozen: FrozenRecipe, site: Site, values_ND: Float32s, *, task: 
     NumericsError
         Naming site and task, if the encoding cannot hold a row.
     """
-    try:
+    with _naming(site, task):
         return QUANTIZERS[frozen.recipe.store.encoding].encode(values_ND, frozen.site_calibration(site.name))
+
+
+@contextmanager
+def _naming(site: Site, task: int) -> Iterator[None]:
+    try:
+        yield
     except NumericsError as error:
         raise NumericsError(f"site {site.name}, task {task}: {error}") from error
 
@@ -238,21 +242,37 @@ def count_saturated(frozen: FrozenRecipe, site: Site, rows: TaskRows, *, name_of
     NumericsError
         If there are any and the recipe says `on_overflow = "error"`; names the first.
     """
-    store, values_ND = frozen.recipe.store, rows.values[site.name]
-    largest = QUANTIZERS[store.encoding].largest
+    largest = QUANTIZERS[frozen.recipe.store.encoding].largest
     if not np.isfinite(largest):
         return 0
-    beyond_N: NDArray[np.int64] = (np.abs(values_ND) > largest).sum(axis=1)
-    if beyond_N.any() and store.on_overflow == "error":
-        raise _overflow(site.name, beyond_N, rows, store.encoding, name_of)
+    beyond_N: NDArray[np.int64] = (np.abs(rows.values[site.name]) > largest).sum(axis=1)
+    _refuse_overflow(frozen, site, beyond_N, rows, name_of)
     return int(beyond_N.sum())
+
+
+def _refuse_overflow(
+    frozen: FrozenRecipe, site: Site, beyond_N: NDArray[np.int64] | None, rows: TaskRows, name_of: Callable[[int], str]
+) -> None:
+    store = frozen.recipe.store
+    if beyond_N is not None and beyond_N.any() and store.on_overflow == "error":
+        raise _overflow(site.name, beyond_N, rows, store.encoding, name_of)
+
+
+def _refuse_bad(found: EncodedRows, site: Site, rows: TaskRows, name_of: Callable[[int], str]) -> None:
+    if found.bad is not None:
+        where = _place(rows, found.bad.row, name_of)
+        raise not_finite(f"{where}, site {site.name}", found.bad.values_D, f"{found.bad.rows} such rows in this task")
+
+
+def _place(rows: TaskRows, row: int, name_of: Callable[[int], str]) -> str:
+    return f"{name_of(int(rows.sequence_N[row]))}, residue {rows.position_N[row] + 1}"
 
 
 def _overflow(
     site: str, beyond_N: NDArray[np.int64], rows: TaskRows, encoding: str, name_of: Callable[[int], str]
 ) -> NumericsError:
     row = int(np.flatnonzero(beyond_N)[0])
-    where = f"{name_of(int(rows.sequence_N[row]))}, residue {rows.position_N[row] + 1}, site {site}"
+    where = f"{_place(rows, row, name_of)}, site {site}"
     return NumericsError(
         f"{where}: {beyond_N[row]} values exceed {encoding} (largest {QUANTIZERS[encoding].largest:g}), as do values "
         f"of {np.count_nonzero(beyond_N) - 1} more rows of this task; use encoding = 'bfloat16' or 'int8', or "
@@ -262,11 +282,12 @@ def _overflow(
 
 def _statistics(encoded: Mapping[Site, _EncodedSite]) -> dict[str, NDArray[Any]]:
     sites = list(encoded)
-    measures = [each.measures for each in encoded.values()]
+    measures = [each.rows.measures for each in encoded.values()]
+    beyond = [each.rows.beyond_N for each in encoded.values()]
     columns: dict[str, list[Any]] = {
         "count": [each.moments.count for each in measures],
         "norm_sum": [each.norm_sum for each in measures],
-        "saturated": [each.saturated for each in encoded.values()],
+        "saturated": [0 if each is None else int(each.sum()) for each in beyond],
         "mean": [each.moments.mean_D for each in measures],
         "m2": [each.moments.m2_D for each in measures],
         "max_abs": [each.max_abs_D for each in measures],

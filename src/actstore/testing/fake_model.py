@@ -98,6 +98,16 @@ class FakeModel:
         """None: as many as are asked for."""
         return None
 
+    @property
+    def pack_tokens(self) -> None:
+        """None: every sequence has a row of its own."""
+        return None
+
+    @property
+    def device_rows(self) -> None:
+        """None: it computes in the memory of the host."""
+        return None
+
     def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
         """Return the rows of the kept residues; see `ActivationModel`."""
         letters, contexts = [], []

@@ -18,6 +18,7 @@ from actstore.errors import (
     StoreError,
     UsageError,
 )
+from actstore.extract.memory import RowMemory
 from actstore.extract.model import load_model
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
@@ -251,7 +252,7 @@ def _extract_again(
     """Extract tasks and put right what is not as it comes out; return what was written and what failed."""
     written: list[str] = []
     failed: list[Fault] = []
-    prepared = replan(objects, frozen, model)
+    prepared, memory = replan(objects, frozen, model), RowMemory(model.device_rows)
     with (
         StoredSequences(objects) as source,
         progress.stage("extracting again", total=sum(map(frozen.rows_of, tasks)), unit="rows") as stage,
@@ -261,9 +262,16 @@ def _extract_again(
             task = prepared.plan.task(index)
             tokens = frozen.recipe.model.tokens_per_batch
             rows = extract_task(
-                task, source, model, tokens_per_batch=tokens, parallel=threads.map, on_rows=stage.advance
+                task,
+                source,
+                model,
+                tokens_per_batch=tokens,
+                parallel=threads.map,
+                take_rows=memory.take,
+                on_rows=stage.advance,
             )
             shards = encode_task(frozen, task, rows, name_of=source.sequence_id, parallel=threads.map)
+            memory.give_back(rows)
             named = None if manifest is None else manifest.commits[index]
             try:
                 written += restore_task(objects, frozen, index, shards, named=named, rewrite=rewrite)

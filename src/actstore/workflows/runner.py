@@ -54,7 +54,7 @@ class TaskRunner:
         self._objects = objects
         self._computing, self._encoding, self._writing = (threading.Lock() for _ in range(STAGES))
         self._threads = LoneThreads(threads)
-        self._memory = RowMemory()
+        self._memory = RowMemory(model.device_rows)
 
     def __enter__(self) -> Self:
         return self

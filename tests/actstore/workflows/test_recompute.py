@@ -56,6 +56,14 @@ class Neighbours:
     def most_tokens(self) -> int | None:
         return self.model.most_tokens
 
+    @property
+    def pack_tokens(self) -> int | None:
+        return self.model.pack_tokens
+
+    @property
+    def device_rows(self) -> None:
+        return None
+
     def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
         return {site: np.roll(rows, 1, axis=0) for site, rows in self.model.activations(residues, kept).items()}
 

@@ -1,0 +1,405 @@
+"""What extraction costs on a GPU beside the bare forward passes, and beside the loops that people write.
+
+As `benchmarks.extract`, for models as large as they are used; weights are random, since speed does not depend on what
+they are. In alternating rounds, residues a second of
+
+- `forward`: the forward passes of our batches and nothing else, one after the other without waiting for any;
+- `forward_larger`: likewise, in batches of four times as many tokens;
+- `padded`: the passes of `transformers`, a row for each protein, batches by length of at most as many tokens as ours;
+- `padded_without_cudnn`: likewise, with attention that is not cuDNN's, which prepares itself for every shape it meets;
+- `compiled`: our passes, with `model.compile`;
+- `actstore`: extraction of the named sites to an int8 store on disk, from the first task to the last commit;
+- `naive_loop`: batches of eight proteins in file order, `output_hidden_states=True`, `torch.save` of all states of each
+  batch;
+- `fair_esm_loop`: the loop of fair-esm's `extract.py`: batches of at most 4,096 tokens, sorted by length, all states,
+  a file for each protein without its padding.
+
+In a corpus of millions of proteins hardly any padded batch has the shape of another, so what they cost the first time
+is what they cost; it is reported beside the median of the rounds after. The loops write so much that they are measured
+on the first proteins alone.
+
+    python -m benchmarks.extract_gpu proteins.fasta.gz --folder /dev/shm
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+import transformers
+from torch import Tensor
+from transformers import EsmConfig, EsmModel, T5Config, T5EncoderModel, T5Tokenizer
+
+from actstore.contracts.recipe import Recipe
+from actstore.contracts.tasks import Task
+from actstore.corpus.batches import plan_batches
+from actstore.extract.forward import run_inputs
+from actstore.extract.inputs import Inputs, packed, padded
+from actstore.extract.model import load_model
+from actstore.extract.task import plan_passes
+from actstore.store.frozen import load_frozen
+from actstore.store.objects import LocalObjects
+from actstore.store.sequences import StoredSequences
+from actstore.workflows.extract import extract_with
+from actstore.workflows.prepare import reopen
+from benchmarks.proteins import Proteins, read_proteins
+from benchmarks.report import write_results
+
+__all__ = ["CASES", "Case", "main", "measure"]
+
+FIXED_BATCH: Final = 8
+LOOP_TOKENS: Final = 4096
+LOOP_PROTEINS: Final = 64
+TINY: Final = "examples/esm2-tiny"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, and what is kept of it."""
+
+    title: str
+    family: str
+    """`esm` or `t5`."""
+    layers: int
+    width: int
+    heads: int
+    dtype: str
+    sites: tuple[str, ...]
+    fraction: float
+    proteins: int
+    """How many are run through it, at most."""
+
+
+CASES: Final = (
+    Case(
+        "ESM-2 650M, 3 blocks",
+        "esm",
+        33,
+        1280,
+        20,
+        dtype="bfloat16",
+        sites=("resid_post.9", "resid_post.18", "resid_post.32"),
+        fraction=1.0,
+        proteins=1000,
+    ),
+    Case(
+        "ESM-2 650M, all 33 blocks, a tenth of the residues",
+        "esm",
+        33,
+        1280,
+        20,
+        dtype="bfloat16",
+        sites=("resid_post.*",),
+        fraction=0.1,
+        proteins=1000,
+    ),
+    Case(
+        "ProtT5-XL, all 24 blocks, a tenth of the residues",
+        "t5",
+        24,
+        1024,
+        32,
+        dtype="bfloat16",
+        sites=("resid_post.*",),
+        fraction=0.1,
+        proteins=400,
+    ),
+    Case(
+        "ESM-2 8M, all 6 blocks",
+        "esm",
+        6,
+        320,
+        20,
+        dtype="bfloat16",
+        sites=("resid_post.*",),
+        fraction=1.0,
+        proteins=1000,
+    ),
+)
+
+
+class _Bench:
+    """One case, and whoever runs its proteins through its model."""
+
+    def __init__(self, case: Case, proteins: Proteins, model: Path, folder: Path, *, device: str, tokens: int) -> None:
+        self._case, self._proteins, self._folder = case, proteins, folder
+        fasta = folder / "proteins.fasta"
+        fasta.write_text("".join(f">{name}\n{residues}\n" for name, residues in proteins))
+        self._recipe = Recipe.model_validate(
+            {
+                "model": {"name": str(model), "dtype": case.dtype, "tokens_per_batch": tokens},
+                "corpus": {"sequences": str(fasta)},
+                "rows": {"fraction": case.fraction},
+                "sites": case.sites,
+                "store": {"calibration_sequences": 64, "encoding": "int8"},
+            }
+        )
+        self._model = load_model(self._recipe.model, self._recipe.sites, device=device)
+        options: dict[str, Any] = {"add_pooling_layer": False} if case.family == "esm" else {}
+        kind: Any = EsmModel if case.family == "esm" else T5EncoderModel
+        self._stock = kind.from_pretrained(model, dtype=getattr(torch, case.dtype), **options)
+        self._stock.requires_grad_(requires_grad=False).to(device)
+        self._tokens = tokens
+        self._device = torch.device(device)
+        self.residues = sum(len(residues) for _, residues in proteins)
+        self._few = proteins[:LOOP_PROTEINS]
+        self._tasks = self._planned_tasks()
+        self.contestants: dict[str, Callable[[], float]] = {
+            "forward": lambda: self._forward(self._model.network, self._inputs(tokens)),
+            "forward_larger": lambda: self._forward(self._model.network, self._inputs(4 * tokens)),
+            "padded": lambda: self._forward(self._stock, self._padded()),
+            "padded_without_cudnn": self._without_cudnn,
+            "actstore": self._extract,
+            "naive_loop": self._naive_loop,
+            "fair_esm_loop": self._fair_esm_loop,
+        }
+
+    def compiled(self) -> Callable[[], float]:
+        """Return the passes of a network that is compiled by now."""
+        recipe = self._recipe.model.model_copy(update={"compile": True})
+        network = load_model(recipe, self._recipe.sites, device=str(self._device)).network
+        self._forward(network, self._inputs(self._tokens))
+        return lambda: self._forward(network, self._inputs(self._tokens))
+
+    def padding(self) -> dict[str, float]:
+        """Return the share of padding in our passes, and in those of a row for each protein."""
+        return {"forward": _padding(self._inputs(self._tokens)), "padded": _padding(self._padded())}
+
+    def _planned_tasks(self) -> list[tuple[Task, list[str]]]:
+        """Return every task of an extraction, and the windows of its pieces; the extraction also warms up."""
+        store = LocalObjects(self._folder / "planned")
+        extract_with(self._model, store, self._recipe)
+        plan = reopen(store, load_frozen(store), self._model).plan
+        with StoredSequences(store) as sequences:
+            return [
+                (task, [sequences.residues(piece.sequence)[piece.start : piece.stop] for piece in task.pieces])
+                for task in map(plan.task, range(plan.tasks))
+            ]
+
+    def _inputs(self, tokens: int) -> list[Inputs]:
+        """Return the inputs of our passes of at most so many tokens."""
+        tokenizer, row_tokens = self._model.tokenizer, self._model.pack_tokens
+        made: list[Inputs] = []
+        for task, texts in self._tasks:
+            for chosen in plan_passes(task, self._model, tokens_per_batch=tokens):
+                here = [texts[index] for index in chosen]
+                made.append(
+                    padded(here, tokenizer) if row_tokens is None else packed(here, tokenizer, row_tokens=row_tokens)
+                )
+        return made
+
+    def _padded(self) -> list[Inputs]:
+        special = self._model.tokenizer.special_tokens
+        return [
+            padded([texts[index] for index in chosen], self._model.tokenizer)
+            for _, texts in self._tasks
+            for chosen in plan_batches([len(text) + special for text in texts], tokens_per_batch=self._tokens)
+        ]
+
+    def _forward(self, network: Any, inputs: Sequence[Inputs]) -> float:  # noqa: ANN401 - its classes are not typed
+        with _Clock(self._device) as clock, torch.inference_mode():
+            for each in inputs:
+                run_inputs(network, each)
+        return self.residues / clock.seconds
+
+    def _without_cudnn(self) -> float:
+        torch.backends.cuda.enable_cudnn_sdp(enabled=False)
+        try:
+            return self._forward(self._stock, self._padded())
+        finally:
+            torch.backends.cuda.enable_cudnn_sdp(enabled=True)
+
+    def _extract(self) -> float:
+        with tempfile.TemporaryDirectory(dir=self._folder) as place:
+            report = extract_with(self._model, LocalObjects(Path(place) / "store"), self._recipe)
+            return self.residues / report.seconds
+
+    def _naive_loop(self) -> float:
+        batches = [self._few[start : start + FIXED_BATCH] for start in range(0, len(self._few), FIXED_BATCH)]
+        with tempfile.TemporaryDirectory(dir=self._folder) as place, _Clock(self._device) as clock:
+            for number, batch in enumerate(batches):
+                torch.save([state.cpu() for state in self._states(batch)], Path(place) / f"{number}.pt")
+        return sum(len(residues) for _, residues in self._few) / clock.seconds
+
+    def _fair_esm_loop(self) -> float:
+        prefix = len(self._model.tokenizer.prefix)
+        with tempfile.TemporaryDirectory(dir=self._folder) as place, _Clock(self._device) as clock:
+            for batch in self._by_length():
+                states = [state.cpu() for state in self._states(batch)]
+                for row, (name, residues) in enumerate(batch):
+                    kept = {
+                        layer: state[row, prefix : len(residues) + prefix].clone() for layer, state in enumerate(states)
+                    }
+                    torch.save({"label": name, "representations": kept}, Path(place) / f"{name}.pt")
+        return sum(len(residues) for _, residues in self._few) / clock.seconds
+
+    def _states(self, batch: Sequence[tuple[str, str]]) -> tuple[Tensor, ...]:
+        inputs = padded([residues for _, residues in batch], self._model.tokenizer)
+        with torch.inference_mode():
+            states: tuple[Tensor, ...] = self._stock(
+                input_ids=torch.from_numpy(inputs.tokens_RT).to(self._device),
+                attention_mask=torch.from_numpy(inputs.present_RT).to(self._device),
+                output_hidden_states=True,
+            ).hidden_states
+        return states
+
+    def _by_length(self) -> Iterator[Proteins]:
+        batch: Proteins = []
+        for protein in sorted(self._few, key=lambda each: len(each[1])):
+            if batch and (len(batch) + 1) * (len(protein[1]) + 2) > LOOP_TOKENS:
+                yield batch
+                batch = []
+            batch.append(protein)
+        yield batch
+
+
+class _Clock:
+    """Seconds until the device is done."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.seconds = 0.0
+
+    def __enter__(self) -> _Clock:
+        self._wait()
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wait()
+        self.seconds = time.perf_counter() - self._began
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+
+def measure(
+    case: Case, proteins: Proteins, model: Path, folder: Path, *, device: str, tokens: int, rounds: int, compiled: bool
+) -> dict[str, Any]:
+    """Run every contestant once, then `rounds` times, in alternation; return residues a second, ratios and padding."""
+    bench = _Bench(case, proteins, model, folder, device=device, tokens=tokens)
+    if compiled:
+        bench.contestants["compiled"] = bench.compiled()
+    rates: dict[str, list[float]] = {name: [] for name in bench.contestants}
+    for name in itertools.chain.from_iterable(itertools.repeat(tuple(bench.contestants), 1 + rounds)):
+        rates[name].append(bench.contestants[name]())
+    return {
+        "dtype": case.dtype,
+        "fraction": case.fraction,
+        "proteins": len(proteins),
+        "residues": bench.residues,
+        "tokens_per_batch": tokens,
+        "residues_per_s": {name: {"first": each[0], **_spread(each[1:])} for name, each in rates.items()},
+        "ratios": {
+            "wall_over_forward": _ratio(rates, "forward", "actstore"),
+            "over_padded": _ratio(rates, "actstore", "padded"),
+            "over_naive_loop": _ratio(rates, "actstore", "naive_loop"),
+            "over_fair_esm_loop": _ratio(rates, "actstore", "fair_esm_loop"),
+        },
+        "padding": bench.padding(),
+    }
+
+
+def _padding(inputs: Sequence[Inputs]) -> float:
+    return round(
+        1.0 - sum(int(each.present_RT.sum()) for each in inputs) / sum(each.tokens_RT.size for each in inputs), 4
+    )
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+
+
+def _ratio(rates: dict[str, list[float]], of: str, to: str) -> dict[str, float]:
+    """Return the ratios of the rounds, without the first."""
+    pairs = list(zip(rates[of], rates[to], strict=True))[1:]
+    return _spread([one / other for one, other in pairs])
+
+
+def make_model(case: Case, folder: Path) -> Path:
+    """Save a model of random weights that loads as the real one does."""
+    folder.mkdir()
+    torch.manual_seed(0)
+    if case.family == "t5":
+        specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+        letters = [(f"▁{letter}", -2.0) for letter in "ALGVSREDTIPKFQNYMHWCXBOUZ"]
+        T5Tokenizer(vocab=specials + letters, extra_ids=0).save_pretrained(folder)
+        config: Any = T5Config(
+            vocab_size=128,
+            d_model=case.width,
+            d_kv=128,
+            d_ff=16 * case.width,
+            num_layers=case.layers,
+            num_heads=case.heads,
+            feed_forward_proj="relu",
+        )
+        network: Any = T5EncoderModel
+    else:
+        for name in ("vocab.txt", "tokenizer_config.json"):
+            (folder / name).write_bytes((Path(TINY) / name).read_bytes())
+        sizes = {
+            "num_hidden_layers": case.layers,
+            "hidden_size": case.width,
+            "num_attention_heads": case.heads,
+            "intermediate_size": 4 * case.width,
+        }
+        config = EsmConfig(**{**EsmConfig.from_pretrained(TINY).to_dict(), **sizes})
+        network = EsmModel
+    was = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, case.dtype))
+    try:
+        (network(config, add_pooling_layer=False) if case.family == "esm" else network(config)).save_pretrained(folder)
+    finally:
+        torch.set_default_dtype(was)
+    return folder
+
+
+def main() -> None:
+    """Run the benchmark and write `benchmarks/results/extract_gpu.json`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sequences", help="FASTA of natural proteins")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--folder", help="where stores and files are written")
+    parser.add_argument("--tokens", type=int, default=8192, help="of a forward pass")
+    parser.add_argument("--rounds", type=int, default=3, help="after the first")
+    parser.add_argument("--only", type=int, action="append", help="number of a case")
+    parser.add_argument("--shrink", type=int, default=1, help="try the script with models that much smaller")
+    parser.add_argument("--compile", action="store_true", help="measure model.compile, which takes minutes to begin")
+    options = parser.parse_args()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    models: dict[str, Any] = {}
+    for case in CASES if options.only is None else [CASES[index] for index in options.only]:
+        tried = case
+        if options.shrink > 1:
+            width, layers = case.width // options.shrink, max(case.layers // options.shrink, 2)
+            tried = replace(case, width=width, layers=layers, proteins=case.proteins // options.shrink)
+        with tempfile.TemporaryDirectory(dir=options.folder) as name:
+            folder = Path(name)
+            proteins = read_proteins(options.sequences, tried.proteins)
+            models[case.title] = measure(
+                tried,
+                proteins,
+                make_model(tried, folder / "model"),
+                folder,
+                device=options.device,
+                tokens=options.tokens,
+                rounds=options.rounds,
+                compiled=options.compile,
+            )
+        print(case.title, json.dumps(models[case.title]), flush=True)
+        gpu = torch.cuda.get_device_name() if options.device.startswith("cuda") else None
+        write_results("extract_gpu", {"gpu": gpu, "models": models})
+
+
+if __name__ == "__main__":
+    main()
