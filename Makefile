@@ -32,11 +32,11 @@ ANNBATCH_PYTHON ?= python3.12
 # One thread each: the test processes share the cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope
 
-.PHONY: help setup fmt check services test test-fast demo bench-fidelity bench-extract bench-scale bench-setup \
-	bench-stream bench-s3 clean
+.PHONY: help setup fmt check services test test-fast demo bench-fidelity bench-extract bench-extract-gpu bench-scale \
+	bench-setup bench-stream bench-s3 clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  PYTHON=python3.12    another interpreter (3.11 or newer)'
 	@echo '  TORCH=torch==X.Y.Z   another torch than $(PINNED_TORCH)'
@@ -96,6 +96,10 @@ bench-extract: setup ## what extraction costs beside the bare forward pass, in t
 	@$(PIP) install --constraint $(VENV)/constraints.txt --group bench-extract
 	$(BIN)/python -m benchmarks.extract $(PROTEINS)
 	$(BIN)/python -m benchmarks.tables
+
+bench-extract-gpu: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
+bench-extract-gpu: setup ## the same on a GPU, for models as large as they are used; PROTEINS=FASTA
+	$(BIN)/python -m benchmarks.extract_gpu $(PROTEINS)
 
 bench-scale: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
 bench-scale: setup ## what grows with the store, and what a second worker brings, in ten minutes; PROTEINS=FASTA
