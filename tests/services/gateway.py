@@ -5,6 +5,10 @@ import re
 import shutil
 import socket
 import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +24,9 @@ _SCRIPT: Final = Path(__file__).with_name("rgw.sh")
 _COMMANDS: Final = ("radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "monmaptool", "curl")
 _STARTS: Final = 3
 """Ports that were free may be taken a moment later."""
+_MARKERS: Final = 2
+"""A request is logged a moment after it was answered, by which time the next may have been, too."""
+_PATIENCE_S: Final = 60.0
 _REQUEST: Final = re.compile(r'beast: .* "(?P<method>[A-Z]+) (?P<target>\S+) HTTP/1\.1" (?P<status>\d+) ')
 
 
@@ -98,9 +105,28 @@ class Gateway:
 
     def requests(self, bucket: str) -> list[Request]:
         """Return the finished requests about a bucket in their order, as the gateway logged them."""
-        log = (self._folder / "log" / "client.rgw.log").read_text(errors="replace")
-        found = (Request(one["method"], one["target"], int(one["status"])) for one in _REQUEST.finditer(log))
+        for _ in range(_MARKERS):
+            self._wait_for_log()
+        found = (Request(one["method"], one["target"], int(one["status"])) for one in _REQUEST.finditer(self._log()))
         return [request for request in found if request.target.startswith((f"/{bucket}/", f"/{bucket}?"))]
+
+    def _wait_for_log(self) -> None:
+        """Have a request of our own logged, and with it what came before; a gateway that is gone logs nothing more."""
+        marker = f"/logged-{uuid.uuid4().hex}"
+        try:
+            urllib.request.urlopen(f"{self.url}{marker}", timeout=_PATIENCE_S).close()  # noqa: S310 - our own address
+        except urllib.error.HTTPError:
+            pass  # it was refused, and that is logged, too
+        except OSError:
+            return
+        give_up_s = time.monotonic() + _PATIENCE_S
+        while marker not in self._log():
+            if time.monotonic() > give_up_s:
+                raise RuntimeError(f"the gateway has not logged {marker} in {_PATIENCE_S:.0f} s")
+            time.sleep(0.01)
+
+    def _log(self) -> str:
+        return (self._folder / "log" / "client.rgw.log").read_text(errors="replace")
 
     def crash(self, which: Literal["rgw", "osd", "mon", "all"] = "all") -> None:
         """Kill with SIGKILL."""
