@@ -4,7 +4,8 @@ As `benchmarks.extract`, for models as large as they are used; weights are rando
 they are. In alternating rounds, residues a second of
 
 - `forward`: the forward passes of our batches and nothing else, one after the other without waiting for any;
-- `forward_larger`: likewise, in batches of four times as many tokens;
+- `forward_x2`, `forward_x4`, `forward_x8`: likewise, in batches of so many times as many tokens;
+- `without_mask`: passes of the shapes of `forward` with no mask at all, which mix up what shares a row: the limit;
 - `padded`: the passes of `transformers`, a row for each protein, batches by length of at most as many tokens as ours;
 - `padded_without_cudnn`: likewise, with attention that is not cuDNN's, which prepares itself for every shape it meets;
 - `compiled`: our passes, with `model.compile`;
@@ -18,6 +19,9 @@ In a corpus of millions of proteins hardly any padded batch has the shape of ano
 is what they cost; it is reported beside the median of the rounds after. The loops write so much that they are measured
 on the first proteins alone.
 
+Besides, GB of float32 a second: rows encoded to int8 and measured by one thread of the host, by a thread for each of
+its cores, and by the device; and what pinned memory takes off the device.
+
     python -m benchmarks.extract_gpu proteins.fasta.gz --folder /dev/shm
 """
 
@@ -26,19 +30,24 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 import transformers
 from torch import Tensor
 from transformers import EsmConfig, EsmModel, T5Config, T5EncoderModel, T5Tokenizer
 
+from actstore.contracts.planes import Calibration
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.tasks import Task
 from actstore.corpus.batches import plan_batches
@@ -46,6 +55,8 @@ from actstore.extract.forward import run_inputs
 from actstore.extract.inputs import Inputs, packed, padded
 from actstore.extract.model import load_model
 from actstore.extract.task import plan_passes
+from actstore.quantize.encoded import encode_rows
+from actstore.quantize.table import QUANTIZERS
 from actstore.store.frozen import load_frozen
 from actstore.store.objects import LocalObjects
 from actstore.store.sequences import StoredSequences
@@ -54,11 +65,13 @@ from actstore.workflows.prepare import reopen
 from benchmarks.proteins import Proteins, read_proteins
 from benchmarks.report import write_results
 
-__all__ = ["CASES", "Case", "main", "measure"]
+__all__ = ["CASES", "Case", "main", "make_model", "measure", "measure_encoding"]
 
 FIXED_BATCH: Final = 8
 LOOP_TOKENS: Final = 4096
 LOOP_PROTEINS: Final = 64
+LARGER: Final = (2, 4, 8)
+ENCODED_WIDTH: Final = 1280
 TINY: Final = "examples/esm2-tiny"
 
 
@@ -154,8 +167,9 @@ class _Bench:
         self._few = proteins[:LOOP_PROTEINS]
         self._tasks = self._planned_tasks()
         self.contestants: dict[str, Callable[[], float]] = {
-            "forward": lambda: self._forward(self._model.network, self._inputs(tokens)),
-            "forward_larger": lambda: self._forward(self._model.network, self._inputs(4 * tokens)),
+            "forward": partial(self._forward_of, tokens),
+            **{f"forward_x{times}": partial(self._forward_of, times * tokens) for times in LARGER},
+            "without_mask": self._without_mask,
             "padded": lambda: self._forward(self._stock, self._padded()),
             "padded_without_cudnn": self._without_cudnn,
             "actstore": self._extract,
@@ -209,6 +223,16 @@ class _Bench:
         with _Clock(self._device) as clock, torch.inference_mode():
             for each in inputs:
                 run_inputs(network, each)
+        return self.residues / clock.seconds
+
+    def _forward_of(self, tokens: int) -> float:
+        return self._forward(self._model.network, self._inputs(tokens))
+
+    def _without_mask(self) -> float:
+        inputs = self._inputs(self._tokens)
+        with _Clock(self._device) as clock, torch.inference_mode():
+            for each in inputs:
+                self._stock(input_ids=torch.from_numpy(each.tokens_RT).to(self._device))
         return self.residues / clock.seconds
 
     def _without_cudnn(self) -> float:
@@ -326,6 +350,33 @@ def _ratio(rates: dict[str, list[float]], of: str, to: str) -> dict[str, float]:
     return _spread([one / other for one, other in pairs])
 
 
+def measure_encoding(device: str, *, rows: int) -> dict[str, float]:
+    """Return GB of float32 a second, best of three: encoding by host and device, and copies off the device."""
+    values_ND = np.random.default_rng(0).standard_normal((rows, ENCODED_WIDTH), dtype=np.float32)
+    calibration = Calibration(np.zeros(ENCODED_WIDTH, np.float32), np.ones(ENCODED_WIDTH, np.float32))
+    there, cores = torch.from_numpy(values_ND).to(device), os.cpu_count() or 1
+    pinned = torch.empty(there.shape, pin_memory=there.is_cuda)
+
+    def encode(values: Any) -> None:  # noqa: ANN401 - an array or a tensor
+        encode_rows(values, QUANTIZERS["int8"], calibration)
+
+    def best(act: Callable[[], object], *, times: int = 1) -> float:
+        seconds = []
+        for _ in range(3):
+            with _Clock(there.device) as clock:
+                act()
+            seconds.append(clock.seconds)
+        return round(times * values_ND.nbytes / min(seconds) / 1e9, 2)
+
+    with ThreadPoolExecutor(cores) as pool:
+        return {
+            "host_one_thread": best(lambda: encode(values_ND)),
+            "host_all_threads": best(lambda: list(pool.map(encode, [values_ND] * cores)), times=cores),
+            "device": best(lambda: encode(there)),
+            "off_the_device": best(lambda: pinned.copy_(there, non_blocking=True)),
+        }
+
+
 def make_model(case: Case, folder: Path) -> Path:
     """Save a model of random weights that loads as the real one does."""
     folder.mkdir()
@@ -378,6 +429,7 @@ def main() -> None:
     options = parser.parse_args()
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     models: dict[str, Any] = {}
+    encoding = measure_encoding(options.device, rows=65_536 // options.shrink)
     for case in CASES if options.only is None else [CASES[index] for index in options.only]:
         tried = case
         if options.shrink > 1:
@@ -398,7 +450,7 @@ def main() -> None:
             )
         print(case.title, json.dumps(models[case.title]), flush=True)
         gpu = torch.cuda.get_device_name() if options.device.startswith("cuda") else None
-        write_results("extract_gpu", {"gpu": gpu, "models": models})
+        write_results("extract_gpu", {"gpu": gpu, "gb_per_s": encoding, "models": models})
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class DeviceRows(Protocol):
     """
 
     def allocate(self, rows: int) -> dict[str, Any]:
-        """Return a tensor [N, D] for each site, in the number format of the model, which holds anything.
+        """Return a float32 tensor [N, D] for each site, which holds anything.
 
         Raises
         ------

@@ -93,7 +93,8 @@ class ModelRecipe(_Section):
 
     tokens_per_batch: int = Field(default=8192, ge=64, le=_MOST_RESIDUES)
     """Most tokens of one forward pass, padding included. Part of the recipe since it can move the last bit. On a CPU
-    passes are of 1,024 tokens at most, which is faster there; on a large GPU 32,768 are faster than the default."""
+    passes are of 1,024 tokens at most, which is faster there; on a large GPU 32,768 are faster than the
+    default, in tasks of as many rows and more."""
 
     compile: bool = False
     """Run the blocks through torch.compile, which takes a minute or two to begin with. Meant for GPUs: on a CPU it is

@@ -44,4 +44,4 @@ class TaskRows:
     position_N: NDArray[np.int32]
     token_N: NDArray[np.int16]
     values: dict[str, Any]
-    """For each site, float32 [N, D]; or a tensor of `DeviceRows`, in the number format of the model."""
+    """For each site float32 [N, D]: an array of NumPy, or a tensor of `DeviceRows`."""

@@ -27,11 +27,11 @@ class TorchRows:
 
     def allocate(self, rows: int) -> dict[str, torch.Tensor]:
         """Return a tensor [N, D] for each site; see `DeviceRows`."""
-        device, dtype = self.model.network.device, self.model.network.dtype
+        device = self.model.network.device
         try:
-            return {site.name: torch.empty((rows, site.width), dtype=dtype, device=device) for site in self.model.sites}
+            return {site.name: torch.empty((rows, site.width), device=device) for site in self.model.sites}
         except torch.OutOfMemoryError as error:
-            size = sum(rows * site.width * dtype.itemsize for site in self.model.sites)
+            size = sum(rows * site.width * 4 for site in self.model.sites)
             raise ModelError(
                 f"the rows of a task ({rows:,} at {len(self.model.sites)} sites, {size:,} bytes) do not fit the memory "
                 f"of {device} beside {self.model.facts.name}; make tasks smaller (--set store.task_rows=...; another "

@@ -95,7 +95,7 @@ def forward_rows_into(
     Parameters
     ----------
     into
-        For each site [N, D], in the number format of the network.
+        For each site float32 [N, D].
     place_n
         Which row of `into` each of the kept residues becomes.
     """
@@ -103,7 +103,9 @@ def forward_rows_into(
     device = network.device
     with own_stream(device):
         place = torch.from_numpy(place_n).to(device)
-        _captured(network, sites, inputs, kept, take=lambda site, rows_nD: into[site].index_copy_(0, place, rows_nD))
+        _captured(
+            network, sites, inputs, kept, take=lambda site, rows_nD: into[site].index_copy_(0, place, rows_nD.float())
+        )
         if device.type == "cuda":
             torch.cuda.current_stream(device).synchronize()
 
@@ -142,7 +144,7 @@ def _captured(
     def gather(site: str, hidden: Tensor) -> Tensor:
         if hidden.ndim != 3 or hidden.shape[:2] != (rows, length):
             raise SiteError(
-                f"{site}: its module returns shape {list(hidden.shape)} for {rows} sequences of {length} tokens, "
+                f"{site}: its module returns shape {list(hidden.shape)} for {rows} rows of {length} tokens, "
                 "not one vector for each token; choose another"
             )
         return take(site, hidden.flatten(0, 1).index_select(0, kept_n))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.models import ResidueTokenizer
-from actstore.corpus.batches import pack_rows
+from actstore.corpus.batches import ROW_STEP, pack_rows
 from actstore.errors import TokenizerError
 
 __all__ = ["Inputs", "packed", "padded"]
@@ -50,19 +50,23 @@ def padded(residues: Sequence[str], tokenizer: ResidueTokenizer) -> Inputs:
 def packed(residues: Sequence[str], tokenizer: ResidueTokenizer, *, row_tokens: int) -> Inputs:
     """Put sequences into rows of one length, each into the first that has room, the longest first.
 
-    There are few different shapes, so that whatever a device prepares for each of them it has at hand: rows have
-    `row_tokens` tokens, or so many times as many as the longest sequence needs, and their number is a power of two.
+    Rows have `row_tokens` tokens, a multiple of `ROW_STEP` less if none needs as many, or as many as a longer sequence
+    has. So there are few shapes, and whatever a device prepares for each of them it has at hand. A sequence by itself
+    needs no mask, and no more tokens than it has.
 
     Raises
     ------
     TokenizerError
         If a letter is outside the alphabet.
     """
+    if len(residues) == 1:
+        return padded(residues, tokenizer)
     tokens = [_checked_tokens(each, tokenizer) for each in residues]
     lengths = [len(token_L) for token_L in tokens]
-    width = -(-max(lengths) // row_tokens) * row_tokens
-    row_B, start_B = pack_rows(lengths, row_tokens=width)
-    shape = (1 << int(row_B.max()).bit_length(), width)
+    row_B, start_B = pack_rows(lengths, row_tokens=max(row_tokens, *lengths))
+    used = int((start_B + lengths).max())
+    width = used if used > row_tokens else min(-(-used // ROW_STEP) * ROW_STEP, row_tokens)
+    shape = (int(row_B.max()) + 1, width)
     tokens_RT = np.full(shape, tokenizer.pad, dtype=np.int64)
     sequence_RT = np.full(shape, -1, dtype=np.int32)
     position_RT: NDArray[np.int64] = np.zeros(shape, dtype=np.int64)
@@ -71,9 +75,6 @@ def packed(residues: Sequence[str], tokenizer: ResidueTokenizer, *, row_tokens: 
         tokens_RT[place] = tokens[index]
         sequence_RT[place] = index
         position_RT[place] = np.arange(lengths[index])
-    used = int(row_B.max()) + 1
-    for array in (tokens_RT, sequence_RT, position_RT):
-        array[used:] = array[0]  # rows without a single token would be divided by their number of tokens
     first_B = row_B * width + start_B + len(tokenizer.prefix)
     return Inputs(tokens_RT, (sequence_RT >= 0).astype(np.int64), first_B, sequence_RT, position_RT)
 

@@ -40,6 +40,11 @@ class RowMemory:
             self._free.clear()  # what does not fit now would only take room
         return allocate_rows(count, sites, self._device_rows)
 
+    def reserve(self, count: int, sites: Sequence[Site], *, times: int) -> None:
+        """Get memory before it is needed; raises as `DeviceRows.allocate`."""
+        for rows in [self.take(count, sites) for _ in range(times)]:
+            self.give_back(rows)
+
     def give_back(self, rows: TaskRows) -> None:
         """Take back rows that nobody looks at any more."""
         with self._lock:

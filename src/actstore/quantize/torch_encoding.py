@@ -6,6 +6,7 @@ in a millisecond what takes all the cores of its host a second, and only encoded
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from actstore.contracts.planes import Calibration, Planes, Quantizer
+from actstore.errors import ModelError
 from actstore.quantize.encoded import BadRow, EncodedRows
 from actstore.quantize.floats import FLOAT16_LARGEST
 from actstore.quantize.int4 import group_width
@@ -26,9 +28,14 @@ from actstore.quantize.scales import check_scales, needed
 
 __all__ = ["encode_tensor"]
 
-_BLOCK_VALUES: Final = 1 << 25
-"""So many float32 are 128 MiB, and up to five blocks of them are there at a time."""
+_BLOCK_VALUES: Final = 1 << 24
+"""So many float32 are 64 MiB, and up to six blocks of them are there at a time."""
+_LARGEST_SQUARED: Final = 1e18
+"""Squares of more, and sums of them, may exceed float32."""
 _BFLOAT16_LARGEST: Final = torch.finfo(torch.bfloat16).max
+
+
+_encoding: Final = threading.Lock()
 
 
 class _Block(NamedTuple):
@@ -50,8 +57,28 @@ class _Calibrated(NamedTuple):
 def encode_tensor(values_ND: Tensor, quantizer: Quantizer, calibration: Calibration | None) -> EncodedRows:
     """Encode and measure rows [N, D] where they lie, in blocks; see `quantize.encoded.encode_rows`.
 
-    Work is queued on the stream that is current, and waited for.
+    Work is queued on the stream that is current, and waited for. One call works at a time, so that sites which are
+    encoded in several threads do not all want memory; a device is no slower for it.
+
+    Raises
+    ------
+    NumericsError
+        As `encode_rows`.
+    ModelError
+        If the device has no memory for it.
     """
+    with _encoding:
+        try:
+            return _encoded(values_ND, quantizer, calibration)
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"encoding rows on {values_ND.device} takes {6 * 4 * _BLOCK_VALUES:,} bytes of its memory, which are "
+                "not free beside the model and the rows; make tasks smaller (--set store.task_rows=...; another store "
+                "then), or lower 'model.tokens_per_batch'"
+            ) from error
+
+
+def _encoded(values_ND: Tensor, quantizer: Quantizer, calibration: Calibration | None) -> EncodedRows:
     device, (rows, width) = values_ND.device, values_ND.shape
     encode, calibrated = _ENCODINGS[quantizer.name], None
     if quantizer.calibrated:
@@ -180,22 +207,21 @@ class _Measured(NamedTuple):
 
 
 def _measure(values_BD: Tensor, decoded_BD: Tensor, largest: float) -> _Measured:
-    """Measure a block, with sums in float64; `decoded_BD` is not needed any more."""
+    """Measure a block, with sums in float64."""
     rows = len(values_BD)
     magnitude_BD = values_BD.abs()
+    max_abs_D = magnitude_BD.amax(dim=0)
     mean_D = values_BD.sum(dim=0, dtype=torch.float64) / rows
-    centred_BD = values_BD - mean_D.float()
-    drift_D = mean_D - mean_D.float().double()
-    m2_D = centred_BD.square_().sum(dim=0, dtype=torch.float64) - rows * drift_D.square()
+    wide_BD = values_BD.double() if bool((max_abs_D > _LARGEST_SQUARED).any()) else values_BD
     return _Measured(
         rows,
         finite_B=magnitude_BD.amax(dim=1).isfinite(),
         beyond_B=(magnitude_BD > largest).sum(dim=1) if np.isfinite(largest) else None,
         mean_D=mean_D,
-        m2_D=m2_D.clamp_min(0.0),
-        norm_sum=values_BD.square().sum(dim=1, dtype=torch.float64).sqrt().sum(),
-        max_abs_D=magnitude_BD.amax(dim=0),
-        noise_D=decoded_BD.sub_(values_BD).square_().sum(dim=0, dtype=torch.float64),
+        m2_D=(wide_BD - mean_D.to(wide_BD.dtype)).square_().sum(dim=0, dtype=torch.float64),
+        norm_sum=wide_BD.square().sum(dim=1, dtype=torch.float64).sqrt().sum(),
+        max_abs_D=max_abs_D,
+        noise_D=(decoded_BD - wide_BD).square_().sum(dim=0, dtype=torch.float64),
     )
 
 

@@ -206,7 +206,7 @@ def encode_task(
 
 
 def encode_site(frozen: FrozenRecipe, site: Site, values_ND: Float32s, *, task: int) -> Planes:
-    """Encode the rows of a task at one site.
+    """Encode the rows of a task at one site, which lie on the host.
 
     Raises
     ------

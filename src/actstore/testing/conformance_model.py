@@ -27,9 +27,11 @@ __all__ = [
     "check_alphabet",
     "check_batch_independence",
     "check_determinism",
+    "check_device_rows",
     "check_empty_requests",
     "check_facts",
     "check_foreign_letters_are_refused",
+    "check_passes",
     "check_row_order",
     "check_rows_differ",
     "check_shapes",
@@ -148,6 +150,31 @@ def check_some_sites(model: ActivationModel) -> None:
         assert rows[site.name].tobytes() == complete[site.name].tobytes(), site.name
 
 
+def check_passes(model: ActivationModel) -> None:
+    """Check that what a model says of its forward passes is a number of tokens, or nothing."""
+    for tokens in (model.most_tokens, model.pack_tokens):
+        assert tokens is None or tokens > 0
+
+
+def check_device_rows(model: ActivationModel) -> None:
+    """Check that rows which stay on a device are those that come to the host, each in its place, and no other."""
+    if model.device_rows is None:
+        return
+    wanted = model.activations(SEQUENCES, _everything(SEQUENCES))
+    count = len(wanted[model.sites[0].name])
+    into = model.device_rows.allocate(count + 2)
+    for values in into.values():
+        values[:] = -1.0
+    place_n = np.arange(count, 0, -1)
+    model.device_rows.fill(SEQUENCES, _everything(SEQUENCES), into, place_n)
+    assert into.keys() == wanted.keys()
+    for site, rows in wanted.items():
+        found = np.asarray(into[site].cpu())
+        assert found.dtype == np.float32
+        assert found[place_n].tobytes() == rows.tobytes(), site
+        assert (found[[0, -1]] == -1.0).all(), site
+
+
 MODEL_CHECKS: Final[tuple[Callable[[ActivationModel], None], ...]] = (
     check_facts,
     check_alphabet,
@@ -159,6 +186,8 @@ MODEL_CHECKS: Final[tuple[Callable[[ActivationModel], None], ...]] = (
     check_rows_differ,
     check_empty_requests,
     check_some_sites,
+    check_passes,
+    check_device_rows,
 )
 """Every check, to be parametrised over."""
 

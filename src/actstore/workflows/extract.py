@@ -115,7 +115,8 @@ def extract_on(
 
     @contextmanager
     def executor(tasks_done: int) -> Iterator[Executor]:
-        check_room(objects, frozen, tasks_done=tasks_done, processes=processes)
+        rows_elsewhere = order.device.startswith("cuda")
+        check_room(objects, frozen, tasks_done=tasks_done, processes=processes, rows_elsewhere=rows_elsewhere)
         with workers_of(cluster, order, recipe_sha256=frozen.digest) as workers:
             yield workers
 
@@ -153,7 +154,8 @@ def extract_with(
 
     @contextmanager
     def executor(tasks_done: int) -> Iterator[Executor]:
-        check_room(objects, prepared.frozen, tasks_done=tasks_done)
+        rows_elsewhere = model.device_rows is not None
+        check_room(objects, prepared.frozen, tasks_done=tasks_done, rows_elsewhere=rows_elsewhere)
         with StoredSequences(objects) as source, TaskRunner(prepared, source, model, objects) as runner:
             yield SerialExecutor(runner, objects)
 

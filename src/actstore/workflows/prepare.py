@@ -111,7 +111,7 @@ def prepare(
         named = with_compressor(recipe, "none") if auto else recipe
         frozen = _freezable(named, corpus, model, plan).model_copy(update={"sequences_sha256": digest})
         if keep_rows:
-            check_room(objects, frozen)
+            check_room(objects, frozen, rows_elsewhere=model.device_rows is not None)
         if QUANTIZERS[recipe.store.encoding].calibrated:
             calibration = calibrate_sites(recipe, table, corpus, model, progress=progress)
             frozen = frozen.model_copy(update={"calibration": calibration})

@@ -55,14 +55,24 @@ def choose_task_rows(recipe: Recipe, sites: Sequence[Site], *, residues: int) ->
     return recipe.model_copy(update={"store": store.model_copy(update={"task_rows": rows})})
 
 
-def task_memory(frozen: FrozenRecipe) -> int:
-    """Return the bytes of what is in memory while tasks are done: two in float32, and two encoded."""
+def task_memory(frozen: FrozenRecipe, *, rows_elsewhere: bool = False) -> int:
+    """Return the bytes of what is in memory while tasks are done: two in float32, and two encoded.
+
+    `rows_elsewhere` if rows stay on a device until they are encoded.
+    """
     rows = min(frozen.recipe.store.task_rows, frozen.rows)
     encoded = footprint([rows], frozen.sites, frozen.recipe.store, encoding=frozen.recipe.store.encoding).bytes
-    return 2 * (rows * sum(site.width for site in frozen.sites) * 4 + encoded)
+    return 2 * (encoded if rows_elsewhere else rows * sum(site.width for site in frozen.sites) * 4 + encoded)
 
 
-def check_room(objects: ObjectStore, frozen: FrozenRecipe, *, tasks_done: int = 0, processes: int = 1) -> None:
+def check_room(
+    objects: ObjectStore,
+    frozen: FrozenRecipe,
+    *,
+    tasks_done: int = 0,
+    processes: int = 1,
+    rows_elsewhere: bool = False,
+) -> None:
     """Refuse an extraction for which memory or a local disk is too small.
 
     Parameters
@@ -75,6 +85,8 @@ def check_room(objects: ObjectStore, frozen: FrozenRecipe, *, tasks_done: int = 
         Tasks that are there already.
     processes
         How many of this machine do the tasks; 0 if they are done elsewhere.
+    rows_elsewhere
+        Whether rows stay on a device until they are encoded; whoever takes its memory says if there is too little.
 
     Raises
     ------
@@ -83,9 +95,9 @@ def check_room(objects: ObjectStore, frozen: FrozenRecipe, *, tasks_done: int = 
     """
     if tasks_done >= frozen.tasks:
         return
-    needed, free = processes * task_memory(frozen), available_memory()
+    needed, free = processes * task_memory(frozen, rows_elsewhere=rows_elsewhere), available_memory()
     if free is not None and needed > free:
-        rows, fitting = frozen.recipe.store.task_rows, _smaller(frozen, free // processes)
+        rows, fitting = frozen.recipe.store.task_rows, _smaller(frozen, free, needed)
         raise StoreError(
             f"{objects.uri}: tasks of {rows:,} rows at {len(frozen.sites)} sites take {human_bytes(needed)} of memory "
             f"beside the model{'' if processes == 1 else f' in {processes} processes'}, and {human_bytes(free)} are "
@@ -105,9 +117,9 @@ def check_room(objects: ObjectStore, frozen: FrozenRecipe, *, tasks_done: int = 
         )
 
 
-def _smaller(frozen: FrozenRecipe, free: int) -> int:
+def _smaller(frozen: FrozenRecipe, free: int, needed: int) -> int:
     rows, chunk = frozen.recipe.store.task_rows, frozen.recipe.store.chunk_rows
-    fitting = int(rows * free / (2 * task_memory(frozen)))
+    fitting = int(rows * free / (2 * needed))
     return max(fitting // chunk, 1) * chunk
 
 

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actstore.corpus.batches import BATCH_TOKENS, Indices, padding_share, plan_batches
+from actstore.corpus.batches import (
+    BATCH_TOKENS,
+    ROW_STEP,
+    Indices,
+    pack_rows,
+    padding_share,
+    plan_batches,
+    plan_packed_batches,
+)
 
 lengths = st.lists(st.integers(0, 3000), max_size=200)
 budgets = st.integers(1, 10_000)
@@ -93,3 +101,42 @@ def test_impossible_requests_are_refused() -> None:
         plan_batches([1], tokens_per_batch=0)
     with pytest.raises(ValueError, match="item 1 has -2"):
         plan_batches([1, -2], tokens_per_batch=10)
+
+
+class TestPackedBatches:
+    @given(lengths, st.integers(64, 10_000))
+    def test_every_item_is_in_exactly_one_batch(self, token_lengths: list[int], budget: int) -> None:
+        batches = plan_packed_batches(token_lengths, row_tokens=1024, tokens_per_batch=budget)
+        planned = sorted(int(index) for batch in batches for index in batch)
+        assert planned == list(range(len(token_lengths)))
+
+    @given(lengths, st.integers(64, 10_000))
+    def test_the_rows_of_a_batch_stay_within_the_budget_unless_an_item_is_alone(
+        self, token_lengths: list[int], budget: int
+    ) -> None:
+        width = min(1024, budget // ROW_STEP * ROW_STEP)
+        for batch in plan_packed_batches(token_lengths, row_tokens=1024, tokens_per_batch=budget):
+            here = [token_lengths[index] for index in batch]
+            if max(here) > width:
+                assert len(batch) == 1
+                continue
+            row_N, _ = pack_rows(here, row_tokens=width)
+            assert (row_N.max() + 1) * width <= budget
+
+    @given(st.lists(st.integers(1, 1024), min_size=1, max_size=200))
+    def test_items_of_a_row_do_not_overlap(self, token_lengths: list[int]) -> None:
+        row_N, start_N = pack_rows(token_lengths, row_tokens=1024)
+        taken = np.zeros((row_N.max() + 1, 1024), dtype=int)
+        for length, row, start in zip(token_lengths, row_N, start_N, strict=True):
+            taken[row, start : start + length] += 1
+        assert taken.max() == 1
+        assert taken.sum() == sum(token_lengths)
+
+    def test_hardly_anything_is_padding(self) -> None:
+        token_lengths = np.random.default_rng(7).integers(20, 1000, size=500)
+        row_N, _ = pack_rows(token_lengths, row_tokens=1024)
+        assert token_lengths.sum() / ((row_N.max() + 1) * 1024) > 0.95
+
+    def test_an_item_that_is_longer_than_a_row_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="an item of 1025 tokens in rows of 1024"):
+            pack_rows([3, 1025], row_tokens=1024)

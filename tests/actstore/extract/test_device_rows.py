@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from actstore.contracts.models import ActivationModel
 from actstore.contracts.recipe import ModelRecipe
 from actstore.errors import ModelError
 from actstore.extract.model import TransformersModel, load_model
+from actstore.testing.conformance_model import MODEL_CHECKS
 
 DEVICES = [
     "cpu",
@@ -44,6 +46,14 @@ def test_rows_are_put_in_their_places(model: TransformersModel, pack_tokens: int
         found = into[site].cpu().numpy()
         np.testing.assert_array_equal(found[[5, 0, 2, 3]], wanted)
         assert (found[[1, 4]] == -1.0).all()
+
+
+@pytest.mark.parametrize("pack_tokens", [None, 1024])
+@pytest.mark.parametrize("check", MODEL_CHECKS, ids=lambda check: check.__name__)
+def test_a_model_that_keeps_rows_conforms(
+    check: Callable[[ActivationModel], None], pack_tokens: int | None, model: TransformersModel
+) -> None:
+    check(replace(model, pack_tokens=pack_tokens))
 
 
 def test_a_model_on_the_host_has_none(model_folder: Callable[[str], Path]) -> None:

@@ -59,7 +59,7 @@ def test_a_foreign_letter_is_named_with_its_position(esm: TransformersModel) -> 
 def test_a_module_without_a_vector_for_each_token_is_refused(esm: TransformersModel) -> None:
     # Its output is [1, T, D]: shared by all sequences of the batch.
     rotary = [Site("rotary_embeddings", "rotary_embeddings", 0)]
-    with pytest.raises(SiteError, match=r"rotary_embeddings: .* shape \[1, 5, 8\] for 2 sequences of 5 tokens"):
+    with pytest.raises(SiteError, match=r"rotary_embeddings: .* shape \[1, 5, 8\] for 2 rows of 5 tokens"):
         forward_rows(esm.network, esm.tokenizer, rotary, ["MKT", "MK"], [positions(0), positions(0)], longest=None)
 
 

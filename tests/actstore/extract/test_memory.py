@@ -38,3 +38,10 @@ def test_rows_of_another_shape_are_let_go() -> None:
     memory.give_back(rows := memory.take(4, SITES))
     assert memory.take(5, SITES) is not rows
     assert memory.take(4, SITES) is not rows, "memory that does not fit is kept for nothing"
+
+
+def test_what_was_reserved_is_there() -> None:
+    memory = RowMemory()
+    memory.reserve(5, SITES, times=2)
+    taken = [memory.take(5, SITES) for _ in range(3)]
+    assert len({id(each) for each in taken}) == 3

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from actstore.contracts.planes import Calibration
-from actstore.errors import NumericsError
+from actstore.errors import ModelError, NumericsError
 from actstore.quantize import torch_encoding
 from actstore.quantize.encoded import encode_rows
 from actstore.quantize.table import QUANTIZERS
@@ -109,3 +109,27 @@ def test_no_rows_at_all() -> None:
     found = encode_rows(torch.empty((0, 8)), QUANTIZERS["bfloat16"], None)
     assert found.planes.values_ND.shape == (0, 8)
     assert found.measures.moments.count == 0
+
+
+def test_every_encoding_can_be_done_there() -> None:
+    tables = (torch_encoding._ENCODINGS, torch_encoding._STORED)
+    assert all(table.keys() == QUANTIZERS.keys() for table in tables)
+    assert torch_encoding._MOST_DEVIATIONS.keys() == {name for name, each in QUANTIZERS.items() if each.calibrated}
+
+
+def test_squares_beyond_float32_are_added_up_all_the_same() -> None:
+    values_ND = np.float32(1e25) * np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
+    wanted = encode_rows(values_ND, QUANTIZERS["bfloat16"], None).measures
+    found = encode_rows(torch.from_numpy(values_ND), QUANTIZERS["bfloat16"], None).measures
+    assert found.norm_sum == pytest.approx(wanted.norm_sum, rel=1e-6)
+    np.testing.assert_allclose(found.moments.m2_D, wanted.moments.m2_D, rtol=1e-5)
+    np.testing.assert_allclose(found.noise_D, wanted.noise_D, rtol=1e-5)
+
+
+def test_a_device_without_memory_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch_encoding, "_measure", full)
+    with pytest.raises(ModelError, match=r"encoding rows on cpu takes .* store\.task_rows"):
+        encode_rows(torch.zeros((4, 8)), QUANTIZERS["bfloat16"], None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from actstore.contracts.models import ActivationModel
@@ -55,6 +56,38 @@ class TakesAnything(FakeModel):
         return super().activations(["".join(x if x in known else "A" for x in each) for each in residues], kept)
 
 
+class NoTokens(FakeModel):
+    """Says that its forward passes are of no tokens."""
+
+    @property
+    def pack_tokens(self) -> int:  # type: ignore[override]
+        return 0
+
+
+class TensorRows:
+    """The device is that of the test; rows are put where they are told to, and one farther on."""
+
+    def __init__(self, model: FakeModel) -> None:
+        self.model = model
+
+    def allocate(self, rows: int) -> dict[str, torch.Tensor]:
+        return {site.name: torch.empty((rows, site.width)) for site in self.model.sites}
+
+    def fill(
+        self, residues: Sequence[str], kept: Kept, into: Mapping[str, torch.Tensor], place_n: NDArray[np.int64]
+    ) -> None:
+        for site, values in self.model.activations(residues, kept).items():
+            into[site][place_n + 1] = torch.from_numpy(values)
+
+
+class Misplaces(FakeModel):
+    """Puts rows of a device into the places of others."""
+
+    @property
+    def device_rows(self) -> TensorRows:  # type: ignore[override]
+        return TensorRows(self)
+
+
 class UnsafeNames(FakeModel):
     def __init__(self) -> None:
         super().__init__(sites=["../embed"])
@@ -69,6 +102,8 @@ class UnsafeNames(FakeModel):
         (HalfPrecision(), suite.check_shapes),
         (TakesAnything(), suite.check_foreign_letters_are_refused),
         (UnsafeNames(), suite.check_facts),
+        (NoTokens(), suite.check_passes),
+        (Misplaces(), suite.check_device_rows),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, FakeModel) else "",
 )
