@@ -154,6 +154,7 @@ def stream_over(
     *,
     allow_incomplete: bool = False,
     reader_of: Callable[[StoredColumns], WindowReader] | None = None,
+    name: str | None = None,
 ) -> Stream:
     """Open a stream on a store whose manifest is at hand; raises as `open_stream`.
 
@@ -167,16 +168,19 @@ def stream_over(
         Stream what is there.
     reader_of
         Gives what reads windows of some columns instead of `StoreReader`; then every task of the plan is there.
+    name
+        What messages call the store; None for its place.
     """
     request.check()
+    uri = name or objects.uri
     batch_rows, order = request.batch_rows, request.order
-    chosen = match_sites(manifest.sites, request.sites, uri=objects.uri)
+    chosen = match_sites(manifest.sites, request.sites, uri=uri)
     names = tuple(site.name for site in chosen)
     width = common_width(chosen)
     planned = reader_of is not None
-    tasks = choose_tasks(manifest, request.split, uri=objects.uri, allow_incomplete=allow_incomplete, planned=planned)
+    tasks = choose_tasks(manifest, request.split, uri=uri, allow_incomplete=allow_incomplete, planned=planned)
     runs = TaskRuns.of(tasks, task_rows=manifest.frozen.recipe.store.task_rows)
-    columns = StoredColumns.of(manifest, names, uri=objects.uri)
+    columns = StoredColumns.of(manifest, names, uri=uri)
     chunk_rows = manifest.frozen.recipe.store.chunk_rows
     batches, rows_of_window = _UNIFORM_FILL_BATCHES, chunk_rows
     if order == "windows":
@@ -200,7 +204,7 @@ def stream_over(
     )
     if planned and order == "uniform":
         raise StreamError(
-            f"{objects.uri}: order='uniform' gathers from all rows where they lie, and these are computed as they are "
+            f"{uri}: order='uniform' gathers from all rows where they lie, and these are computed as they are "
             "needed; use order='windows', or extract the store first"
         )
     most_rows = min(batch_rows, runs.rows)

@@ -156,7 +156,7 @@ class LiveSource:
             opened.append(columns)
             return self._reader(columns)
 
-        stream = stream_over(self.manifest, self._objects, request, reader_of=reader_of)
+        stream = stream_over(self.manifest, self._objects, request, reader_of=reader_of, name=self._name)
         try:
             if self._mode != "store":
                 self._keep_within(stream, opened[0], request, most_passes)

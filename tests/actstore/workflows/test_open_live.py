@@ -8,7 +8,15 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from actstore.contracts.recipe import Recipe
-from actstore.errors import ModelError, RecipeChangedError, RecipeError, StoreNotFoundError, StreamError, UsageError
+from actstore.errors import (
+    ModelError,
+    RecipeChangedError,
+    RecipeError,
+    SiteError,
+    StoreNotFoundError,
+    StreamError,
+    UsageError,
+)
 from actstore.stream.open import open_stream
 from actstore.stream.request import StreamRequest
 from actstore.workflows.extract import extract_store
@@ -112,6 +120,22 @@ def test_what_does_not_fit_is_refused_by_the_name_of_the_recipe(recipe_file: Pat
         pytest.raises(StreamError, match=f"^{recipe_file}: an epoch of train would run the model"),
     ):
         source.open_stream(StreamRequest(batch_rows=64, buffer_bytes=1 << 18))
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "said"),
+    [
+        (StreamRequest(sites=["resid_post.9"], batch_rows=8, seed=0), SiteError, "resid_post.9"),
+        (StreamRequest(sites=["embed"], batch_rows=8, seed=0, order="uniform"), StreamError, "order='uniform'"),
+    ],
+    ids=["site", "order"],
+)
+def test_what_cannot_be_streamed_is_refused_by_the_name_of_the_recipe(
+    request_: StreamRequest, error: type[Exception], said: str, recipe_file: Path
+) -> None:
+    with open_live(str(recipe_file), mode="online") as source, pytest.raises(error, match=said) as caught:
+        source.open_stream(request_)
+    assert str(caught.value).startswith(f"{recipe_file}: ")
 
 
 def test_a_recipe_has_nothing_that_could_be_missing(recipe_file: Path) -> None:
