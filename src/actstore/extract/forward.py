@@ -18,7 +18,7 @@ from actstore.errors import ModelError, SiteError
 from actstore.extract.capture import capture
 from actstore.extract.inputs import Inputs, packed, padded
 
-__all__ = ["forward_rows", "forward_rows_into", "own_stream", "run_inputs"]
+__all__ = ["forward_rows", "forward_rows_into", "run_inputs"]
 
 _of_thread = threading.local()
 
@@ -73,7 +73,7 @@ def forward_rows(
         If a module does not return one vector for each token.
     """
     inputs = _inputs(network, tokenizer, residues, longest=longest, pack_tokens=pack_tokens)
-    with own_stream(network.device):
+    with _own_stream(network.device):
         rows = _captured(network, sites, inputs, kept, take=lambda _site, rows_nD: rows_nD, stop_early=stop_early)
         return _to_host(rows, network.device)
 
@@ -101,7 +101,7 @@ def forward_rows_into(
     """
     inputs = _inputs(network, tokenizer, residues, longest=longest, pack_tokens=pack_tokens)
     device = network.device
-    with own_stream(device):
+    with _own_stream(device):
         place = torch.from_numpy(place_n).to(device)
         _captured(
             network, sites, inputs, kept, take=lambda site, rows_nD: into[site].index_copy_(0, place, rows_nD.float())
@@ -182,7 +182,7 @@ def run_inputs(network: transformers.PreTrainedModel, inputs: Inputs) -> None:
 
 
 @contextmanager
-def own_stream(device: torch.device) -> Iterator[None]:
+def _own_stream(device: torch.device) -> Iterator[None]:
     """Give this thread a stream of its own, so that its copies go on while another thread computes."""
     if device.type != "cuda":
         yield

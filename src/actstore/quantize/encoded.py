@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from actstore.contracts.planes import Calibration, Float32s, Planes, Quantizer
 from actstore.quantize.measure import Measures, measure
 
-__all__ = ["BadRow", "EncodedRows", "encode_rows"]
+__all__ = ["BadRow", "EncodedRows", "count_beyond", "encode_rows"]
 
 
 class BadRow(NamedTuple):
@@ -38,7 +38,7 @@ def encode_rows(values_ND: Any, quantizer: Quantizer, calibration: Calibration |
     Parameters
     ----------
     values_ND
-        float32 [N, D] on the host, of finite numbers; or a tensor on the device of a model, of whatever.
+        float32 [N, D]: an array of finite numbers on the host, or a tensor of any on the device of a model.
     quantizer, calibration
         The encoding.
 
@@ -52,7 +52,13 @@ def encode_rows(values_ND: Any, quantizer: Quantizer, calibration: Calibration |
 
         return encode_tensor(values_ND, quantizer, calibration)
     planes = quantizer.encode(values_ND, calibration)
-    beyond_N = None
-    if np.isfinite(quantizer.largest):
-        beyond_N = (np.abs(values_ND) > quantizer.largest).sum(axis=1)
-    return EncodedRows(planes, measure(values_ND, planes, quantizer, calibration), beyond_N, None)
+    measures = measure(values_ND, planes, quantizer, calibration)
+    return EncodedRows(planes, measures, count_beyond(values_ND, quantizer), None)
+
+
+def count_beyond(values_ND: Float32s, quantizer: Quantizer) -> NDArray[np.int64] | None:
+    """Count the values of each row that an encoding cannot hold; None if it holds any."""
+    if not np.isfinite(quantizer.largest):
+        return None
+    beyond_N: NDArray[np.int64] = (np.abs(values_ND) > quantizer.largest).sum(axis=1)
+    return beyond_N

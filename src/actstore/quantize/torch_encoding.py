@@ -1,7 +1,8 @@
 """Rows that lie on the device of the model -> planes and measures on the host.
 
-The same encodings as `quantize.table`, to the bit, and the same measures as `quantize.measure`, to rounding: a GPU does
-in a millisecond what takes all the cores of its host a second, and only encoded rows cross the bus.
+The same encodings as `quantize.table`, to the bit, and the same measures as `quantize.measure`, to rounding. What takes
+a GPU one or two milliseconds takes sixteen cores of its host over eighty (docs/decisions/0013), and only encoded rows
+cross the bus.
 """
 
 from __future__ import annotations
@@ -33,8 +34,6 @@ _BLOCK_VALUES: Final = 1 << 24
 _LARGEST_SQUARED: Final = 1e18
 """Squares of more, and sums of them, may exceed float32."""
 _BFLOAT16_LARGEST: Final = torch.finfo(torch.bfloat16).max
-
-
 _encoding: Final = threading.Lock()
 
 
@@ -55,7 +54,7 @@ class _Calibrated(NamedTuple):
 
 
 def encode_tensor(values_ND: Tensor, quantizer: Quantizer, calibration: Calibration | None) -> EncodedRows:
-    """Encode and measure rows [N, D] where they lie, in blocks; see `quantize.encoded.encode_rows`.
+    """Encode and measure rows, float32 [N, D], where they lie, in blocks; see `quantize.encoded.encode_rows`.
 
     Work is queued on the stream that is current, and waited for. One call works at a time, so that sites which are
     encoded in several threads do not all want memory; a device is no slower for it.
@@ -95,7 +94,7 @@ def _encoded(values_ND: Tensor, quantizer: Quantizer, calibration: Calibration |
     with torch.inference_mode():
         for start in range(0, rows, most):
             block = slice(start, start + most)
-            values_BD = values_ND[block].float()
+            values_BD = values_ND[block]
             encoded = encode(values_BD, calibrated)
             stored_NW[block].copy_(encoded.stored_BW, non_blocking=True)
             if scale_NG is not None and encoded.scale_BG is not None:
@@ -125,7 +124,7 @@ def _first_bad(values_ND: Tensor, finite_N: NDArray[np.bool_]) -> BadRow | None:
     bad = np.flatnonzero(~finite_N)
     if not len(bad):
         return None
-    return BadRow(int(bad[0]), values_ND[int(bad[0])].float().cpu().numpy(), len(bad))
+    return BadRow(int(bad[0]), values_ND[int(bad[0])].cpu().numpy(), len(bad))
 
 
 def _float16(values_BD: Tensor, _calibrated: _Calibrated | None) -> _Block:

@@ -16,14 +16,14 @@ from actstore.contracts.planes import Float32s, Planes
 from actstore.contracts.tasks import Task, TaskRows
 from actstore.errors import CorruptObjectError, MissingObjectError, NumericsError
 from actstore.extract.task import not_finite
-from actstore.quantize.encoded import EncodedRows, encode_rows
+from actstore.quantize.encoded import EncodedRows, count_beyond, encode_rows
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.commit import Commit, StoredObject, load_commit, sha256_hex
 from actstore.store.frozen import FrozenRecipe
 from actstore.store.layout import ArraySpec, commit_path, row_arrays, scales_path, statistics_arrays, values_path
 from actstore.store.shard import Shard, encode_shard
 
-__all__ = ["commit_of", "count_saturated", "encode_site", "encode_task", "publish_task", "write_task"]
+__all__ = ["check_overflow", "commit_of", "encode_site", "encode_task", "publish_task", "write_task"]
 
 
 def write_task(
@@ -234,20 +234,16 @@ def _scales(spec: ArraySpec, planes: Sequence[Planes], rows: int) -> NDArray[Any
     return scale_NSG.reshape(rows, *spec.shape[1:])
 
 
-def count_saturated(frozen: FrozenRecipe, site: Site, rows: TaskRows, *, name_of: Callable[[int], str] = str) -> int:
-    """Count the values of a site that the encoding cannot hold.
+def check_overflow(frozen: FrozenRecipe, site: Site, rows: TaskRows, *, name_of: Callable[[int], str] = str) -> None:
+    """Look for values of a site, on the host, that the encoding cannot hold.
 
     Raises
     ------
     NumericsError
         If there are any and the recipe says `on_overflow = "error"`; names the first.
     """
-    largest = QUANTIZERS[frozen.recipe.store.encoding].largest
-    if not np.isfinite(largest):
-        return 0
-    beyond_N: NDArray[np.int64] = (np.abs(rows.values[site.name]) > largest).sum(axis=1)
+    beyond_N = count_beyond(rows.values[site.name], QUANTIZERS[frozen.recipe.store.encoding])
     _refuse_overflow(frozen, site, beyond_N, rows, name_of)
-    return int(beyond_N.sum())
 
 
 def _refuse_overflow(

@@ -18,7 +18,7 @@ from actstore.extract.threads import LoneThreads
 from actstore.store.commit import is_committed
 from actstore.store.reader import StoreReader
 from actstore.store.selection import StoredColumns
-from actstore.store.writer import count_saturated, encode_site
+from actstore.store.writer import check_overflow, encode_site
 from actstore.workflows.kept_rows import KeptRows
 from actstore.workflows.prepare import Prepared
 
@@ -168,7 +168,7 @@ class LiveReader:
         def encode(slot: int) -> None:
             index = self._columns.site_columns[slot]
             site: Site = frozen.sites[index]
-            count_saturated(frozen, site, rows, name_of=self._source.sequence_id)
+            check_overflow(frozen, site, rows, name_of=self._source.sequence_id)
             planes = encode_site(frozen, site, rows.values[site.name], task=task.index)
             buffer.values[slot][:] = planes.values_ND
             if buffer.scale_RTG is not None and planes.scale_NG is not None:

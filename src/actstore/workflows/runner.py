@@ -53,13 +53,13 @@ class TaskRunner:
         self._model = model
         self._objects = objects
         self._computing, self._encoding, self._writing = (threading.Lock() for _ in range(STAGES))
-        self._threads = LoneThreads(threads)
         self._memory = RowMemory(model.device_rows)
         if model.device_rows is not None:  # too little is said now, and not after the first task
             frozen = prepared.frozen
             self._memory.reserve(
                 min(frozen.recipe.store.task_rows, frozen.rows), model.sites, times=min(2, frozen.tasks)
             )
+        self._threads = LoneThreads(threads)
 
     def __enter__(self) -> Self:
         return self

@@ -66,15 +66,6 @@ def test_measures_are_those_of_the_host(encoding: str, device: str, monkeypatch:
         np.testing.assert_allclose(one, other, rtol=3e-5, atol=1e-9)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_rows_in_half_precision_are_widened_first(dtype: torch.dtype) -> None:
-    values_ND, calibration = rows_and_calibration(128)
-    narrow_ND = torch.from_numpy(values_ND).to(dtype)
-    wanted = encode_rows(narrow_ND.float().numpy(), QUANTIZERS["int8"], calibration)
-    found = encode_rows(narrow_ND, QUANTIZERS["int8"], calibration)
-    np.testing.assert_array_equal(found.planes.values_ND, wanted.planes.values_ND)
-
-
 @pytest.mark.parametrize("encoding", QUANTIZERS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_row_that_is_not_finite_is_reported(bad: float, encoding: str) -> None:

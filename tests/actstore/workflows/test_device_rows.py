@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 from actstore.contracts.recipe import Recipe
-from actstore.errors import NumericsError
+from actstore.errors import ModelError, NumericsError
+from actstore.extract.device_rows import TorchRows
 from actstore.extract.model import TransformersModel, load_model
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.objects import LocalObjects
@@ -74,6 +76,21 @@ def test_a_row_that_is_not_finite_is_named(keeping: TransformersModel, tiny_reci
     finally:
         hook.remove()
     assert not any(path.startswith("commits/") for path in objects.sizes())
+
+
+def test_a_device_without_memory_is_told_of_before_the_first_task(
+    keeping: TransformersModel, tiny_recipe: RecipeOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: TorchRows, rows: int) -> dict[str, torch.Tensor]:
+        raise ModelError(f"the rows of a task ({rows}) do not fit")
+
+    monkeypatch.setattr(TorchRows, "allocate", full)
+    before = threading.active_count()
+    objects = LocalObjects(tmp_path / "store")
+    with pytest.raises(ModelError, match=r"the rows of a task \(256\) do not fit"):
+        extract_with(keeping, objects, tiny_recipe())
+    assert threading.active_count() == before
+    assert not any(path.startswith("rows/") for path in objects.sizes() if not path.endswith("zarr.json"))
 
 
 @NEEDS_CUDA
