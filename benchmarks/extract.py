@@ -38,6 +38,7 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, EsmConfig, EsmModel
 
+from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.corpus.batches import padding_share, plan_batches, plan_packed_batches
 from actstore.extract.forward import run_inputs
@@ -45,11 +46,10 @@ from actstore.extract.inputs import Inputs, packed, padded
 from actstore.extract.model import TransformersModel, load_model
 from actstore.extract.task import plan_passes
 from actstore.extract.threads import LoneThreads
-from actstore.store.frozen import load_frozen
-from actstore.store.objects import LocalObjects
-from actstore.store.sequences import StoredSequences
-from actstore.workflows.extract import extract_with
-from actstore.workflows.prepare import reopen
+from actstore.store.write.frozen import load_frozen
+from actstore.store.write.sequences import StoredSequences
+from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extraction.prepare import reopen
 from benchmarks.extract_fair_esm import (
     TOKENS_PER_BATCH,
     as_fair_esm,

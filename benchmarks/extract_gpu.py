@@ -47,6 +47,7 @@ import transformers
 from torch import Tensor
 from transformers import EsmConfig, EsmModel, T5Config, T5EncoderModel, T5Tokenizer
 
+from actstore.access.open import LocalObjects
 from actstore.contracts.planes import Calibration
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.tasks import Task
@@ -57,11 +58,10 @@ from actstore.extract.model import load_model
 from actstore.extract.task import plan_passes
 from actstore.quantize.encoded import encode_rows
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.frozen import load_frozen
-from actstore.store.objects import LocalObjects
-from actstore.store.sequences import StoredSequences
-from actstore.workflows.extract import extract_with
-from actstore.workflows.prepare import reopen
+from actstore.store.write.frozen import load_frozen
+from actstore.store.write.sequences import StoredSequences
+from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extraction.prepare import reopen
 from benchmarks.proteins import Proteins, read_proteins
 from benchmarks.report import write_results
 

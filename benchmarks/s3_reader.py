@@ -24,8 +24,8 @@ from unittest.mock import patch
 import fsspec
 from fsspec.asyn import sync
 
-from actstore.contracts.storage_options import fsspec_options
-from actstore.store.s3_objects import S3Objects, once
+from actstore.access.s3 import S3Objects, once
+from actstore.access.storage_options import fsspec_options
 from actstore.stream import open as stream_open
 from actstore.stream.stream import Stream
 

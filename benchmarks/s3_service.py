@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from actstore.access.open import open_objects
 from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import Recipe
 from actstore.extract.task import extract_task
-from actstore.store.assemble import write_manifest
-from actstore.store.objects import open_objects
-from actstore.store.sequences import StoredSequences
-from actstore.store.writer import write_task
-from actstore.workflows.prepare import prepare
+from actstore.store.read.assemble import write_manifest
+from actstore.store.write.sequences import StoredSequences
+from actstore.store.write.writer import write_task
+from actstore.workflows.extraction.prepare import prepare
 from benchmarks.stream_contract import site_name
 from benchmarks.stream_data import SyntheticModel
 from benchmarks.synthetic import SyntheticActivations

@@ -14,20 +14,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from actstore.access.open import open_objects
 from actstore.contracts.sequences import SequenceTable
-from actstore.store.assemble import write_manifest
-from actstore.store.frozen import load_frozen
-from actstore.store.layout import MANIFEST
-from actstore.store.objects import open_objects
-from actstore.store.open import open_manifest
-from actstore.store.plan import plan_tasks, sequence_order
-from actstore.store.sequences import StoredSequences
+from actstore.store.format.layout import MANIFEST
+from actstore.store.plan.tasks import plan_tasks, sequence_order
+from actstore.store.read.assemble import write_manifest
+from actstore.store.read.open import open_manifest
+from actstore.store.write.frozen import load_frozen
+from actstore.store.write.sequences import StoredSequences
 from actstore.stream.open import open_stream
 from actstore.view.reports import report_manifest
-from actstore.workflows.deadline import Stop
-from actstore.workflows.extract import extract_with
-from actstore.workflows.prepare import reopen
-from actstore.workflows.runner import TaskRunner
+from actstore.workflows.extraction.deadline import Stop
+from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extraction.prepare import reopen
+from actstore.workflows.extraction.runner import TaskRunner
 from benchmarks.scale_filesystem import PROTOCOL, MadeUpFileSystem
 from benchmarks.scale_store import RESIDUES, make_store, model, recipe_of, table_of
 from benchmarks.stream_worker import memory

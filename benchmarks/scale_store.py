@@ -9,22 +9,22 @@ from typing import Final
 
 import numpy as np
 
+from actstore.access.open import LocalObjects
 from actstore.contracts.hashing import hash_text
 from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import ResidueSource, SequenceTable
 from actstore.extract.task import extract_task
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.commit import Commit, StoredObject
-from actstore.store.freeze import freeze
-from actstore.store.frozen import CorpusFacts, FrozenRecipe, SplitFacts
-from actstore.store.layout import array_specs
-from actstore.store.objects import LocalObjects
-from actstore.store.plan import Plan, plan_tasks, sequence_order
-from actstore.store.sequences import StoredSequences, write_sequences
-from actstore.store.writer import encode_task
+from actstore.store.format.layout import array_specs
+from actstore.store.plan.tasks import Plan, plan_tasks, sequence_order
+from actstore.store.write.commit import Commit, StoredObject
+from actstore.store.write.freeze import freeze
+from actstore.store.write.frozen import CorpusFacts, FrozenRecipe, SplitFacts
+from actstore.store.write.sequences import StoredSequences, write_sequences
+from actstore.store.write.writer import encode_task
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.calibrate import calibrate_sites
+from actstore.workflows.extraction.calibrate import calibrate_sites
 from benchmarks.scale_filesystem import MARK
 
 __all__ = ["RESIDUES", "TASK_ROWS", "make_store", "model", "recipe_of", "table_of"]

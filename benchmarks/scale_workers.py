@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from actstore.store.frozen import load_frozen
-from actstore.store.objects import LocalObjects
+from actstore.access.open import LocalObjects
+from actstore.store.write.frozen import load_frozen
 from benchmarks.proteins import read_proteins
 
 __all__ = ["CONTESTANTS", "compare_workers", "rows_per_s"]

@@ -17,16 +17,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from actstore.access.open import open_objects
 from actstore.contracts.models import ModelFacts, ResidueTokenizer, Site
 from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import Recipe
 from actstore.extract.task import extract_task
-from actstore.store.assemble import write_manifest
-from actstore.store.objects import open_objects
-from actstore.store.sequences import StoredSequences
-from actstore.store.writer import write_task
+from actstore.store.read.assemble import write_manifest
+from actstore.store.write.sequences import StoredSequences
+from actstore.store.write.writer import write_task
 from actstore.view.progress import terminal_progress
-from actstore.workflows.prepare import prepare
+from actstore.workflows.extraction.prepare import prepare
 from actstore.workflows.recipes import parse_recipe
 from benchmarks.stream_contract import SCALES, Scale, site_name
 from benchmarks.synthetic import SyntheticActivations

@@ -20,20 +20,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from actstore.access.open import open_objects
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import Recipe
 from actstore.extract.model import load_model
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
-from actstore.store.frozen import load_frozen
-from actstore.store.objects import open_objects
-from actstore.store.sequences import StoredSequences
+from actstore.store.write.frozen import load_frozen
+from actstore.store.write.sequences import StoredSequences
 from actstore.stream.open import open_stream
 from actstore.testing.memory_stream import MemoryStream
 from actstore.view.progress import terminal_progress
-from actstore.workflows.extract import extract_with
-from actstore.workflows.prepare import reopen
+from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extraction.prepare import reopen
 from actstore.workflows.recipes import parse_recipe
 from benchmarks.report import write_results
 from trainers.fit.config import TrainConfig

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from actstore.cli.run import run_command
     from actstore.contracts.progress import Progress, Silent, Stage
     from actstore.contracts.recipe import Recipe
-    from actstore.store.manifest import Manifest
-    from actstore.store.open import open_manifest
-    from actstore.store.statistics import SiteStatistics
+    from actstore.store.read.manifest import Manifest
+    from actstore.store.read.open import open_manifest
+    from actstore.store.write.statistics import SiteStatistics
     from actstore.stream.cursor import Cursor
     from actstore.stream.open import open_stream
     from actstore.stream.report import StreamReport
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from actstore.stream.stream import Batch, Stream
     from actstore.stream.torch_dataset import StreamDataset
     from actstore.view.progress import terminal_progress
-    from actstore.workflows.clusters import ExistingScheduler, LocalWorkers, SlurmWorkers
-    from actstore.workflows.collect import collect_garbage
-    from actstore.workflows.deadline import Stop
-    from actstore.workflows.extract import extract_store
+    from actstore.workflows.care.collect import collect_garbage
+    from actstore.workflows.care.repair import repair_store
+    from actstore.workflows.care.verify import verify_store
+    from actstore.workflows.clusters.connect import ExistingScheduler, LocalWorkers, SlurmWorkers
+    from actstore.workflows.extraction.deadline import Stop
+    from actstore.workflows.extraction.extract import extract_store
+    from actstore.workflows.extraction.shares import Share
     from actstore.workflows.inspect import inspect_store
-    from actstore.workflows.live import LiveReport, LiveSource
-    from actstore.workflows.open_live import open_live
+    from actstore.workflows.live.open import open_live
+    from actstore.workflows.live.source import LiveReport, LiveSource
     from actstore.workflows.plan import plan_store
     from actstore.workflows.recipes import read_recipe
-    from actstore.workflows.repair import repair_store
     from actstore.workflows.share import export_manifest
-    from actstore.workflows.shares import Share
-    from actstore.workflows.verify import verify_store
 
 __all__ = [
     "Assumptions",
@@ -89,38 +89,38 @@ _HOME: Final = {
     "Assumptions": "actstore.budget.assumptions",
     "Batch": "actstore.stream.stream",
     "Cursor": "actstore.stream.cursor",
-    "ExistingScheduler": "actstore.workflows.clusters",
-    "LiveReport": "actstore.workflows.live",
-    "LiveSource": "actstore.workflows.live",
-    "LocalWorkers": "actstore.workflows.clusters",
-    "Manifest": "actstore.store.manifest",
+    "ExistingScheduler": "actstore.workflows.clusters.connect",
+    "LiveReport": "actstore.workflows.live.source",
+    "LiveSource": "actstore.workflows.live.source",
+    "LocalWorkers": "actstore.workflows.clusters.connect",
+    "Manifest": "actstore.store.read.manifest",
     "Progress": "actstore.contracts.progress",
     "Recipe": "actstore.contracts.recipe",
-    "Share": "actstore.workflows.shares",
+    "Share": "actstore.workflows.extraction.shares",
     "Silent": "actstore.contracts.progress",
-    "SiteStatistics": "actstore.store.statistics",
-    "SlurmWorkers": "actstore.workflows.clusters",
+    "SiteStatistics": "actstore.store.write.statistics",
+    "SlurmWorkers": "actstore.workflows.clusters.connect",
     "Stage": "actstore.contracts.progress",
-    "Stop": "actstore.workflows.deadline",
+    "Stop": "actstore.workflows.extraction.deadline",
     "Stream": "actstore.stream.stream",
     "StreamDataset": "actstore.stream.torch_dataset",
     "StreamReport": "actstore.stream.report",
     "StreamRequest": "actstore.stream.request",
-    "collect_garbage": "actstore.workflows.collect",
+    "collect_garbage": "actstore.workflows.care.collect",
     "export_manifest": "actstore.workflows.share",
-    "extract_store": "actstore.workflows.extract",
+    "extract_store": "actstore.workflows.extraction.extract",
     "inspect_store": "actstore.workflows.inspect",
-    "open_live": "actstore.workflows.open_live",
-    "open_manifest": "actstore.store.open",
+    "open_live": "actstore.workflows.live.open",
+    "open_manifest": "actstore.store.read.open",
     "open_stream": "actstore.stream.open",
     "parse_settings": "actstore.cli.options",
     "parse_storage_options": "actstore.cli.options",
     "plan_store": "actstore.workflows.plan",
     "read_recipe": "actstore.workflows.recipes",
-    "repair_store": "actstore.workflows.repair",
+    "repair_store": "actstore.workflows.care.repair",
     "run_command": "actstore.cli.run",
     "terminal_progress": "actstore.view.progress",
-    "verify_store": "actstore.workflows.verify",
+    "verify_store": "actstore.workflows.care.verify",
 }
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
-from actstore.store.objects import LocalObjects
 from actstore.testing.fake_model import FakeModel
 from actstore.testing.proteins import FamilyShape, synthetic_proteins, write_fasta
-from actstore.workflows.extract import extract_with
+from actstore.workflows.extraction.extract import extract_with
 
 RecipeOf = Callable[..., Recipe]
 StoreOf = Callable[..., Path]

@@ -71,4 +71,4 @@ def test_no_array_of_numpy_is_read_from_a_file(trees: dict[str, ast.Module]) -> 
 
 def test_no_module_starts_another_program_but_the_one_that_asks_slurm(trees: dict[str, ast.Module]) -> None:
     found = {path for path, tree in trees.items() if imported(tree) & PROCESSES}
-    assert found == {"actstore/workflows/slurm_jobs.py"}
+    assert found == {"actstore/workflows/clusters/slurm_jobs.py"}

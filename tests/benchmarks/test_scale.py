@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from actstore.contracts.objects import ObjectStore
+from actstore.access.objects import ObjectStore
+from actstore.access.open import open_objects
 from actstore.contracts.windows import RowWindow
-from actstore.store.assemble import write_manifest
-from actstore.store.layout import MANIFEST
-from actstore.store.manifest import Manifest
-from actstore.store.objects import open_objects
-from actstore.store.open import open_manifest
-from actstore.store.reader import ArrayReader
+from actstore.store.format.layout import MANIFEST
+from actstore.store.read.assemble import write_manifest
+from actstore.store.read.manifest import Manifest
+from actstore.store.read.open import open_manifest
+from actstore.store.read.reader import ArrayReader
 from actstore.stream.open import open_stream
-from actstore.workflows.deadline import Stop
-from actstore.workflows.extract import extract_with
+from actstore.workflows.extraction.deadline import Stop
+from actstore.workflows.extraction.extract import extract_with
 from benchmarks.scale import COSTS, flatness, summary, table
 from benchmarks.scale_filesystem import MadeUpFileSystem
 from benchmarks.scale_steps import COMMITS, STEPS, URI, Meter

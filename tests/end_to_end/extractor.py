@@ -9,15 +9,15 @@ import signal
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
-from actstore.store.objects import LocalObjects
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extract import extract_with
+from actstore.workflows.extraction.extract import extract_with
 
 __all__ = ["acknowledged", "kill", "start"]
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["actstore.workflows.extract", __name__])
+_SERVER.set_forkserver_preload(["actstore.workflows.extraction.extract", __name__])
 
 
 class _Acknowledging(LocalObjects):

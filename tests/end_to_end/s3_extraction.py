@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from actstore.access.open import open_objects
 from actstore.contracts.recipe import Recipe
-from actstore.store.objects import open_objects
 from actstore.testing.fake_model import FakeModel
 from actstore.testing.proteins import FamilyShape, synthetic_proteins, write_fasta
 from actstore.view.reports import ExtractReport
-from actstore.workflows.extract import extract_with
+from actstore.workflows.extraction.extract import extract_with
 
 __all__ = ["STORE", "extract", "main", "small_fasta"]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from actstore.access.open import LocalObjects
 from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe
-from actstore.store.commit import committed_tasks, load_commit
-from actstore.store.layout import MANIFEST
-from actstore.store.objects import LocalObjects
+from actstore.store.format.layout import MANIFEST
+from actstore.store.write.commit import committed_tasks, load_commit
 from actstore.testing.proteins import FamilyShape, synthetic_proteins, write_fasta
-from actstore.workflows.examine import examine
+from actstore.workflows.care.examine import examine
 from tests.actstore.workflows.stores import contents
 from tests.end_to_end.extractor import acknowledged, kill, start
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from actstore import open_stream
+from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
-from actstore.store.objects import LocalObjects
 from actstore.stream.mixing import MixingReport
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extract import extract_with
+from actstore.workflows.extraction.extract import extract_with
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

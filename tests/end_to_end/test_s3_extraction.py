@@ -14,8 +14,8 @@ from typing import Self
 import pytest
 from botocore.exceptions import BotoCoreError
 
-from actstore.store.objects import LocalObjects
-from actstore.workflows.verify import verify_store
+from actstore.access.open import LocalObjects
+from actstore.workflows.care.verify import verify_store
 from tests.end_to_end.s3_extraction import STORE, extract, small_fasta
 from tests.services.faults import FaultProxy, Faults
 from tests.services.gateway import Gateway, Request

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from actstore.access.open import LocalObjects
 from actstore.errors import ActstoreError, CorruptObjectError, ManifestError
-from actstore.store.commit import load_commit
-from actstore.store.frozen import load_frozen
-from actstore.store.manifest import parse_manifest
-from actstore.store.objects import LocalObjects
-from actstore.store.open import open_store, read_manifest_file
+from actstore.store.read.manifest import parse_manifest
+from actstore.store.read.open import open_store, read_manifest_file
+from actstore.store.write.commit import load_commit
+from actstore.store.write.frozen import load_frozen
 from actstore.view.reports import report_manifest
 from actstore.workflows.recipes import parse_recipe, read_recipe
 from tests.hostile.mutations import ATTACKS, MORE, any_json, damaged_bytes, mutated, paths
@@ -122,7 +122,7 @@ def test_a_manifest_names_no_place_but_a_folder_or_plain_storage(
     def opened(*_: object, **__: object) -> None:
         raise AssertionError("something was opened")
 
-    monkeypatch.setattr("actstore.store.open.open_objects", opened)
+    monkeypatch.setattr("actstore.store.read.open.open_objects", opened)
     shared = tmp_path / "shared.json"
     shared.write_text(json.dumps(manifest | {"uri": uri}))
     with pytest.raises(ManifestError, match="uri") as caught:

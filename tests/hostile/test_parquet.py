@@ -11,19 +11,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from actstore.access.open import LocalObjects
 from actstore.corpus.pages import BATCH_BYTES, batch_rows
 from actstore.corpus.parquet import read_parquet
 from actstore.corpus.sources import expand_sources
 from actstore.errors import CorpusFormatError, CorruptObjectError
-from actstore.store.objects import LocalObjects
-from actstore.store.sequences import StoredSequences
+from actstore.store.write.sequences import StoredSequences
 from tests.hostile.bounded import run_bounded
 from tests.hostile.mutations import MORE, damaged_bytes
 
 StoreOf = Callable[..., Path]
 
 SPLITS = ("train", "valid", "test")
-READ_SEQUENCES = "from actstore.store.sequences import StoredSequences\nfrom actstore.store.objects import LocalObjects"
+READ_SEQUENCES = (
+    "from actstore.store.write.sequences import StoredSequences\nfrom actstore.access.open import LocalObjects"
+)
 READ_CORPUS = "from actstore.corpus.parquet import read_parquet\nfrom actstore.corpus.sources import expand_sources"
 
 

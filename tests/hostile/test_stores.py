@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from actstore.access.open import LocalObjects
 from actstore.contracts.progress import Silent
 from actstore.contracts.windows import RowWindow
 from actstore.errors import ActstoreError, CorruptObjectError
-from actstore.store.assemble import assemble_manifest
-from actstore.store.commit import canonical_json, sha256_hex
-from actstore.store.frozen import load_frozen
-from actstore.store.manifest import parse_manifest
-from actstore.store.objects import LocalObjects
-from actstore.store.reader import ArrayReader
-from actstore.workflows.examine import examine
-from actstore.workflows.recompute import model_at_hand
-from actstore.workflows.verify import verify_store
+from actstore.store.format.canonical import canonical_json, sha256_hex
+from actstore.store.read.assemble import assemble_manifest
+from actstore.store.read.manifest import parse_manifest
+from actstore.store.read.reader import ArrayReader
+from actstore.store.write.frozen import load_frozen
+from actstore.workflows.care.examine import examine
+from actstore.workflows.care.recompute import model_at_hand
+from actstore.workflows.care.verify import verify_store
 from tests.actstore.cli.command import actstore
 
 StoreOf = Callable[..., Path]

@@ -24,7 +24,7 @@ from actstore.errors import UsageError
 
 if TYPE_CHECKING:
     from actstore.contracts.recipe import Recipe
-    from actstore.workflows.clusters import Cluster
+    from actstore.workflows.clusters.connect import Cluster
 
 __all__ = ["extract"]
 
@@ -143,7 +143,7 @@ def extract(
     Any number of these may work on one store, from any machines: `--shard-of 3/16` does every 16th task and needs no
     scheduler; `--executor dask` hands tasks to whichever worker is free.
     """
-    from actstore.workflows.deadline import Stop
+    from actstore.workflows.extraction.deadline import Stop
 
     if not store:
         raise UsageError("--store is needed: where the store is written (a path or an fsspec URL)")
@@ -169,8 +169,8 @@ def extract(
     with stop.on_sigterm():  # before what takes seconds to import
         from actstore.view.progress import terminal_progress
         from actstore.view.tables import extract_view
-        from actstore.workflows.extract import extract_store
-        from actstore.workflows.shares import parse_share
+        from actstore.workflows.extraction.extract import extract_store
+        from actstore.workflows.extraction.shares import parse_share
 
         report = extract_store(
             _asked(recipe, options),
@@ -206,8 +206,8 @@ def _cluster(
     executor: str | None, workers: int | None, scheduler: str | None, slurm_config: Path | None
 ) -> Cluster | None:
     """Return who does the tasks; None for this process."""
-    from actstore.workflows.clusters import ExistingScheduler, LocalWorkers, SlurmWorkers
-    from actstore.workflows.slurm_config import read_slurm_config
+    from actstore.workflows.clusters.connect import ExistingScheduler, LocalWorkers, SlurmWorkers
+    from actstore.workflows.clusters.slurm_config import read_slurm_config
 
     options = {"--workers": workers, "--scheduler": scheduler, "--slurm-config": slurm_config}
     given = [name for name, value in options.items() if value is not None]

@@ -34,7 +34,7 @@ def gc(
     """
     from actstore.view.progress import terminal_progress
     from actstore.view.tables import garbage_view
-    from actstore.workflows.collect import collect_garbage
+    from actstore.workflows.care.collect import collect_garbage
 
     report = collect_garbage(
         store,

@@ -41,7 +41,7 @@ def repair(
     """
     from actstore.view.progress import terminal_progress
     from actstore.view.tables import repair_view
-    from actstore.workflows.repair import repair_store
+    from actstore.workflows.care.repair import repair_store
 
     report = repair_store(
         store,

@@ -8,9 +8,9 @@ from typing import Final
 import typer
 from rich.console import Console
 
-from actstore.contracts.printable import printable
+from actstore.access.printable import printable
 from actstore.errors import ActstoreError
-from actstore.workflows.deadline import Interrupted, Stop
+from actstore.workflows.extraction.deadline import Interrupted, Stop
 
 __all__ = ["run_command"]
 

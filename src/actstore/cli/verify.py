@@ -30,7 +30,7 @@ def verify(
     """
     from actstore.view.progress import terminal_progress
     from actstore.view.tables import verify_view
-    from actstore.workflows.verify import verify_store
+    from actstore.workflows.care.verify import verify_store
 
     report = verify_store(
         store,

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Final
 import pyarrow as pa
 from pyarrow import parquet as pq
 
-from actstore.contracts.printable import printable
+from actstore.access.printable import printable
 from actstore.contracts.sequences import RawRecord
 from actstore.corpus.fasta import MAX_RECORD_BYTES
 from actstore.corpus.pages import batch_rows

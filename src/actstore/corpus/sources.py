@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, Final
 
 import fsspec
 
-from actstore.contracts.filesystems import backend_errors, describe_error
-from actstore.contracts.storage_options import fsspec_options
+from actstore.access.filesystems import backend_errors, describe_error
+from actstore.access.storage_options import fsspec_options
 from actstore.errors import CorpusError, CorpusFormatError
 
 __all__ = ["BLOCK_BYTES", "Source", "expand_sources", "read_blocks"]

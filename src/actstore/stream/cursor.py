@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
-from actstore.contracts.printable import printable
+from actstore.access.printable import printable
 from actstore.errors import CursorError
 
 __all__ = ["Cursor"]

@@ -12,18 +12,18 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.contracts.objects import ObjectStore
+from actstore.access.objects import ObjectStore
+from actstore.access.open import LocalObjects, open_objects
 from actstore.contracts.windows import RowWindow, WindowReader
 from actstore.errors import StreamError, UsageError
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.cached import CachedObjects
-from actstore.store.manifest import Manifest
-from actstore.store.mapped import MappedRows, mapping_obstacle
-from actstore.store.objects import LocalObjects, open_objects
-from actstore.store.open import open_store
-from actstore.store.reader import StoreReader
-from actstore.store.selection import StoredColumns
-from actstore.store.sequences import StoredSequences
+from actstore.store.read.cached import CachedObjects
+from actstore.store.read.manifest import Manifest
+from actstore.store.read.mapped import MappedRows, mapping_obstacle
+from actstore.store.read.open import open_store
+from actstore.store.read.reader import StoreReader
+from actstore.store.read.selection import StoredColumns
+from actstore.store.write.sequences import StoredSequences
 from actstore.stream.gather import Gather, NumpyGather, RowDecoding
 from actstore.stream.order import TaskRuns
 from actstore.stream.request import (

@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 
 from actstore.contracts.models import Site
 from actstore.errors import IncompleteStoreError, SiteError, StreamError
-from actstore.store.manifest import Manifest
+from actstore.store.read.manifest import Manifest
 from actstore.stream.stream import OrderName
 
 __all__ = ["StreamRequest", "choose_tasks", "common_width", "fill_batches", "match_sites", "window_rows"]

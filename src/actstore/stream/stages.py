@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.windows import RowBuffer, RowWindow, WindowReader
-from actstore.store.mapped import MappedRows
+from actstore.store.read.mapped import MappedRows
 from actstore.stream.order import Fill
 
 __all__ = ["BufferedStage", "FillStage", "Job", "LoadedFill", "MappedStage", "places_of"]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.errors import CursorError, StreamError
-from actstore.store.manifest import Manifest
+from actstore.store.read.manifest import Manifest
 from actstore.stream.cursor import Cursor
 from actstore.stream.gather import Gather
 from actstore.stream.order import EpochOrder, TaskRuns, UniformOrder, WindowOrder

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from actstore.contracts.objects import ObjectStore
+from actstore.access.objects import ObjectStore
 from actstore.errors import MissingObjectError
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Final
 from rich import box
 from rich.table import Table
 
-from actstore.contracts.printable import printable
+from actstore.access.printable import printable
 
 __all__ = ["facts", "grid", "human_bytes", "human_count", "human_time"]
 

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from rich.console import Group, RenderableType
 
-from actstore.store.compression import LEAST_SAVING
+from actstore.store.write.compression import LEAST_SAVING
 from actstore.view.grids import facts, grid, human_bytes, human_count
 from actstore.view.plan_report import PlannedScenario, PlanReport
 

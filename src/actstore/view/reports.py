@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-from actstore.store.manifest import Manifest
+from actstore.store.read.manifest import Manifest
 
 __all__ = [
     "ExtractReport",

@@ -8,7 +8,7 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from actstore.contracts.printable import printable
+from actstore.access.printable import printable
 from actstore.view.grids import facts as _facts
 from actstore.view.grids import grid as _table
 from actstore.view.grids import human_bytes, human_time

@@ -18,8 +18,8 @@ from actstore.errors import UsageError
 from actstore.extract.known import needed_blocks
 from actstore.extract.residues import expected_counts
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.footprint import footprint, payload_bytes_per_row, read_row, writes
-from actstore.store.passes import model_passes
+from actstore.store.plan.footprint import footprint, payload_bytes_per_row, read_row, writes
+from actstore.store.plan.passes import model_passes
 from actstore.view.plan_report import (
     PlannedAssumptions,
     PlannedDollars,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from actstore.store.open import open_manifest
+from actstore.store.read.open import open_manifest
 from actstore.view.reports import InspectReport, report_manifest
 
 __all__ = ["inspect_store"]

@@ -16,7 +16,7 @@ from actstore.extract.model import load_model
 from actstore.extract.residues import kept_counts
 from actstore.extract.shape import network_shape
 from actstore.workflows.budget import ModelSizes, PlannedCorpus
-from actstore.workflows.prepare import table_of
+from actstore.workflows.extraction.prepare import table_of
 
 __all__ = ["load_sizes", "read_lengths"]
 

@@ -17,7 +17,7 @@ from actstore.extract.residues import expected_counts
 from actstore.view.plan_page import plan_page
 from actstore.view.plan_report import PlanReport
 from actstore.workflows.budget import ModelSizes, PlannedCorpus, apportion, plan_budget
-from actstore.workflows.sizes import choose_task_rows
+from actstore.workflows.extraction.sizes import choose_task_rows
 
 __all__ = ["plan_store", "read_prices", "write_plan_page"]
 

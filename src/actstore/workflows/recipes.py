@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from actstore.contracts.printable import printable
+from actstore.access.printable import printable
 from actstore.contracts.recipe import Recipe
 from actstore.errors import RecipeError
 

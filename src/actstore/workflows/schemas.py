@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from actstore.contracts.recipe import Recipe
-from actstore.store.manifest import Manifest
+from actstore.store.read.manifest import Manifest
 
 __all__ = ["schemas", "write_schemas"]
 

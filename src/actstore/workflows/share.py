@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from actstore.errors import IncompleteStoreError, ManifestError
-from actstore.store.manifest import Manifest
-from actstore.store.open import open_store
+from actstore.store.read.manifest import Manifest
+from actstore.store.read.open import open_store
 
 __all__ = ["export_manifest"]
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from actstore.contracts.objects import ObjectStore
+from actstore.access.objects import ObjectStore
+from actstore.access.open import LocalObjects
 from actstore.contracts.tasks import TaskRows
 from actstore.extract.task import extract_task
-from actstore.store.frozen import load_frozen
-from actstore.store.objects import LocalObjects
-from actstore.store.plan import plan_tasks
-from actstore.store.sequences import StoredSequences
+from actstore.store.plan.tasks import plan_tasks
+from actstore.store.write.frozen import load_frozen
+from actstore.store.write.sequences import StoredSequences
 from actstore.testing.fake_model import FakeModel
 
 RowsOf = Callable[[ObjectStore, int], TaskRows]

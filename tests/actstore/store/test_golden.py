@@ -9,15 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 
+from actstore.access.open import LocalObjects
 from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe
-from actstore.store.commit import load_commit, sha256_hex
-from actstore.store.frozen import load_frozen
-from actstore.store.objects import LocalObjects
-from actstore.store.open import open_manifest
+from actstore.store.format.canonical import sha256_hex
+from actstore.store.read.open import open_manifest
+from actstore.store.write.commit import load_commit
+from actstore.store.write.frozen import load_frozen
 from actstore.stream.open import open_stream
-from actstore.workflows.extract import extract_with
-from actstore.workflows.prepare import prepare
+from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extraction.prepare import prepare
 from tests.data.make_golden import MODEL, RECIPE
 
 DATA = Path(__file__).resolve().parents[2] / "data"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.store.open import open_manifest
+from actstore.store.read.open import open_manifest
 from actstore.stream.open import open_stream as open_reusing_stream
 from actstore.stream.stream import Batch
 

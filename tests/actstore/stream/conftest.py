@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from actstore.access.open import LocalObjects, open_objects
 from actstore.contracts.planes import Planes
 from actstore.contracts.windows import RowWindow
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.layout import scales_path, values_path
-from actstore.store.objects import LocalObjects, open_objects
-from actstore.store.open import open_store
-from actstore.store.reader import ArrayReader
+from actstore.store.format.layout import scales_path, values_path
+from actstore.store.read.open import open_store
+from actstore.store.read.reader import ArrayReader
 
 Decoded = dict[str, NDArray[np.float32]]
 

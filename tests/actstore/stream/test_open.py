@@ -9,7 +9,7 @@ import pytest
 
 from actstore.contracts.models import Site
 from actstore.errors import IncompleteStoreError, SiteError, StoreNotFoundError, StreamError
-from actstore.store.open import open_manifest
+from actstore.store.read.open import open_manifest
 from actstore.stream import open as module
 from actstore.stream import request
 from actstore.stream.open import open_stream

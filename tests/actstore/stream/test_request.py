@@ -7,7 +7,7 @@ import pytest
 
 from actstore.contracts.models import Site
 from actstore.errors import SiteError, StreamError
-from actstore.store.open import open_store
+from actstore.store.read.open import open_store
 from actstore.stream.request import StreamRequest, choose_tasks, fill_batches, match_sites
 
 SITES = [Site(name, name, 8) for name in ("embed", "resid_post.1", "resid_post.10")]

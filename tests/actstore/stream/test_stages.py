@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from actstore.access.open import LocalObjects
 from actstore.contracts.windows import RowBuffer, RowLayout, RowWindow
 from actstore.errors import CorruptObjectError
-from actstore.store.mapped import MappedRows
-from actstore.store.objects import LocalObjects
-from actstore.store.open import open_store
-from actstore.store.reader import StoreReader
-from actstore.store.selection import StoredColumns
+from actstore.store.read.mapped import MappedRows
+from actstore.store.read.open import open_store
+from actstore.store.read.reader import StoreReader
+from actstore.store.read.selection import StoredColumns
 from actstore.stream.order import Fill, TaskRuns, UniformOrder, WindowOrder
 from actstore.stream.stages import BufferedStage, FillStage, LoadedFill, MappedStage
 from actstore.testing.fake_reader import FakeReader

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from actstore.contracts.windows import RowBuffer, RowWindow
 from actstore.errors import CursorError, StreamError
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.open import open_manifest
+from actstore.store.read.open import open_manifest
 from actstore.stream.cursor import Cursor
 from actstore.stream.gather import NumpyGather, RowDecoding
 from actstore.stream.open import open_stream as open_reusing_stream

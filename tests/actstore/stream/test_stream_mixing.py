@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from actstore.contracts.windows import RowBuffer, RowWindow
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.manifest import Manifest
-from actstore.store.mapped import MappedRows
-from actstore.store.open import open_manifest
+from actstore.store.read.manifest import Manifest
+from actstore.store.read.mapped import MappedRows
+from actstore.store.read.open import open_manifest
 from actstore.stream.gather import NumpyGather, RowDecoding
 from actstore.stream.mixing import MixingReport, expected_distinct
 from actstore.stream.order import EpochOrder, Fill, TaskRuns, WindowOrder

@@ -15,7 +15,7 @@ from actstore.stream.order import Fill
 from actstore.stream.prefetch import FillFetcher
 from actstore.stream.stream import Batch, Stream
 from tests.actstore.store.damage import flip
-from tests.actstore.store.mappings import mapped_files, needs_proc
+from tests.actstore.store.read.mappings import mapped_files, needs_proc
 from tests.actstore.stream.batches import SMALL, assert_same, end_of_threads, open_stream, rows_of
 
 StoreOf = Callable[..., Path]

@@ -8,9 +8,9 @@ from typing import BinaryIO
 
 import pytest
 
-from actstore.contracts.objects import ObjectStore
+from actstore.access.objects import ObjectStore
+from actstore.access.open import LocalObjects
 from actstore.errors import MissingObjectError
-from actstore.store.objects import LocalObjects
 from actstore.testing import conformance_objects as suite
 
 

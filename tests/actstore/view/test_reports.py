@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from actstore.store.open import open_store
+from actstore.store.read.open import open_store
 from actstore.view.reports import report_manifest
 
 StoreOf = Callable[..., Path]

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from rich.console import Console, RenderableType
 
-from actstore.store.open import open_store
+from actstore.store.read.open import open_store
 from actstore.view.reports import (
     ExtractReport,
     Fault,

@@ -9,9 +9,9 @@ import numpy as np
 from fsspec.implementations.memory import MemoryFileSystem
 from numpy.typing import NDArray
 
-from actstore.contracts.objects import ObjectStore
+from actstore.access.objects import ObjectStore
+from actstore.access.open import open_objects
 from actstore.contracts.planes import Float32s
-from actstore.store.objects import open_objects
 from actstore.testing.fake_model import FakeModel
 
 __all__ = ["KINDS", "PARTNERS", "SPOILS", "OtherProcessor", "copy_objects", "in_memory", "objects_in"]

@@ -12,11 +12,11 @@ import zarr
 from numpy.typing import NDArray
 
 from actstore import open_stream
+from actstore.access.open import LocalObjects
 from actstore.contracts.planes import Float32s
 from actstore.contracts.recipe import Recipe
-from actstore.store.objects import LocalObjects
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extract import extract_with
+from actstore.workflows.extraction.extract import extract_with
 from actstore.workflows.inspect import inspect_store
 from tests.actstore.workflows.stores import plain_rows
 

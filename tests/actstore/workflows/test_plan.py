@@ -8,7 +8,7 @@ import pytest
 
 from actstore.contracts.recipe import CorpusRecipe, Recipe
 from actstore.errors import BadRecordError, CorpusError, SiteError, UsageError
-from actstore.store.manifest import parse_manifest
+from actstore.store.read.manifest import parse_manifest
 from actstore.workflows.plan import plan_store, read_prices, write_plan_page
 from actstore.workflows.recipes import read_recipe
 from tests.actstore.cli.command import actstore

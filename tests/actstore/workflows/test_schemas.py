@@ -7,7 +7,7 @@ import pytest
 
 from actstore.contracts.recipe import Recipe
 from actstore.extract.known import known_sites
-from actstore.store.manifest import Manifest
+from actstore.store.read.manifest import Manifest
 from actstore.workflows.recipes import read_recipe
 from actstore.workflows.schemas import schemas, write_schemas
 

@@ -1,0 +1,207 @@
+"""Bytes kept on local disk under a name, within a limit, by any number of processes; the least recently used go first.
+
+Entries appear whole (written aside, then renamed) and are forgotten at any time. Nothing is flushed: after a power
+failure an entry may be torn, and a disk may rot, so whoever reads one compares it with what it should be.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from actstore.access.regular_files import open_regular
+from actstore.errors import StoreError
+
+__all__ = ["CacheFolder"]
+
+_SUBFOLDER: Final = "actstore-cache-1"
+"""Everything lies in it, so that nothing else in the folder that the user named is ever counted or removed."""
+_NAME_LETTERS: Final = frozenset("0123456789abcdef")
+_NAME_LENGTH: Final = 64
+_PARTIAL: Final = ".partial-"
+"""Begins the name of an entry that is being written; its size follows."""
+_PARTIAL_LIVES_S: Final = 3600.0
+_MOST_DIGITS: Final = 30
+_KEPT: Final = 0.9
+"""Share of the limit that is left after eviction: it lists the whole folder, so it should be rare."""
+
+
+class CacheFolder:
+    """A folder of entries. Safe to share by threads and processes, also of other limits.
+
+    Parameters
+    ----------
+    folder
+        Made if need be.
+    most_bytes
+        Limit of the content of all entries.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self._folder = folder.expanduser().absolute()
+        self._entries = self._folder / _SUBFOLDER
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+        with self._usable():
+            self._entries.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                self._set_used(self._make_room(most_bytes))
+
+    def get(self, name: str, *, most_bytes: int | None = None) -> bytes | None:
+        """Return an entry, which becomes the most recently used; None if there is none that can be read.
+
+        Parameters
+        ----------
+        name
+            64 hexadecimal digits.
+        most_bytes
+            How large it can be, at most the limit of the folder: of one that is larger nothing is read.
+        """
+        place = self._place(name)
+        most_bytes = self._most_bytes if most_bytes is None else min(most_bytes, self._most_bytes)
+        try:
+            with open_regular(place, buffering=0) as file:
+                if os.fstat(file.fileno()).st_size > most_bytes:
+                    return None
+                data = file.read(most_bytes + 1)
+        except OSError:  # gone, no file, or a disk that is failing: as good as never kept
+            return None
+        with suppress(OSError):
+            os.utime(place)
+        return data
+
+    def put(self, name: str, data: bytes) -> None:
+        """Keep an entry; others may have to go. While others write all that the limit allows, it is not kept.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        ValueError
+            If it alone is larger than the limit.
+        """
+        if len(data) > self._most_bytes:
+            raise ValueError(f"an entry of {len(data):,} bytes in a cache of {self._most_bytes:,}")
+        place = self._place(name)
+        partial = self._entries / f"{_PARTIAL}{len(data)}-{secrets.token_hex(16)}"
+        with self._usable():
+            # Counted before it is there: a process that is killed in between leaves the count too high, not too low.
+            with self._locked():
+                used = self._used()
+                if used + len(data) > self._most_bytes:
+                    used = self._make_room(int(_KEPT * self._most_bytes) - len(data))
+                if used + len(data) > self._most_bytes:
+                    self._set_used(used)
+                    return
+                self._set_used(used + len(data))
+                partial.touch()
+            try:
+                partial.write_bytes(data)
+                # Whoever counts meanwhile finds it under one of its names, not under none.
+                with self._locked(), suppress(FileExistsError, IsADirectoryError, NotADirectoryError):
+                    place.parent.mkdir(exist_ok=True)
+                    partial.replace(place)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def discard(self, name: str) -> None:
+        """Forget an entry."""
+        with suppress(OSError):
+            self._place(name).unlink()
+
+    def _place(self, name: str) -> Path:
+        return self._entries / name[:2] / name
+
+    def _make_room(self, allowed: int) -> int:
+        """Remove the least recently used entries until the rest fits; return the bytes of the rest.
+
+        The rest includes those that are being written.
+        """
+        found: list[tuple[int, int, str]] = []
+        used = 0
+        for entry in self._listed():
+            if entry.name.startswith(_PARTIAL):
+                used += _announced_bytes(entry.name)
+                continue
+            with suppress(OSError):
+                status = entry.stat(follow_symlinks=False)
+                if not stat.S_ISDIR(status.st_mode):
+                    found.append((status.st_mtime_ns, status.st_size, entry.path))
+                    used += status.st_size
+        for _, size, path in sorted(found):
+            if used <= allowed:
+                break
+            with suppress(OSError):  # what cannot be removed stays counted
+                Path(path).unlink(missing_ok=True)
+                used -= size
+        return used
+
+    def _listed(self) -> Iterator[os.DirEntry[str]]:
+        """Yield all entries, also those that are being written, and remove what writers that were killed have left."""
+        with os.scandir(self._entries) as folders:
+            for folder in folders:
+                if folder.name.startswith(_PARTIAL):
+                    with suppress(OSError):
+                        if time.time() - folder.stat().st_mtime > _PARTIAL_LIVES_S:
+                            Path(folder.path).unlink()
+                            continue
+                    yield folder
+                elif folder.is_dir(follow_symlinks=False) and _is_hex(folder.name, 2):
+                    found: list[os.DirEntry[str]] = []
+                    with suppress(OSError), os.scandir(folder.path) as entries:
+                        found += entries
+                    yield from (entry for entry in found if _is_hex(entry.name, _NAME_LENGTH))
+
+    def _used(self) -> int:
+        try:
+            with open_regular(self._entries / "used") as file:
+                return int(file.read(_MOST_DIGITS))
+        except (OSError, ValueError):
+            return self._make_room(self._most_bytes)
+
+    def _set_used(self, used: int) -> None:
+        place = self._entries / "used"
+        if not place.is_file():  # whatever else has its name goes if it can; without the count all is counted
+            with suppress(OSError):
+                place.rmdir() if place.is_dir() else place.unlink()
+        with suppress(IsADirectoryError):
+            place.write_text(str(used))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Exclude other threads and processes; the system lets go of the lock of a process that was killed."""
+        with self._lock, (self._entries / "lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"the cache in {self._folder} cannot be used: {error.strerror or error}; give another folder, or less "
+                "bytes if its disk is full"
+            ) from error
+
+
+def _is_hex(name: str, length: int) -> bool:
+    return len(name) == length and _NAME_LETTERS.issuperset(name)
+
+
+def _announced_bytes(partial: str) -> int:
+    size = partial.removeprefix(_PARTIAL).partition("-")[0]
+    return int(size) if size.isdecimal() else 0

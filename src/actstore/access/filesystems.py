@@ -1,0 +1,195 @@
+"""What differs among the file systems behind fsspec: what they raise, and how they say when something was written."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from actstore.access.credentials import secrets_among, without_secrets
+
+__all__ = ["Answer", "answer_of", "backend_errors", "describe_error", "is_transient", "written_at"]
+
+_NOT_OSERRORS: Final = (
+    ("botocore.exceptions", ("BotoCoreError", "ClientError")),
+    ("botocore.parsers", ("ResponseParserError",)),
+    ("aiohttp", ("ClientError",)),
+    ("urllib3.exceptions", ("HTTPError",)),
+    ("httpx", ("HTTPError",)),
+    ("gcsfs.retry", ("HttpError",)),
+    ("google.auth.exceptions", ("GoogleAuthError",)),
+)
+"""Modules of S3, GCS, HTTP and Hugging Face file systems, and the bases of what they raise."""
+
+_WRITTEN: Final = ("LastModified", "mtime", "last_modified", "updated", "created")
+"""What S3, GCS and others call the time of the last write in their listings."""
+
+_TRANSIENT_CODES: Final = frozenset(
+    {
+        "BadDigest",  # these four: the bytes were damaged or cut on the way
+        "IncompleteBody",
+        "RequestTimeout",
+        "XAmzContentSHA256Mismatch",
+        "ConditionalRequestConflict",
+        "InternalError",
+        "OperationAborted",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+    }
+)
+"""What S3 servers call failures that may be gone at the next attempt, whatever the HTTP status."""
+_TRANSIENT_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_TRANSIENT_ERRNO: Final = frozenset(
+    {
+        errno.EAGAIN,
+        errno.ECONNABORTED,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EHOSTUNREACH,
+        errno.EINTR,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.EPIPE,
+        errno.ETIMEDOUT,
+    }
+)
+_TRANSIENT_NAMES: Final = frozenset(
+    {
+        "ClientConnectionError",
+        "ClientPayloadError",
+        "ConnectionError",
+        "FSTimeoutError",
+        "HTTPClientError",
+        "IncompleteRead",
+        "IncompleteReadError",
+        "ProtocolError",
+        "ResponseParserError",
+        "Timeout",
+        "TransportError",
+    }
+)
+"""What botocore, aiohttp, urllib3, requests and httpx call a connection that failed, was cut or said nonsense."""
+_PERMANENT_NAMES: Final = frozenset({"OfflineModeIsEnabled"})
+"""What huggingface_hub calls a connection that the user has forbidden; it counts as a ConnectionError."""
+_WRONG_REQUESTS: Final = (ssl.SSLCertVerificationError, ValueError, OverflowError, TypeError)
+"""What clients raise while they make a request, and put into errors of their own."""
+_MISSING_CREDENTIALS: Final = frozenset({"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"})
+
+
+class Answer(NamedTuple):
+    """How a server answered a request that it did not grant."""
+
+    status: int
+    """HTTP status."""
+    code: str
+    """What S3 calls it; empty where the server does not say."""
+
+
+def backend_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions that mean "the storage failed": OSError, and those of the back ends that are loaded.
+
+    A back end that is not loaded cannot have raised anything, so none is imported here.
+    """
+    found: list[type[Exception]] = [OSError]
+    for module, names in _NOT_OSERRORS:
+        if module in sys.modules:
+            found += [getattr(sys.modules[module], name) for name in names]
+    return tuple(found)
+
+
+def describe_error(error: Exception, secrets: tuple[str, ...] = ()) -> str:
+    """Return one line for a message, with the way out where the kind of error tells it, and without credentials.
+
+    Parameters
+    ----------
+    error
+        What was raised.
+    secrets
+        What must not be shown, besides passwords in URLs and what the environment holds.
+    """
+    text = " ".join(str(error).split())
+    answer = next(filter(None, map(answer_of, _causes(error))), None)
+    if text in {"", "None"}:  # some servers send a code and no words
+        text = type(error).__name__ if answer is None or not answer.code else answer.code
+    if answer is not None and answer.code not in text:
+        text = f"{text} ({answer.code})"
+    if type(error).__name__ in _MISSING_CREDENTIALS:
+        text += "; set them in the environment or a profile, or read anonymously with --storage-option anon=true"
+    return without_secrets(text, (*secrets, *secrets_among(None)))
+
+
+def answer_of(error: BaseException) -> Answer | None:
+    """Return what a server answered, if an exception of botocore, aiohttp, gcsfs, requests or httpx says so."""
+    response = getattr(error, "response", None)
+    if isinstance(response, Mapping):
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        code = response.get("Error", {}).get("Code")
+    else:
+        candidates = (getattr(response, "status_code", None), getattr(error, "status", None))
+        status = next((one for one in (*candidates, getattr(error, "code", None)) if isinstance(one, int)), None)
+        code = None
+    if not isinstance(status, int):
+        return None
+    return Answer(status, code if isinstance(code, str) and not code.isdecimal() else "")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether the same request may succeed a moment later: the connection failed, or the server was not able.
+
+    What the server refused, and hosts, certificates and requests that are wrong, will be so the next time.
+    """
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return cause.errno == socket.EAI_AGAIN
+        if isinstance(cause, _WRONG_REQUESTS) or type(cause).__name__ in _PERMANENT_NAMES:
+            return False
+    for cause in causes:
+        # In this order: aiohttp gives a body that was cut for a bad request, and says so as the cause.
+        if _is_broken_connection(cause):
+            return True
+        if (answer := answer_of(cause)) is not None:
+            return answer.status in _TRANSIENT_STATUS or answer.code in _TRANSIENT_CODES
+    return False
+
+
+def written_at(entry: Mapping[str, Any]) -> float | None:
+    """Return when an object was written, in seconds since 1970, from its entry in a listing; None if not said."""
+    said = next((entry[word] for word in _WRITTEN if entry.get(word) is not None), None)
+    if isinstance(said, str):
+        said = datetime.fromisoformat(said)
+    if isinstance(said, datetime):
+        said = said if said.tzinfo is not None else said.replace(tzinfo=UTC)
+        return said.timestamp()
+    return None if said is None else float(said)
+
+
+def _is_broken_connection(error: BaseException) -> bool:
+    if isinstance(error, ConnectionError | TimeoutError):
+        return True
+    if isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO:
+        return True
+    return any(kind.__name__ in _TRANSIENT_NAMES for kind in type(error).__mro__)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what it was raised for; botocore keeps that as an argument."""
+    seen: list[BaseException] = []
+    waiting: list[Any] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if not isinstance(one, BaseException) or any(one is other for other in seen):
+            continue
+        seen.append(one)
+        yield one
+        arguments = getattr(one, "kwargs", None)
+        context = None if one.__suppress_context__ else one.__context__
+        waiting += [one.__cause__ or context, getattr(one, "os_error", None)]
+        waiting += [arguments.get("error")] if isinstance(arguments, Mapping) else []

@@ -1,0 +1,78 @@
+"""Object storage: a local directory, or anything fsspec reaches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from actstore.access.credentials import secrets_among
+from actstore.access.filesystems import backend_errors, describe_error
+from actstore.access.fsspec import FsspecObjects
+from actstore.access.local import PARTIAL, LocalObjects
+from actstore.access.objects import ObjectStore
+from actstore.access.retrying import Retries
+from actstore.access.s3 import S3Objects, once
+from actstore.access.storage_options import fsspec_options, is_s3, refuse_web
+from actstore.errors import StoreError, UsageError
+
+__all__ = ["PARTIAL", "FsspecObjects", "LocalObjects", "open_objects"]
+
+
+def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> ObjectStore:
+    """Return the object store at a path or fsspec URL; nothing is created or read yet.
+
+    Parameters
+    ----------
+    uri
+        Path or URL.
+    storage_options
+        Passed to fsspec, but for `attempts`: how often an operation is tried while the storage fails for reasons that
+        may pass. For S3 see also `fsspec_options`. Credentials belong here or in the environment.
+
+    Raises
+    ------
+    StoreError
+        If the URL's protocol is unknown, its package is not installed, or it does not take these options.
+    UsageError
+        If the URL holds credentials or is one of a web server, or an option is not what it should be.
+    """
+    text = os.fspath(uri)
+    given = storage_options or {}
+    secrets = secrets_among(given)
+    retries = _retries(given.get("attempts"))
+    s3 = is_s3(text)
+    options = fsspec_options(text, given)
+    refuse_web(text)
+    if s3:
+        options = once(options)
+    try:
+        filesystem, root = url_to_fs(text, **options)
+        if s3:
+            filesystem.connect()  # which finds wrong options, and asks no server but for credentials
+    except Exception as error:
+        if not isinstance(error, (ImportError, TypeError, ValueError, *backend_errors())):
+            raise
+        # Without the error itself: its words may hold credentials.
+        raise StoreError(f"{text}: cannot be opened: {describe_error(error, secrets)}") from None
+    if isinstance(filesystem, LocalFileSystem):
+        return LocalObjects(Path(root))
+    kind = S3Objects if s3 else FsspecObjects
+    return kind(filesystem, root, retries=retries, secrets=secrets)
+
+
+def _retries(attempts: object) -> Retries:
+    if attempts is None:
+        return Retries()
+    try:
+        number = int(str(attempts))
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise UsageError(f"storage option attempts = {attempts!r}: not a number of at least 1")
+    return replace(Retries(), attempts=number)

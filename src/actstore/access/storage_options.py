@@ -1,0 +1,151 @@
+"""What storage options mean, and how s3fs is told to behave where a user says nothing."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any, Final, cast
+
+from fsspec.utils import get_protocol
+
+from actstore.access.credentials import refuse_credentials
+from actstore.access.printable import is_plain
+from actstore.errors import UsageError
+
+__all__ = ["OWN_OPTIONS", "address_problem", "fsspec_options", "is_s3", "refuse_web"]
+
+_CONNECT_TIMEOUT_S: Final = 5.0
+_READ_TIMEOUT_S: Final = 20.0
+"""Without a byte sent or received. Servers that compose a listing or flush an upload stay silent for seconds."""
+_POOL_CONNECTIONS: Final = 48
+"""At least the requests in flight of a stream, of `verify` and of a manifest that is assembled at the same time."""
+
+OWN_OPTIONS: Final = frozenset({"attempts"})
+"""Of our own, for every storage."""
+_SHARED_BY: Final = ("s3", "gs", "az", "abfs", "hf", "s3a", "gcs", "abfss", "adl", "file", "memory")
+_WEB: Final = frozenset({"http", "https"})
+_LONGEST_ADDRESS: Final = 2048
+_S3_SECONDS: Final = frozenset({"connect_timeout", "read_timeout"})
+_S3_COUNTS: Final = frozenset({"default_block_size", "max_concurrency", "max_pool_connections"})
+_LONGEST_SOCKET_TIMEOUT_MS: Final = (1 << 31) - 1
+_S3_BOOLEANS: Final = frozenset({"anon", "use_ssl", "requester_pays"})
+_TRUTH: Final[Mapping[str, bool]] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_S3_ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+
+
+def address_problem(uri: str) -> str | None:
+    """Return why no store can be where a document says, None if one can.
+
+    A document comes from anybody. It may name a folder, or a place on storage that holds plain objects; not one of the
+    file systems of fsspec that run something, unpack archives, log in elsewhere or go through another one (`::`).
+
+    Examples
+    --------
+    >>> address_problem("s3://bucket/store"), address_problem("/data/store")
+    (None, None)
+    >>> address_problem("reference://evil.json")
+    'uri: no store is shared by reference://; a folder, or one of s3, gs, az, abfs, hf, ...'
+    """
+    if not is_plain(uri, most=_LONGEST_ADDRESS) or "::" in uri:
+        return f"uri: not a path or a URL of one place in at most {_LONGEST_ADDRESS:,} printable letters"
+    scheme, separator, place = uri.partition("://")
+    if separator and scheme.lower() not in _SHARED_BY:
+        return f"uri: no store is shared by {scheme[:20]}://; a folder, or one of {', '.join(_SHARED_BY[:5])}, ..."
+    if ".." in PurePosixPath(place or uri).parts:
+        return "uri: a place that is given by way of '..'"
+    return None
+
+
+def refuse_web(url: str) -> None:
+    """Refuse the URL of a web server as the place of a store.
+
+    Such a server may send whole objects where a part was asked for, and cannot say which there are.
+
+    Raises
+    ------
+    UsageError
+        If the URL, or one in a chain of them (`::`), begins with http:// or https://.
+    """
+    if any(one.partition("://")[0].lower() in _WEB for one in url.split("::") if "://" in one):
+        raise UsageError(
+            f"{url}: no store can be read from a web server, which may ignore what part is asked for; download it, or "
+            "use s3://, gs:// or hf://"
+        )
+
+
+def is_s3(url: str) -> bool:
+    """Return whether s3fs is what opens a URL."""
+    return get_protocol(url) in {"s3", "s3a"}
+
+
+def fsspec_options(url: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what to pass to fsspec for a URL, from what a user gave.
+
+    `attempts` is not passed on (`actstore.access.open.open_objects` takes it). For S3 there are `connect_timeout`,
+    `read_timeout` (seconds) and `max_pool_connections` besides those of s3fs, and text will do for numbers and
+    booleans, since it is all that a command line has. Seconds are finite and more than 0, counts whole and at least 1.
+
+    Raises
+    ------
+    UsageError
+        If a value is no such number or boolean, or URL or endpoint hold credentials.
+    """
+    refuse_credentials(url)
+    chosen = {name: value for name, value in (options or {}).items() if name not in OWN_OPTIONS}
+    if not is_s3(url):
+        return chosen
+    for endpoint in (chosen.get("endpoint_url"), *map(os.environ.get, _S3_ENDPOINTS)):
+        refuse_credentials(endpoint or "")
+    chosen = {name: _value(name, value) for name, value in chosen.items()}
+    read_timeout_s = chosen.pop("read_timeout", _READ_TIMEOUT_S)
+    config = {
+        "connect_timeout": chosen.pop("connect_timeout", _CONNECT_TIMEOUT_S),
+        "read_timeout": read_timeout_s,
+        "max_pool_connections": chosen.pop("max_pool_connections", _POOL_CONNECTIONS),
+        "connector_args": {"socket_factory": _impatient_sockets(read_timeout_s)},
+    }
+    return chosen | {"config_kwargs": config | chosen.get("config_kwargs", {})}
+
+
+@cache
+def _impatient_sockets(idle_s: float) -> Callable[[Any], socket.socket]:
+    """Return what makes sockets that fail when nobody takes what they send; the timeouts of HTTP see answers alone."""
+
+    def make(address: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, *_ = address
+        made = socket.socket(family, kind, protocol)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            idle_ms = max(int(min(idle_s * 1000, _LONGEST_SOCKET_TIMEOUT_MS)), 1)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, idle_ms)
+        return made
+
+    return make
+
+
+def _value(name: str, value: object) -> object:
+    if name in _S3_SECONDS | _S3_COUNTS:
+        return _number(name, value)
+    if not isinstance(value, str) or name not in _S3_BOOLEANS:
+        return value
+    if value.lower() not in _TRUTH:
+        raise UsageError(f"storage option {name} = {value!r}: not true or false")
+    return _TRUTH[value.lower()]
+
+
+def _number(name: str, value: object) -> float:
+    """Return seconds or a count; others would be waited for without end, or not at all."""
+    try:
+        number = math.nan if isinstance(value, bool) else float(cast("str | float", value))
+    except (OverflowError, TypeError, ValueError):
+        number = math.nan
+    if name in _S3_SECONDS:
+        if math.isfinite(number) and number > 0:
+            return number
+        raise UsageError(f"storage option {name} = {value!r}: not a finite number of seconds, more than 0")
+    if number.is_integer() and number >= 1:
+        return int(number)
+    raise UsageError(f"storage option {name} = {value!r}: not a whole number of at least 1")

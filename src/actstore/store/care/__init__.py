@@ -1,0 +1,1 @@
+"""Objects beside their commits, and damaged ones put right."""

@@ -1,0 +1,139 @@
+"""An object beside what its commit says of it: size, SHA-256, and the checksum of every chunk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Final, NamedTuple
+
+import google_crc32c
+
+from actstore.access.filesystems import backend_errors, describe_error
+from actstore.access.objects import ObjectStore
+from actstore.errors import CorruptObjectError, MissingObjectError, StoreError
+from actstore.store.format.layout import ArraySpec
+from actstore.store.format.shard import index_bytes, parse_index
+from actstore.store.write.commit import StoredObject
+
+__all__ = ["Difference", "compare_object", "compare_sha256"]
+
+_BLOCK_BYTES: Final = 1 << 22
+
+
+class Difference(NamedTuple):
+    """What is wrong."""
+
+    problem: str
+    in_commit: bool = False
+    """Whether the object is right, and its commit is not."""
+
+
+def compare_object(objects: ObjectStore, spec: ArraySpec, task: int, stored: StoredObject) -> Difference | None:
+    """Read an object of a task and compare it with its commit; None if they agree.
+
+    Of one that is longer than its commit says no more is read.
+
+    Parameters
+    ----------
+    objects
+        The store.
+    spec, task
+        Which object.
+    stored
+        What the commit says.
+    """
+    path = spec.object_path(task)
+    read = _read(objects, path, lambda file: _pieces(file, spec, stored))
+    if isinstance(read, Difference):
+        return read
+    if read.size > stored.size:
+        return Difference(f"has more than {stored.size:,} bytes, the commit says {stored.size:,}")
+    if read.size != stored.size:
+        return Difference(f"{read.size:,} bytes, the commit says {stored.size:,}")
+    if read.sha256 != stored.sha256:
+        return Difference(f"sha256 {read.sha256[:12]}..., should be {stored.sha256[:12]}...")
+    if read.crc32c != stored.chunk_crc32c:
+        return Difference(f"gives other checksums of the chunks of {path} than they have", in_commit=True)
+    return None
+
+
+def compare_sha256(objects: ObjectStore, path: str, sha256: str, *, most_bytes: int) -> Difference | None:
+    """Read any object and compare its digest; None if it is the same.
+
+    Parameters
+    ----------
+    objects, path
+        Which object.
+    sha256
+        What its digest should be.
+    most_bytes
+        How large it can be: no more is read.
+    """
+    read = _read(objects, path, lambda file: _blocks(file, most_bytes + 1))
+    if isinstance(read, Difference):
+        return read
+    if read.size > most_bytes:
+        return Difference(f"has more than {most_bytes:,} bytes, as no such object has")
+    if read.sha256 != sha256:
+        return Difference(f"sha256 {read.sha256[:12]}..., should be {sha256[:12]}...")
+    return None
+
+
+class _Read(NamedTuple):
+    size: int
+    sha256: str
+    crc32c: tuple[int, ...]
+
+
+_Pieces = Iterator[tuple[bytes, bool]]
+"""The bytes of an object, and whether they are a chunk with a checksum of its own."""
+
+
+def _read(objects: ObjectStore, path: str, pieces: Callable[[BinaryIO], _Pieces]) -> _Read | Difference:
+    digest, size, crc32c = hashlib.sha256(), 0, []
+    try:
+        with objects.open(path) as file:
+            for piece, is_chunk in pieces(file):
+                digest.update(piece)
+                size += len(piece)
+                if is_chunk:
+                    crc32c.append(google_crc32c.value(piece))
+    except MissingObjectError:
+        return Difference("missing")
+    except StoreError as error:
+        return Difference(f"cannot be read: {error}")
+    except backend_errors() as error:
+        return Difference(f"cannot be read: {describe_error(error)}")
+    return _Read(size, digest.hexdigest(), tuple(crc32c))
+
+
+def _blocks(file: BinaryIO, most_bytes: int) -> _Pieces:
+    while block := file.read(min(_BLOCK_BYTES, most_bytes)):
+        most_bytes -= len(block)
+        yield block, False
+
+
+def _pieces(file: BinaryIO, spec: ArraySpec, stored: StoredObject) -> _Pieces:
+    left = stored.size
+    for extent in _chunk_bytes(file, spec, stored):
+        piece = file.read(min(extent, left))
+        left -= len(piece)
+        yield piece, True
+    yield from _blocks(file, left + 1)
+
+
+def _chunk_bytes(file: BinaryIO, spec: ArraySpec, stored: StoredObject) -> list[int]:
+    """Return the sizes of the chunks, which follow each other from the beginning."""
+    if not spec.sharded:
+        return []
+    if spec.compressor == "none":
+        extent = spec.chunk[0] * spec.row_bytes
+        return [extent] * min((stored.size - index_bytes(spec)) // extent, spec.chunks_per_shard)
+    try:
+        file.seek(max(stored.size - index_bytes(spec), 0))
+        index = parse_index(spec, file.read(index_bytes(spec)), name=spec.path)
+    except CorruptObjectError:
+        return []  # the digest of the whole will tell
+    finally:
+        file.seek(0)
+    return [int(size) for _, size in index]

@@ -1,0 +1,18 @@
+"""Equal content, equal bytes, equal digest: how documents are written and objects are named by what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+__all__ = ["canonical_json", "sha256_hex"]
+
+
+def canonical_json(document: object) -> bytes:
+    """Return JSON with sorted keys and no spaces, so that equal content has equal bytes."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return the SHA-256 of bytes in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,67 @@
+"""How large the parts of a store may be, so that what a document claims can be set aside without a second thought."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from actstore.access.printable import is_plain
+from actstore.contracts.models import Site
+from actstore.contracts.recipe import StoreRecipe
+from actstore.extract.sites import SAFE_NAME
+
+__all__ = ["layout_problem", "sites_problem"]
+
+MOST_TASKS: Final = 1 << 20
+"""As many as a manifest can name."""
+MOST_SITES: Final = 1024
+MOST_WIDTH: Final = 1 << 20
+MOST_STATISTICS: Final = 1 << 22
+"""Sites times the width of the widest: numbers in the statistics of a task, of which there are three of 8 bytes."""
+MOST_CHUNK_VALUES: Final = 1 << 28
+"""Rows of a chunk times the width of the widest site."""
+MOST_TASK_CHUNKS: Final = 1 << 14
+MOST_CHUNKS: Final = 1 << 25
+"""Of an array: a stream holds some fifty bytes for each. 100,000 tasks of 64 chunks have a fifth of these."""
+_LONGEST_NAME: Final = 200
+
+
+def sites_problem(sites: Sequence[Site]) -> str | None:
+    """Return what is wrong with the sites of a store, None if nothing is: their names are folders, too."""
+    if not 1 <= len(sites) <= MOST_SITES:
+        return f"{len(sites):,} sites; a store has 1 to {MOST_SITES:,}"
+    if problem := next(filter(None, map(_site_problem, sites)), None):
+        return problem
+    if len({site.name for site in sites}) != len(sites):
+        return "two sites have one name"
+    if len(sites) * max(site.width for site in sites) > MOST_STATISTICS:
+        return f"the widest of {len(sites)} sites times their number exceeds {MOST_STATISTICS:,}; store fewer together"
+    return None
+
+
+def layout_problem(sites: Sequence[Site], store: StoreRecipe, tasks: int) -> str | None:
+    """Return why rows of these sites cannot be laid out so, None if they can."""
+    chunks = store.task_rows // store.chunk_rows
+    if tasks > MOST_TASKS:
+        return f"{tasks:,} tasks, and a store has at most {MOST_TASKS:,}; raise store.task_rows"
+    if chunks > MOST_TASK_CHUNKS:
+        return f"{chunks:,} chunks in a task, and it has at most {MOST_TASK_CHUNKS:,}; raise store.chunk_rows"
+    if tasks * chunks > MOST_CHUNKS:
+        return f"{tasks * chunks:,} chunks, and a store has at most {MOST_CHUNKS:,}; raise store.chunk_rows"
+    widest = max(site.width for site in sites)
+    if store.chunk_rows * max(widest, len(sites)) > MOST_CHUNK_VALUES:
+        return (
+            f"a chunk of {store.chunk_rows:,} rows with {widest:,} features has more than {MOST_CHUNK_VALUES:,} "
+            "values; lower store.chunk_rows"
+        )
+    return None
+
+
+def _site_problem(site: Site) -> str | None:
+    if not SAFE_NAME.fullmatch(site.name) or len(site.name) > _LONGEST_NAME:
+        return f"{site.name[:80]!r} cannot be the name of a site: only letters, digits, '_', '-' and '.' can"
+    if not is_plain(site.module):
+        return f"{site.module[:80]!r} cannot be a module"
+    if not 1 <= site.width <= MOST_WIDTH:
+        return f"site {site.name} has {site.width:,} features; 1 to {MOST_WIDTH:,} can be stored"
+    return None

@@ -1,0 +1,134 @@
+"""One shard object: encoded chunks in order, then the index of the Zarr v3 sharding codec.
+
+The index holds, for every chunk, its offset and length as little-endian uint64 (all ones where there is no chunk),
+followed by the CRC-32C of those bytes (Zarr core specification, sharding codec 1.0, index at the end).
+Chunks are written in row order without gaps, so an uncompressed shard begins with its rows as one flat array.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import google_crc32c
+import numpy as np
+from numcodecs import Blosc, Zstd, blosc
+from numpy.typing import NDArray
+
+from actstore.errors import CorruptObjectError
+from actstore.store.format.layout import ArraySpec
+from actstore.store.format.packed import most_packed_bytes, packed_problem
+
+__all__ = ["Shard", "decode_chunk", "encode_shard", "index_bytes", "parse_index", "shard_bytes"]
+
+_MISSING: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
+_CHECKSUM_BYTES: Final = 4
+
+
+class Shard(NamedTuple):
+    """An encoded shard and the checksum of each chunk as stored."""
+
+    data: bytes
+    crc32c: tuple[int, ...]
+    """CRC-32C of the stored bytes of each chunk that is present; they are the first ones."""
+
+
+def encode_shard(spec: ArraySpec, values_N: NDArray[Any]) -> Shard:
+    """Encode the rows of one task.
+
+    Parameters
+    ----------
+    spec
+        A sharded array.
+    values_N
+        [N, ...] with N at most one shard; the rest of the last chunk is filled, chunks beyond are left out.
+    """
+    chunk_rows = spec.chunk[0]
+    chunks = -(-len(values_N) // chunk_rows)
+    padded = np.full((chunks * chunk_rows, *spec.shape[1:]), spec.fill, dtype=spec.dtype)
+    padded[: len(values_N)] = values_N
+    codec = _codec(spec.compressor, np.dtype(spec.dtype).itemsize)
+    parts: list[bytes] = []
+    for start in range(0, len(padded), chunk_rows):
+        raw = padded[start : start + chunk_rows].tobytes()
+        parts.append(raw if codec is None else bytes(codec.encode(raw)))
+    index = np.full((spec.chunks_per_shard, 2), _MISSING, dtype="<u8")
+    lengths = np.array([len(part) for part in parts], dtype="<u8")
+    index[:chunks, 0] = np.cumsum(lengths) - lengths
+    index[:chunks, 1] = lengths
+    index_bytes = index.tobytes()
+    checksum = google_crc32c.value(index_bytes).to_bytes(_CHECKSUM_BYTES, "little")
+    return Shard(b"".join((*parts, index_bytes, checksum)), tuple(google_crc32c.value(part) for part in parts))
+
+
+def index_bytes(spec: ArraySpec) -> int:
+    """Return the length of the index at the end of a shard."""
+    return spec.chunks_per_shard * 16 + _CHECKSUM_BYTES
+
+
+def shard_bytes(spec: ArraySpec, chunks: int) -> tuple[int, int]:
+    """Return the fewest and the most bytes that a shard of so many chunks can have."""
+    plain = spec.chunk[0] * spec.row_bytes
+    least, most = (plain, plain) if spec.compressor == "none" else (1, most_packed_bytes(plain))
+    return chunks * least + index_bytes(spec), chunks * most + index_bytes(spec)
+
+
+def parse_index(spec: ArraySpec, tail: bytes, *, name: str) -> NDArray[np.int64]:
+    """Return offset and length of the chunks present, int64 [chunks, 2], from the last bytes of a shard.
+
+    Raises
+    ------
+    CorruptObjectError
+        If the index is too short, its checksum is wrong, or chunks do not follow each other from the beginning, each
+        as long as a chunk can be; `name` says of which object.
+    """
+    data, checksum = tail[:-_CHECKSUM_BYTES], tail[-_CHECKSUM_BYTES:]
+    if len(tail) != index_bytes(spec) or google_crc32c.value(data) != int.from_bytes(checksum, "little"):
+        raise CorruptObjectError(f"{name}: the shard index is damaged; rerun 'actstore verify' on this store")
+    index = np.frombuffer(data, dtype="<u8").reshape(-1, 2)
+    present = int((index[:, 0] != _MISSING).sum())
+    chunk_bytes = spec.chunk[0] * spec.row_bytes
+    most = np.uint64(chunk_bytes if spec.compressor == "none" else most_packed_bytes(chunk_bytes))
+    lengths = index[:present, 1]
+    is_whole = (lengths > 0).all() and (lengths <= most).all() and (index[present:] == _MISSING).all()
+    if not is_whole or (index[:present, 0] != np.cumsum(lengths) - lengths).any():
+        raise CorruptObjectError(f"{name}: the shard index names chunks where none can be; do not use this store")
+    return index[:present].astype(np.int64)
+
+
+def decode_chunk(spec: ArraySpec, stored: bytes, *, name: str) -> NDArray[Any]:
+    """Decode one chunk to [chunk rows, ...], whatever somebody has put in its place.
+
+    Raises
+    ------
+    CorruptObjectError
+        If it does not decode to the bytes of a chunk; `name` says of which object.
+    """
+    chunk_bytes = spec.chunk[0] * spec.row_bytes
+    codec = _codec(spec.compressor, np.dtype(spec.dtype).itemsize)
+    raw: bytes | NDArray[np.uint8] = stored
+    problem = packed_problem(spec.compressor, stored, chunk_bytes)
+    if problem is None and codec is not None:
+        raw = np.empty(chunk_bytes, dtype=np.uint8)
+        try:
+            codec.decode(stored, raw)
+        except (RuntimeError, ValueError) as error:
+            problem = str(error)
+    if problem is not None:
+        raise CorruptObjectError(f"{name}: a chunk does not decode: {problem}; find all damage with 'actstore verify'")
+    return np.frombuffer(raw, dtype=spec.dtype).reshape(spec.chunk)
+
+
+@cache
+def _codec(compressor: str, item_bytes: int) -> Blosc | Zstd | None:
+    match compressor:
+        case "none":
+            return None
+        case "zstd":
+            return Zstd(level=3)
+        case "blosc":
+            # With several threads it lays blocks in the order in which they get done: other bytes every time.
+            blosc.use_threads = False
+            return Blosc(cname="zstd", clevel=5, shuffle=Blosc.BITSHUFFLE, typesize=item_bytes)
+        case unknown:
+            raise ValueError(f"no compressor {unknown!r}")

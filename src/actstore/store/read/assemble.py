@@ -1,0 +1,169 @@
+"""Commits to manifest: a pure function of what is in the store, whichever runs wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from numpy.typing import NDArray
+
+from actstore.access.ahead import map_ahead
+from actstore.access.objects import ObjectStore
+from actstore.access.printable import printable
+from actstore.contracts.progress import Progress, Silent
+from actstore.errors import CorruptObjectError, MissingObjectError
+from actstore.quantize.table import QUANTIZERS
+from actstore.store.format.canonical import sha256_hex
+from actstore.store.format.documents import MOST_METADATA_BYTES, read_document
+from actstore.store.format.layout import (
+    MANIFEST,
+    RECIPE,
+    SEQUENCES,
+    ArraySpec,
+    array_specs,
+    calibration_arrays,
+    metadata_paths,
+    row_arrays,
+    statistics_arrays,
+)
+from actstore.store.format.shard import index_bytes
+from actstore.store.plan.footprint import is_payload
+from actstore.store.read.manifest import Manifest, StoredBytes
+from actstore.store.write.commit import Commit, committed_tasks, load_commit
+from actstore.store.write.freeze import metadata_objects, says_the_same
+from actstore.store.write.frozen import FrozenRecipe, load_frozen
+from actstore.store.write.statistics import StatisticsMerger
+
+__all__ = ["assemble_manifest", "commit_problems", "complete_manifest", "task_arrays", "write_manifest"]
+
+_MOST_LISTED: Final = 40
+
+
+def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> Manifest:
+    """Assemble the manifest and write it into the store.
+
+    Raises
+    ------
+    CorruptObjectError
+        As `assemble_manifest`; and if Zarr metadata are not what the recipe implies, of which the manifest will vouch.
+    """
+    manifest = assemble_manifest(objects, progress=progress)
+    metadata = metadata_objects(manifest.frozen)
+    stored = map_ahead(lambda path: read_document(objects, path, most_bytes=MOST_METADATA_BYTES), metadata)
+    for (path, wanted), found in zip(metadata.items(), stored, strict=True):
+        if not says_the_same(found, wanted):
+            raise CorruptObjectError(
+                f"{objects.uri}: {path} is not what the recipe implies; 'actstore repair URI' writes it again"
+            )
+    objects.put(MANIFEST, manifest.to_json(uri=None))
+    return manifest
+
+
+def complete_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> None:
+    """Write the manifest of a store with all its commits where it is missing; raises as `write_manifest`."""
+    try:
+        objects.get_range(MANIFEST, 0, 1)
+    except MissingObjectError:
+        write_manifest(objects, progress=progress)
+
+
+def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> Manifest:
+    """Read all commits of a store and describe it as it is now.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If there is no store.
+    CorruptObjectError
+        If a commit or the statistics of a task are damaged, or a commit was made under another recipe.
+    """
+    frozen = load_frozen(objects)
+    commits: list[str | None] = [None] * frozen.tasks
+    totals = dict.fromkeys(StoredBytes.model_fields, 0)
+    arrays = task_arrays(frozen)
+    merger = StatisticsMerger(objects, frozen)
+    done = sorted(committed_tasks(objects))
+    if done and done[-1] >= frozen.tasks:
+        raise CorruptObjectError(f"{objects.uri}: a commit of task {done[-1]}, but the recipe has {frozen.tasks} tasks")
+
+    def load(task: int) -> _Loaded:
+        commit = load_commit(objects, task)
+        if problem := next(commit_problems(commit, frozen, arrays), None):
+            raise CorruptObjectError(f"{objects.uri}: the commit of task {task} {problem}")
+        return _Loaded(task, sha256_hex(commit.to_json()), _sizes(commit, frozen, arrays), merger.load(commit))
+
+    with (progress or Silent()).stage("assembling the manifest", total=len(done), unit="tasks") as stage:
+        for loaded in map_ahead(load, done):
+            commits[loaded.task] = loaded.sha256
+            for name, amount in loaded.sizes.items():
+                totals[name] += amount
+            merger.add(loaded.statistics)
+            stage.advance(1)
+    return Manifest(
+        recipe_sha256=frozen.digest,
+        frozen=frozen,
+        metadata=_metadata(objects, frozen),
+        commits=tuple(commits),
+        stored=StoredBytes(**totals),
+        statistics=merger.result(),
+    )
+
+
+class _Loaded(NamedTuple):
+    """What is kept of a task until its turn comes."""
+
+    task: int
+    sha256: str
+    sizes: dict[str, int]
+    statistics: dict[str, NDArray[Any]]
+
+
+def task_arrays(frozen: FrozenRecipe) -> tuple[ArraySpec, ...]:
+    """Return the arrays of which every task writes an object."""
+    store = frozen.recipe.store
+    rows = row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows)
+    return (*rows, *statistics_arrays(frozen.sites, frozen.tasks))
+
+
+def commit_problems(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> Iterator[str]:
+    """Yield what a commit says that its recipe does not, given the arrays of a task."""
+    if commit.recipe_sha256 != frozen.digest:
+        yield "was made under another recipe"
+    wanted = (frozen.split_of(commit.task), frozen.rows_of(commit.task))
+    if (commit.split, commit.rows) != wanted:
+        yield f"says {commit.rows} rows of {commit.split!r}, the recipe gives {wanted[1]} of {wanted[0]!r}"
+    paths = {spec.object_path(commit.task) for spec in arrays}
+    if lost := sorted(paths - commit.objects.keys()):
+        yield f"does not name {_listed(lost)}"
+    if foreign := sorted(commit.objects.keys() - paths):
+        yield f"names {_listed(foreign)}, which no array of this task has"
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _MOST_LISTED:,} more" if len(paths) > _MOST_LISTED else ""
+    return ", ".join(printable(path) for path in paths[:_MOST_LISTED]) + more
+
+
+def _sizes(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> dict[str, int]:
+    chunk_rows = frozen.recipe.store.chunk_rows
+    payload = 0
+    for spec in arrays:
+        if spec.sharded and is_payload(spec):
+            payload += max(commit.objects[spec.object_path(commit.task)].size - index_bytes(spec), 0)
+    return {
+        "total": sum(stored.size for stored in commit.objects.values()),
+        "payload": payload,
+        "payload_rows": -(-commit.rows // chunk_rows) * chunk_rows,
+        "objects": len(commit.objects),
+    }
+
+
+def _metadata(objects: ObjectStore, frozen: FrozenRecipe) -> dict[str, str]:
+    """Return the digests of everything that is not named by a commit."""
+    quantizer = QUANTIZERS[frozen.recipe.store.encoding]
+    specs = array_specs(frozen.sites, quantizer, frozen.recipe.store, length=frozen.array_rows, tasks=frozen.tasks)
+    paths = [RECIPE, *metadata_paths(specs)]
+    if quantizer.calibrated:
+        paths += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
+    digests = map_ahead(lambda path: sha256_hex(read_document(objects, path)), paths)
+    return dict(zip(paths, digests, strict=True)) | {SEQUENCES: frozen.sequences_sha256}

@@ -1,0 +1,142 @@
+"""What the commits say of the chunks that a reader wants, kept small: one task's checksums, not its commit."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from actstore.access.objects import ObjectStore
+from actstore.errors import CorruptObjectError, IncompleteStoreError
+from actstore.store.format.layout import ArraySpec
+from actstore.store.format.shard import shard_bytes
+from actstore.store.read.manifest import Manifest
+from actstore.store.write.commit import load_commit
+
+__all__ = ["ChunkChecks", "TaskChecks"]
+
+_TASKS_IN_MEMORY: Final = 4096
+"""27 MB at 24 sites and 64 chunks; a commit that was dropped is read again."""
+
+
+class TaskChecks(NamedTuple):
+    """Sizes and checksums of the objects that one task wrote for some arrays."""
+
+    rows: int
+    bytes_A: NDArray[np.int64]
+    """Size of each array's object."""
+    crc32c_AC: NDArray[np.uint32]
+    """CRC-32C of each chunk as stored."""
+
+
+class ChunkChecks:
+    """Compares chunks with the checksums in their task's commit, and commits with their digests in the manifest.
+
+    Parameters
+    ----------
+    objects, manifest
+        From `open_manifest`.
+    arrays
+        Row arrays; a chunk is addressed by the place of its array in this list. They have the same chunks.
+    late
+        Take the commits of tasks that the manifest does not have yet as they are found in the store.
+    """
+
+    def __init__(
+        self, objects: ObjectStore, manifest: Manifest, arrays: Sequence[ArraySpec], *, late: bool = False
+    ) -> None:
+        self._objects = objects
+        self._manifest = manifest
+        self._arrays = tuple(arrays)
+        self._late = late
+        self._tasks: OrderedDict[int, TaskChecks] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def task(self, task: int) -> TaskChecks:
+        """Return what the commit of a task says.
+
+        Raises
+        ------
+        IncompleteStoreError
+            If the manifest has no commit of this task.
+        MissingObjectError, CorruptObjectError
+            If the commit is lost (or, with `late`, not there yet) or altered, or contradicts recipe or layout.
+        """
+        with self._lock:
+            known = self._tasks.get(task)
+            if known is not None:
+                self._tasks.move_to_end(task)
+                return known
+        loaded = self._load(task)
+        with self._lock:
+            self._tasks[task] = loaded
+            while len(self._tasks) > _TASKS_IN_MEMORY:
+                self._tasks.popitem(last=False)
+        return loaded
+
+    def compare(self, array: int, task: int, chunk: int, stored: bytes | memoryview) -> None:
+        """Compare one chunk, as it is stored, with its checksum.
+
+        Raises
+        ------
+        CorruptObjectError
+            If they differ.
+        """
+        # The checksum takes bytes alone; copying a chunk that is in cache costs a third of checking it.
+        if google_crc32c.value(bytes(stored)) != self.task(task).crc32c_AC[array, chunk]:
+            raise CorruptObjectError(
+                f"{self.name(array, task)}: chunk {chunk} does not have the checksum that its commit says; find all "
+                "damage with 'actstore verify'"
+            )
+
+    def name(self, array: int, task: int) -> str:
+        """Return what to call an object in a message."""
+        return f"{self._objects.uri}: {self._arrays[array].object_path(task)} (task {task})"
+
+    def forget(self) -> None:
+        """Drop what was read."""
+        with self._lock:
+            self._tasks.clear()
+
+    def _load(self, task: int) -> TaskChecks:
+        digest = self._manifest.commits[task]
+        if digest is None and not self._late:
+            raise IncompleteStoreError(f"{self._objects.uri}: task {task} is not extracted yet")
+        commit = load_commit(self._objects, task, sha256=digest)
+        if commit.recipe_sha256 != self._manifest.recipe_sha256:
+            raise CorruptObjectError(f"{self._objects.uri}: the commit of task {task} was made under another recipe")
+        wanted = self._manifest.frozen.rows_of(task)
+        if commit.rows != wanted:
+            raise CorruptObjectError(
+                f"{self._objects.uri}: the commit of task {task} has {commit.rows} rows, the plan {wanted}"
+            )
+        for spec in self._arrays:
+            if spec.object_path(task) not in commit.objects:
+                raise CorruptObjectError(
+                    f"{self._objects.uri}: the commit of task {task} does not name {spec.object_path(task)}; find all "
+                    "damage with 'actstore verify'"
+                )
+        entries = [commit.objects[spec.object_path(task)] for spec in self._arrays]
+        chunks = [-(-commit.rows // spec.chunk[0]) for spec in self._arrays]
+        for array, (entry, expected) in enumerate(zip(entries, chunks, strict=True)):
+            if len(entry.chunk_crc32c) != expected:
+                found = len(entry.chunk_crc32c)
+                raise CorruptObjectError(
+                    f"{self.name(array, task)}: its commit names {found} chunks, its rows need {expected}"
+                )
+            least, most = shard_bytes(self._arrays[array], expected)
+            if not least <= entry.size <= most:
+                raise CorruptObjectError(
+                    f"{self.name(array, task)}: its commit says {entry.size:,} bytes, its rows take {least:,} to "
+                    f"{most:,}"
+                )
+        return TaskChecks(
+            commit.rows,
+            np.array([entry.size for entry in entries], dtype=np.int64),
+            np.array([entry.chunk_crc32c for entry in entries], dtype=np.uint32),
+        )

@@ -1,0 +1,107 @@
+"""Which objects belong to a store: what its recipe implies, and what tasks may write."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, Self
+
+from actstore.quantize.table import QUANTIZERS
+from actstore.store.format.layout import (
+    COMMITS,
+    MANIFEST,
+    RECIPE,
+    ROOT_METADATA,
+    SEQUENCES,
+    ArraySpec,
+    array_specs,
+    calibration_arrays,
+    metadata_paths,
+)
+from actstore.store.read.assemble import task_arrays
+from actstore.store.write.commit import commit_task
+from actstore.store.write.frozen import FrozenRecipe
+
+__all__ = ["Inventory", "is_below", "other_stores"]
+
+_CHUNKS: Final = "/c/"
+_ROWS_METADATA: Final = f"rows/{ROOT_METADATA}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inventory:
+    """Tells by its path what an object is to a store."""
+
+    tasks: int
+    metadata: frozenset[str]
+    """`zarr.json` documents and calibration arrays."""
+    arrays: dict[str, ArraySpec]
+    """Those of which every task writes an object, by path."""
+
+    @classmethod
+    def of(cls, frozen: FrozenRecipe) -> Self:
+        """Work it out from a recipe."""
+        store, quantizer = frozen.recipe.store, QUANTIZERS[frozen.recipe.store.encoding]
+        specs = array_specs(frozen.sites, quantizer, store, length=frozen.array_rows, tasks=frozen.tasks)
+        metadata = metadata_paths(specs)
+        if quantizer.calibrated:
+            metadata += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
+        return cls(frozen.tasks, frozenset(metadata), {spec.path: spec for spec in task_arrays(frozen)})
+
+    def task_of(self, path: str) -> int | None:
+        """Return the task that writes an object with its rows or statistics; None if none does."""
+        array, _, key = path.rpartition(_CHUNKS)
+        first = key.partition("/")[0]
+        spec = self.arrays.get(array)
+        if spec is None or not (first.isascii() and first.isdecimal()):
+            return None
+        task = int(first)
+        return task if task < self.tasks and spec.object_path(task) == path else None
+
+    def why_unnamed(self, path: str, named_tasks: Collection[int]) -> str | None:
+        """Return why an object is not part of the store, given the tasks with a commit; None if it is part of it."""
+        if path in {RECIPE, SEQUENCES, MANIFEST} or path in self.metadata:
+            return None
+        if (task := commit_task(path)) is not None:
+            return None if task < self.tasks else f"the recipe has only {self.tasks} tasks"
+        if (task := self.task_of(path)) is not None:
+            return None if task in named_tasks else f"task {task} has no commit"
+        return "no commit has this name" if path.startswith(f"{COMMITS}/") else "nothing in a store has this name"
+
+
+def other_stores(paths: Collection[str]) -> tuple[str, ...]:
+    """Return the folders below a store that are stores themselves: whoever made them owns all that lies there.
+
+    Names alone tell: a recipe, a manifest, a commit, or the groups that every store has.
+
+    Parameters
+    ----------
+    paths
+        All objects in the store.
+
+    Examples
+    --------
+    >>> other_stores({"recipe.json", "zarr.json", "run-2/recipe.json", "run-2/old/manifest.json", "notes/zarr.json"})
+    ('run-2',)
+    """
+    found: set[str] = set()
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        above, _, last = folder.rpartition("/")
+        if name in {RECIPE, MANIFEST}:
+            found.add(folder)
+        elif last == COMMITS and commit_task(f"{last}/{name}") is not None:
+            found.add(above)
+        elif name == ROOT_METADATA and f"{folder}/{_ROWS_METADATA}" in paths:
+            found.add(folder)
+    found.discard("")
+    return tuple(sorted(one for one in found if not is_below(one.rpartition("/")[0], found)))
+
+
+def is_below(path: str, folders: Collection[str]) -> bool:
+    """Return whether a path is one of some folders, or lies in one."""
+    while path:
+        if path in folders:
+            return True
+        path = path.rpartition("/")[0]
+    return False

@@ -1,0 +1,147 @@
+"""The manifest: all commits and digests, the recipe, and the statistics, in one document.
+
+It is the root of a tree of digests: manifest -> commits and metadata -> objects -> chunks. Whoever holds a manifest
+can tell whether a store is the one it describes, byte by byte as bytes are read.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from actstore.access.printable import printable
+from actstore.access.storage_options import address_problem
+from actstore.contracts.models import ModelFacts, Site
+from actstore.errors import ManifestError
+from actstore.quantize.table import QUANTIZERS
+from actstore.store.format.canonical import canonical_json, sha256_hex
+from actstore.store.format.documents import MOST_DOCUMENT_BYTES, load_json, parse_document
+from actstore.store.format.layout import FORMAT
+from actstore.store.format.vectors import Document
+from actstore.store.write.frozen import FrozenRecipe, SplitFacts
+from actstore.store.write.statistics import SiteStatistics
+
+__all__ = ["Manifest", "StoredBytes", "parse_manifest"]
+
+LARGEST_MANIFEST_BYTES: Final = MOST_DOCUMENT_BYTES
+_Size = Annotated[int, Field(ge=0, le=1 << 62)]
+_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class StoredBytes(BaseModel):
+    """Sizes, summed over the commits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    total: _Size
+    """All objects that commits name."""
+    payload: _Size
+    """Values and row scales alone, without shard indices."""
+    payload_rows: _Size
+    """Rows that the payload holds, padding of last chunks included."""
+    objects: _Size
+
+
+class Manifest(Document):
+    """What a store contains."""
+
+    format: Literal["actstore/1"] = FORMAT
+    uri: str | None = None
+    """Where the store is; set by `actstore manifest export`, not part of the digest."""
+    recipe_sha256: _Digest
+    frozen: FrozenRecipe
+    metadata: dict[str, _Digest]
+    """SHA-256 of `recipe.json`, `sequences.parquet` and every `zarr.json`."""
+    commits: tuple[_Digest | None, ...]
+    """SHA-256 of each task's commit, None where the task is not done."""
+    stored: StoredBytes
+    statistics: dict[str, SiteStatistics]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.uri is not None and (problem := address_problem(self.uri)):
+            raise ValueError(problem)
+        if len(self.commits) != self.frozen.tasks:
+            raise ValueError(f"{len(self.commits)} commits for {self.frozen.tasks} tasks")
+        if self.recipe_sha256 != self.frozen.digest:
+            raise ValueError("recipe_sha256 is not the digest of the recipe in this manifest")
+        if set(self.statistics) != {site.name for site in self.frozen.sites}:
+            raise ValueError("statistics and sites differ")
+        for site in self.frozen.sites:
+            statistics = self.statistics[site.name]
+            if not len(statistics.mean_D) == len(statistics.variance_D) == site.width:
+                raise ValueError(f"statistics of {site.name} are not of its {site.width} features")
+        if QUANTIZERS[self.encoding].calibrated and self.frozen.calibration is None:
+            raise ValueError(f"encoding {self.encoding} without calibration")
+        return self
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites, in stored order."""
+        return self.frozen.sites
+
+    @property
+    def model(self) -> ModelFacts:
+        """The model that was run."""
+        return self.frozen.model
+
+    @property
+    def encoding(self) -> str:
+        """Name of the encoding."""
+        return self.frozen.recipe.store.encoding
+
+    @property
+    def splits(self) -> dict[str, SplitFacts]:
+        """Rows, sequences and tasks of each split."""
+        return self.frozen.splits
+
+    @property
+    def rows(self) -> int:
+        """Rows of the finished store."""
+        return self.frozen.rows
+
+    @property
+    def tasks_done(self) -> int:
+        """Tasks that have a commit."""
+        return sum(commit is not None for commit in self.commits)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every task has a commit."""
+        return self.tasks_done == self.frozen.tasks
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical document without `uri`: what to cite."""
+        return sha256_hex(self.to_json(uri=None))
+
+    def to_json(self, *, uri: str | None) -> bytes:
+        """Return the document, canonical; `uri` is None inside the store."""
+        return canonical_json(self.model_dump(mode="json") | {"uri": uri})
+
+
+def parse_manifest(data: bytes, *, name: str) -> Manifest:
+    """Parse and validate a manifest.
+
+    Raises
+    ------
+    ManifestError
+        If it is not a manifest, is of another format version, or contradicts itself.
+    """
+    if len(data) > LARGEST_MANIFEST_BYTES:
+        raise ManifestError(f"{name}: {len(data):,} bytes are more than any manifest has; is this the right file?")
+    try:
+        document = load_json(data)
+    except ValueError as error:
+        raise ManifestError(f"{name}: not a manifest: {error}") from error
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != FORMAT:
+        kind = repr(found) if isinstance(found, str | int | None) else type(found).__name__
+        raise ManifestError(f"{name}: not a manifest of format {FORMAT!r} (found {printable(kind, most=80)})")
+    del document
+    try:
+        return parse_document(Manifest, data, unique=True)
+    except ValueError as error:
+        raise ManifestError(f"{name}: {error}") from error

@@ -1,0 +1,1 @@
+"""Planes to objects, commits and the frozen recipe of a store."""

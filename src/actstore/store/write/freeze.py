@@ -1,0 +1,126 @@
+"""Write everything that comes before the first task: sequences, recipe, Zarr metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from actstore.access.objects import ObjectStore
+from actstore.errors import MissingObjectError, StoreError
+from actstore.quantize.table import QUANTIZERS
+from actstore.store.format.documents import load_json
+from actstore.store.format.layout import FORMAT, RECIPE, SEQUENCES, array_specs, calibration_arrays
+from actstore.store.format.metadata import zarr_documents
+from actstore.store.write.frozen import FrozenRecipe, check_unchanged, load_frozen, load_frozen_if_any
+
+__all__ = [
+    "complete_metadata",
+    "complete_sequences",
+    "freeze",
+    "has_sequences",
+    "metadata_objects",
+    "says_the_same",
+]
+
+_NEEDED: Final = frozenset(
+    {"zarr_format", "node_type", "shape", "data_type", "chunk_grid", "codecs", "fill_value", "attributes"}
+)
+"""What no version of zarr-python leaves out."""
+
+
+def freeze(objects: ObjectStore, frozen: FrozenRecipe, sequences: Path) -> FrozenRecipe:
+    """Freeze a recipe into a store and return what is frozen there.
+
+    `recipe.json` is created, never replaced: of two extractors that start at once, the second continues with the
+    calibration of the first. It comes first, so that nobody's sequences can replace those of the recipe that is there.
+
+    Parameters
+    ----------
+    objects
+        The store.
+    frozen
+        The recipe and what it resolved to.
+    sequences
+        Local Parquet file that `write_sequences` made.
+
+    Raises
+    ------
+    RecipeChangedError
+        If another recipe was frozen there in the meantime.
+    StoreError
+        If the store has no sequences and these are not the ones that belong to it.
+    """
+    stored = load_frozen_if_any(objects)
+    if stored is None and not objects.put_new(RECIPE, frozen.to_json()):
+        stored = load_frozen(objects)
+    if stored is not None:
+        check_unchanged(stored, frozen, uri=objects.uri)
+    complete_sequences(objects, stored or frozen, sequences, sha256=frozen.sequences_sha256)
+    complete_metadata(objects, stored or frozen)
+    return stored or frozen
+
+
+def has_sequences(objects: ObjectStore) -> bool:
+    """Return whether a store has its sequences: they come right after the recipe."""
+    try:
+        objects.get_range(SEQUENCES, 0, 4)
+    except MissingObjectError:
+        return False
+    return True
+
+
+def complete_sequences(objects: ObjectStore, frozen: FrozenRecipe, sequences: Path, *, sha256: str) -> None:
+    """Write the sequences of a store where they are missing.
+
+    Raises
+    ------
+    StoreError
+        If these are not the ones that belong to it: another version of pyarrow writes other bytes.
+    """
+    if has_sequences(objects):
+        return
+    if sha256 != frozen.sequences_sha256:
+        raise StoreError(
+            f"{objects.uri}: {SEQUENCES} is missing, and comes out here with sha256 {sha256[:12]}... instead of "
+            f"{frozen.sequences_sha256[:12]}...; use pyarrow {frozen.software.get('pyarrow', '(not said)')}, with "
+            "which the store was begun"
+        )
+    objects.put_file(SEQUENCES, sequences)
+
+
+def complete_metadata(objects: ObjectStore, frozen: FrozenRecipe) -> None:
+    """Write the Zarr metadata and calibration arrays that a frozen recipe implies, where they are missing."""
+    for path, content in metadata_objects(frozen).items():
+        objects.put_new(path, content)
+
+
+def metadata_objects(frozen: FrozenRecipe) -> dict[str, bytes]:
+    """Return path and content of the Zarr metadata and calibration arrays that a frozen recipe implies."""
+    store, quantizer = frozen.recipe.store, QUANTIZERS[frozen.recipe.store.encoding]
+    specs = array_specs(frozen.sites, quantizer, store, length=frozen.array_rows, tasks=frozen.tasks)
+    attributes = {"actstore": {"format": FORMAT, "recipe_sha256": frozen.digest}}
+    contents = zarr_documents(specs, attributes)
+    if frozen.calibration is None:
+        return contents
+    for spec in calibration_arrays(frozen.sites):
+        _, site, name = spec.path.split("/")
+        facts = frozen.calibration[site]
+        values_D = facts.center if name == "center" else facts.channel
+        contents[spec.object_path(0)] = values_D.astype(spec.dtype).tobytes()
+    return contents
+
+
+def says_the_same(stored: bytes, wanted: bytes) -> bool:
+    """Return whether metadata are what they should be, however another version of zarr-python may write them.
+
+    Its versions differ in members with default values; those that both have must agree.
+    """
+    if stored == wanted:
+        return True
+    try:
+        found, asked = load_json(stored), load_json(wanted)
+    except ValueError:
+        return False
+    if not (isinstance(found, dict) and isinstance(asked, dict) and found.keys() >= _NEEDED & asked.keys()):
+        return False
+    return all(found[name] == asked[name] for name in found.keys() & asked.keys())

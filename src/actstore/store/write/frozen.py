@@ -1,0 +1,276 @@
+"""`recipe.json`: the recipe and everything it resolved to, frozen before the first forward pass."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from actstore.access.objects import ObjectStore
+from actstore.contracts.models import ModelFacts, Site
+from actstore.contracts.planes import Calibration
+from actstore.contracts.recipe import MOST_SPLITS, Recipe
+from actstore.errors import CorruptObjectError, MissingObjectError, RecipeChangedError, StoreNotFoundError
+from actstore.store.format.canonical import canonical_json, sha256_hex
+from actstore.store.format.documents import parse_document, read_document
+from actstore.store.format.layout import FORMAT, RECIPE
+from actstore.store.format.limits import layout_problem, sites_problem
+from actstore.store.format.vectors import Document, Vector32
+
+__all__ = [
+    "CalibrationFacts",
+    "CompressionFacts",
+    "CorpusFacts",
+    "FrozenRecipe",
+    "SplitFacts",
+    "check_unchanged",
+    "load_frozen",
+    "load_frozen_if_any",
+]
+
+_Count = Annotated[int, Field(ge=0, le=1 << 62)]
+_DIGEST: Final = Field(pattern=r"^[0-9a-f]{64}$")
+
+NOT_CONTENT: Final = frozenset(
+    {
+        "recipe.corpus.sequences",
+        "recipe.corpus.format",
+        "recipe.splits.clusters",
+        "recipe.model.name",
+        "recipe.model.revision",
+        "recipe.model.pickle_weights",
+        "recipe.model.remote_code",
+        "model.name",
+        "model.revision",
+        "sequences_sha256",
+        "calibration",
+        "compression",
+        "software",
+    }
+)
+"""What may differ on resume: where things were read from, since digests of what was read are compared instead."""
+
+COMPRESSOR: Final = "recipe.store.compressor"
+"""May differ too where the one that resumes asked for `auto`: then the choice that is frozen is taken."""
+
+DERIVED: Final = frozenset({"rows", "tasks", "array_rows", "splits", "plan_sha256"})
+"""What follows from recipe, corpus and model."""
+
+
+class CorpusFacts(Document):
+    """The corpus as it was read."""
+
+    digest: str = _DIGEST
+    sequences: _Count
+    residues: _Count
+    skipped: dict[str, _Count]
+
+
+class SplitFacts(Document):
+    """One split: a run of whole tasks."""
+
+    sequences: _Count
+    rows: _Count
+    first_task: _Count
+    tasks: _Count
+
+
+class CalibrationFacts(Document):
+    """Centre and channel scale of one site, float32 [D]."""
+
+    center: Vector32
+    channel: Vector32
+
+    def to_calibration(self) -> Calibration:
+        """Return the arrays."""
+        return Calibration(self.center, self.channel)
+
+
+class CompressionFacts(Document):
+    """What the compressors made of the values of the first task, where the recipe asked for `auto`."""
+
+    rows: int = Field(ge=1)
+    """Rows that were compressed."""
+    value_bytes: dict[str, Annotated[int, Field(ge=1, le=1 << 62)]]
+    """Bytes of their values at all sites by compressor; `none` as they are."""
+
+    @model_validator(mode="after")
+    def _has_a_base(self) -> Self:
+        if "none" not in self.value_bytes:
+            raise ValueError("value_bytes has no 'none'")
+        return self
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """How many times smaller each compressor made the values."""
+        plain = self.value_bytes["none"]
+        return {name: plain / size for name, size in self.value_bytes.items() if name != "none"}
+
+
+class FrozenRecipe(Document):
+    """Everything that decides what the store contains."""
+
+    format: Literal["actstore/1"] = FORMAT
+    recipe: Recipe
+    corpus: CorpusFacts
+    model: ModelFacts
+    sites: tuple[Site, ...]
+    splits: dict[str, SplitFacts]
+    rows: int = Field(ge=1)
+    tasks: int = Field(ge=1)
+    array_rows: int = Field(ge=1)
+    plan_sha256: str = _DIGEST
+    sequences_sha256: str = _DIGEST
+    calibration: dict[str, CalibrationFacts] | None
+    compression: CompressionFacts | None = None
+    """What `compressor = "auto"` measured; absent where the recipe names a compressor."""
+    software: dict[str, str]
+
+    @field_validator("splits")
+    @classmethod
+    def _in_task_order(cls, splits: dict[str, SplitFacts]) -> dict[str, SplitFacts]:
+        return dict(sorted(splits.items(), key=lambda item: (item[1].first_task, item[1].tasks)))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        store, splits = self.recipe.store, list(self.splits.values())
+        if problem := sites_problem(self.sites) or layout_problem(self.sites, store, self.tasks):
+            raise ValueError(problem)
+        if len(splits) > MOST_SPLITS or not all(name.isidentifier() for name in self.splits):
+            raise ValueError(f"splits are at most {MOST_SPLITS}, and their names identifiers")
+        ends = itertools.accumulate((split.tasks for split in splits), initial=0)
+        if [split.first_task for split in splits] + [self.tasks] != list(ends):
+            raise ValueError("the tasks of the splits do not follow each other")
+        if any(split.tasks != -(-split.rows // store.task_rows) for split in splits):
+            raise ValueError("a split has not the tasks that its rows need")
+        if sum(split.rows for split in splits) != self.rows:
+            raise ValueError(f"the rows of the splits do not add up to {self.rows}")
+        if self.array_rows != (self.tasks - 1) * store.task_rows + self.rows_of(self.tasks - 1):
+            raise ValueError("array_rows is not where the rows of the last task end")
+        if store.compressor == "auto":
+            raise ValueError("the compressor of a frozen recipe is decided, not 'auto'")
+        if self.calibration is not None:
+            lengths = {name: (len(facts.center), len(facts.channel)) for name, facts in self.calibration.items()}
+            if lengths != {site.name: (site.width, site.width) for site in self.sites}:
+                raise ValueError(f"calibration has {str(lengths)[:200]}, which are not the sites and their widths")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `compression` where nothing was measured: those documents have never had the key."""
+        document: dict[str, Any] = dump(self)
+        if self.compression is None:
+            document.pop("compression", None)
+        return document
+
+    def to_json(self) -> bytes:
+        """Return the bytes that are stored."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of `recipe.json`, the recipe digest that commits and manifest carry."""
+        return sha256_hex(self.to_json())
+
+    def split_of(self, task: int) -> str:
+        """Return the split to which a task belongs."""
+        for name, split in self.splits.items():
+            if split.first_task <= task < split.first_task + split.tasks:
+                return name
+        raise IndexError(f"task {task} of {self.tasks}")
+
+    def rows_of(self, task: int) -> int:
+        """Return the rows of a task."""
+        split = self.splits[self.split_of(task)]
+        task_rows = self.recipe.store.task_rows
+        return min(task_rows, split.rows - (task - split.first_task) * task_rows)
+
+    def site_calibration(self, site: str) -> Calibration | None:
+        """Return the calibration of a site, None for encodings without."""
+        return None if self.calibration is None else self.calibration[site].to_calibration()
+
+
+def load_frozen(objects: ObjectStore, *, sha256: str | None = None) -> FrozenRecipe:
+    """Read `recipe.json`.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If there is none.
+    CorruptObjectError
+        If it does not parse, or its digest is not `sha256`.
+    """
+    try:
+        data = read_document(objects, RECIPE)
+    except MissingObjectError as error:
+        raise StoreNotFoundError(
+            f"{objects.uri}: no activation store here ({RECIPE} is missing); "
+            "check the path, or make one with 'actstore extract'"
+        ) from error
+    if sha256 is not None and sha256_hex(data) != sha256:
+        raise CorruptObjectError(
+            f"{objects.uri}: {RECIPE} has sha256 {sha256_hex(data)[:12]}..., the manifest says {sha256[:12]}...: "
+            "this is another store than the one that the manifest describes"
+        )
+    try:
+        return parse_document(FrozenRecipe, data)
+    except ValueError as error:
+        raise CorruptObjectError(f"{objects.uri}: {RECIPE} does not parse: {error}") from error
+
+
+def load_frozen_if_any(objects: ObjectStore) -> FrozenRecipe | None:
+    """Read `recipe.json`; None if there is no store yet."""
+    try:
+        return load_frozen(objects)
+    except StoreNotFoundError:
+        return None
+
+
+def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> None:
+    """Refuse to mix two recipes in one store.
+
+    Raises
+    ------
+    RecipeChangedError
+        With every difference, if `asked` would give other content than what is in the store.
+    """
+    may_differ = NOT_CONTENT if asked.compression is None else NOT_CONTENT | {COMPRESSOR}
+    before = dict(_flatten(stored.model_dump(mode="json")))
+    after = dict(_flatten(asked.model_dump(mode="json")))
+    changed = [
+        key
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key) and not _is_part_of(key, may_differ)
+    ]
+    # What follows from the rest is shown only where nothing else explains it.
+    causes = [key for key in changed if not _is_part_of(key, DERIVED)] or changed
+    if causes:
+        raise RecipeChangedError(
+            f"{uri} was made with another recipe:\n"
+            + "\n".join(
+                f"  {key}: the store has {before.get(key)!r}, this recipe gives {after.get(key)!r}" for key in causes
+            )
+            + "\nExtract to another place, or go back to the recipe of the store ('actstore extract --store URI' "
+            "alone continues it)."
+        )
+
+
+def _flatten(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _is_part_of(key: str, names: Collection[str]) -> bool:
+    return key in names or any(key.startswith(f"{name}.") for name in names)

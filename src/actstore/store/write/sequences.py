@@ -1,0 +1,244 @@
+"""`sequences.parquet`: id, residues, length, split and rows of every sequence, in plan order."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from actstore.access.objects import ObjectStore
+from actstore.access.printable import printable
+from actstore.contracts.hashing import hash_text
+from actstore.contracts.sequences import ResidueSource, SequenceTable
+from actstore.corpus.fasta import MAX_RECORD_BYTES
+from actstore.corpus.pages import batch_rows
+from actstore.errors import CorruptObjectError
+from actstore.store.format.layout import SEQUENCES
+
+__all__ = ["StoredSequences", "file_sha256", "most_file_bytes", "write_sequences"]
+
+GROUP_SEQUENCES: Final = 1024
+_GROUPS_IN_MEMORY: Final = 64
+_GROUPS_AT_ONCE: Final = 16
+_MOST_RESIDUES: Final = MAX_RECORD_BYTES
+_MOST_GROUP_LETTERS: Final = 1 << 28
+_MOST_LETTER_BYTES: Final = 4
+_GROUP_EXTRA_BYTES: Final = 1 << 20
+"""Lengths, splits and rows of a group, headers, and its part of the footer."""
+_SCHEMA: Final = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("residues", pa.string(), nullable=False),
+        pa.field("length", pa.int32(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("rows", pa.int32(), nullable=False),
+    ]
+)
+
+
+def write_sequences(
+    path: Path,
+    source: ResidueSource,
+    table: SequenceTable,
+    kept_N: NDArray[np.int32],
+    order_N: NDArray[np.int64],
+) -> str:
+    """Write the sequences to a local Parquet file, a row group at a time; return its SHA-256.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    source
+        Residues and ids by corpus index.
+    table, kept_N
+        Lengths, splits and rows, in the order of the file.
+    order_N
+        Corpus index of each row of the file.
+    """
+    with pq.ParquetWriter(
+        path, _SCHEMA, compression="zstd", use_dictionary=["split"], write_page_checksum=True
+    ) as writer:
+        for start in range(0, len(order_N), GROUP_SEQUENCES):
+            members = order_N[start : start + GROUP_SEQUENCES].tolist()
+            here = slice(start, start + len(members))
+            columns = {
+                "id": [source.sequence_id(index) for index in members],
+                "residues": [source.residues(index) for index in members],
+                "length": table.length_N[here],
+                "split": [table.splits[code] for code in table.split_N[here]],
+                "rows": kept_N[here],
+            }
+            writer.write_table(pa.table(columns, schema=_SCHEMA), row_group_size=GROUP_SEQUENCES)
+    return file_sha256(path)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a local file without reading it into memory at once."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def most_file_bytes(sequences: int) -> int:
+    """Return how large the file of so many sequences can be: more could not be read.
+
+    Examples
+    --------
+    >>> most_file_bytes(1024)
+    1074790400
+    """
+    groups = -(-sequences // GROUP_SEQUENCES)
+    return groups * (_MOST_LETTER_BYTES * _MOST_GROUP_LETTERS + _GROUP_EXTRA_BYTES)
+
+
+class StoredSequences:
+    """The sequences of a store by index, a few row groups in memory; a `ResidueSource`, safe to share by threads."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._uri = objects.uri
+        with ExitStack() as stack:
+            file = stack.enter_context(objects.open(SEQUENCES))
+            self._stream = file
+            with self._checked():
+                self._file = stack.enter_context(pq.ParquetFile(file, page_checksum_verification=True))
+                if self._file.schema_arrow != _SCHEMA:
+                    raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has other columns than {_SCHEMA.names}")
+                groups = range(self._file.metadata.num_row_groups)
+                sizes = [self._file.metadata.row_group(group).num_rows for group in groups]
+                if set(sizes[:-1]) - {GROUP_SEQUENCES} or not 0 < (sizes or [0])[-1] <= GROUP_SEQUENCES:
+                    raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has row groups of other than {GROUP_SEQUENCES}")
+            self._open = stack.pop_all()
+        self._groups: OrderedDict[int, dict[str, list[str]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._open.close()
+
+    def residues(self, sequence: int) -> str:
+        """Return the residues of one sequence."""
+        return self._cell("residues", sequence)
+
+    def sequence_id(self, sequence: int) -> str:
+        """Return the id of one sequence."""
+        return self._cell("id", sequence)
+
+    def table(self, splits: tuple[str, ...]) -> SequenceTable:
+        """Read what a plan needs, without the residues.
+
+        Raises
+        ------
+        CorruptObjectError
+            If the file is damaged or names a split that is not among `splits`.
+        """
+        id_hashes: list[NDArray[np.uint64]] = []
+        lengths: list[NDArray[np.int32]] = []
+        codes: list[NDArray[np.int8]] = []
+        code_of = {name: code for code, name in enumerate(splits)}
+        for batch in self._batches(["id", "length", "split"]):
+            with self._checked():
+                ids, names = batch["id"].to_pylist(), batch["split"].to_pylist()
+            self._check_counts(batch["length"].to_numpy(), "lengths")
+            id_hashes.append(np.fromiter(map(hash_text, ids), dtype=np.uint64, count=len(ids)))
+            lengths.append(batch["length"].to_numpy())
+            if foreign := set(names) - code_of.keys():
+                shown = ", ".join(repr(name[:40]) for name in sorted(foreign)[:3])
+                raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has splits {shown}, not in {splits}")
+            codes.append(np.array([code_of[name] for name in names], dtype=np.int8))
+        return SequenceTable(np.concatenate(id_hashes), np.concatenate(lengths), np.concatenate(codes), splits)
+
+    def sequences_by_rows(self, split: str | None) -> NDArray[np.int64]:
+        """Count the sequences of a split (None: of all) that have 0, 1, 2, ... rows: int64 [most rows + 1]."""
+        counts = np.zeros(1, dtype=np.int64)
+        for batch in self._batches(["split", "rows"]):
+            self._check_counts(batch["rows"].to_numpy(), "rows")
+            inside = True if split is None else pc.equal(batch["split"], split).to_numpy(zero_copy_only=False)
+            found = np.bincount(batch["rows"].to_numpy()[inside].reshape(-1))
+            longer, shorter = (found, counts) if len(found) > len(counts) else (counts, found)
+            counts = longer.astype(np.int64)
+            counts[: len(shorter)] += shorter
+        return counts
+
+    def _batches(self, columns: list[str]) -> Iterator[Any]:
+        with self._lock, self._checked():
+            for first in range(0, self._file.metadata.num_row_groups, _GROUPS_AT_ONCE):
+                groups = range(first, min(first + _GROUPS_AT_ONCE, self._file.metadata.num_row_groups))
+                yield from self._read(groups, columns)
+
+    def _read(self, groups: range, columns: list[str]) -> Iterator[Any]:
+        most = len(groups) * GROUP_SEQUENCES
+        rows = batch_rows(self._stream, self._file.metadata, groups, columns, most=most)
+        yield from self._file.iter_batches(batch_size=rows, row_groups=list(groups), columns=columns)
+
+    def _check_counts(self, count_N: NDArray[np.int32], what: str) -> None:
+        if len(count_N) and not (count_N.min() >= 0 and count_N.max() <= _MOST_RESIDUES):
+            raise CorruptObjectError(
+                f"{self._uri}: {SEQUENCES} has {what} from {count_N.min():,} to {count_N.max():,}; no protein has them"
+            )
+
+    @contextmanager
+    def _checked(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, ValueError) as error:  # of which texts that are not UTF-8
+            raise CorruptObjectError(
+                f"{self._uri}: {SEQUENCES} cannot be read: {printable(str(error))}; find all damage with "
+                "'actstore verify'"
+            ) from error
+
+    def _cell(self, column: str, sequence: int) -> str:
+        if not 0 <= sequence < len(self):
+            raise IndexError(f"sequence {sequence} of {len(self)}")
+        group, row = divmod(sequence, GROUP_SEQUENCES)
+        with self._lock:
+            if group not in self._groups:
+                self._groups[group] = self._load(group)
+                if len(self._groups) > _GROUPS_IN_MEMORY:
+                    self._groups.popitem(last=False)
+            self._groups.move_to_end(group)
+            return self._groups[group][column][row]
+
+    def _load(self, group: int) -> dict[str, list[str]]:
+        """Read ids and residues of a row group, which are ours: letters, as many as `length` says."""
+        loaded: dict[str, list[str]] = {"id": [], "residues": []}
+        letters = 0
+        with self._checked():
+            for batch in self._read(range(group, group + 1), [*loaded, "length"]):
+                self._check_counts(batch["length"].to_numpy(), "lengths")
+                ids, texts = batch["id"].to_pylist(), batch["residues"].to_pylist()
+                letters += sum(map(len, ids)) + sum(map(len, texts))
+                if letters > _MOST_GROUP_LETTERS:
+                    raise CorruptObjectError(
+                        f"{self._uri}: {SEQUENCES} has more than {_MOST_GROUP_LETTERS:,} letters in row group {group}"
+                    )
+                for residues, length in zip(texts, batch["length"].to_pylist(), strict=True):
+                    if len(residues) != length or not (residues.isascii() and residues.isalpha()):
+                        raise CorruptObjectError(
+                            f"{self._uri}: {SEQUENCES} has a sequence in row group {group} that is not {length} "
+                            "letters; find all damage with 'actstore verify'"
+                        )
+                loaded["id"] += ids
+                loaded["residues"] += texts
+        return loaded

@@ -1,0 +1,1 @@
+"""Examine a store, verify it, repair it, collect its garbage."""

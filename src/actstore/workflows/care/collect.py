@@ -1,0 +1,154 @@
+"""Collect garbage: what lies in a store and is not part of it, and is too old to be anybody's work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from actstore.access.objects import ObjectStore
+from actstore.access.open import LocalObjects
+from actstore.contracts.progress import Progress, Silent
+from actstore.errors import ManifestError, MissingObjectError, StoreError, UsageError
+from actstore.store.format.canonical import sha256_hex
+from actstore.store.format.documents import read_document
+from actstore.store.format.layout import LARGE_OBJECTS, MANIFEST, RECIPE
+from actstore.store.read.inventory import Inventory, is_below, other_stores
+from actstore.store.read.manifest import parse_manifest
+from actstore.store.read.open import open_store_objects
+from actstore.store.write.commit import committed_tasks
+from actstore.store.write.frozen import FrozenRecipe, load_frozen
+from actstore.view.reports import Garbage, GarbageReport
+
+__all__ = ["DEFAULT_OLDER_THAN_S", "collect_garbage"]
+
+DEFAULT_OLDER_THAN_S: Final = 86_400.0
+"""Far longer than any task takes from its first object to its commit."""
+
+
+def collect_garbage(
+    store: str,
+    *,
+    delete: bool = False,
+    older_than_s: float = DEFAULT_OLDER_THAN_S,
+    storage_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> GarbageReport:
+    """List what is not part of a store: leftovers of interrupted writers, and foreign objects; remove it if told to.
+
+    Nothing of a task that has a commit, sound or not, or that the manifest names is ever garbage, nor is anything in a
+    folder that is a store itself.
+
+    Parameters
+    ----------
+    store
+        Path or URL of the store.
+    delete
+        Remove what is listed as old.
+    older_than_s
+        The grace time: objects of a running extractor precede their commit, and are younger. With a shorter one than
+        a task takes, run this only while nobody extracts.
+    storage_options
+        Passed to fsspec.
+    progress
+        Where to report.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If there is no store at all.
+    CorruptObjectError, ManifestError
+        If recipe or manifest are damaged, so that nobody can tell what belongs to the store.
+    UsageError
+        If the grace time is negative, or `store` is an exported manifest.
+    """
+    if not older_than_s >= 0:
+        raise UsageError(f"older_than_s must be at least 0, not {older_than_s}")
+    objects = open_store_objects(store, storage_options)
+    frozen = _sound_recipe(objects)
+    inventory = Inventory.of(frozen)
+    # Times before names before commits: a task that is committed in between is no garbage.
+    written = objects.modified()
+    sizes = objects.sizes()
+    named = committed_tasks(objects) | _tasks_of_manifest(objects, frozen)
+    now = time.time()
+    others = other_stores(sizes)
+    ours = {path: size for path, size in sizes.items() if not is_below(path, others)}
+    found = [*_unnamed(ours, written, inventory, named, now), *_interrupted(objects, now)]
+    old = [one for one in found if one.age_s is not None and one.age_s >= older_than_s]
+    recent = [one for one in found if one.age_s is None or one.age_s < older_than_s]
+    if delete:
+        _remove(objects, old, inventory, progress or Silent())
+    return GarbageReport(
+        uri=objects.uri,
+        garbage=tuple(old),
+        bytes=sum(one.bytes for one in old),
+        recent=tuple(recent),
+        recent_bytes=sum(one.bytes for one in recent),
+        older_than_s=older_than_s,
+        deleted=delete,
+        other_stores=others,
+    )
+
+
+def _sound_recipe(objects: ObjectStore) -> FrozenRecipe:
+    frozen = load_frozen(objects)
+    if sha256_hex(read_document(objects, RECIPE)) != frozen.digest:
+        raise StoreError(f"{objects.uri}: {RECIPE} was edited; 'actstore repair URI' comes first")
+    return frozen
+
+
+def _tasks_of_manifest(objects: ObjectStore, frozen: FrozenRecipe) -> set[int]:
+    """Return the tasks that the manifest names: their commits may be lost and their objects good."""
+    try:
+        manifest = parse_manifest(read_document(objects, MANIFEST), name=f"{objects.uri}/{MANIFEST}")
+    except MissingObjectError:
+        return set()
+    if manifest.recipe_sha256 != frozen.digest:
+        raise ManifestError(f"{objects.uri}: {MANIFEST} is of another recipe; 'actstore repair URI' comes first")
+    return {task for task, commit in enumerate(manifest.commits) if commit is not None}
+
+
+def _unnamed(
+    sizes: Mapping[str, int], written: Mapping[str, float], inventory: Inventory, named: set[int], now: float
+) -> Iterator[Garbage]:
+    for path, size in sorted(sizes.items()):
+        reason = inventory.why_unnamed(path, named)
+        if reason is not None:
+            yield Garbage(path, size, now - written[path] if path in written else None, reason)
+
+
+def _interrupted(objects: ObjectStore, now: float) -> Iterator[Garbage]:
+    """Yield writes that were not finished. Those in object storage cannot be seen; `sweep` removes them."""
+    if isinstance(objects, LocalObjects):
+        for path, status in sorted(objects.unfinished().items()):
+            yield Garbage(path, status.st_size, now - status.st_mtime, "a write that was not finished")
+
+
+def _remove(objects: ObjectStore, garbage: list[Garbage], inventory: Inventory, progress: Progress) -> None:
+    """Remove objects; those of a task only if it still has no commit.
+
+    Raises
+    ------
+    StoreError
+        If a task was committed while its leftovers were being removed.
+    """
+    objects.sweep(large=LARGE_OBJECTS)
+    by_task: dict[int | None, list[str]] = {}
+    for one in garbage:
+        by_task.setdefault(inventory.task_of(one.object), []).append(one.object)
+    touched: set[int] = set()
+    with progress.stage("removing", total=len(garbage), unit="objects") as stage:
+        for task, paths in by_task.items():
+            if task is None or task not in committed_tasks(objects):
+                touched |= set() if task is None else {task}
+                for path in paths:
+                    objects.delete(path)
+            stage.advance(len(paths))
+    if isinstance(objects, LocalObjects):
+        objects.remove_empty_folders(one.object for one in garbage)
+    if lost := sorted(touched & committed_tasks(objects)):
+        raise StoreError(
+            f"{objects.uri}: task {lost[0]} was committed while its leftovers were removed; check and repair it with "
+            f"'actstore repair URI --task {lost[0]}'"
+        )

@@ -1,0 +1,342 @@
+"""Examine: what a store should hold, from whatever in it can be trusted, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, NamedTuple
+
+from actstore.access.ahead import map_ahead
+from actstore.access.objects import ObjectStore
+from actstore.access.open import LocalObjects
+from actstore.contracts.progress import Progress
+from actstore.errors import CorruptObjectError, ManifestError, MissingObjectError, StoreNotFoundError
+from actstore.store.care.compare import Difference, compare_object, compare_sha256
+from actstore.store.format.canonical import sha256_hex
+from actstore.store.format.documents import MOST_METADATA_BYTES, load_json, read_document
+from actstore.store.format.layout import MANIFEST, RECIPE, ROOT_METADATA, SEQUENCES, ArraySpec, commit_path
+from actstore.store.read.assemble import assemble_manifest, commit_problems, task_arrays
+from actstore.store.read.inventory import Inventory, is_below, other_stores
+from actstore.store.read.manifest import Manifest, parse_manifest
+from actstore.store.write.commit import Commit, StoredObject, committed_tasks, load_commit
+from actstore.store.write.freeze import metadata_objects, says_the_same
+from actstore.store.write.frozen import FrozenRecipe, load_frozen
+from actstore.store.write.sequences import most_file_bytes
+from actstore.view.reports import Fault, Unnamed
+
+__all__ = ["FOLDER_IN_PLACE", "Examination", "examine"]
+
+FOLDER_IN_PLACE: Final = "a folder lies in its place; remove it"
+_REQUESTS: Final = 8
+_METADATA_BYTES: Final = 1 << 16
+_WITNESSES: Final = 16
+"""Commits that are asked for their recipe where `recipe.json` and the manifest contradict each other."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examination:
+    """What a store is and what is wrong with it."""
+
+    frozen: FrozenRecipe | None
+    """The recipe that the store was made with; None if it is lost."""
+    manifest: Manifest | None
+    """The one in the store; None if there is none, it does not parse, or is of another recipe."""
+    commits: tuple[int, ...]
+    """Tasks whose commits do not contradict recipe or manifest."""
+    faults: tuple[Fault, ...]
+    unnamed: tuple[Unnamed, ...]
+    """Objects that are not part of the store. That is no fault: no reader looks at them."""
+    other_stores: tuple[str, ...]
+    """Folders in the store that are stores themselves, whose objects are not among those."""
+    objects: int
+    """Objects read and compared."""
+    bytes: int
+
+
+class _Root(NamedTuple):
+    frozen: FrozenRecipe | None
+    manifest: Manifest | None
+
+
+class _Found(NamedTuple):
+    """A commit as it is stored."""
+
+    task: int
+    problems: tuple[str, ...] = ()
+    disowned: str = ""
+    """What the manifest says of it, if that is something else; else empty."""
+    is_sound: bool = False
+    """Whether it does not contradict the recipe, so that what it names was compared."""
+    objects: int = 0
+    bytes: int = 0
+
+
+class _Check(NamedTuple):
+    """An object to compare with what its commit says."""
+
+    spec: ArraySpec
+    task: int
+    stored: StoredObject
+
+
+class _Looked(NamedTuple):
+    """What is left of the commits when all is compared."""
+
+    found: list[_Found]
+    different: list[tuple[str, int, Difference]]
+    """Object, task and what is wrong."""
+
+
+def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progress: Progress) -> Examination:
+    """Read a store and compare every object with its commit, every commit with manifest and recipe.
+
+    Where the root of the tree and its leaves contradict each other, whoever has more on its side is believed: a commit
+    of which every object agrees, against a manifest that names another.
+
+    Parameters
+    ----------
+    objects
+        The store.
+    tasks
+        Look at the commits and objects of these alone; None for all.
+    progress
+        Where to report.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If there is no store at all.
+    StoreError
+        If the storage cannot be listed.
+    """
+    faults: list[Fault] = []
+    frozen, manifest = _root(objects, faults)
+    if frozen is None:
+        return Examination(None, None, (), _explained(objects, faults), (), (), 0, 0)
+    done = committed_tasks(objects)
+    found, different = _look(objects, frozen, manifest, done if tasks is None else done & set(tasks), tasks, progress)
+    faults += _metadata_faults(objects, frozen, manifest, begun=bool(done))
+    faults += _sequence_faults(objects, frozen)
+    faults += _commit_faults(found, different)
+    if not any(fault.object == MANIFEST for fault in faults):
+        if manifest is None and len(done) >= frozen.tasks:
+            problem = "missing, though every task is committed; 'actstore repair URI' writes it"
+            faults.append(Fault(MANIFEST, None, problem))
+        elif manifest is not None and tasks is None and not faults and not _is_up_to_date(objects):
+            faults.append(Fault(MANIFEST, None, "does not say what the commits and statistics of the store say"))
+    inventory = Inventory.of(frozen)
+    unnamed: tuple[Unnamed, ...] = ()
+    others: tuple[str, ...] = ()
+    if tasks is None:
+        sizes = objects.sizes()
+        others = other_stores(sizes)
+        unnamed = _unnamed(sizes, others, inventory, done | _named(manifest).keys())
+    return Examination(
+        frozen,
+        manifest,
+        tuple(one.task for one in found if one.is_sound and not one.disowned),
+        _explained(objects, faults),
+        unnamed,
+        others,
+        sum(one.objects for one in found) + len(inventory.metadata) + 1,
+        sum(one.bytes for one in found),
+    )
+
+
+def _root(objects: ObjectStore, faults: list[Fault]) -> _Root:
+    """Return the recipe and manifest that the rest of the store speaks for."""
+    manifest: Manifest | None = None
+    try:
+        manifest = parse_manifest(read_document(objects, MANIFEST), name=MANIFEST)
+    except (ManifestError, CorruptObjectError) as error:
+        faults.append(Fault(MANIFEST, None, str(error)))
+    except MissingObjectError:
+        pass
+    try:
+        frozen = load_frozen(objects)
+    except StoreNotFoundError:
+        if manifest is None and not faults and not committed_tasks(objects):
+            raise
+        faults.append(Fault(RECIPE, None, "missing"))
+    except CorruptObjectError as error:
+        faults.append(Fault(RECIPE, None, str(error)))
+    else:
+        return _credible(objects, frozen, manifest, faults)
+    return _Root(None if manifest is None else manifest.frozen, manifest)
+
+
+def _credible(objects: ObjectStore, frozen: FrozenRecipe, manifest: Manifest | None, faults: list[Fault]) -> _Root:
+    """Return what commits and Zarr metadata speak for, of a recipe and a manifest that may contradict each other."""
+    witnesses, stored = _witnesses(objects), sha256_hex(read_document(objects, RECIPE))
+    others = witnesses.keys() - {frozen.digest}
+    if manifest is None and others and not witnesses[frozen.digest]:
+        faults.append(Fault(RECIPE, None, f"the store was made with another recipe (sha256 {min(others)[:12]}...)"))
+        return _Root(None, None)
+    if manifest is not None and manifest.recipe_sha256 != frozen.digest:
+        if witnesses[frozen.digest] > witnesses[manifest.recipe_sha256]:
+            faults.append(Fault(MANIFEST, None, "is of another recipe than the commits of this store"))
+            return _Root(frozen, None)
+        problem = f"sha256 {stored[:12]}..., the manifest says {manifest.recipe_sha256[:12]}..."
+        faults.append(Fault(RECIPE, None, problem))
+        return _Root(manifest.frozen, manifest)
+    if stored != frozen.digest:
+        faults.append(Fault(RECIPE, None, "is not written as recipes are; it was edited"))
+    return _Root(frozen, manifest)
+
+
+def _witnesses(objects: ObjectStore) -> Counter[str]:
+    """Count under which recipes a few commits and the root group were made."""
+    digests: Counter[str] = Counter()
+    for task in sorted(committed_tasks(objects))[:_WITNESSES]:
+        try:
+            digests[load_commit(objects, task).recipe_sha256] += 1
+        except (MissingObjectError, CorruptObjectError):
+            continue
+    with suppress(MissingObjectError, CorruptObjectError, ValueError, KeyError, TypeError):
+        root = load_json(read_document(objects, ROOT_METADATA, most_bytes=MOST_METADATA_BYTES))
+        digests[str(root["attributes"]["actstore"]["recipe_sha256"])] += 1
+    return digests
+
+
+def _named(manifest: Manifest | None) -> dict[int, str]:
+    """Return the digest of every commit that the manifest names."""
+    return {} if manifest is None else {task: one for task, one in enumerate(manifest.commits) if one is not None}
+
+
+def _look(
+    objects: ObjectStore,
+    frozen: FrozenRecipe,
+    manifest: Manifest | None,
+    done: Collection[int],
+    tasks: Collection[int] | None,
+    progress: Progress,
+) -> _Looked:
+    """Read the commits that the store has or the manifest names, and all that they name; keep no commit."""
+    named = {task: one for task, one in _named(manifest).items() if tasks is None or task in tasks}
+    arrays = task_arrays(frozen)
+    wanted = sorted({*done, *named})
+    found: list[_Found] = []
+    different: list[tuple[str, int, Difference]] = []
+
+    def checks() -> Iterator[_Check]:
+        for one, commit in map_ahead(partial(_read_commit, objects, frozen, arrays, named), wanted, threads=_REQUESTS):
+            found.append(one)
+            if commit is None:
+                stage.advance(len(arrays))
+            else:
+                yield from (_Check(spec, one.task, commit.objects[spec.object_path(one.task)]) for spec in arrays)
+
+    def compare(check: _Check) -> tuple[_Check, Difference | None]:
+        return check, compare_object(objects, *check)
+
+    with progress.stage("verifying", total=len(wanted) * len(arrays), unit="objects") as stage:
+        for check, difference in map_ahead(compare, checks(), threads=_REQUESTS):
+            if difference is not None:
+                different.append((check.spec.object_path(check.task), check.task, difference))
+            stage.advance(1)
+    return _Looked(found, different)
+
+
+def _read_commit(
+    objects: ObjectStore, frozen: FrozenRecipe, arrays: Sequence[ArraySpec], named: Mapping[int, str], task: int
+) -> tuple[_Found, Commit | None]:
+    """Return what is wrong with a commit, and the commit unless it contradicts the recipe."""
+    if task >= frozen.tasks:
+        return _Found(task, (f"the recipe has only {frozen.tasks} tasks",)), None
+    try:
+        commit = load_commit(objects, task)
+    except MissingObjectError:
+        return _Found(task, ("missing, though the manifest names it",)), None
+    except CorruptObjectError as error:
+        return _Found(task, (str(error),)), None
+    digest, disowned = sha256_hex(commit.to_json()), ""
+    if named.get(task, digest) != digest:
+        disowned = f"sha256 {digest[:12]}..., the manifest says {named[task][:12]}..."
+    problems = tuple(commit_problems(commit, frozen, arrays))
+    if problems:
+        return _Found(task, (f"{disowned}: it {problems[0]}",) if disowned else problems, disowned), None
+    size = sum(stored.size for stored in commit.objects.values())
+    return _Found(task, (), disowned, is_sound=True, objects=len(commit.objects), bytes=size), commit
+
+
+def _metadata_faults(
+    objects: ObjectStore, frozen: FrozenRecipe, manifest: Manifest | None, *, begun: bool
+) -> Iterator[Fault]:
+    """Yield what is wrong with Zarr metadata and calibration, or with what the manifest says of them."""
+    contents = metadata_objects(frozen)
+    said = dict.fromkeys(contents, "") if manifest is None else manifest.metadata
+    for path, wanted in contents.items():
+        try:
+            stored = objects.get_range(path, 0, 2 * len(wanted) + _METADATA_BYTES)  # more of it would be wrong anyway
+        except MissingObjectError:
+            # Before the first commit the set-up may have been interrupted: the next run completes it.
+            if manifest is not None or begun:
+                yield Fault(path, None, "missing")
+            continue
+        except CorruptObjectError as error:
+            yield Fault(path, None, str(error))
+            continue
+        digest = sha256_hex(stored)
+        if manifest is None and not says_the_same(stored, wanted):
+            yield Fault(path, None, "is not what the recipe implies")
+        elif manifest is not None and digest != said.get(path) and stored != wanted:
+            yield Fault(path, None, f"sha256 {digest[:12]}..., the manifest says {said.get(path, 'nothing')[:12]}...")
+        elif manifest is not None and digest != said.get(path):
+            yield Fault(MANIFEST, None, f"says sha256 {said.get(path)} of {path}, which is what the recipe implies")
+    if manifest is not None:
+        roots = {RECIPE: frozen.digest, SEQUENCES: frozen.sequences_sha256}
+        if {path: said.get(path) for path in roots} != roots or said.keys() != contents.keys() | roots.keys():
+            yield Fault(MANIFEST, None, "names other metadata than its own recipe")
+
+
+def _sequence_faults(objects: ObjectStore, frozen: FrozenRecipe) -> Iterator[Fault]:
+    most = most_file_bytes(frozen.corpus.sequences)
+    if (difference := compare_sha256(objects, SEQUENCES, frozen.sequences_sha256, most_bytes=most)) is not None:
+        yield Fault(SEQUENCES, None, difference.problem)
+
+
+def _commit_faults(found: list[_Found], different: list[tuple[str, int, Difference]]) -> Iterator[Fault]:
+    """Yield what is wrong with commits and their objects; and with the manifest, if it names others than are sound."""
+    damage: dict[int, list[tuple[str, Difference]]] = {}
+    for path, task, difference in different:
+        damage.setdefault(task, []).append((path, difference))
+    disowning: list[_Found] = []
+    for one in found:
+        place, wrong = commit_path(one.task), damage.get(one.task, [])
+        yield from (Fault(place, one.task, problem) for problem in one.problems)
+        if one.disowned and wrong:
+            yield Fault(place, one.task, f"{one.disowned}; {wrong[0][0]}: {wrong[0][1].problem}")
+        elif one.disowned and one.is_sound:
+            disowning.append(one)
+        else:
+            for path, difference in wrong:
+                yield Fault(place if difference.in_commit else path, one.task, difference.problem)
+    if disowning:
+        first, more = disowning[0], f" (and {len(disowning) - 1:,} more such)" if len(disowning) > 1 else ""
+        problem = f"{commit_path(first.task)} has {first.disowned}, but all its objects are as this commit says{more}"
+        yield Fault(MANIFEST, None, problem)
+
+
+def _is_up_to_date(objects: ObjectStore) -> bool:
+    return objects.get(MANIFEST) == assemble_manifest(objects).to_json(uri=None)
+
+
+def _unnamed(
+    sizes: Mapping[str, int], others: Collection[str], inventory: Inventory, tasks: Collection[int]
+) -> tuple[Unnamed, ...]:
+    ours = ((path, size) for path, size in sorted(sizes.items()) if not is_below(path, others))
+    listed = ((path, size, inventory.why_unnamed(path, tasks)) for path, size in ours)
+    return tuple(Unnamed(path, size, why) for path, size, why in listed if why is not None)
+
+
+def _explained(objects: ObjectStore, faults: list[Fault]) -> tuple[Fault, ...]:
+    """Say of objects that are missing since a folder has their name that this is so."""
+    if not isinstance(objects, LocalObjects):
+        return tuple(faults)
+    return tuple(
+        fault._replace(problem=FOLDER_IN_PLACE) if objects.local_path(fault.object).is_dir() else fault
+        for fault in faults
+    )

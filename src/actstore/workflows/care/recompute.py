@@ -1,0 +1,220 @@
+"""Compute a sample of stored rows again, to see that a store holds what its model gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+from numpy.typing import NDArray
+
+from actstore.access.objects import ObjectStore
+from actstore.contracts.hashing import Purpose, derive_key, draws
+from actstore.contracts.models import ActivationModel, ResidueTokenizer
+from actstore.contracts.planes import Calibration, Float32s, Planes, Quantizer
+from actstore.contracts.progress import Progress
+from actstore.contracts.sequences import Window
+from actstore.contracts.windows import RowWindow
+from actstore.corpus.windows import cut_windows
+from actstore.errors import ModelError, NumericsError, RecipeChangedError, SiteError
+from actstore.extract.model import load_model
+from actstore.extract.threads import LoneThreads
+from actstore.quantize.table import QUANTIZERS
+from actstore.store.format.layout import scales_path, values_path
+from actstore.store.read.manifest import Manifest
+from actstore.store.read.reader import ArrayReader
+from actstore.store.write.frozen import FrozenRecipe
+from actstore.store.write.sequences import StoredSequences
+
+__all__ = ["Recomputed", "local_model", "model_at_hand", "recompute_sample"]
+
+_OF_DEVIATION: Final = 0.05
+_OF_NORM: Final = 0.01
+"""Beyond what encoding it again would lose, a row may differ by 5 % of its distance from the mean and 1 % of its norm,
+for hardware that rounds otherwise; rows of other residues differ by more than their distance from the mean."""
+_ROWS_AT_ONCE: Final = 8
+_RUNS_CODE: Final = "its recipe has the model run code that comes with it"
+
+
+class Recomputed(NamedTuple):
+    """A sample that was compared."""
+
+    rows: int
+    differences: tuple[tuple[str, int, str], ...]
+    """Object, task and problem of each row and site that came out differently."""
+
+
+class _Place(NamedTuple):
+    task: int
+    row: int
+    sequence: int
+    position: int
+    token: int
+
+
+def model_at_hand(frozen: FrozenRecipe, *, device: str) -> tuple[ActivationModel | None, str]:
+    """Return the model of a store if it can be had without network, else None and why."""
+    try:
+        return local_model(frozen, device=device), ""
+    except (ModelError, RecipeChangedError) as error:
+        return None, str(error)
+
+
+def local_model(frozen: FrozenRecipe, *, device: str) -> ActivationModel:
+    """Return the model of a store, without network and without running code that came with the store.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be had like that.
+    RecipeChangedError
+        If the one at hand has other weights than the one that the store was begun with.
+    """
+    recipe = frozen.recipe.model
+    if not Path(recipe.name).expanduser().is_dir() and not _is_cached(frozen):
+        raise ModelError(f"the model {recipe.name} is neither a local folder nor in the Hugging Face cache")
+    if recipe.remote_code or recipe.pickle_weights:
+        raise ModelError(
+            f"{_RUNS_CODE} (model.remote_code or model.pickle_weights), and whoever made the store wrote it"
+        )
+    pinned = recipe.model_copy(update={"revision": frozen.model.revision or recipe.revision})
+    try:
+        model = load_model(pinned, [site.module for site in frozen.sites], device=device)
+    except (ModelError, SiteError) as error:
+        raise ModelError(f"the model {recipe.name} at hand cannot be used: {error}") from error
+    if model.facts.weights_sha256 != frozen.model.weights_sha256:
+        raise RecipeChangedError(f"the model {recipe.name} at hand has other weights than the one that was extracted")
+    return model
+
+
+def _is_cached(frozen: FrozenRecipe) -> bool:
+    recipe = frozen.recipe.model
+    try:
+        found = try_to_load_from_cache(recipe.name, "config.json", revision=frozen.model.revision or recipe.revision)
+    except HFValidationError:  # the path of a folder that is gone cannot be a name on the hub
+        return False
+    return isinstance(found, str)
+
+
+def recompute_sample(
+    objects: ObjectStore, manifest: Manifest, model: ActivationModel, *, rows: int, progress: Progress
+) -> Recomputed:
+    """Run the model over the windows of a seeded sample of committed rows and compare.
+
+    Rows that name a residue that does not exist, or with another token than that residue has, count as different.
+
+    Parameters
+    ----------
+    objects, manifest
+        The store.
+    model
+        The model that it was extracted with.
+    rows
+        Size of the sample.
+    progress
+        Where to report.
+    """
+    corpus = manifest.frozen.recipe.corpus
+    reader = ArrayReader(objects, manifest)
+    sample = _sample(reader, manifest, rows)
+    with (
+        StoredSequences(objects) as sequences,
+        progress.stage("recomputing a sample", total=len(sample), unit="rows") as stage,
+        LoneThreads() as threads,
+    ):
+        misplaced = {place: _misplaced(place, sequences, model.tokenizer) for place in sample}
+        differences = [(found[0], place.task, found[1]) for place, found in misplaced.items() if found is not None]
+        places = [place for place, found in misplaced.items() if found is None]
+        stage.advance(len(differences))
+
+        def fresh_rows(batch: list[_Place]) -> Mapping[str, Float32s]:
+            texts: list[str] = []
+            kept: list[NDArray[np.int32]] = []
+            for place in batch:
+                residues = sequences.residues(place.sequence)
+                windows = cut_windows(len(residues), window=corpus.window_residues, overlap=corpus.window_overlap)
+                window = _window_of(windows, place.position)
+                texts.append(residues[window.start : window.stop])
+                kept.append(np.array([place.position - window.start], dtype=np.int32))
+            return model.activations(texts, kept)
+
+        batches = [places[start : start + _ROWS_AT_ONCE] for start in range(0, len(places), _ROWS_AT_ONCE)]
+        for batch, fresh in zip(batches, threads.map(fresh_rows, batches), strict=True):
+            for index, place in enumerate(batch):
+                where = f"{sequences.sequence_id(place.sequence)}, residue {place.position + 1}"
+                fresh_D = {site: values_BD[index] for site, values_BD in fresh.items()}
+                differences += _differences(reader, manifest, place, fresh_D, where)
+            stage.advance(len(batch))
+    return Recomputed(len(sample), tuple(differences))
+
+
+def _sample(reader: ArrayReader, manifest: Manifest, rows: int) -> list[_Place]:
+    frozen = manifest.frozen
+    done = [task for task, commit in enumerate(manifest.commits) if commit is not None]
+    end_T = np.cumsum([frozen.rows_of(task) for task in done])
+    key = derive_key(frozen.recipe.seed, Purpose.VERIFY)
+    picks = np.unique(draws(key, np.arange(rows, dtype=np.uint64)) % np.uint64(end_T[-1]))
+    places: list[_Place] = []
+    for pick in picks.astype(np.int64):
+        index = int(np.searchsorted(end_T, pick, side="right"))
+        task, row = done[index], int(pick - (end_T[index - 1] if index else 0))
+        window = RowWindow(task, row, row + 1)
+        whence = (int(reader.rows(f"rows/{name}", window)[0]) for name in ("sequence", "position", "token"))
+        places.append(_Place(task, row, *whence))
+    return places
+
+
+def _misplaced(place: _Place, sequences: StoredSequences, tokenizer: ResidueTokenizer) -> tuple[str, str] | None:
+    """Return object and problem if the residue that a row names is not there, else None."""
+    if not 0 <= place.sequence < len(sequences):
+        return f"rows/sequence/c/{place.task}", f"row {place.row} names sequence {place.sequence} of {len(sequences)}"
+    name, residues = sequences.sequence_id(place.sequence), sequences.residues(place.sequence)
+    if not 0 <= place.position < len(residues):
+        problem = f"row {place.row} names position {place.position} of {name}, which has {len(residues)} residues"
+        return f"rows/position/c/{place.task}", problem
+    wanted = int(tokenizer.tokens(residues[place.position])[0])
+    if place.token != wanted:
+        problem = f"row {place.row} ({name}, residue {place.position + 1}) has token {place.token}, not {wanted}"
+        return f"rows/token/c/{place.task}", problem
+    return None
+
+
+def _window_of(windows: tuple[Window, ...], position: int) -> Window:
+    return next(window for window in windows if window.keep_start <= position < window.keep_stop)
+
+
+def _differences(
+    reader: ArrayReader, manifest: Manifest, place: _Place, fresh: Mapping[str, Float32s], where: str
+) -> Iterator[tuple[str, int, str]]:
+    window = RowWindow(place.task, place.row, place.row + 1)
+    quantizer = QUANTIZERS[manifest.encoding]
+    for index, site in enumerate(manifest.sites):
+        values = reader.rows(values_path(site.name), window)
+        scale = None
+        if quantizer.scales is not None:
+            scale_1SG = reader.rows(scales_path(quantizer), window).reshape(1, len(manifest.sites), -1)
+            scale = scale_1SG[:, index, : quantizer.scale_groups(site.width)]
+        calibration = manifest.frozen.site_calibration(site.name)
+        stored_D = quantizer.decode(Planes(values, scale), calibration)[0]
+        fresh_D = fresh[site.name]
+        error = float(np.linalg.norm(stored_D - fresh_D))
+        deviation = float(np.linalg.norm(fresh_D - manifest.statistics[site.name].mean_D))
+        allowed = _OF_DEVIATION * deviation + _OF_NORM * float(np.linalg.norm(fresh_D))
+        allowed += _lost_by_encoding(fresh_D, quantizer, calibration)
+        if error > allowed:
+            path = f"{values_path(site.name)}/c/{place.task}/0"
+            problem = (
+                f"row {place.row} ({where}) is not what the model gives: off by {error:.3g}, allowed {allowed:.3g}"
+            )
+            yield path, place.task, problem
+
+
+def _lost_by_encoding(values_D: Float32s, quantizer: Quantizer, calibration: Calibration | None) -> float:
+    try:
+        planes = quantizer.encode(values_D[None], calibration)
+    except NumericsError:  # what the encoding cannot hold is not what was stored, however far it is off
+        return 0.0
+    return float(np.linalg.norm(quantizer.decode(planes, calibration)[0] - values_D))

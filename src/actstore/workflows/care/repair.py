@@ -1,0 +1,319 @@
+"""Repair: what is damaged is made again from what is not, and nothing else is touched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+from actstore.access.objects import ObjectStore
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.progress import Progress, Silent
+from actstore.errors import (
+    CorruptObjectError,
+    ManifestError,
+    MissingObjectError,
+    StorageUnavailableError,
+    StoreError,
+    UsageError,
+)
+from actstore.extract.memory import RowMemory
+from actstore.extract.model import load_model
+from actstore.extract.task import extract_task
+from actstore.extract.threads import LoneThreads
+from actstore.store.care.restore import restore_task
+from actstore.store.format.canonical import sha256_hex
+from actstore.store.format.documents import read_document
+from actstore.store.format.layout import MANIFEST, RECIPE, SEQUENCES, commit_path
+from actstore.store.read.assemble import assemble_manifest, write_manifest
+from actstore.store.read.manifest import Manifest, parse_manifest
+from actstore.store.read.open import open_store_objects
+from actstore.store.write.commit import committed_tasks, load_commit
+from actstore.store.write.freeze import metadata_objects
+from actstore.store.write.frozen import FrozenRecipe
+from actstore.store.write.sequences import StoredSequences
+from actstore.store.write.writer import encode_task
+from actstore.view.reports import Fault, RepairReport
+from actstore.workflows.care.examine import FOLDER_IN_PLACE, Examination, examine
+from actstore.workflows.extraction.prepare import replan
+
+__all__ = ["repair_store", "repair_with"]
+
+
+def repair_store(
+    store: str,
+    *,
+    tasks: Collection[int] | None = None,
+    dry_run: bool = False,
+    rewrite: bool = False,
+    device: str = "cpu",
+    storage_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> RepairReport:
+    """Find damage and repair it: extract the damaged tasks again, and write what follows from the recipe anew.
+
+    Extraction is deterministic, so that a repaired store is byte for byte what it was, and its manifest too. Readers
+    may go on meanwhile, a killed repair can be repeated, and other extractors may be at work.
+
+    Parameters
+    ----------
+    store
+        Path or URL of the store.
+    tasks
+        Extract these again and compare them, and look at no others; None for those that are found damaged.
+    dry_run
+        Only say what would be done.
+    rewrite
+        Accept tasks that come out with other bytes than those that were lost, and write a new manifest.
+    device
+        Where the model runs.
+    storage_options
+        Passed to fsspec.
+    progress
+        Where to report.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If there is no store at all.
+    UsageError
+        If a task was named that the store does not have, or `store` is an exported manifest.
+    RecipeChangedError
+        If the model at hand is not the one that the store was made with.
+    ModelError, NumericsError, StoreError
+        Whatever stopped the work; what was repaired stays good. A task that the storage does not take is reported,
+        and the others are repaired all the same.
+    """
+
+    def model_of(frozen: FrozenRecipe) -> ActivationModel:
+        asked = frozen.recipe.model
+        pinned = asked.model_copy(update={"revision": frozen.model.revision or asked.revision})
+        return load_model(pinned, frozen.recipe.sites, device=device)
+
+    objects = open_store_objects(store, storage_options)
+    return repair_with(model_of, objects, tasks=tasks, dry_run=dry_run, rewrite=rewrite, progress=progress)
+
+
+def repair_with(
+    model_of: Callable[[FrozenRecipe], ActivationModel],
+    objects: ObjectStore,
+    *,
+    tasks: Collection[int] | None = None,
+    dry_run: bool = False,
+    rewrite: bool = False,
+    progress: Progress | None = None,
+) -> RepairReport:
+    """Repair with a model that is loaded only if a task has to be extracted; see `repair_store`."""
+    progress, started = progress or Silent(), time.perf_counter()
+    found = examine(objects, tasks=tasks, progress=progress)
+    plan = _plan(objects, found, tasks, rewrite=rewrite)
+    before = _manifest_digest(objects)
+    written, left, rows = list(plan.expected), list(plan.left), 0
+    if found.frozen is not None and not dry_run:
+        written = _write_metadata(objects, plan)
+        if plan.tasks:
+            model = model_of(found.frozen)
+            changed, failed = _extract_again(
+                model, objects, found.frozen, found.manifest, plan.tasks, rewrite=rewrite, progress=progress
+            )
+            rows = sum(found.frozen.rows_of(task) for task in plan.tasks)
+            written, left = written + changed, left + failed
+        if left:
+            left += [
+                fault._replace(problem=f"{fault.problem}; it is written when everything else is repaired")
+                for fault in found.faults
+                if fault.object == MANIFEST and fault not in left
+            ]
+        elif not _manifest_is_right(objects, found, plan, everything=tasks is None):
+            changed, left = _renew_manifest(objects, found.frozen, progress)
+            written += changed
+        if written:
+            left += _still_wrong(objects, plan, {fault.object for fault in left}, progress)
+    return RepairReport(
+        uri=objects.uri,
+        ok=not left and not (dry_run and (found.faults or plan.tasks)),
+        dry_run=dry_run,
+        faults=found.faults,
+        tasks=plan.tasks,
+        written=tuple(dict.fromkeys(written)),
+        left=tuple(left),
+        rows_extracted=rows,
+        seconds=time.perf_counter() - started,
+        manifest_before=before,
+        manifest_sha256=_manifest_digest(objects),
+    )
+
+
+class _Plan(NamedTuple):
+    """What to do about the faults of a store."""
+
+    metadata: dict[str, bytes]
+    """Path and content of what follows from the recipe."""
+    surplus: tuple[str, ...]
+    """Commits of tasks that the recipe does not have: they keep a store from being opened."""
+    tasks: tuple[int, ...]
+    """To be extracted again."""
+    expected: tuple[str, ...]
+    """What will be written or removed, as far as that is known before."""
+    left: tuple[Fault, ...]
+    """What cannot be repaired."""
+
+
+def _plan(objects: ObjectStore, found: Examination, asked: Collection[int] | None, *, rewrite: bool) -> _Plan:
+    if found.frozen is None:
+        return _Plan({}, (), (), (), tuple(_lost_recipe(fault) for fault in found.faults))
+    _check_asked(objects, found, asked)
+    contents = metadata_objects(found.frozen) | {RECIPE: found.frozen.to_json()}
+    metadata: dict[str, bytes] = {}
+    surplus: list[str] = []
+    again = set(asked or ())
+    left: list[Fault] = []
+    for fault in found.faults:
+        if fault.task is not None and fault.task >= found.frozen.tasks:
+            surplus.append(fault.object)
+        elif fault.problem == FOLDER_IN_PLACE and fault.object != SEQUENCES:
+            left.append(fault)
+        elif fault.task is not None:
+            again.add(fault.task)
+        elif fault.object == SEQUENCES:
+            left.append(fault._replace(problem=f"{fault.problem}; {_lost_sequences(found.frozen)}"))
+        elif fault.object in contents and (rewrite or _is_as_before(contents, fault.object, found.manifest)):
+            metadata[fault.object] = contents[fault.object]
+        elif fault.object in contents:
+            left.append(fault._replace(problem=f"{fault.problem}; {_other_zarr(found.frozen)}"))
+    again -= {fault.task for fault in left}
+    if any(fault.object == SEQUENCES for fault in left):
+        left += [Fault(commit_path(task), task, f"cannot be extracted without {SEQUENCES}") for task in sorted(again)]
+        again = set()
+    damaged = [
+        fault.object
+        for fault in found.faults
+        if fault not in left and (fault.object == MANIFEST or fault.task in again)
+    ]
+    return _Plan(metadata, tuple(surplus), tuple(sorted(again)), (*metadata, *surplus, *damaged), tuple(left))
+
+
+def _check_asked(objects: ObjectStore, found: Examination, asked: Collection[int] | None) -> None:
+    known = set(found.commits) | {fault.task for fault in found.faults}
+    for task in asked or ():
+        if found.frozen is not None and not 0 <= task < found.frozen.tasks:
+            raise UsageError(f"{objects.uri}: no task {task}; the store has {found.frozen.tasks}, from 0")
+        if task not in known and (found.manifest is None or found.manifest.commits[task] is None):
+            raise UsageError(
+                f"{objects.uri}: task {task} was never extracted, so there is nothing to repair; "
+                "'actstore extract --store URI' does it"
+            )
+
+
+def _is_as_before(contents: Mapping[str, bytes], path: str, manifest: Manifest | None) -> bool:
+    return manifest is None or path == RECIPE or manifest.metadata.get(path) == sha256_hex(contents[path])
+
+
+def _lost_recipe(fault: Fault) -> Fault:
+    if fault.object != RECIPE:
+        return fault
+    way_out = "there is no manifest to make it from: put back a copy, or extract to another place"
+    return fault._replace(problem=f"{fault.problem}; {way_out}")
+
+
+def _lost_sequences(frozen: FrozenRecipe) -> str:
+    return (
+        f"nothing else in a store holds the sequences: put back a copy (sha256 {frozen.sequences_sha256}); or remove "
+        "what is there, and 'actstore extract RECIPE --store URI', with the recipe that it was begun with, writes it "
+        "again"
+    )
+
+
+def _other_zarr(frozen: FrozenRecipe) -> str:
+    return (
+        f"zarr {version('zarr')} writes it otherwise than zarr {frozen.software.get('zarr', '(not said)')}, with which "
+        "the store was made: repair it with that, or accept the change and a new manifest with --rewrite"
+    )
+
+
+def _write_metadata(objects: ObjectStore, plan: _Plan) -> list[str]:
+    for path, content in plan.metadata.items():
+        objects.put(path, content)
+    for path in plan.surplus:
+        objects.delete(path)
+    return [*plan.metadata, *plan.surplus]
+
+
+def _extract_again(
+    model: ActivationModel,
+    objects: ObjectStore,
+    frozen: FrozenRecipe,
+    manifest: Manifest | None,
+    tasks: Sequence[int],
+    *,
+    rewrite: bool,
+    progress: Progress,
+) -> tuple[list[str], list[Fault]]:
+    """Extract tasks and put right what is not as it comes out; return what was written and what failed."""
+    written: list[str] = []
+    failed: list[Fault] = []
+    prepared, memory = replan(objects, frozen, model), RowMemory(model.device_rows)
+    with (
+        StoredSequences(objects) as source,
+        progress.stage("extracting again", total=sum(map(frozen.rows_of, tasks)), unit="rows") as stage,
+        LoneThreads() as threads,
+    ):
+        for index in tasks:
+            task = prepared.plan.task(index)
+            tokens = frozen.recipe.model.tokens_per_batch
+            rows = extract_task(
+                task,
+                source,
+                model,
+                tokens_per_batch=tokens,
+                parallel=threads.map,
+                take_rows=memory.take,
+                on_rows=stage.advance,
+            )
+            shards = encode_task(frozen, task, rows, name_of=source.sequence_id, parallel=threads.map)
+            memory.give_back(rows)
+            named = None if manifest is None else manifest.commits[index]
+            try:
+                written += restore_task(objects, frozen, index, shards, named=named, rewrite=rewrite)
+            except StorageUnavailableError:
+                raise
+            except StoreError as error:
+                failed.append(Fault(commit_path(index), index, str(error)))
+    return written, failed
+
+
+def _manifest_is_right(objects: ObjectStore, found: Examination, plan: _Plan, *, everything: bool) -> bool:
+    """Return whether the manifest was sound and still says what is there, now that the rest is repaired."""
+    if any(fault.object == MANIFEST for fault in found.faults):
+        return False
+    if found.manifest is None or not (found.faults or plan.tasks):
+        return True
+    if everything:
+        return objects.get(MANIFEST) == assemble_manifest(objects).to_json(uri=None)
+    now = {commit_path(task): sha256_hex(load_commit(objects, task).to_json()) for task in plan.tasks}
+    now |= {path: sha256_hex(content) for path, content in plan.metadata.items()}
+    said = {commit_path(task): found.manifest.commits[task] for task in plan.tasks} | found.manifest.metadata
+    return all(said[path] == digest for path, digest in now.items())
+
+
+def _renew_manifest(objects: ObjectStore, frozen: FrozenRecipe, progress: Progress) -> tuple[list[str], list[Fault]]:
+    """Write the manifest, if every task is done; return what was written and what is left."""
+    if missing := len(set(range(frozen.tasks)) - committed_tasks(objects)):
+        problem = f"{missing:,} tasks are not extracted: 'actstore extract --store URI' does that, and writes it"
+        return [], [Fault(MANIFEST, None, problem)]
+    write_manifest(objects, progress=progress)
+    return [MANIFEST], []
+
+
+def _still_wrong(objects: ObjectStore, plan: _Plan, known: Collection[str], progress: Progress) -> list[Fault]:
+    """Read back what was repaired."""
+    found = examine(objects, tasks=plan.tasks, progress=progress)
+    return [fault for fault in found.faults if fault.object not in known]
+
+
+def _manifest_digest(objects: ObjectStore) -> str | None:
+    try:
+        return parse_manifest(read_document(objects, MANIFEST), name=MANIFEST).digest
+    except (MissingObjectError, ManifestError, CorruptObjectError):
+        return None

@@ -1,0 +1,1 @@
+"""Tasks on workers of Dask: of this machine, of a scheduler, of Slurm."""

@@ -1,0 +1,258 @@
+"""Where Dask workers come from: processes of this machine, a scheduler that is there, or jobs of Slurm."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.recipe import ModelRecipe
+from actstore.errors import UsageError, WorkerError
+from actstore.workflows.clusters.gpus import ALLOCATOR, visible_gpus, worker_environments
+from actstore.workflows.clusters.slurm_config import ADAPT, slurm_arguments
+from actstore.workflows.extraction.executors import THREADS, Executor
+
+__all__ = [
+    "Cluster",
+    "ExistingScheduler",
+    "LocalWorkers",
+    "SlurmWorkers",
+    "WorkOrder",
+    "check_cluster",
+    "connected",
+    "load_on_worker",
+    "workers_of",
+]
+
+_CONNECT_S: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class LocalWorkers:
+    """Processes on this machine, which end with the run."""
+
+    workers: int
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise UsageError(f"--workers = {self.workers}: at least one is needed")
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingScheduler:
+    """A scheduler that runs already, with workers that come and go as they like."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmWorkers:
+    """Jobs that dask-jobqueue submits, each with one worker."""
+
+    config: Mapping[str, Any]
+    """Arguments of `dask_jobqueue.SLURMCluster`; `adapt` holds those of its method `adapt`."""
+    jobs: int | None = None
+    """How many; None to adapt, as the configuration says."""
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 1:
+            raise UsageError(f"--workers = {self.jobs}: at least one is needed")
+        if (self.jobs is None) == (ADAPT not in self.config):
+            raise UsageError(
+                "give --workers N for a fixed number of Slurm jobs, or a table [adapt] with minimum_jobs and "
+                "maximum_jobs in the Slurm configuration, and not both"
+            )
+
+
+Cluster = LocalWorkers | ExistingScheduler | SlurmWorkers
+
+
+def load_on_worker(recipe: ModelRecipe, sites: Sequence[str], device: str) -> ActivationModel:
+    """Load the model that the recipe names."""
+    # Here, for the scheduler imports this module too, and has no use for PyTorch.
+    extract = importlib.import_module("actstore.extract.model")
+    model: ActivationModel = extract.load_model(recipe, sites, device=device)
+    return model
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """What workers are told about the store: where it is, and what they need to do its tasks."""
+
+    store: str
+    storage_options: Mapping[str, Any] | None = field(repr=False)
+    """May hold credentials, so they go to workers alone."""
+    model: ModelRecipe
+    device: str
+    load: Callable[[ModelRecipe, Sequence[str], str], ActivationModel] = load_on_worker
+    """Gives the model for a recipe, sites and a device; sent by name."""
+
+
+@contextmanager
+def workers_of(cluster: Cluster, order: WorkOrder, *, recipe_sha256: str) -> Iterator[Executor]:
+    """Give what does tasks on the workers of a cluster; those that were started for it end with it.
+
+    Raises
+    ------
+    UsageError
+        If a package is missing, or an address or configuration is no such thing.
+    WorkerError
+        If no scheduler answers.
+    """
+    _needed("distributed", extra="dask")
+    executors = importlib.import_module("actstore.workflows.clusters.executor")
+    jobs = (
+        _needed("actstore.workflows.clusters.slurm_jobs", extra="slurm") if isinstance(cluster, SlurmWorkers) else None
+    )
+    store = order.store if "://" in order.store else str(Path(order.store).absolute())
+    with connected(cluster, device=order.device) as client:
+        yield executors.DaskExecutor(
+            client,
+            replace(order, store=store),
+            recipe_sha256=recipe_sha256,
+            own_processes=isinstance(cluster, LocalWorkers),
+            check_idle=None if jobs is None else partial(jobs.check_jobs, client.cluster),
+        )
+
+
+@contextmanager
+def connected(cluster: Cluster, *, device: str) -> Iterator[Any]:
+    """Give a `distributed.Client` of a cluster; workers that were started for it end with it.
+
+    Raises
+    ------
+    UsageError
+        If a package is missing, or an address or configuration is no such thing.
+    WorkerError
+        If no scheduler answers.
+    """
+    distributed = _needed("distributed", extra="dask")
+    match cluster:
+        case LocalWorkers():
+            with _local(cluster.workers, device) as scheduler, _client(distributed, scheduler) as client:
+                yield client
+        case ExistingScheduler():
+            with _client(distributed, cluster.address) as client:
+                yield client
+        case SlurmWorkers():
+            with _slurm(cluster) as scheduler, _client(distributed, scheduler) as client:
+                yield client
+
+
+def check_cluster(cluster: Cluster) -> None:
+    """Find out whether there could be workers, before anything takes long; none is started.
+
+    Raises
+    ------
+    UsageError
+        If a package is missing, or an address or configuration is no such thing.
+    WorkerError
+        If no scheduler answers, or Slurm would not take a job.
+    """
+    match cluster:
+        case LocalWorkers():
+            _needed("distributed", extra="dask")
+        case ExistingScheduler():
+            with connected(cluster, device="cpu"):
+                return
+        case SlurmWorkers():
+            with _slurm_scheduler(cluster) as scheduler:
+                _needed("actstore.workflows.clusters.slurm_jobs", extra="slurm").try_job(scheduler.job_script())
+
+
+def _needed(module: str, *, extra: str) -> ModuleType:
+    """Import a package; Ctrl-C stays what it was, which dask-jobqueue would change."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{error.name} is not installed: pip install 'actstore[{extra}]'") from error
+    finally:
+        if signal.getsignal(signal.SIGINT) is not before and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _client(distributed: ModuleType, scheduler: Any) -> Iterator[Any]:  # noqa: ANN401 - an address or a cluster
+    try:
+        if isinstance(scheduler, str):  # the client would try for a minute to reach what is no address
+            importlib.import_module("distributed.comm.addressing").get_address_host_port(scheduler)
+        client = distributed.Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
+    except ValueError as error:
+        raise UsageError(f"--scheduler = {scheduler!r}: {error}") from error
+    except OSError as error:
+        raise WorkerError(
+            f"{scheduler}: no Dask scheduler answers ({type(error).__name__}); start one with 'dask scheduler', and "
+            "workers with 'dask worker'"
+        ) from error
+    with client:
+        yield client
+
+
+@contextmanager
+def _local(workers: int, device: str) -> Iterator[Any]:
+    distributed = importlib.import_module("distributed")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    environments = worker_environments(
+        workers, device=device, gpus=visible_gpus(os.environ), cores=cores, environ=os.environ
+    )
+    allocator = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ALLOCATOR.items()}
+    with (
+        importlib.import_module("dask.config").set(allocator),
+        tempfile.TemporaryDirectory(prefix="actstore-workers-", ignore_cleanup_errors=True) as folder,
+    ):
+        each = {
+            "host": "127.0.0.1",
+            "nthreads": THREADS,
+            "memory_limit": 0,  # the limit is the machine's: a worker that is merely large must not be killed
+            "dashboard": False,
+            "local_directory": folder,
+            "silence_logs": logging.ERROR,
+        }
+        with distributed.SpecCluster(
+            scheduler={
+                "cls": distributed.Scheduler,
+                "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0"},
+            },
+            workers={
+                number: {"cls": distributed.Nanny, "options": each | {"env": environment}}
+                for number, environment in enumerate(environments)
+            },
+            silence_logs=logging.ERROR,
+            name="actstore",
+        ) as cluster:
+            yield cluster
+
+
+@contextmanager
+def _slurm(workers: SlurmWorkers) -> Iterator[Any]:
+    with _slurm_scheduler(workers) as cluster:
+        if workers.jobs is None:
+            cluster.adapt(**workers.config[ADAPT])
+        else:
+            cluster.scale(jobs=workers.jobs)
+        yield cluster
+
+
+@contextmanager
+def _slurm_scheduler(workers: SlurmWorkers) -> Iterator[Any]:
+    """Give a cluster that has no jobs yet."""
+    jobqueue = _needed("dask_jobqueue", extra="slurm")
+    jobs = _needed("actstore.workflows.clusters.slurm_jobs", extra="slurm")
+    try:
+        cluster = jobqueue.SLURMCluster(job_cls=jobs.SlurmJob, **slurm_arguments(workers.config))
+    except (TypeError, ValueError, RuntimeError) as error:  # the last from its scheduler, as of an unknown interface
+        raise UsageError(f"the Slurm configuration: {error}") from error
+    with cluster:
+        yield cluster

@@ -1,0 +1,1 @@
+"""Recipe to complete store: resolve, freeze, do the tasks, write the manifest."""

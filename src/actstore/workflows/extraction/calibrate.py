@@ -1,0 +1,75 @@
+"""Centre and scale of every channel from a seeded sample of sequences."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from actstore.contracts.hashing import Purpose, derive_key, draws
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.progress import Progress
+from actstore.contracts.recipe import Recipe
+from actstore.contracts.sequences import ResidueSource, SequenceTable
+from actstore.contracts.tasks import Piece, Task
+from actstore.extract.task import extract_task
+from actstore.extract.threads import LoneThreads
+from actstore.quantize.int8 import calibrate
+from actstore.quantize.moments import Moments
+from actstore.store.write.frozen import CalibrationFacts
+
+__all__ = ["calibrate_sites"]
+
+_SEQUENCES_AT_ONCE: Final = 16
+
+
+def calibrate_sites(
+    recipe: Recipe, table: SequenceTable, source: ResidueSource, model: ActivationModel, *, progress: Progress
+) -> dict[str, CalibrationFacts]:
+    """Run the model over a sample of sequences (the first window of each) and return each site's calibration.
+
+    The sample is those sequences with the smallest seeded draws of their ids, so it hardly changes as a corpus grows.
+
+    Parameters
+    ----------
+    recipe
+        Its `store.calibration_sequences`, `seed` and windows are used.
+    table, source
+        The sequences, in the same order.
+    model
+        The model.
+    progress
+        Where to report.
+    """
+    draw_N = draws(derive_key(recipe.seed, Purpose.CALIBRATION), table.id_hash_N)
+    sample = np.argsort(draw_N, kind="stable")[: recipe.store.calibration_sequences]
+    lengths = np.minimum(table.length_N[sample], recipe.corpus.window_residues)
+    parts: dict[str, list[Moments]] = {site.name: [] for site in model.sites}
+
+    def moments_of(here: slice) -> dict[str, Moments]:
+        pieces = tuple(
+            Piece(int(sequence), 0, int(length), np.arange(length, dtype=np.int32))
+            for sequence, length in zip(sample[here], lengths[here], strict=True)
+        )
+        rows = int(lengths[here].sum())
+        task = Task(0, "calibration", rows, pieces, np.arange(rows))
+        tokens_per_batch = recipe.model.tokens_per_batch
+        values = extract_task(task, source, model, tokens_per_batch=tokens_per_batch, parallel=map).values
+        return {name: Moments.of(values_ND) for name, values_ND in values.items()}
+
+    groups = [slice(start, start + _SEQUENCES_AT_ONCE) for start in range(0, len(sample), _SEQUENCES_AT_ONCE)]
+    with (
+        progress.stage("calibrating", total=int(lengths.sum()), unit="residues") as stage,
+        LoneThreads() as threads,
+    ):
+        for moments in threads.map(moments_of, groups):
+            for name, part in moments.items():
+                parts[name].append(part)
+            stage.advance(next(iter(moments.values())).count)
+    calibrations: dict[str, CalibrationFacts] = {}
+    for name, of_groups in parts.items():
+        total = Moments.merged(of_groups)
+        assert total is not None  # noqa: S101 - a table without sequences has no plan
+        calibration = calibrate(total.mean_D, total.variance_D)
+        calibrations[name] = CalibrationFacts(center=calibration.center_D, channel=calibration.channel_D)
+    return calibrations

@@ -1,0 +1,81 @@
+"""Decide what `compressor = "auto"` means for one store, before it is frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.progress import Progress
+from actstore.contracts.recipe import Recipe
+from actstore.contracts.sequences import ResidueSource
+from actstore.extract.task import extract_task
+from actstore.extract.threads import LoneThreads
+from actstore.store.plan.tasks import Plan
+from actstore.store.write.compression import best_compressor, measure_compressors
+from actstore.store.write.frozen import FrozenRecipe
+
+__all__ = ["PlanOrder", "choose_compressor", "with_compressor"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanOrder:
+    """A corpus in the order in which a plan numbers its sequences; a `ResidueSource`."""
+
+    corpus: ResidueSource
+    order_N: NDArray[np.int64]
+    """Index into the corpus of each sequence of the plan."""
+
+    def residues(self, sequence: int) -> str:
+        """Return the upper-case residues of one sequence."""
+        return self.corpus.residues(int(self.order_N[sequence]))
+
+    def sequence_id(self, sequence: int) -> str:
+        """Return the id of one sequence."""
+        return self.corpus.sequence_id(int(self.order_N[sequence]))
+
+
+def with_compressor(recipe: Recipe, compressor: str) -> Recipe:
+    """Return a recipe that names its compressor."""
+    return recipe.model_copy(update={"store": recipe.store.model_copy(update={"compressor": compressor})})
+
+
+def choose_compressor(
+    frozen: FrozenRecipe, plan: Plan, source: ResidueSource, model: ActivationModel, *, progress: Progress
+) -> FrozenRecipe:
+    """Extract and encode the first task in memory, compress it, and return the recipe with the best compressor.
+
+    The task is extracted again when it is written: that it is one task more is what the choice costs.
+
+    Parameters
+    ----------
+    frozen
+        Everything else that the recipe resolved to, calibration included.
+    plan
+        Whose first task is taken.
+    source
+        The sequences in plan order.
+    model
+        The model.
+    progress
+        Where to report.
+
+    Raises
+    ------
+    NumericsError
+        If the encoding cannot hold a row.
+    """
+    task = plan.task(0)
+    with (
+        progress.stage("choosing a compressor", total=task.rows, unit="rows") as stage,
+        LoneThreads() as threads,
+    ):
+        tokens_per_batch = frozen.recipe.model.tokens_per_batch
+        rows = extract_task(
+            task, source, model, tokens_per_batch=tokens_per_batch, parallel=threads.map, on_rows=stage.advance
+        )
+        facts = measure_compressors(frozen, task, rows)
+    recipe = with_compressor(frozen.recipe, best_compressor(facts))
+    return frozen.model_copy(update={"recipe": recipe, "compression": facts})

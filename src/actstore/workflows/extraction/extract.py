@@ -1,0 +1,240 @@
+"""Extract: recipe and model to a complete store, or on from wherever an earlier run stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from actstore.access.objects import ObjectStore
+from actstore.access.open import open_objects
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.progress import Progress, Silent
+from actstore.contracts.recipe import Recipe
+from actstore.errors import CorruptObjectError
+from actstore.extract.model import load_model
+from actstore.store.format.layout import LARGE_OBJECTS
+from actstore.store.read.assemble import write_manifest
+from actstore.store.read.open import written_manifest
+from actstore.store.write.commit import committed_tasks
+from actstore.store.write.frozen import FrozenRecipe, load_frozen, load_frozen_if_any
+from actstore.store.write.sequences import StoredSequences
+from actstore.view.reports import ExtractReport
+from actstore.workflows.clusters.connect import Cluster, LocalWorkers, WorkOrder, check_cluster, workers_of
+from actstore.workflows.extraction.deadline import Interrupted, Stop
+from actstore.workflows.extraction.executors import Executor, SerialExecutor, Tally
+from actstore.workflows.extraction.prepare import prepare, reopen
+from actstore.workflows.extraction.runner import TaskRunner
+from actstore.workflows.extraction.shares import Share
+from actstore.workflows.extraction.sizes import check_room
+from actstore.workflows.recipes import require_sequences
+
+__all__ = ["extract_on", "extract_store", "extract_with"]
+
+
+def extract_store(
+    recipe: Recipe | None,
+    store: str,
+    *,
+    device: str = "cpu",
+    storage_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    cluster: Cluster | None = None,
+    share: Share | None = None,
+    stop: Stop | None = None,
+) -> ExtractReport:
+    """Extract a store; tasks that are committed already are not done again.
+
+    Any number of processes may work on one store. Whichever finds all tasks committed writes the manifest.
+
+    Parameters
+    ----------
+    recipe
+        What to extract; None continues the store with the recipe that is frozen in it, from its own sequences.
+    store
+        Path or URL of the store.
+    device
+        Where the model runs: `cpu`, `cuda`, `cuda:1`.
+    storage_options
+        Passed to fsspec.
+    progress
+        Where to report.
+    cluster
+        Who does the tasks; None for this process. A new store is begun by this process in any case.
+    share
+        Which tasks to do; None for all.
+    stop
+        When to stop before the end.
+
+    Raises
+    ------
+    RecipeChangedError
+        If the store was made with another recipe, with the differences.
+    RecipeError
+        If the recipe has no sequences, only an expectation of them.
+    CorpusError, ModelError, NumericsError, StoreError, WorkerError
+        Whatever stopped the work; what was committed stays good.
+    """
+    if recipe is not None:
+        require_sequences(recipe)  # before a model is loaded or anything is written
+    objects = open_objects(store, storage_options)
+    progress, stop = progress or Silent(), stop or Stop()
+    if cluster is not None and recipe is not None:
+        check_cluster(cluster)  # before the store is begun, which may take hours
+    try:
+        with stop.interruptible():
+            objects.sweep(large=LARGE_OBJECTS)
+            asked = recipe if recipe is not None else load_frozen(objects).recipe
+            if cluster is None or recipe is not None:
+                model = load_model(asked.model, asked.sites, device=device)
+            if cluster is not None and recipe is not None:
+                prepare(objects, recipe, model, storage_options=storage_options, progress=progress)
+                del model  # its memory is for the workers
+    except Interrupted:
+        return _stopped_early(objects)
+    if cluster is None:
+        return extract_with(
+            model, objects, recipe, storage_options=storage_options, progress=progress, share=share, stop=stop
+        )
+    order = WorkOrder(store, storage_options, asked.model, device)
+    return extract_on(cluster, objects, order=order, progress=progress, share=share, stop=stop)
+
+
+def extract_on(
+    cluster: Cluster,
+    objects: ObjectStore,
+    *,
+    order: WorkOrder,
+    progress: Progress | None = None,
+    share: Share | None = None,
+    stop: Stop | None = None,
+) -> ExtractReport:
+    """Do the tasks of a store that was begun before on the workers of a cluster; see `extract_store`."""
+    frozen = load_frozen(objects)
+    processes = cluster.workers if isinstance(cluster, LocalWorkers) else 0
+
+    @contextmanager
+    def executor(tasks_done: int) -> Iterator[Executor]:
+        rows_elsewhere = order.device.startswith("cuda")
+        check_room(objects, frozen, tasks_done=tasks_done, processes=processes, rows_elsewhere=rows_elsewhere)
+        with workers_of(cluster, order, recipe_sha256=frozen.digest) as workers:
+            yield workers
+
+    return _do_tasks(
+        objects,
+        frozen,
+        executor,
+        progress=progress or Silent(),
+        share=share,
+        stop=stop or Stop(),
+    )
+
+
+def extract_with(
+    model: ActivationModel,
+    objects: ObjectStore,
+    recipe: Recipe | None,
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    share: Share | None = None,
+    stop: Stop | None = None,
+) -> ExtractReport:
+    """Extract in this process with a model that is loaded already; see `extract_store`."""
+    progress, stop = progress or Silent(), stop or Stop()
+    try:
+        with stop.interruptible():
+            objects.sweep(large=LARGE_OBJECTS)
+            if recipe is None:
+                prepared = reopen(objects, load_frozen(objects), model)
+            else:
+                prepared = prepare(objects, recipe, model, storage_options=storage_options, progress=progress)
+    except Interrupted:
+        return _stopped_early(objects)
+
+    @contextmanager
+    def executor(tasks_done: int) -> Iterator[Executor]:
+        rows_elsewhere = model.device_rows is not None
+        check_room(objects, prepared.frozen, tasks_done=tasks_done, rows_elsewhere=rows_elsewhere)
+        with StoredSequences(objects) as source, TaskRunner(prepared, source, model, objects) as runner:
+            yield SerialExecutor(runner, objects)
+
+    return _do_tasks(objects, prepared.frozen, executor, progress=progress, share=share, stop=stop)
+
+
+def _do_tasks(
+    objects: ObjectStore,
+    frozen: FrozenRecipe,
+    executor: Callable[[int], AbstractContextManager[Executor]],
+    *,
+    progress: Progress,
+    share: Share | None,
+    stop: Stop,
+) -> ExtractReport:
+    """Do the tasks without a commit, and write the manifest if there is none left.
+
+    `executor` is told how many tasks are done, and not asked if none is missing.
+    """
+    before = _committed(objects, frozen)
+    own = [task for task in range(frozen.tasks) if share is None or task in share]
+    missing = [task for task in own if task not in before]
+    total = sum(map(frozen.rows_of, own))
+    done = total - sum(map(frozen.rows_of, missing))
+    started_s = time.perf_counter()
+    with progress.stage("extracting", total=total, unit="rows", done=done) as stage:
+        tally = Tally(frozen, stage)
+        if missing and stop.may_begin():
+            with executor(len(before)) as each:
+                each.run(missing, stop=stop, tally=tally)
+    seconds = time.perf_counter() - started_s
+    after = _committed(objects, frozen)
+    manifest = write_manifest(objects, progress=progress) if len(after) == frozen.tasks else None
+    return ExtractReport(
+        uri=objects.uri,
+        manifest_sha256=None if manifest is None else manifest.digest,
+        rows=frozen.rows,
+        tasks_total=frozen.tasks,
+        tasks_before=len(before),
+        tasks_done=len(after),
+        tasks_left=frozen.tasks - len(after),
+        complete=manifest is not None,
+        stopped=stop.reason if set(missing) - after else None,
+        workers=tally.workers,
+        rows_extracted=tally.rows,
+        seconds=seconds,
+        rows_per_s=tally.rows / seconds if seconds else 0.0,
+    )
+
+
+def _committed(objects: ObjectStore, frozen: FrozenRecipe) -> set[int]:
+    done = committed_tasks(objects)
+    if foreign := sorted(task for task in done if task >= frozen.tasks):
+        raise CorruptObjectError(
+            f"{objects.uri}: a commit of task {foreign[0]}, but the recipe has {frozen.tasks} tasks; "
+            "remove it, or extract to another place"
+        )
+    return done
+
+
+def _stopped_early(objects: ObjectStore) -> ExtractReport:
+    """Report a run that was told to stop before the first task."""
+    frozen = load_frozen_if_any(objects)
+    done = set() if frozen is None else _committed(objects, frozen)
+    left = 0 if frozen is None else frozen.tasks - len(done)
+    manifest = None if left else written_manifest(objects)
+    return ExtractReport(
+        uri=objects.uri,
+        manifest_sha256=None if manifest is None else manifest.digest,
+        rows=0 if frozen is None else frozen.rows,
+        tasks_total=0 if frozen is None else frozen.tasks,
+        tasks_before=len(done),
+        tasks_done=len(done),
+        tasks_left=left,
+        complete=manifest is not None,
+        stopped="signal" if manifest is None else None,
+        workers=0,
+        rows_extracted=0,
+        seconds=0.0,
+        rows_per_s=0.0,
+    )

@@ -1,0 +1,127 @@
+"""Tasks of one store: each is encoded and written while the next is in the model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Final, Self
+
+from actstore.access.objects import ObjectStore
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.sequences import ResidueSource
+from actstore.extract.memory import RowMemory
+from actstore.extract.task import extract_task
+from actstore.extract.threads import LoneThreads
+from actstore.store.write.writer import commit_of, encode_task, publish_task
+from actstore.workflows.extraction.prepare import Prepared
+
+__all__ = ["STAGES", "TaskRunner"]
+
+STAGES: Final = 3
+"""Threads that can make use of `TaskRunner.do` at a time: each task is in another stage."""
+
+
+class TaskRunner:
+    """Does tasks of a store: threads that call `begin` and `do` are in different stages of their tasks.
+
+    A task is computed, encoded and hashed, and written. While one is computed the one before it may be encoded and the
+    one before that written; so the rows of two tasks are in memory, and the encoded objects of two.
+
+    Every forward pass is one thread's, and so is every site that is encoded; several are under way at a time.
+
+    Parameters
+    ----------
+    prepared, source, model, objects
+        The store and what it is made from.
+    threads
+        None for as many as torch would use.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        source: ResidueSource,
+        model: ActivationModel,
+        objects: ObjectStore,
+        *,
+        threads: int | None = None,
+    ) -> None:
+        self._prepared = prepared
+        self._source = source
+        self._model = model
+        self._objects = objects
+        self._computing, self._encoding, self._writing = (threading.Lock() for _ in range(STAGES))
+        self._memory = RowMemory(model.device_rows)
+        if model.device_rows is not None:  # too little is said now, and not after the first task
+            frozen = prepared.frozen
+            self._memory.reserve(
+                min(frozen.recipe.store.task_rows, frozen.rows), model.sites, times=min(2, frozen.tasks)
+            )
+        self._threads = LoneThreads(threads)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads, once what they are doing is done."""
+        self._threads.close()
+
+    def begin(self) -> None:
+        """Wait until a task may be computed; `do`, in any thread, or `leave` must follow."""
+        self._computing.acquire()
+
+    def leave(self) -> None:
+        """Let another task be computed after all."""
+        self._computing.release()
+
+    def do(self, index: int, *, on_rows: Callable[[int], None] | None = None) -> None:
+        """Extract, write and commit a task that was begun; it is committed when this returns.
+
+        Parameters
+        ----------
+        index
+            Of the task.
+        on_rows
+            Called with a number of rows whenever so many were computed; what it raises drops the task.
+
+        Raises
+        ------
+        CorpusError, ModelError, NumericsError, StoreError
+            Whatever stopped the work; the task is then not committed.
+        """
+        frozen = self._prepared.frozen
+        with _handed_on(self._computing, self._encoding):
+            task = self._prepared.plan.task(index)
+            rows = extract_task(
+                task,
+                self._source,
+                self._model,
+                tokens_per_batch=frozen.recipe.model.tokens_per_batch,
+                parallel=self._threads.map,
+                take_rows=self._memory.take,
+                on_rows=on_rows,
+            )
+        with _handed_on(self._encoding, self._writing):
+            shards = encode_task(frozen, task, rows, name_of=self._source.sequence_id, parallel=self._threads.map)
+            self._memory.give_back(rows)
+            commit = commit_of(frozen, index, shards, parallel=self._threads.map)
+        with _handed_on(self._writing):
+            publish_task(self._objects, commit, shards)
+
+
+@contextmanager
+def _handed_on(stage: threading.Lock, following: threading.Lock | None = None) -> Iterator[None]:
+    """Leave a stage at the end, and not before the following one can be entered."""
+    try:
+        yield
+        if following is not None:
+            following.acquire()
+    finally:
+        stage.release()

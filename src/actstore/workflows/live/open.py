@@ -1,0 +1,139 @@
+"""Open a store, a manifest or a recipe as a source of rows that the model computes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from actstore.access.objects import ObjectStore
+from actstore.access.open import LocalObjects
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.progress import Progress, Silent
+from actstore.contracts.recipe import Recipe
+from actstore.errors import ModelError, RecipeChangedError, UsageError
+from actstore.extract.model import load_model
+from actstore.store.format.layout import LARGE_OBJECTS
+from actstore.store.read.assemble import assemble_manifest
+from actstore.store.read.manifest import Manifest
+from actstore.store.read.open import is_recipe, open_store
+from actstore.workflows.care.recompute import local_model
+from actstore.workflows.extraction.prepare import prepare, reopen, replan
+from actstore.workflows.extraction.sizes import check_room
+from actstore.workflows.live.source import LiveMode, LiveSource
+from actstore.workflows.recipes import read_recipe, require_sequences
+
+__all__ = ["live_over", "open_live"]
+
+
+def open_live(
+    source: str | os.PathLike[str],
+    *,
+    mode: LiveMode = "online",
+    device: str = "cpu",
+    recipe_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    cache_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> LiveSource:
+    """Open a source of streams whose rows the model computes.
+
+    Parameters
+    ----------
+    source
+        Path or URL of a store, an exported manifest file, or a recipe (TOML), which is prepared in a temporary folder.
+        What ends in `.toml` is a recipe, unless it is a URL or a folder.
+    mode
+        `online` computes all rows; `compute` those that the store does not have, and writes nothing; `store` commits
+        what it computes to the store, and reads it from there afterwards.
+    device
+        Where the model runs.
+    recipe_options
+        Values that take precedence over those of the recipe, by dotted key; see `read_recipe`.
+    storage_options
+        Passed to fsspec.
+    cache, cache_bytes
+        Where computed rows are kept, memory if None, and how much (4 GiB if None). Of a store that is complete already:
+        as in `open_stream`.
+    progress
+        Where to report.
+
+    Raises
+    ------
+    ModelError
+        If the model is not at hand, or would run code that came with the store.
+    RecipeChangedError
+        If the model at hand is not the one that the store was begun with.
+    UsageError, StoreError, ManifestError, RecipeError, CorpusError
+        If there is no such store or recipe, it cannot be used, or a local disk has no room for what is to be stored.
+    """
+    folder = None if cache is None else Path(cache)
+    given = {name: value for name, value in (recipe_options or {}).items() if value is not None}
+    if mode == "online" and is_recipe(source):
+        recipe = read_recipe(Path(source), options=given)
+        return _from_recipe(
+            recipe, str(source), device, storage_options, progress or Silent(), cache=folder, cache_bytes=cache_bytes
+        )
+    if given:
+        raise UsageError(f"{source} is not a recipe, so {', '.join(given)} cannot be set: a store keeps its own")
+    manifest, objects = open_store(source, storage_options=storage_options)
+    if mode != "online" and manifest.complete:
+        return LiveSource(objects, manifest, None, None, mode=mode, cache=folder, cache_bytes=cache_bytes)
+    try:
+        model = local_model(manifest.frozen, device=device)
+    except ModelError as error:
+        raise ModelError(f"{objects.uri}: its rows cannot be computed here: {error}") from error
+    except RecipeChangedError as error:
+        raise RecipeChangedError(f"{objects.uri}: {error}") from error
+    return live_over(objects, manifest, model, mode=mode, cache=folder, cache_bytes=cache_bytes)
+
+
+def live_over(
+    objects: ObjectStore,
+    manifest: Manifest,
+    model: ActivationModel,
+    *,
+    mode: LiveMode,
+    cache: Path | None = None,
+    cache_bytes: int | None = None,
+) -> LiveSource:
+    """Open a store's source of streams with a model that is loaded already; see `open_live`."""
+    if mode == "store":
+        objects.sweep(large=LARGE_OBJECTS)
+        check_room(objects, manifest.frozen, tasks_done=manifest.tasks_done)
+    prepared = (reopen if mode == "store" else replan)(objects, manifest.frozen, model)
+    return LiveSource(objects, manifest, prepared, model, mode=mode, cache=cache, cache_bytes=cache_bytes)
+
+
+def _from_recipe(
+    recipe: Recipe,
+    name: str,
+    device: str,
+    storage_options: Mapping[str, Any] | None,
+    progress: Progress,
+    *,
+    cache: Path | None,
+    cache_bytes: int | None,
+) -> LiveSource:
+    require_sequences(recipe)
+    model = load_model(recipe.model, recipe.sites, device=device)
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="actstore-online-"))
+        objects = LocalObjects(Path(folder))
+        prepared = prepare(objects, recipe, model, storage_options=storage_options, progress=progress, keep_rows=False)
+        manifest = assemble_manifest(objects)
+        return LiveSource(
+            objects,
+            manifest,
+            prepared,
+            model,
+            mode="online",
+            cache=cache,
+            cache_bytes=cache_bytes,
+            name=name,
+            afterwards=stack.pop_all(),
+        )
