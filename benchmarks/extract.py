@@ -48,7 +48,7 @@ from actstore.extract.task import plan_passes
 from actstore.extract.threads import LoneThreads
 from actstore.store.write.frozen import load_frozen
 from actstore.store.write.sequences import StoredSequences
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.prepare import reopen
 from benchmarks.extract_fair_esm import (
     TOKENS_PER_BATCH,

@@ -56,11 +56,11 @@ from actstore.extract.forward import run_inputs
 from actstore.extract.inputs import Inputs, packed, padded
 from actstore.extract.model import load_model
 from actstore.extract.task import plan_passes
-from actstore.quantize.encoded import encode_rows
+from actstore.quantize.encode import encode_rows
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.write.frozen import load_frozen
 from actstore.store.write.sequences import StoredSequences
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.prepare import reopen
 from benchmarks.proteins import Proteins, read_proteins
 from benchmarks.report import write_results

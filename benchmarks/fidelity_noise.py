@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from actstore.contracts.planes import Calibration, Float32s, Planes, Quantizer
 from actstore.quantize.fidelity import fidelity, round_trip_noise
+from actstore.quantize.int8 import RowScaledInt8
 from actstore.quantize.moments import Moments
 from actstore.quantize.table import QUANTIZERS
 
@@ -19,23 +20,11 @@ _BLOCK_ROWS: Final = 8192
 _LEVELS: Final = 127
 
 
-class NaiveInt8:
+class NaiveInt8(RowScaledInt8):
     """One scale for each row, its largest magnitude / 127: no centre, no channel scales."""
 
     name: Final = "naive_int8"
-    stored_dtype: Final[np.dtype[Any]] = np.dtype("<i1")
     calibrated: Final = False
-    scales: Final = "row"
-    largest: Final[float] = float("inf")
-
-    def stored_width(self, width: int) -> int:
-        """Return D."""
-        return width
-
-    def scale_groups(self, width: int) -> int:
-        """Return 1: a scale for the whole row."""
-        del width
-        return 1
 
     def encode(self, values_ND: Float32s, calibration: Calibration | None = None) -> Planes:
         """Round to the nearest of 255 levels."""

@@ -24,8 +24,8 @@ from actstore.store.write.frozen import load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.stream.open import open_stream
 from actstore.view.reports import report_manifest
+from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.deadline import Stop
-from actstore.workflows.extraction.extract import extract_with
 from actstore.workflows.extraction.prepare import reopen
 from actstore.workflows.extraction.runner import TaskRunner
 from benchmarks.scale_filesystem import PROTOCOL, MadeUpFileSystem

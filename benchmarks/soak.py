@@ -33,7 +33,7 @@ from actstore.access.open import LocalObjects, open_objects
 from actstore.contracts.recipe import Recipe
 from actstore.testing.fake_model import FakeModel
 from actstore.testing.proteins import synthetic_proteins, write_fasta
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from benchmarks.report import write_results
 
 __all__ = ["Footing", "SoakReport", "main", "make_stores", "soak"]

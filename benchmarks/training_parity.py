@@ -32,7 +32,7 @@ from actstore.store.write.sequences import StoredSequences
 from actstore.stream.open import open_stream
 from actstore.testing.memory_stream import MemoryStream
 from actstore.view.progress import terminal_progress
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.prepare import reopen
 from actstore.workflows.recipes import parse_recipe
 from benchmarks.report import write_results

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from actstore.workflows.care.repair import repair_store
     from actstore.workflows.care.verify import verify_store
     from actstore.workflows.clusters.connect import ExistingScheduler, LocalWorkers, SlurmWorkers
+    from actstore.workflows.extract import extract_store
     from actstore.workflows.extraction.deadline import Stop
-    from actstore.workflows.extraction.extract import extract_store
     from actstore.workflows.extraction.shares import Share
     from actstore.workflows.inspect import inspect_store
     from actstore.workflows.live.open import open_live
@@ -108,7 +108,7 @@ _HOME: Final = {
     "StreamRequest": "actstore.stream.request",
     "collect_garbage": "actstore.workflows.care.collect",
     "export_manifest": "actstore.workflows.share",
-    "extract_store": "actstore.workflows.extraction.extract",
+    "extract_store": "actstore.workflows.extract",
     "inspect_store": "actstore.workflows.inspect",
     "open_live": "actstore.workflows.live.open",
     "open_manifest": "actstore.store.read.open",

@@ -12,7 +12,7 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.testing.fake_model import FakeModel
 from actstore.testing.proteins import FamilyShape, synthetic_proteins, write_fasta
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 
 RecipeOf = Callable[..., Recipe]
 StoreOf = Callable[..., Path]

@@ -16,8 +16,8 @@ from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import open_manifest
 from actstore.store.read.reader import ArrayReader
 from actstore.stream.open import open_stream
+from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.deadline import Stop
-from actstore.workflows.extraction.extract import extract_with
 from benchmarks.scale import COSTS, flatness, summary, table
 from benchmarks.scale_filesystem import MadeUpFileSystem
 from benchmarks.scale_steps import COMMITS, STEPS, URI, Meter

@@ -17,7 +17,7 @@ import zarr
 from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 
 DATA = Path(__file__).parent
 STORE = "golden-store"

@@ -12,12 +12,12 @@ from pathlib import Path
 from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 
 __all__ = ["acknowledged", "kill", "start"]
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["actstore.workflows.extraction.extract", __name__])
+_SERVER.set_forkserver_preload(["actstore.workflows.extract", __name__])
 
 
 class _Acknowledging(LocalObjects):

@@ -13,7 +13,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.testing.fake_model import FakeModel
 from actstore.testing.proteins import FamilyShape, synthetic_proteins, write_fasta
 from actstore.view.reports import ExtractReport
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 
 __all__ = ["STORE", "extract", "main", "small_fasta"]
 

@@ -9,7 +9,7 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.stream.mixing import MixingReport
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -15,7 +15,7 @@ from actstore.access.open import LocalObjects, open_objects
 from actstore.contracts.recipe import Recipe
 from actstore.errors import CorruptObjectError, MissingObjectError, StorageUnavailableError, StoreError
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from tests.end_to_end.s3_extraction import STORE, small_fasta
 from tests.services.faults import FaultProxy, Faults
 from tests.services.gateway import Gateway

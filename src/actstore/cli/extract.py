@@ -169,7 +169,7 @@ def extract(
     with stop.on_sigterm():  # before what takes seconds to import
         from actstore.view.progress import terminal_progress
         from actstore.view.tables import extract_view
-        from actstore.workflows.extraction.extract import extract_store
+        from actstore.workflows.extract import extract_store
         from actstore.workflows.extraction.shares import parse_share
 
         report = extract_store(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from actstore.contracts.models import Site
 from actstore.errors import ModelError
-from actstore.extract.forward import forward_rows_into
-
-if TYPE_CHECKING:
-    from actstore.extract.model import TransformersModel
+from actstore.extract.forward import ForwardPass
 
 __all__ = ["TorchRows"]
 
@@ -23,18 +21,22 @@ __all__ = ["TorchRows"]
 class TorchRows:
     """The `DeviceRows` of a model."""
 
-    model: TransformersModel
+    forward: ForwardPass
+    sites: Sequence[Site]
+    """With their widths."""
+    model: str
+    """Name of the model, for messages."""
 
     def allocate(self, rows: int) -> dict[str, torch.Tensor]:
         """Return a tensor [N, D] for each site; see `DeviceRows`."""
-        device = self.model.network.device
+        device = self.forward.network.device
         try:
-            return {site.name: torch.empty((rows, site.width), device=device) for site in self.model.sites}
+            return {site.name: torch.empty((rows, site.width), device=device) for site in self.sites}
         except torch.OutOfMemoryError as error:
-            size = sum(rows * site.width * 4 for site in self.model.sites)
+            size = sum(rows * site.width * 4 for site in self.sites)
             raise ModelError(
-                f"the rows of a task ({rows:,} at {len(self.model.sites)} sites, {size:,} bytes) do not fit the memory "
-                f"of {device} beside {self.model.facts.name}; make tasks smaller (--set store.task_rows=...; another "
+                f"the rows of a task ({rows:,} at {len(self.sites)} sites, {size:,} bytes) do not fit the memory "
+                f"of {device} beside {self.model}; make tasks smaller (--set store.task_rows=...; another "
                 "store then)"
             ) from error
 
@@ -46,16 +48,4 @@ class TorchRows:
         place_n: NDArray[np.int64],
     ) -> None:
         """Run one forward pass and put its rows into tensors of `allocate`; see `DeviceRows`."""
-        model = self.model
-        with model.passes:
-            forward_rows_into(
-                model.network,
-                model.tokenizer,
-                model.sites,
-                residues,
-                kept,
-                longest=model.longest,
-                pack_tokens=model.pack_tokens,
-                into=into,
-                place_n=place_n,
-            )
+        self.forward.rows_into(residues, kept, into, place_n)

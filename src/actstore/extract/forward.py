@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,150 +19,140 @@ from actstore.errors import ModelError, SiteError
 from actstore.extract.capture import capture
 from actstore.extract.inputs import Inputs, packed, padded
 
-__all__ = ["forward_rows", "forward_rows_into", "run_inputs"]
+__all__ = ["ForwardPass", "run_inputs"]
 
 _of_thread = threading.local()
 
 
-def forward_rows(
-    network: transformers.PreTrainedModel,
-    tokenizer: ResidueTokenizer,
-    sites: Sequence[Site],
-    residues: Sequence[str],
-    kept: Sequence[NDArray[np.int32]],
-    *,
-    longest: int | None,
-    stop_early: bool = True,
-    pack_tokens: int | None = None,
-) -> dict[str, Float32s]:
-    """Run one forward pass and return the rows of the kept residues.
+@dataclass(frozen=True, slots=True, eq=False)
+class ForwardPass:
+    """A network, the sites to capture, and how sequences become its inputs."""
 
-    Rows are gathered on the device, in the number format of the network, before they become float32 on the host, so
-    that padding and residues that nobody wants are never moved or converted.
+    network: transformers.PreTrainedModel
+    """In evaluation mode, on its device."""
+    tokenizer: ResidueTokenizer
+    """The table of its tokenizer."""
+    sites: Sequence[Site]
+    """What to capture; widths are not looked at."""
+    longest: int | None
+    """Most tokens that the network has positions for; None if there is no limit."""
+    pack_tokens: int | None = None
+    """Tokens of rows that several sequences share; None for a row for each."""
+    passes: AbstractContextManager[object] = field(default_factory=nullcontext)
+    """Entered for each forward pass; limits how many hold the memory of a device."""
 
-    Parameters
-    ----------
-    network
-        In evaluation mode, on its device.
-    tokenizer
-        The table of its tokenizer.
-    sites
-        What to capture; widths are not looked at.
-    residues
-        B strings, at least one.
-    kept
-        For each, the 0-based positions of the residues wanted.
-    longest
-        Most tokens that the network has positions for; None if there is no limit.
-    stop_early
-        Whether the pass ends after the last site.
-    pack_tokens
-        Tokens of rows that several sequences share; None for a row for each.
+    def rows(
+        self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]], *, stop_early: bool = True
+    ) -> dict[str, Float32s]:
+        """Run one forward pass and return the rows of the kept residues.
 
-    Returns
-    -------
-    dict
-        For each site float32 [n, D], in the order of `residues`, then `kept`.
+        Rows are gathered on the device, in the number format of the network, before they become float32 on the host, so
+        that padding and residues that nobody wants are never moved or converted.
 
-    Raises
-    ------
-    TokenizerError
-        If a letter is outside the alphabet.
-    ModelError
-        If a sequence is too long for the network, or the batch for the memory of the device.
-    SiteError
-        If a module does not return one vector for each token.
-    """
-    inputs = _inputs(network, tokenizer, residues, longest=longest, pack_tokens=pack_tokens)
-    with _own_stream(network.device):
-        rows = _captured(network, sites, inputs, kept, take=lambda _site, rows_nD: rows_nD, stop_early=stop_early)
-        return _to_host(rows, network.device)
+        Parameters
+        ----------
+        residues
+            B strings, at least one.
+        kept
+            For each, the 0-based positions of the residues wanted.
+        stop_early
+            Whether the pass ends after the last site.
 
+        Returns
+        -------
+        dict
+            For each site float32 [n, D], in the order of `residues`, then `kept`.
 
-def forward_rows_into(
-    network: transformers.PreTrainedModel,
-    tokenizer: ResidueTokenizer,
-    sites: Sequence[Site],
-    residues: Sequence[str],
-    kept: Sequence[NDArray[np.int32]],
-    *,
-    longest: int | None,
-    pack_tokens: int | None,
-    into: Mapping[str, Tensor],
-    place_n: NDArray[np.int64],
-) -> None:
-    """Run one forward pass and put the rows of the kept residues into memory of the device; see `forward_rows`.
+        Raises
+        ------
+        TokenizerError
+            If a letter is outside the alphabet.
+        ModelError
+            If a sequence is too long for the network, or the batch for the memory of the device.
+        SiteError
+            If a module does not return one vector for each token.
+        """
+        with self.passes:
+            inputs = self._inputs(residues)
+            with _own_stream(self.network.device):
+                rows = self._captured(inputs, kept, take=lambda _site, rows_nD: rows_nD, stop_early=stop_early)
+                return _to_host(rows, self.network.device)
 
-    Parameters
-    ----------
-    into
-        For each site float32 [N, D].
-    place_n
-        Which row of `into` each of the kept residues becomes.
-    """
-    inputs = _inputs(network, tokenizer, residues, longest=longest, pack_tokens=pack_tokens)
-    device = network.device
-    with _own_stream(device):
-        place = torch.from_numpy(place_n).to(device)
-        _captured(
-            network, sites, inputs, kept, take=lambda site, rows_nD: into[site].index_copy_(0, place, rows_nD.float())
-        )
-        if device.type == "cuda":
-            torch.cuda.current_stream(device).synchronize()
+    def rows_into(
+        self,
+        residues: Sequence[str],
+        kept: Sequence[NDArray[np.int32]],
+        into: Mapping[str, Tensor],
+        place_n: NDArray[np.int64],
+    ) -> None:
+        """Run one forward pass and put the rows of the kept residues into memory of the device; raises as `rows`.
 
+        Parameters
+        ----------
+        residues, kept
+            As in `rows`.
+        into
+            For each site float32 [N, D].
+        place_n
+            Which row of `into` each of the kept residues becomes.
+        """
+        device = self.network.device
+        with self.passes:
+            inputs = self._inputs(residues)
+            with _own_stream(device):
+                place = torch.from_numpy(place_n).to(device)
+                self._captured(
+                    inputs, kept, take=lambda site, rows_nD: into[site].index_copy_(0, place, rows_nD.float())
+                )
+                if device.type == "cuda":
+                    torch.cuda.current_stream(device).synchronize()
 
-def _inputs(
-    network: transformers.PreTrainedModel,
-    tokenizer: ResidueTokenizer,
-    residues: Sequence[str],
-    *,
-    longest: int | None,
-    pack_tokens: int | None,
-) -> Inputs:
-    length = max(map(len, residues)) + tokenizer.special_tokens
-    if longest is not None and length > longest:
-        raise ModelError(
-            f"{network.name_or_path} has positions for {longest} tokens, and {length} were asked for; "
-            f"set 'corpus.window_residues' to {longest - tokenizer.special_tokens} or less"
-        )
-    return padded(residues, tokenizer) if pack_tokens is None else packed(residues, tokenizer, row_tokens=pack_tokens)
-
-
-def _captured(
-    network: transformers.PreTrainedModel,
-    sites: Sequence[Site],
-    inputs: Inputs,
-    kept: Sequence[NDArray[np.int32]],
-    *,
-    take: Callable[[str, Tensor], Tensor],
-    stop_early: bool = True,
-) -> dict[str, Tensor]:
-    """Return what `take` makes of the rows of the kept residues at each site, [n, D] on the device."""
-    device, (rows, length) = network.device, inputs.tokens_RT.shape
-    first_n = np.repeat(inputs.first_B, [len(each) for each in kept])
-    kept_n = torch.from_numpy(first_n + np.concatenate(kept)).to(device)
-
-    def gather(site: str, hidden: Tensor) -> Tensor:
-        if hidden.ndim != 3 or hidden.shape[:2] != (rows, length):
-            raise SiteError(
-                f"{site}: its module returns shape {list(hidden.shape)} for {rows} rows of {length} tokens, "
-                "not one vector for each token; choose another"
+    def _inputs(self, residues: Sequence[str]) -> Inputs:
+        tokenizer = self.tokenizer
+        length = max(map(len, residues)) + tokenizer.special_tokens
+        if self.longest is not None and length > self.longest:
+            raise ModelError(
+                f"{self.network.name_or_path} has positions for {self.longest} tokens, and {length} were asked for; "
+                f"set 'corpus.window_residues' to {self.longest - tokenizer.special_tokens} or less"
             )
-        return take(site, hidden.flatten(0, 1).index_select(0, kept_n))
+        if self.pack_tokens is None:
+            return padded(residues, tokenizer)
+        return packed(residues, tokenizer, row_tokens=self.pack_tokens)
 
-    modules = {site.name: network.get_submodule(site.module) for site in sites}
-    try:
-        with torch.inference_mode():
-            return capture(modules, lambda: run_inputs(network, inputs), take=gather, stop_early=stop_early)
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"{network.name_or_path}: {rows} rows of {length} tokens do not fit the memory of {device}; "
-            "lower 'model.tokens_per_batch'"
-        ) from error
-    except IndexError as error:
-        raise ModelError(
-            f"{network.name_or_path} cannot take {length} tokens at once ({error}); lower 'corpus.window_residues'"
-        ) from error
+    def _captured(
+        self,
+        inputs: Inputs,
+        kept: Sequence[NDArray[np.int32]],
+        *,
+        take: Callable[[str, Tensor], Tensor],
+        stop_early: bool = True,
+    ) -> dict[str, Tensor]:
+        """Return what `take` makes of the rows of the kept residues at each site, [n, D] on the device."""
+        network, device, (rows, length) = self.network, self.network.device, inputs.tokens_RT.shape
+        first_n = np.repeat(inputs.first_B, [len(each) for each in kept])
+        kept_n = torch.from_numpy(first_n + np.concatenate(kept)).to(device)
+
+        def gather(site: str, hidden: Tensor) -> Tensor:
+            if hidden.ndim != 3 or hidden.shape[:2] != (rows, length):
+                raise SiteError(
+                    f"{site}: its module returns shape {list(hidden.shape)} for {rows} rows of {length} tokens, "
+                    "not one vector for each token; choose another"
+                )
+            return take(site, hidden.flatten(0, 1).index_select(0, kept_n))
+
+        modules = {site.name: network.get_submodule(site.module) for site in self.sites}
+        try:
+            with torch.inference_mode():
+                return capture(modules, lambda: run_inputs(network, inputs), take=gather, stop_early=stop_early)
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"{network.name_or_path}: {rows} rows of {length} tokens do not fit the memory of {device}; "
+                "lower 'model.tokens_per_batch'"
+            ) from error
+        except IndexError as error:
+            raise ModelError(
+                f"{network.name_or_path} cannot take {length} tokens at once ({error}); lower 'corpus.window_residues'"
+            ) from error
 
 
 def run_inputs(network: transformers.PreTrainedModel, inputs: Inputs) -> None:

@@ -23,7 +23,7 @@ from actstore.errors import ModelError, UsageError
 from actstore.extract.compiled import compile_blocks, compiling
 from actstore.extract.device_rows import TorchRows
 from actstore.extract.families import Architecture, architecture_for
-from actstore.extract.forward import forward_rows
+from actstore.extract.forward import ForwardPass
 from actstore.extract.fused import fuse
 from actstore.extract.sites import available_sites, resolve_sites
 
@@ -77,22 +77,14 @@ class TransformersModel:
     @property
     def device_rows(self) -> TorchRows | None:
         """Where rows may stay until they are encoded."""
-        return TorchRows(self) if self.keeps_rows else None
+        return TorchRows(self._forward, self.sites, self.facts.name) if self.keeps_rows else None
+
+    @property
+    def _forward(self) -> ForwardPass:
+        return ForwardPass(self.network, self.tokenizer, self.sites, self.longest, self.pack_tokens, self.passes)
 
     def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
-        """Run one forward pass up to the last site and return the rows of the kept residues.
-
-        Parameters
-        ----------
-        residues
-            B sequences (or windows of sequences).
-        kept
-            For each, the 0-based positions of the residues wanted, within that string.
-
-        Returns
-        -------
-        dict
-            For each site float32 [sum(len(k) for k in kept), D], in the order of `residues`, then `kept`.
+        """Run one forward pass up to the last site and return the rows of the kept residues; see `ActivationModel`.
 
         Raises
         ------
@@ -103,16 +95,7 @@ class TransformersModel:
         """
         if not sum(len(each) for each in kept):
             return {site.name: np.empty((0, site.width), dtype=np.float32) for site in self.sites}
-        with self.passes:
-            return forward_rows(
-                self.network,
-                self.tokenizer,
-                self.sites,
-                residues,
-                kept,
-                longest=self.longest,
-                pack_tokens=self.pack_tokens,
-            )
+        return self._forward.rows(residues, kept)
 
 
 def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu") -> TransformersModel:
@@ -302,7 +285,8 @@ def _measured(
     everything = [np.arange(len(each), dtype=np.int32) for each in PROBE]
     try:
         with compiling(recipe.name) if recipe.compile else nullcontext():
-            rows = forward_rows(network, tokenizer, sites, PROBE, everything, longest=None, stop_early=False)
+            forward = ForwardPass(network, tokenizer, sites, longest=None)
+            rows = forward.rows(PROBE, everything, stop_early=False)
     except (ValueError, TypeError, RuntimeError) as error:
         said = str(error).strip().partition("\n")[0]
         raise ModelError(

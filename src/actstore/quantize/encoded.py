@@ -1,16 +1,16 @@
-"""The rows of a task at one site -> planes, what is recorded of them, and what is wrong with them."""
+"""Rows of one site as planes, what is recorded of them, and what is wrong with them."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.contracts.planes import Calibration, Float32s, Planes, Quantizer
-from actstore.quantize.measure import Measures, measure
+from actstore.contracts.planes import Float32s, Planes, Quantizer
+from actstore.quantize.measure import Measures
 
-__all__ = ["BadRow", "EncodedRows", "count_beyond", "encode_rows"]
+__all__ = ["BadRow", "EncodedRows", "count_beyond"]
 
 
 class BadRow(NamedTuple):
@@ -30,30 +30,6 @@ class EncodedRows(NamedTuple):
     beyond_N: NDArray[np.int64] | None
     """Values of each row that the encoding cannot hold; None where it holds any."""
     bad: BadRow | None
-
-
-def encode_rows(values_ND: Any, quantizer: Quantizer, calibration: Calibration | None) -> EncodedRows:  # noqa: ANN401
-    """Encode and measure rows where they lie.
-
-    Parameters
-    ----------
-    values_ND
-        float32 [N, D]: an array of finite numbers on the host, or a tensor of any on the device of a model.
-    quantizer, calibration
-        The encoding.
-
-    Raises
-    ------
-    NumericsError
-        If a row lies so far from the calibration that the encoding cannot hold it.
-    """
-    if not isinstance(values_ND, np.ndarray):
-        from actstore.quantize.torch_encoding import encode_tensor  # noqa: PLC0415 - whoever has tensors has torch
-
-        return encode_tensor(values_ND, quantizer, calibration)
-    planes = quantizer.encode(values_ND, calibration)
-    measures = measure(values_ND, planes, quantizer, calibration)
-    return EncodedRows(planes, measures, count_beyond(values_ND, quantizer), None)
 
 
 def count_beyond(values_ND: Float32s, quantizer: Quantizer) -> NDArray[np.int64] | None:

@@ -15,14 +15,11 @@ _BFLOAT16_LARGEST: Final = float(np.uint32(0x7F7F0000).view(np.float32))
 _BFLOAT16_NAN: Final = np.uint32(0x7FC0)
 
 
-class Float16:
-    """IEEE half precision. Values beyond +-65,504 are clamped; the caller decides whether that is an error."""
+class _Unscaled:
+    """One stored number for each value: no calibration, no scales."""
 
-    name: Final = "float16"
-    stored_dtype: Final[np.dtype[Any]] = np.dtype("<f2")
     calibrated: Final = False
     scales: Final = None
-    largest: Final[float] = FLOAT16_LARGEST
 
     def stored_width(self, width: int) -> int:
         """Return D."""
@@ -32,6 +29,14 @@ class Float16:
         """Return 0: there are no scales."""
         del width
         return 0
+
+
+class Float16(_Unscaled):
+    """IEEE half precision. Values beyond +-65,504 are clamped; the caller decides whether that is an error."""
+
+    name: Final = "float16"
+    stored_dtype: Final[np.dtype[Any]] = np.dtype("<f2")
+    largest: Final[float] = FLOAT16_LARGEST
 
     def encode(self, values_ND: Float32s, calibration: Calibration | None = None) -> Planes:
         """Round to half precision."""
@@ -44,23 +49,12 @@ class Float16:
         return planes.values_ND.astype(np.float32)
 
 
-class BFloat16:
+class BFloat16(_Unscaled):
     """The upper 16 bits of a float32, stored as uint16 since Zarr v3 has no core bfloat16."""
 
     name: Final = "bfloat16"
     stored_dtype: Final[np.dtype[Any]] = np.dtype("<u2")
-    calibrated: Final = False
-    scales: Final = None
     largest: Final[float] = _BFLOAT16_LARGEST
-
-    def stored_width(self, width: int) -> int:
-        """Return D."""
-        return width
-
-    def scale_groups(self, width: int) -> int:
-        """Return 0: there are no scales."""
-        del width
-        return 0
 
     def encode(self, values_ND: Float32s, calibration: Calibration | None = None) -> Planes:
         """Round to the nearest bfloat16, ties to even."""

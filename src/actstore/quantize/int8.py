@@ -15,18 +15,16 @@ from numpy.typing import NDArray
 from actstore.contracts.planes import Calibration, Float32s, Planes
 from actstore.quantize.scales import block_rows, check_scales, needed, round_up
 
-__all__ = ["Int8", "calibrate"]
+__all__ = ["Int8", "RowScaledInt8", "calibrate"]
 
 _LEVELS: Final = 127
 _NARROWEST: Final = 0.01
 
 
-class Int8:
-    """Eight bits and a float16 scale for each row: 8 + 16 / D bits a value."""
+class RowScaledInt8:
+    """The layout of eight bits and a float16 scale for each row: 8 + 16 / D bits a value."""
 
-    name: Final = "int8"
     stored_dtype: Final[np.dtype[Any]] = np.dtype("<i1")
-    calibrated: Final = True
     scales: Final = "row"
     largest: Final[float] = float("inf")
 
@@ -38,6 +36,13 @@ class Int8:
         """Return 1: a scale for the whole row."""
         del width
         return 1
+
+
+class Int8(RowScaledInt8):
+    """Centred, channel-scaled and row-scaled."""
+
+    name: Final = "int8"
+    calibrated: Final = True
 
     def encode(self, values_ND: Float32s, calibration: Calibration | None = None) -> Planes:
         """Encode rows; the row scale is rounded up to float16, so that no value exceeds 127 steps.

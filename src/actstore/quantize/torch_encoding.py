@@ -54,7 +54,7 @@ class _Calibrated(NamedTuple):
 
 
 def encode_tensor(values_ND: Tensor, quantizer: Quantizer, calibration: Calibration | None) -> EncodedRows:
-    """Encode and measure rows, float32 [N, D], where they lie, in blocks; see `quantize.encoded.encode_rows`.
+    """Encode and measure rows, float32 [N, D], where they lie, in blocks; see `quantize.encode.encode_rows`.
 
     Work is queued on the stream that is current, and waited for. One call works at a time, so that sites which are
     encoded in several threads do not all want memory; a device is no slower for it.

@@ -11,7 +11,7 @@ import torch
 from actstore.contracts.models import Site
 from actstore.contracts.recipe import ModelRecipe
 from actstore.errors import ModelError, SiteError, TokenizerError
-from actstore.extract.forward import forward_rows
+from actstore.extract.forward import ForwardPass
 from actstore.extract.model import TransformersModel, load_model
 
 
@@ -60,7 +60,7 @@ def test_a_module_without_a_vector_for_each_token_is_refused(esm: TransformersMo
     # Its output is [1, T, D]: shared by all sequences of the batch.
     rotary = [Site("rotary_embeddings", "rotary_embeddings", 0)]
     with pytest.raises(SiteError, match=r"rotary_embeddings: .* shape \[1, 5, 8\] for 2 rows of 5 tokens"):
-        forward_rows(esm.network, esm.tokenizer, rotary, ["MKT", "MK"], [positions(0), positions(0)], longest=None)
+        ForwardPass(esm.network, esm.tokenizer, rotary, longest=None).rows(["MKT", "MK"], [positions(0), positions(0)])
 
 
 def test_rows_hold_no_memory_of_the_padded_batch(esm: TransformersModel) -> None:

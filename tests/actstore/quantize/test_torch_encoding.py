@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from actstore.contracts.planes import Calibration
 from actstore.errors import ModelError, NumericsError
 from actstore.quantize import torch_encoding
-from actstore.quantize.encoded import encode_rows
+from actstore.quantize.encode import encode_rows
 from actstore.quantize.table import QUANTIZERS
 
 DEVICES = [

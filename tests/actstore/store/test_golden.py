@@ -17,7 +17,7 @@ from actstore.store.read.open import open_manifest
 from actstore.store.write.commit import load_commit
 from actstore.store.write.frozen import load_frozen
 from actstore.stream.open import open_stream
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.prepare import prepare
 from tests.data.make_golden import MODEL, RECIPE
 

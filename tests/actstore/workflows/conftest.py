@@ -13,7 +13,7 @@ import pytest
 from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.extract.model import TransformersModel, load_model
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from actstore.workflows.recipes import merge_options
 from tests.actstore.workflows.stores import read_fasta, write_fasta
 

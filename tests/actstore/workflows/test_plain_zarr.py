@@ -16,7 +16,7 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.planes import Float32s
 from actstore.contracts.recipe import Recipe
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from actstore.workflows.inspect import inspect_store
 from tests.actstore.workflows.stores import plain_rows
 

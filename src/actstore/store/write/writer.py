@@ -16,7 +16,8 @@ from actstore.contracts.planes import Float32s, Planes
 from actstore.contracts.tasks import Task, TaskRows
 from actstore.errors import CorruptObjectError, MissingObjectError, NumericsError
 from actstore.extract.task import not_finite
-from actstore.quantize.encoded import EncodedRows, count_beyond, encode_rows
+from actstore.quantize.encode import encode_rows
+from actstore.quantize.encoded import EncodedRows, count_beyond
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.layout import ArraySpec, commit_path, row_arrays, scales_path, statistics_arrays, values_path

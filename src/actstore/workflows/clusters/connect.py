@@ -8,18 +8,17 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from actstore.contracts.models import ActivationModel
-from actstore.contracts.recipe import ModelRecipe
 from actstore.errors import UsageError, WorkerError
 from actstore.workflows.clusters.gpus import ALLOCATOR, visible_gpus, worker_environments
+from actstore.workflows.clusters.order import WorkOrder
 from actstore.workflows.clusters.slurm_config import ADAPT, slurm_arguments
 from actstore.workflows.extraction.executors import THREADS, Executor
 
@@ -28,10 +27,8 @@ __all__ = [
     "ExistingScheduler",
     "LocalWorkers",
     "SlurmWorkers",
-    "WorkOrder",
     "check_cluster",
     "connected",
-    "load_on_worker",
     "workers_of",
 ]
 
@@ -76,27 +73,6 @@ class SlurmWorkers:
 
 
 Cluster = LocalWorkers | ExistingScheduler | SlurmWorkers
-
-
-def load_on_worker(recipe: ModelRecipe, sites: Sequence[str], device: str) -> ActivationModel:
-    """Load the model that the recipe names."""
-    # Here, for the scheduler imports this module too, and has no use for PyTorch.
-    extract = importlib.import_module("actstore.extract.model")
-    model: ActivationModel = extract.load_model(recipe, sites, device=device)
-    return model
-
-
-@dataclass(frozen=True, slots=True)
-class WorkOrder:
-    """What workers are told about the store: where it is, and what they need to do its tasks."""
-
-    store: str
-    storage_options: Mapping[str, Any] | None = field(repr=False)
-    """May hold credentials, so they go to workers alone."""
-    model: ModelRecipe
-    device: str
-    load: Callable[[ModelRecipe, Sequence[str], str], ActivationModel] = load_on_worker
-    """Gives the model for a recipe, sites and a device; sent by name."""
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from actstore.access.open import open_objects
 from actstore.errors import ActstoreError, CorruptObjectError, WorkerError
 from actstore.store.write.frozen import FrozenRecipe, load_frozen
 from actstore.store.write.sequences import StoredSequences
-from actstore.workflows.clusters.connect import WorkOrder
 from actstore.workflows.clusters.gpus import claim_device, visible_gpus
+from actstore.workflows.clusters.order import WorkOrder
 from actstore.workflows.extraction.executors import THREADS, Ending, do_task
 from actstore.workflows.extraction.prepare import reopen
 from actstore.workflows.extraction.runner import TaskRunner

@@ -28,7 +28,7 @@ from actstore.store.write.writer import commit_of, encode_task, publish_task
 from actstore.stream.open import stream_over
 from actstore.stream.request import StreamRequest
 from actstore.stream.stream import Stream
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.prepare import Prepared
 from actstore.workflows.extraction.runner import TaskRunner
 from actstore.workflows.live.cost import LiveCost, live_cost

@@ -12,7 +12,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import ManifestError, StoreNotFoundError, UsageError
 from actstore.store.read.open import open_manifest, open_store, stored_manifest
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 
 StoreOf = Callable[..., Path]
 

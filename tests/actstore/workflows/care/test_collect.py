@@ -20,7 +20,7 @@ from actstore.view.reports import GarbageReport
 from actstore.workflows.care import collect
 from actstore.workflows.care.collect import collect_garbage
 from actstore.workflows.care.examine import examine
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from tests.actstore.cli.command import actstore
 from tests.actstore.workflows.damage import copy_objects, in_memory, objects_in
 

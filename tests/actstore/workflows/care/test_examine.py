@@ -17,7 +17,7 @@ from actstore.errors import StoreNotFoundError
 from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.write.commit import load_commit
 from actstore.workflows.care.examine import Examination, examine
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from tests.actstore.workflows.damage import KINDS, PARTNERS, SPOILS, OtherProcessor, copy_objects, in_memory, objects_in
 
 StoreOf = Callable[..., Path]

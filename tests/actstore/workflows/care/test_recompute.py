@@ -24,7 +24,7 @@ from actstore.store.write.writer import write_task
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.care.recompute import model_at_hand, recompute_sample
 from actstore.workflows.care.verify import verify_store
-from actstore.workflows.extraction.extract import extract_store, extract_with
+from actstore.workflows.extract import extract_store, extract_with
 from actstore.workflows.extraction.prepare import prepare
 
 StoreOf = Callable[..., Path]

@@ -16,17 +16,11 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.errors import UsageError, WorkerError
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.clusters.connect import (
-    ExistingScheduler,
-    LocalWorkers,
-    SlurmWorkers,
-    WorkOrder,
-    check_cluster,
-    connected,
-)
+from actstore.workflows.clusters.connect import ExistingScheduler, LocalWorkers, SlurmWorkers, check_cluster, connected
+from actstore.workflows.clusters.order import WorkOrder
 from actstore.workflows.clusters.slurm_config import read_slurm_config
+from actstore.workflows.extract import extract_on, extract_store, extract_with
 from actstore.workflows.extraction.deadline import Stop
-from actstore.workflows.extraction.extract import extract_on, extract_store, extract_with
 from tests.actstore.workflows.clusters import worker_models
 from tests.actstore.workflows.stores import contents
 

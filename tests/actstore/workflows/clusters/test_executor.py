@@ -15,9 +15,10 @@ from actstore.store.write.commit import committed_tasks
 from actstore.testing.fake_model import FakeModel
 from actstore.view.reports import ExtractReport
 from actstore.workflows.clusters import worker as dask_worker
-from actstore.workflows.clusters.connect import Cluster, ExistingScheduler, LocalWorkers, WorkOrder
+from actstore.workflows.clusters.connect import Cluster, ExistingScheduler, LocalWorkers
+from actstore.workflows.clusters.order import WorkOrder
+from actstore.workflows.extract import extract_on, extract_with
 from actstore.workflows.extraction.deadline import Stop
-from actstore.workflows.extraction.extract import extract_on, extract_with
 from tests.actstore.cli.command import actstore
 from tests.actstore.workflows.clusters import worker_models
 from tests.actstore.workflows.clusters.dask_processes import Scheduler, scheduler

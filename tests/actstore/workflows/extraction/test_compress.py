@@ -19,8 +19,8 @@ from actstore.store.read.open import open_store
 from actstore.store.write.frozen import load_frozen
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.care.verify import verify_store
+from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.compress import PlanOrder, with_compressor
-from actstore.workflows.extraction.extract import extract_with
 from actstore.workflows.extraction.prepare import prepare
 from actstore.workflows.inspect import inspect_store
 from tests.actstore.workflows.stores import contents, plain_rows

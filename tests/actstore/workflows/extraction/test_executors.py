@@ -15,8 +15,8 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import NumericsError
 from actstore.store.write.commit import committed_tasks
 from actstore.testing.fake_model import FakeModel
+from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.deadline import Stop
-from actstore.workflows.extraction.extract import extract_with
 from actstore.workflows.extraction.shares import Share
 from tests.actstore.workflows.stores import contents
 

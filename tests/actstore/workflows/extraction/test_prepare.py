@@ -13,7 +13,7 @@ from actstore.contracts.recipe import Recipe, SplitsRecipe
 from actstore.errors import BadRecordError, RecipeChangedError
 from actstore.store.write.frozen import load_frozen
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.prepare import prepare, reopen
 from tests.actstore.workflows.stores import contents, plain_rows, read_fasta, write_fasta
 

@@ -11,10 +11,11 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import StoreError
 from actstore.store.write.frozen import FrozenRecipe, load_frozen
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.clusters.connect import Cluster, ExistingScheduler, LocalWorkers, WorkOrder
+from actstore.workflows.clusters.connect import Cluster, ExistingScheduler, LocalWorkers
+from actstore.workflows.clusters.order import WorkOrder
+from actstore.workflows.extract import extract_on, extract_with
 from actstore.workflows.extraction import sizes
 from actstore.workflows.extraction.deadline import Stop
-from actstore.workflows.extraction.extract import extract_on, extract_with
 from actstore.workflows.extraction.sizes import check_room, choose_task_rows, task_memory
 
 RecipeOf = Callable[..., Recipe]

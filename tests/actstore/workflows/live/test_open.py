@@ -19,7 +19,7 @@ from actstore.errors import (
 )
 from actstore.stream.open import open_stream
 from actstore.stream.request import StreamRequest
-from actstore.workflows.extraction.extract import extract_store
+from actstore.workflows.extract import extract_store
 from actstore.workflows.live.open import open_live
 from actstore.workflows.recipes import read_recipe
 from actstore.workflows.share import export_manifest

@@ -19,7 +19,7 @@ from actstore.stream.request import StreamRequest
 from actstore.stream.stream import Stream
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.care.verify import verify_store
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from actstore.workflows.live import source as module
 from actstore.workflows.live.open import live_over
 from actstore.workflows.live.source import LiveMode, LiveSource

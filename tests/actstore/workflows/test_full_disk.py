@@ -22,13 +22,13 @@ from actstore.store.write.commit import committed_tasks
 from actstore.stream.request import StreamRequest
 from actstore.testing.fake_model import FakeModel
 from actstore.view.reports import ExtractReport
+from actstore.workflows import extract as extract_module
 from actstore.workflows.care.collect import collect_garbage
 from actstore.workflows.care.examine import examine
 from actstore.workflows.care.repair import repair_with
 from actstore.workflows.care.verify import verify_store
-from actstore.workflows.extraction import extract as extract_module
+from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction import prepare as prepare_module
-from actstore.workflows.extraction.extract import extract_with
 from actstore.workflows.live.open import open_live
 from tests.actstore.cli.command import actstore
 from tests.actstore.workflows.live.test_source import live, without

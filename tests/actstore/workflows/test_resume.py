@@ -14,7 +14,7 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.care.verify import verify_store
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from tests.actstore.cli.command import actstore
 from tests.actstore.workflows.killing import Kill, extract_in_a_process
 from tests.actstore.workflows.stores import contents, read_fasta, write_fasta

@@ -21,7 +21,8 @@ from actstore.store.write.commit import committed_tasks
 from actstore.store.write.frozen import FrozenRecipe, load_frozen, load_frozen_if_any
 from actstore.store.write.sequences import StoredSequences
 from actstore.view.reports import ExtractReport
-from actstore.workflows.clusters.connect import Cluster, LocalWorkers, WorkOrder, check_cluster, workers_of
+from actstore.workflows.clusters.connect import Cluster, LocalWorkers, check_cluster, workers_of
+from actstore.workflows.clusters.order import WorkOrder
 from actstore.workflows.extraction.deadline import Interrupted, Stop
 from actstore.workflows.extraction.executors import Executor, SerialExecutor, Tally
 from actstore.workflows.extraction.prepare import prepare, reopen

@@ -19,8 +19,8 @@ from actstore.errors import CorruptObjectError, NumericsError, RecipeChangedErro
 from actstore.extract.model import TransformersModel
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.care.verify import verify_store
+from actstore.workflows.extract import extract_store, extract_with
 from actstore.workflows.extraction.deadline import Stop
-from actstore.workflows.extraction.extract import extract_store, extract_with
 from actstore.workflows.inspect import inspect_store
 from tests.actstore.workflows.stores import PlainRows, contents, plain_rows, read_fasta, write_fasta
 

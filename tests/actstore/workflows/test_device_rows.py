@@ -19,7 +19,7 @@ from actstore.extract.model import TransformersModel, load_model
 from actstore.quantize.table import QUANTIZERS
 from actstore.workflows.care.repair import repair_store
 from actstore.workflows.care.verify import verify_store
-from actstore.workflows.extraction.extract import extract_with
+from actstore.workflows.extract import extract_with
 from tests.actstore.workflows.stores import contents
 
 RecipeOf = Callable[..., Recipe]

@@ -1,0 +1,37 @@
+"""Rows of a task at one site -> `EncodedRows`, wherever the rows are: on the host, or on the device of the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from actstore.contracts.planes import Calibration, Quantizer
+from actstore.quantize.encoded import EncodedRows, count_beyond
+from actstore.quantize.measure import measure
+
+__all__ = ["encode_rows"]
+
+
+def encode_rows(values_ND: Any, quantizer: Quantizer, calibration: Calibration | None) -> EncodedRows:  # noqa: ANN401
+    """Encode and measure rows where they lie.
+
+    Parameters
+    ----------
+    values_ND
+        float32 [N, D]: an array of finite numbers on the host, or a tensor of any on the device of a model.
+    quantizer, calibration
+        The encoding.
+
+    Raises
+    ------
+    NumericsError
+        If a row lies so far from the calibration that the encoding cannot hold it.
+    """
+    if not isinstance(values_ND, np.ndarray):
+        from actstore.quantize.torch_encoding import encode_tensor  # noqa: PLC0415 - only with torch
+
+        return encode_tensor(values_ND, quantizer, calibration)
+    planes = quantizer.encode(values_ND, calibration)
+    measures = measure(values_ND, planes, quantizer, calibration)
+    return EncodedRows(planes, measures, count_beyond(values_ND, quantizer), None)

@@ -1,0 +1,34 @@
+"""What a worker must be told to do tasks of a store, and how it gets its model."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.recipe import ModelRecipe
+
+__all__ = ["WorkOrder", "load_on_worker"]
+
+
+def load_on_worker(recipe: ModelRecipe, sites: Sequence[str], device: str) -> ActivationModel:
+    """Load the model that the recipe names."""
+    # Here, for the scheduler imports this module too, and has no use for PyTorch.
+    extract = importlib.import_module("actstore.extract.model")
+    model: ActivationModel = extract.load_model(recipe, sites, device=device)
+    return model
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """What workers are told about the store: where it is, and what they need to do its tasks."""
+
+    store: str
+    storage_options: Mapping[str, Any] | None = field(repr=False)
+    """May hold credentials, so they go to workers alone."""
+    model: ModelRecipe
+    device: str
+    load: Callable[[ModelRecipe, Sequence[str], str], ActivationModel] = load_on_worker
+    """Gives the model for a recipe, sites and a device; sent by name."""
