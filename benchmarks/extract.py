@@ -49,7 +49,7 @@ from actstore.extract.threads import LoneThreads
 from actstore.store.write.frozen import load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.prepare import reopen
+from actstore.workflows.extraction.resolve import reopen
 from benchmarks.extract_fair_esm import (
     TOKENS_PER_BATCH,
     as_fair_esm,
@@ -198,7 +198,7 @@ class _Bench:
         _extract_once(self._model, store, self._recipe)
         ours: list[list[str]] = []
         larger: list[list[str]] = []
-        plan = reopen(store, load_frozen(store), self._model).plan
+        plan = reopen(store, load_frozen(store), self._model).tasks
         with StoredSequences(store) as sequences:
             for task in map(plan.task, range(plan.tasks)):
                 texts = [sequences.residues(piece.sequence)[piece.start : piece.stop] for piece in task.pieces]

@@ -61,7 +61,7 @@ from actstore.quantize.table import QUANTIZERS
 from actstore.store.write.frozen import load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.prepare import reopen
+from actstore.workflows.extraction.resolve import reopen
 from benchmarks.proteins import Proteins, read_proteins
 from benchmarks.report import write_results
 
@@ -192,7 +192,7 @@ class _Bench:
         """Return every task of an extraction, and the windows of its pieces; the extraction also warms up."""
         store = LocalObjects(self._folder / "planned")
         extract_with(self._model, store, self._recipe)
-        plan = reopen(store, load_frozen(store), self._model).plan
+        plan = reopen(store, load_frozen(store), self._model).tasks
         with StoredSequences(store) as sequences:
             return [
                 (task, [sequences.residues(piece.sequence)[piece.start : piece.stop] for piece in task.pieces])

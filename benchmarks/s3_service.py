@@ -16,7 +16,7 @@ from actstore.extract.task import extract_task
 from actstore.store.read.assemble import write_manifest
 from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.writer import write_task
-from actstore.workflows.extraction.prepare import prepare
+from actstore.workflows.extraction.resolve import plan_extraction
 from benchmarks.stream_contract import site_name
 from benchmarks.stream_data import SyntheticModel
 from benchmarks.synthetic import SyntheticActivations
@@ -92,11 +92,11 @@ def _write(service: Service, fasta: Path, sizes: Sizes, progress: Progress) -> N
     fasta.write_text("".join(f">protein{index}\n{text}\n" for index, text in enumerate(model.residues)))
     stores = {name: open_objects(service.uri(name), service.gateway.storage_options) for name in STORES}
     prepared = {
-        name: prepare(objects, _recipe(fasta, sizes, name), model, storage_options=None, progress=progress)
+        name: plan_extraction(objects, _recipe(fasta, sizes, name), model, storage_options=None, progress=progress)
         for name, objects in stores.items()
     }
     first = next(iter(STORES))
-    plan = prepared[first].plan
+    plan = prepared[first].tasks
     with (
         StoredSequences(stores[first]) as source,
         progress.stage("writing rows", total=plan.rows, unit="rows") as stage,

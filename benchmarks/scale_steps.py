@@ -26,7 +26,7 @@ from actstore.stream.open import open_stream
 from actstore.view.reports import report_manifest
 from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.deadline import Stop
-from actstore.workflows.extraction.prepare import reopen
+from actstore.workflows.extraction.resolve import reopen
 from actstore.workflows.extraction.runner import TaskRunner
 from benchmarks.scale_filesystem import PROTOCOL, MadeUpFileSystem
 from benchmarks.scale_store import RESIDUES, make_store, model, recipe_of, table_of
@@ -85,7 +85,7 @@ def _plan(meter: Meter, tasks: int) -> None:
     with meter.measure("plan"):
         order_N = sequence_order(table, seed=recipe.seed)
         ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
-        plan = plan_tasks(ordered, recipe)
+        plan = plan_tasks(ordered, recipe.row_rules)
         plan.digest()
     with meter.measure("plan_task", each=1000):
         for index in range(1000):

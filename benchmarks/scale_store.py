@@ -15,8 +15,6 @@ from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import ResidueSource, SequenceTable
 from actstore.extract.task import extract_task
-from actstore.quantize.table import QUANTIZERS
-from actstore.store.format.layout import array_specs
 from actstore.store.plan.tasks import Plan, plan_tasks, sequence_order
 from actstore.store.write.commit import Commit, StoredObject
 from actstore.store.write.freeze import freeze
@@ -88,7 +86,7 @@ def make_store(folder: Path, *, tasks: int, task_rows: int = TASK_ROWS) -> None:
     table = table_of(tasks * task_rows // RESIDUES)
     order_N = sequence_order(table, seed=recipe.seed)
     ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
-    plan = plan_tasks(ordered, recipe)
+    plan = plan_tasks(ordered, recipe.row_rules)
     folder.mkdir(parents=True, exist_ok=True)
     sequences = folder / "sequences.parquet"
     digest = write_sequences(sequences, source, ordered, plan.kept_N, order_N)
@@ -127,8 +125,7 @@ def _write_task(folder: Path, frozen: FrozenRecipe, plan: Plan, source: ResidueS
     """Extract the first task, and write its objects and a commit in which only the number is open."""
     task = plan.task(0)
     shards = encode_task(frozen, task, extract_task(task, source, model(), tokens_per_batch=8192, parallel=map))
-    store = frozen.recipe.store
-    specs = array_specs(frozen.sites, QUANTIZERS[store.encoding], store, length=frozen.array_rows, tasks=frozen.tasks)
+    specs = frozen.arrays
     objects: dict[str, StoredObject] = {}
     for spec in specs:
         shard = shards.get(spec.object_path(0))

@@ -26,7 +26,7 @@ from actstore.store.read.assemble import write_manifest
 from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.writer import write_task
 from actstore.view.progress import terminal_progress
-from actstore.workflows.extraction.prepare import prepare
+from actstore.workflows.extraction.resolve import plan_extraction
 from actstore.workflows.recipes import parse_recipe
 from benchmarks.stream_contract import SCALES, Scale, site_name
 from benchmarks.synthetic import SyntheticActivations
@@ -136,12 +136,12 @@ def prepare_rows(folder: Path, scale: Scale, *, seed: int, progress: Progress) -
     fasta.write_text("".join(f">protein{index}\n{text}\n" for index, text in enumerate(model.residues)))
     stores = {name: open_objects(str(folder / name)) for name in ENCODINGS}
     prepared = {
-        name: prepare(
+        name: plan_extraction(
             objects, _recipe(fasta, scale, encoding=name, seed=seed), model, storage_options=None, progress=progress
         )
         for name, objects in stores.items()
     }
-    plan = prepared["float16"].plan
+    plan = prepared["float16"].tasks
     sequence_N = np.empty(scale.rows, dtype=np.int64)
     (folder / "flat").mkdir(exist_ok=True)
     one_ND = _new_flat(folder / "flat" / "one_site.npy", (scale.rows, scale.width))

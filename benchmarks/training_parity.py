@@ -33,7 +33,7 @@ from actstore.stream.open import open_stream
 from actstore.testing.memory_stream import MemoryStream
 from actstore.view.progress import terminal_progress
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.prepare import reopen
+from actstore.workflows.extraction.resolve import reopen
 from actstore.workflows.recipes import parse_recipe
 from benchmarks.report import write_results
 from trainers.fit.config import TrainConfig
@@ -91,7 +91,7 @@ def float_rows(store: str, *, model: ActivationModel, progress: Progress) -> dic
     """Run the model over every task of a store again and keep the rows as float32 [N, S, D], by split."""
     objects = open_objects(store)
     frozen = load_frozen(objects)
-    plan = reopen(objects, frozen, model).plan
+    plan = reopen(objects, frozen, model).tasks
     parts: dict[str, list[Float32s]] = {}
     with (
         StoredSequences(objects) as source,

@@ -18,6 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from actstore.contracts.rules import RowRules
+
 __all__ = [
     "MOST_SPLITS",
     "CorpusRecipe",
@@ -251,3 +253,15 @@ class Recipe(_Section):
     store: StoreRecipe = StoreRecipe()
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """Seeds splits, sampling and order."""
+
+    @property
+    def row_rules(self) -> RowRules:
+        """What the plan of the rows follows from."""
+        return RowRules(
+            seed=self.seed,
+            fraction=self.rows.fraction,
+            max_per_sequence=self.rows.max_per_sequence,
+            window_residues=self.corpus.window_residues,
+            window_overlap=self.corpus.window_overlap,
+            task_rows=self.store.task_rows,
+        )

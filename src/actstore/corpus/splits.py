@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.hashing import Purpose, UInt64s, derive_key, hash_text, uniform
+from actstore.contracts.recipe import SplitsRecipe
+from actstore.contracts.sequences import SequenceTable
+from actstore.corpus.scan import Corpus
 from actstore.corpus.sources import Source, expand_sources, read_blocks
 from actstore.errors import CorpusError, CorpusFormatError
 
-__all__ = ["assign_splits", "read_clusters"]
+__all__ = ["assign_splits", "read_clusters", "split_corpus"]
 
 _MAX_LINE_BYTES: Final = 1 << 20
 _WANTED: Final = "wanted representative<TAB>member on each line, the cluster table of MMseqs2"
@@ -119,6 +122,19 @@ def _require_all(is_found_N: NDArray[np.bool_], name: str, sequence_id: Callable
     raise CorpusError(
         f"{name}: {len(missing_M):,} of {len(is_found_N):,} sequences are in no cluster, such as {missing_id!r}; {hint}"
     )
+
+
+def split_corpus(
+    corpus: Corpus, splits: SplitsRecipe, *, seed: int, storage_options: Mapping[str, Any] | None = None
+) -> SequenceTable:
+    """Return lengths, hashed ids and splits of a corpus, in its order; raises as `read_clusters`."""
+    cluster_hash_N = None
+    if splits.clusters is not None:
+        cluster_hash_N = read_clusters(
+            splits.clusters, corpus.id_hash_N, sequence_id=corpus.sequence_id, storage_options=storage_options
+        )
+    split_N = assign_splits(corpus.id_hash_N, splits.fractions, seed=seed, cluster_hash_N=cluster_hash_N)
+    return SequenceTable(corpus.id_hash_N, corpus.length_N, split_N, tuple(splits.fractions))
 
 
 class _Lines(NamedTuple):

@@ -62,6 +62,8 @@ class TransformersModel:
     """Entered for each forward pass; limits how many hold the memory of a device."""
     pack_tokens: int | None = None
     """Tokens of the rows that several sequences share in a forward pass; None where each has a row of its own."""
+    blocks: str | None = None
+    """Path of the list of blocks in the network, where it is known."""
     keeps_rows: bool = False
     """Whether rows of tasks stay on the device until they are encoded."""
 
@@ -155,6 +157,7 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
         network=network,
         longest=_longest(network, architecture),
         passes=_passes(target, compiled=recipe.compile),
+        blocks=architecture.blocks,
         keeps_rows=is_cuda,
     )
     if is_cuda and architecture.packs and can_pack(model):

@@ -1,4 +1,4 @@
-"""Which residues of a sequence become rows: a pure function of its id, its length and the recipe.
+"""Which residues of a sequence become rows: a pure function of its id, its length and the rules.
 
 Every sequence draws for itself, so adding sequences changes nothing for the others, and for one seed a smaller
 fraction keeps a subset of what a larger one keeps.
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.hashing import Purpose, UInt64s, derive_key, draws, uniform
-from actstore.contracts.recipe import RowsRecipe
+from actstore.contracts.rules import RowRules
 
 __all__ = ["expected_counts", "kept_counts", "kept_positions"]
 
 
-def kept_counts(id_hash_N: UInt64s, length_N: NDArray[np.int32], rules: RowsRecipe, *, seed: int) -> NDArray[np.int32]:
+def kept_counts(id_hash_N: UInt64s, length_N: NDArray[np.int32], rules: RowRules) -> NDArray[np.int32]:
     """Return how many residues of each sequence are kept, int32 [N].
 
     ``floor(fraction * length + u)`` with one uniform draw u for each sequence, so that short sequences are
@@ -24,22 +24,22 @@ def kept_counts(id_hash_N: UInt64s, length_N: NDArray[np.int32], rules: RowsReci
     Examples
     --------
     >>> ids = np.arange(4, dtype=np.uint64)
-    >>> kept_counts(ids, np.full(4, 100, np.int32), RowsRecipe(fraction=0.1), seed=0).tolist()
+    >>> kept_counts(ids, np.full(4, 100, np.int32), RowRules(seed=0, fraction=0.1)).tolist()
     [10, 10, 10, 10]
     """
-    u_N = uniform(derive_key(seed, Purpose.ROW_COUNT), id_hash_N)
+    u_N = uniform(derive_key(rules.seed, Purpose.ROW_COUNT), id_hash_N)
     count_N = np.minimum(np.floor(rules.fraction * length_N + u_N), length_N)
     if rules.max_per_sequence is not None:
         count_N = np.minimum(count_N, rules.max_per_sequence)
     return count_N.astype(np.int32)
 
 
-def expected_counts(length_L: NDArray[np.int64], rules: RowsRecipe) -> NDArray[np.float64]:
+def expected_counts(length_L: NDArray[np.int64], rules: RowRules) -> NDArray[np.float64]:
     """Return the mean of `kept_counts` over all ids, for sequences of these lengths: float64 [L].
 
     Examples
     --------
-    >>> expected_counts(np.array([100, 105]), RowsRecipe(fraction=0.1)).tolist()
+    >>> expected_counts(np.array([100, 105]), RowRules(seed=0, fraction=0.1)).tolist()
     [10.0, 10.5]
     """
     share_L = rules.fraction * length_L

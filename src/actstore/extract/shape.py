@@ -6,22 +6,19 @@ import transformers
 from torch import nn
 
 from actstore.budget.transformer import TransformerShape
-from actstore.contracts.recipe import ModelRecipe
-from actstore.extract.families import architecture_for
 
 __all__ = ["network_shape"]
 
 
-def network_shape(network: transformers.PreTrainedModel, recipe: ModelRecipe) -> TransformerShape | None:
-    """Count the weights of a network's blocks; None where it has no list of blocks that is known.
+def network_shape(network: transformers.PreTrainedModel, blocks_path: str | None) -> TransformerShape | None:
+    """Count the weights of a network's blocks; None where the path of their list is not known.
 
     Blocks that differ count with their mean. Embeddings inside blocks (T5's relative positions) are looked up, not
     multiplied, and do not count.
     """
-    path = architecture_for(network.config.model_type, recipe).blocks
-    if path is None:
+    if blocks_path is None:
         return None
-    blocks = list(network.get_submodule(path).children())
+    blocks = list(network.get_submodule(blocks_path).children())
     if not blocks:
         return None
     weights = sum(_matrix_weights(block) for block in blocks)

@@ -217,7 +217,7 @@ def report_manifest(manifest: Manifest) -> InspectReport:
         residues=frozen.corpus.residues,
         skipped=frozen.corpus.skipped,
         encoding=manifest.encoding,
-        compressor=frozen.recipe.store.compressor,
+        compressor=frozen.layout.compressor,
         compressor_ratios={} if frozen.compression is None else frozen.compression.ratios,
         bytes_total=stored.total,
         objects=stored.objects,

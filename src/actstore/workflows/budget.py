@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from actstore.budget.assumptions import Assumptions
@@ -13,11 +13,13 @@ from actstore.budget.trainers import TRAINERS, TrainerShape
 from actstore.budget.transformer import TransformerShape
 from actstore.contracts.models import Site
 from actstore.contracts.recipe import Recipe
+from actstore.contracts.rules import RowRules
 from actstore.corpus.lengths import LengthCounts
 from actstore.errors import UsageError
 from actstore.extract.known import needed_blocks
 from actstore.extract.residues import expected_counts
 from actstore.quantize.table import QUANTIZERS
+from actstore.store.format.layout import StoreLayout
 from actstore.store.plan.footprint import footprint, payload_bytes_per_row, read_row, writes
 from actstore.store.plan.passes import model_passes
 from actstore.view.plan_report import (
@@ -74,13 +76,23 @@ class _Calculation:
     model: ModelSizes
     assume: Assumptions
 
-    def extraction(self, recipe: Recipe) -> PlannedExtraction:
-        """Return the cost of running the model once for the rows of a recipe at all its sites."""
-        return self._run(recipe, self.model.sites)
+    @property
+    def layout(self) -> StoreLayout:
+        """What decides which arrays the store would have."""
+        return StoreLayout.of(self.model.sites, self.recipe.store)
 
-    def _run(self, recipe: Recipe, sites: Sequence[Site]) -> PlannedExtraction:
-        """Return the cost of running the model once for the rows of a recipe, as far as the last of some sites."""
-        passes = model_passes(self.corpus.lengths, recipe, special_tokens=self.model.special_tokens)
+    def extraction(self, rules: RowRules) -> PlannedExtraction:
+        """Return the cost of running the model once for the rows of some rules at all sites."""
+        return self._run(rules, self.model.sites)
+
+    def _run(self, rules: RowRules, sites: Sequence[Site]) -> PlannedExtraction:
+        """Return the cost of running the model once for the rows of some rules, as far as the last of some sites."""
+        passes = model_passes(
+            self.corpus.lengths,
+            rules,
+            tokens_per_batch=self.recipe.model.tokens_per_batch,
+            special_tokens=self.model.special_tokens,
+        )
         residues, shape, rate = passes.run_residues, self.model.shape, self.assume.measured_rate
         weights = flops = None
         share = 1.0
@@ -92,7 +104,7 @@ class _Calculation:
         if rate is not None:
             seconds: float | None = share * residues / rate
         else:
-            seconds = None if flops is None else flops / self.assume.flops_per_s(recipe.model.dtype)
+            seconds = None if flops is None else flops / self.assume.flops_per_s(self.recipe.model.dtype)
         return PlannedExtraction(
             residues=round(residues),
             repeated=passes.repeated,
@@ -125,8 +137,7 @@ class _Calculation:
             hours=rows / rows_per_s / _HOUR_S,
             rows_per_s=rows_per_s,
             read_bytes_per_s={
-                encoding: rows_per_s
-                * read_row(self.model.sites, names, self.recipe.store, encoding=encoding).payload_bytes
+                encoding: rows_per_s * read_row(self.layout.encoded_as(encoding), names).payload_bytes
                 for encoding in QUANTIZERS
             },
         )
@@ -140,13 +151,13 @@ class _Calculation:
         share = [rows for _, rows in self.corpus.splits.values()]
         scenarios: list[PlannedScenario] = []
         for fraction in fractions:
-            recipe = self._at(fraction)
+            rules = self._at(fraction)
             split_rows = share
             if fraction != own:
-                mean_L = expected_counts(self.corpus.lengths.length_L, recipe.rows)
+                mean_L = expected_counts(self.corpus.lengths.length_L, rules)
                 split_rows = apportion(round(float((self.corpus.lengths.count_L * mean_L).sum())), share)
-            extraction = self.run_dollars(self.extraction(recipe))
-            online = self._online_per_run(recipe, trainer)
+            extraction = self.run_dollars(self.extraction(rules))
+            online = self._online_per_run(rules, trainer)
             few = None if whole is None else whole * sum(split_rows) / self.corpus.lengths.residues
             scenarios += [
                 self._scenario(fraction, encoding, split_rows, extraction, online, few, trainer)
@@ -193,12 +204,12 @@ class _Calculation:
         few: float | None,
         trainer: PlannedTrainer,
     ) -> PlannedScenario:
-        sites, store, prices = self.model.sites, self.recipe.store, self.assume.prices.storage
-        made = footprint(split_rows, sites, store, encoding=encoding)
-        row = read_row(sites, trainer.sites, store, encoding=encoding)
-        put = writes(split_rows, sites, store, encoding=encoding)
-        get_rows = store.chunk_rows * min(self.assume.chunks_per_get, store.task_rows // store.chunk_rows)
-        get = sum(_windows(rows, store.task_rows, get_rows) for rows in split_rows) * row.arrays + made.tasks
+        layout, prices = self.layout.encoded_as(encoding), self.assume.prices.storage
+        made = footprint(split_rows, layout)
+        row = read_row(layout, trainer.sites)
+        put = writes(split_rows, layout)
+        get_rows = layout.chunk_rows * min(self.assume.chunks_per_get, layout.task_rows // layout.chunk_rows)
+        get = sum(_windows(rows, layout.task_rows, get_rows) for rows in split_rows) * row.arrays + made.tasks
         per_run = get / 1000 * prices.dollars_per_1000_get
         per_run += sum(split_rows) * row.bytes / _GB * prices.dollars_per_gb_egress
         once = None if extraction is None else extraction + self.put_dollars(put) + self.storage_dollars(made.bytes)
@@ -221,17 +232,16 @@ class _Calculation:
             break_even_few_reason=fewer.reason,
         )
 
-    def _online_per_run(self, recipe: Recipe, trainer: PlannedTrainer) -> float | None:
+    def _online_per_run(self, rules: RowRules, trainer: PlannedTrainer) -> float | None:
         """Return the price of running the model for one training run: as far as the last site that is trained on."""
-        return self.run_dollars(self._run(recipe, [site for site in self.model.sites if site.name in trainer.sites]))
+        return self.run_dollars(self._run(rules, [site for site in self.model.sites if site.name in trainer.sites]))
 
     def run_dollars(self, run: PlannedExtraction) -> float | None:
         """Return the price of running the model once; None if nobody knows how long that takes."""
         return None if run.gpu_hours is None else run.gpu_hours * self.assume.gpu_hour
 
-    def _at(self, fraction: float) -> Recipe:
-        rows = self.recipe.rows.model_copy(update={"fraction": fraction})
-        return self.recipe.model_copy(update={"rows": rows})
+    def _at(self, fraction: float) -> RowRules:
+        return replace(self.recipe.row_rules, fraction=fraction)
 
     def _trainer_and_sites(self) -> tuple[str, tuple[Site, ...]]:
         sites, name = self.model.sites, self.assume.trainer
@@ -278,7 +288,7 @@ def plan_budget(recipe: Recipe, corpus: PlannedCorpus, model: ModelSizes, assume
     trainer = work.trainer(rows)
     scenarios = work.scenarios(trainer)
     own = {one.encoding: one for one in scenarios if one.fraction == recipe.rows.fraction}
-    chosen, extraction = own[store.encoding], work.extraction(recipe)
+    chosen, extraction = own[store.encoding], work.extraction(recipe.row_rules)
     return PlanReport(
         model=recipe.model.name,
         dtype=recipe.model.dtype,
@@ -292,7 +302,7 @@ def plan_budget(recipe: Recipe, corpus: PlannedCorpus, model: ModelSizes, assume
         encoding=store.encoding,
         compressor=store.compressor,
         bytes_total=chosen.bytes,
-        bytes_per_row=payload_bytes_per_row(model.sites, store, encoding=store.encoding),
+        bytes_per_row=payload_bytes_per_row(work.layout),
         bytes={encoding: one.bytes for encoding, one in own.items()},
         sites={site.name: site.width for site in model.sites},
         splits={

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import open_objects
@@ -25,7 +26,7 @@ from actstore.workflows.clusters.connect import Cluster, LocalWorkers, check_clu
 from actstore.workflows.clusters.order import WorkOrder
 from actstore.workflows.extraction.deadline import Interrupted, Stop
 from actstore.workflows.extraction.executors import Executor, SerialExecutor, Tally
-from actstore.workflows.extraction.prepare import prepare, reopen
+from actstore.workflows.extraction.resolve import ExtractionPlan, plan_extraction
 from actstore.workflows.extraction.runner import TaskRunner
 from actstore.workflows.extraction.shares import Share
 from actstore.workflows.extraction.sizes import check_room
@@ -83,21 +84,17 @@ def extract_store(
     progress, stop = progress or Silent(), stop or Stop()
     if cluster is not None and recipe is not None:
         check_cluster(cluster)  # before the store is begun, which may take hours
-    try:
-        with stop.interruptible():
-            objects.sweep(large=LARGE_OBJECTS)
-            asked = recipe if recipe is not None else load_frozen(objects).recipe
-            if cluster is None or recipe is not None:
-                model = load_model(asked.model, asked.sites, device=device)
-            if cluster is not None and recipe is not None:
-                prepare(objects, recipe, model, storage_options=storage_options, progress=progress)
-                del model  # its memory is for the workers
-    except Interrupted:
-        return _stopped_early(objects)
-    if cluster is None:
-        return extract_with(
-            model, objects, recipe, storage_options=storage_options, progress=progress, share=share, stop=stop
-        )
+    asked = recipe or load_frozen(objects).recipe
+    if cluster is None or recipe is not None:
+        load = partial(load_model, asked.model, asked.sites, device=device)
+        begun = _begin(objects, recipe, load, storage_options=storage_options, progress=progress, stop=stop)
+        if not isinstance(begun, _Begun):
+            return begun
+        if cluster is None:
+            return _extract_here(objects, begun, progress, share, stop)
+        del begun  # the memory of its model is for the workers
+    else:
+        objects.sweep(large=LARGE_OBJECTS)
     order = WorkOrder(store, storage_options, asked.model, device)
     return extract_on(cluster, objects, order=order, progress=progress, share=share, stop=stop)
 
@@ -144,24 +141,51 @@ def extract_with(
 ) -> ExtractReport:
     """Extract in this process with a model that is loaded already; see `extract_store`."""
     progress, stop = progress or Silent(), stop or Stop()
+    begun = _begin(objects, recipe, lambda: model, storage_options=storage_options, progress=progress, stop=stop)
+    return _extract_here(objects, begun, progress, share, stop) if isinstance(begun, _Begun) else begun
+
+
+class _Begun(NamedTuple):
+    """A store that only needs its tasks done, and the model that does them."""
+
+    plan: ExtractionPlan
+    model: ActivationModel
+
+
+def _begin(
+    objects: ObjectStore,
+    recipe: Recipe | None,
+    load: Callable[[], ActivationModel],
+    *,
+    storage_options: Mapping[str, Any] | None,
+    progress: Progress,
+    stop: Stop,
+) -> _Begun | ExtractReport:
+    """Load the model and begin or continue the store; a report if the run was told to stop meanwhile."""
     try:
         with stop.interruptible():
             objects.sweep(large=LARGE_OBJECTS)
-            if recipe is None:
-                prepared = reopen(objects, load_frozen(objects), model)
-            else:
-                prepared = prepare(objects, recipe, model, storage_options=storage_options, progress=progress)
+            model = load()
+            plan = plan_extraction(objects, recipe, model, storage_options=storage_options, progress=progress)
+            return _Begun(plan, model)
     except Interrupted:
         return _stopped_early(objects)
+
+
+def _extract_here(
+    objects: ObjectStore, begun: _Begun, progress: Progress, share: Share | None, stop: Stop
+) -> ExtractReport:
+    """Do the tasks in this process."""
+    plan, model = begun
 
     @contextmanager
     def executor(tasks_done: int) -> Iterator[Executor]:
         rows_elsewhere = model.device_rows is not None
-        check_room(objects, prepared.frozen, tasks_done=tasks_done, rows_elsewhere=rows_elsewhere)
-        with StoredSequences(objects) as source, TaskRunner(prepared, source, model, objects) as runner:
+        check_room(objects, plan.frozen, tasks_done=tasks_done, rows_elsewhere=rows_elsewhere)
+        with StoredSequences(objects) as source, TaskRunner(plan, source, model, objects) as runner:
             yield SerialExecutor(runner, objects)
 
-    return _do_tasks(objects, prepared.frozen, executor, progress=progress, share=share, stop=stop)
+    return _do_tasks(objects, plan.frozen, executor, progress=progress, share=share, stop=stop)
 
 
 def _do_tasks(

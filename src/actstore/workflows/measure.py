@@ -11,12 +11,12 @@ from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import Recipe
 from actstore.corpus.lengths import LengthCounts
 from actstore.corpus.scan import scan
+from actstore.corpus.splits import split_corpus
 from actstore.corpus.tokenizer import known_alphabet, load_tokenizer
 from actstore.extract.model import load_model
 from actstore.extract.residues import kept_counts
 from actstore.extract.shape import network_shape
 from actstore.workflows.budget import ModelSizes, PlannedCorpus
-from actstore.workflows.extraction.prepare import table_of
 
 __all__ = ["load_sizes", "read_lengths"]
 
@@ -30,7 +30,7 @@ def load_sizes(recipe: Recipe) -> ModelSizes:
         Whatever `extract` would stop at.
     """
     model = load_model(recipe.model, recipe.sites)
-    shape = network_shape(model.network, recipe.model)
+    shape = network_shape(model.network, model.blocks)
     reason = None if shape else f"{recipe.model.name} has no list of blocks that is known; give --measured-rate"
     return ModelSizes(model.sites, shape, model.tokenizer.special_tokens, reason)
 
@@ -47,8 +47,8 @@ def read_lengths(recipe: Recipe, *, storage_options: Mapping[str, Any] | None, p
     with scan(
         recipe.corpus, alphabet=alphabet, spool=None, storage_options=storage_options, progress=progress
     ) as corpus:
-        table = table_of(corpus, recipe, storage_options=storage_options)
-        kept_N = kept_counts(table.id_hash_N, table.length_N, recipe.rows, seed=recipe.seed)
+        table = split_corpus(corpus, recipe.splits, seed=recipe.seed, storage_options=storage_options)
+        kept_N = kept_counts(table.id_hash_N, table.length_N, recipe.row_rules)
         splits = {
             name: (int((table.split_N == index).sum()), int(kept_N[table.split_N == index].sum(dtype=np.int64)))
             for index, name in enumerate(table.splits)

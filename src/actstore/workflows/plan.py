@@ -115,7 +115,7 @@ def _expected(recipe: Recipe) -> PlannedCorpus:
     lengths = expected.lengths
     if not lengths.sequences:
         raise CorpusError("no sequence of the expected lengths is left; check the length bounds of the recipe")
-    rows = round(float((lengths.count_L * expected_counts(lengths.length_L, recipe.rows)).sum()))
+    rows = round(float((lengths.count_L * expected_counts(lengths.length_L, recipe.row_rules)).sum()))
     shares = list(recipe.splits.fractions.values())
     parts = zip(apportion(lengths.sequences, shares), apportion(rows, shares), strict=True)
     return PlannedCorpus(

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from actstore.contracts.hashing import hash_text
-from actstore.contracts.recipe import RowsRecipe
+from actstore.contracts.rules import RowRules
 from actstore.extract.residues import kept_counts, kept_positions
 
 ids = st.integers(0, 2**64 - 1)
@@ -13,9 +13,9 @@ lengths = st.integers(1, 3000)
 seeds = st.integers(0, 2**63)
 
 
-def counts(id_hashes: list[int], length: int | list[int], rules: RowsRecipe, *, seed: int = 0) -> NDArray[np.int32]:
+def counts(id_hashes: list[int], length: int | list[int], rules: RowRules) -> NDArray[np.int32]:
     hash_N = np.array(id_hashes, dtype=np.uint64)
-    return kept_counts(hash_N, np.full(len(hash_N), length, dtype=np.int32), rules, seed=seed)
+    return kept_counts(hash_N, np.full(len(hash_N), length, dtype=np.int32), rules)
 
 
 class TestCounts:
@@ -23,25 +23,25 @@ class TestCounts:
     def test_are_the_fraction_rounded_one_way_or_the_other(
         self, id_hash: int, length: int, fraction: float, seed: int
     ) -> None:
-        count = counts([id_hash], length, RowsRecipe(fraction=fraction), seed=seed)[0]
+        count = counts([id_hash], length, RowRules(seed=seed, fraction=fraction))[0]
         assert np.floor(fraction * length) <= count <= min(np.floor(fraction * length) + 1, length)
 
     @given(ids, lengths, seeds)
     def test_everything_is_everything(self, id_hash: int, length: int, seed: int) -> None:
-        assert counts([id_hash], length, RowsRecipe(), seed=seed) == [length]
+        assert counts([id_hash], length, RowRules(seed=seed)) == [length]
 
     @given(ids, lengths, st.integers(1, 4000))
     def test_never_exceed_the_most_per_sequence(self, id_hash: int, length: int, most: int) -> None:
-        assert counts([id_hash], length, RowsRecipe(max_per_sequence=most)) == [min(length, most)]
+        assert counts([id_hash], length, RowRules(seed=0, max_per_sequence=most)) == [min(length, most)]
 
     def test_neither_favour_nor_lose_short_sequences(self) -> None:
         names = [hash_text(f"P{index}") for index in range(20_000)]
         for length in (1, 7, 50, 333):
-            mean = counts(names, length, RowsRecipe(fraction=0.03)).mean()
+            mean = counts(names, length, RowRules(seed=0, fraction=0.03)).mean()
             assert mean == pytest.approx(0.03 * length, abs=4 * 0.5 / np.sqrt(len(names)))
 
     def test_are_whole_numbers_of_32_bits(self) -> None:
-        assert counts([1, 2], 10, RowsRecipe(fraction=0.5)).dtype == np.int32
+        assert counts([1, 2], 10, RowRules(seed=0, fraction=0.5)).dtype == np.int32
 
 
 class TestPositions:
@@ -79,4 +79,4 @@ class TestPositions:
     def test_are_frozen_for_good(self) -> None:
         """Stores depend on these numbers; they come from an implementation of the hash in plain Python integers."""
         assert kept_positions(hash_text("P62258"), 255, 6, seed=0).tolist() == [77, 115, 135, 160, 163, 241]
-        assert counts([hash_text("P62258")], 255, RowsRecipe(fraction=0.025)).tolist() == [6]
+        assert counts([hash_text("P62258")], 255, RowRules(seed=0, fraction=0.025)).tolist() == [6]

@@ -6,6 +6,7 @@ import transformers
 
 from actstore.contracts.models import Site
 from actstore.contracts.recipe import ModelRecipe
+from actstore.extract.families import architecture_for
 from actstore.extract.known import known_model, needed_blocks
 from actstore.extract.shape import network_shape
 
@@ -43,14 +44,14 @@ def test_known_shapes_are_those_of_the_real_architectures(name: str) -> None:
         network = NETWORKS[name]()
     known = known_model(name)
     assert known is not None
-    assert network_shape(network, ModelRecipe(name=name)) == known.shape
+    blocks = architecture_for(network.config.model_type, ModelRecipe(name=name)).blocks
+    assert network_shape(network, blocks) == known.shape
 
 
 def test_a_model_without_a_list_of_blocks_has_no_shape() -> None:
     network = esm2(1, 16, 2)
-    setattr(network.config, "model_type", "of_my_own")  # noqa: B010 - a class variable for type checkers
-    assert network_shape(network, ModelRecipe(name="m")) is None
-    assert network_shape(network, ModelRecipe(name="m", blocks="encoder.layer")) is not None
+    assert network_shape(network, None) is None
+    assert network_shape(network, "encoder.layer") is not None
 
 
 @pytest.mark.parametrize(

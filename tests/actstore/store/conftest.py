@@ -24,7 +24,7 @@ def rows_of(fake_model: FakeModel) -> RowsOf:
     def rows(objects: ObjectStore, task: int) -> TaskRows:
         frozen = load_frozen(objects)
         with StoredSequences(objects) as sequences:
-            plan = plan_tasks(sequences.table(tuple(frozen.recipe.splits.fractions)), frozen.recipe)
+            plan = plan_tasks(sequences.table(tuple(frozen.recipe.splits.fractions)), frozen.recipe.row_rules)
             return extract_task(plan.task(task), sequences, fake_model, tokens_per_batch=4096, parallel=map)
 
     return rows

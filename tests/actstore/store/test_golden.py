@@ -18,7 +18,7 @@ from actstore.store.write.commit import load_commit
 from actstore.store.write.frozen import load_frozen
 from actstore.stream.open import open_stream
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.prepare import prepare
+from actstore.workflows.extraction.resolve import plan_extraction
 from tests.data.make_golden import MODEL, RECIPE
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -94,7 +94,7 @@ def test_its_rows_are_the_models(golden: LocalObjects) -> None:
 def test_preparing_it_again_gives_the_same_recipe(golden: LocalObjects, tmp_path: Path) -> None:
     """But for the versions of libraries, and the bytes of Parquet and of sums, which follow them."""
     objects = LocalObjects(tmp_path / "store")
-    prepare(objects, recipe(), MODEL, storage_options=None, progress=Silent())
+    plan_extraction(objects, recipe(), MODEL, storage_options=None, progress=Silent())
 
     def comparable(store: LocalObjects) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(load_frozen(store).to_json())

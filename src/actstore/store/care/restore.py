@@ -10,7 +10,7 @@ from actstore.errors import CorruptObjectError, MissingObjectError
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.layout import commit_path
 from actstore.store.format.shard import Shard
-from actstore.store.read.assemble import commit_problems, task_arrays
+from actstore.store.read.assemble import commit_problems
 from actstore.store.write.commit import Commit, load_commit
 from actstore.store.write.frozen import FrozenRecipe
 from actstore.store.write.writer import commit_of, publish_task
@@ -89,7 +89,7 @@ def _stored_commit(objects: ObjectStore, frozen: FrozenRecipe, task: int) -> Com
     """Return the commit that is there if it is one of this task under this recipe."""
     with suppress(MissingObjectError, CorruptObjectError):
         commit = load_commit(objects, task)
-        if next(commit_problems(commit, frozen, task_arrays(frozen)), None) is None:
+        if next(commit_problems(commit, frozen, frozen.task_arrays), None) is None:
             return commit
     return None
 

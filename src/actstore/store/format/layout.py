@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from actstore.contracts.models import Site
 from actstore.contracts.planes import Quantizer
 from actstore.contracts.recipe import StoreRecipe
+from actstore.quantize.table import QUANTIZERS
 
 __all__ = [
     "COMMITS",
@@ -20,6 +21,7 @@ __all__ = [
     "ROOT_METADATA",
     "SEQUENCES",
     "ArraySpec",
+    "StoreLayout",
     "array_specs",
     "calibration_arrays",
     "commit_path",
@@ -75,16 +77,37 @@ class ArraySpec:
         return "/".join((self.path, "c", str(task), *("0" for _ in self.shape[1:])))
 
 
+@dataclass(frozen=True, slots=True)
+class StoreLayout:
+    """All that decides which arrays a store has, beside the numbers of its rows and tasks."""
+
+    sites: tuple[Site, ...]
+    quantizer: Quantizer
+    compressor: str
+    task_rows: int
+    chunk_rows: int
+
+    @classmethod
+    def of(cls, sites: Sequence[Site], store: StoreRecipe) -> Self:
+        """Return the layout that a recipe asks for."""
+        return cls(tuple(sites), QUANTIZERS[store.encoding], store.compressor, store.task_rows, store.chunk_rows)
+
+    def encoded_as(self, encoding: str) -> StoreLayout:
+        """Return the same layout in another encoding, by its name."""
+        return replace(self, quantizer=QUANTIZERS[encoding])
+
+
 def commit_path(task: int) -> str:
     """Return the path of a task's commit."""
     return f"{COMMITS}/{task}.json"
 
 
-def row_arrays(sites: Sequence[Site], quantizer: Quantizer, store: StoreRecipe, length: int) -> tuple[ArraySpec, ...]:
+def row_arrays(layout: StoreLayout, length: int) -> tuple[ArraySpec, ...]:
     """Return the arrays with one index of axis 0 for each row, in the order in which a task writes them."""
+    sites, quantizer = layout.sites, layout.quantizer
 
     def spec(path: str, dtype: str, width: tuple[int, ...], fill: float) -> ArraySpec:
-        shard, chunk = (store.task_rows, *width), (store.chunk_rows, *width)
+        shard, chunk = (layout.task_rows, *width), (layout.chunk_rows, *width)
         return ArraySpec(path, dtype, (length, *width), shard, chunk, fill, sharded=True)
 
     arrays = [
@@ -100,7 +123,7 @@ def row_arrays(sites: Sequence[Site], quantizer: Quantizer, store: StoreRecipe, 
         stored = quantizer.stored_width(site.width)
         fill = 0 if quantizer.stored_dtype.kind in "iu" else 0.0
         values = spec(values_path(site.name), quantizer.stored_dtype.str, (stored,), fill)
-        arrays.append(replace(values, compressor=store.compressor, attributes=note))
+        arrays.append(replace(values, compressor=layout.compressor, attributes=note))
     return tuple(arrays)
 
 
@@ -152,12 +175,10 @@ def scales_path(quantizer: Quantizer) -> str:
     return f"scales/{quantizer.scales}"
 
 
-def array_specs(
-    sites: Sequence[Site], quantizer: Quantizer, store: StoreRecipe, *, length: int, tasks: int
-) -> tuple[ArraySpec, ...]:
+def array_specs(layout: StoreLayout, *, length: int, tasks: int) -> tuple[ArraySpec, ...]:
     """Return every array of a store."""
-    calibration = calibration_arrays(sites) if quantizer.calibrated else ()
-    return (*row_arrays(sites, quantizer, store, length), *statistics_arrays(sites, tasks), *calibration)
+    calibration = calibration_arrays(layout.sites) if layout.quantizer.calibrated else ()
+    return (*row_arrays(layout, length), *statistics_arrays(layout.sites, tasks), *calibration)
 
 
 def metadata_paths(specs: Sequence[ArraySpec]) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Final
 
 from actstore.access.printable import is_plain
 from actstore.contracts.models import Site
-from actstore.contracts.recipe import StoreRecipe
 from actstore.extract.sites import SAFE_NAME
+from actstore.store.format.layout import StoreLayout
 
 __all__ = ["layout_problem", "sites_problem"]
 
@@ -39,19 +39,19 @@ def sites_problem(sites: Sequence[Site]) -> str | None:
     return None
 
 
-def layout_problem(sites: Sequence[Site], store: StoreRecipe, tasks: int) -> str | None:
-    """Return why rows of these sites cannot be laid out so, None if they can."""
-    chunks = store.task_rows // store.chunk_rows
+def layout_problem(layout: StoreLayout, tasks: int) -> str | None:
+    """Return why rows cannot be laid out so, None if they can."""
+    chunks = layout.task_rows // layout.chunk_rows
     if tasks > MOST_TASKS:
         return f"{tasks:,} tasks, and a store has at most {MOST_TASKS:,}; raise store.task_rows"
     if chunks > MOST_TASK_CHUNKS:
         return f"{chunks:,} chunks in a task, and it has at most {MOST_TASK_CHUNKS:,}; raise store.chunk_rows"
     if tasks * chunks > MOST_CHUNKS:
         return f"{tasks * chunks:,} chunks, and a store has at most {MOST_CHUNKS:,}; raise store.chunk_rows"
-    widest = max(site.width for site in sites)
-    if store.chunk_rows * max(widest, len(sites)) > MOST_CHUNK_VALUES:
+    widest = max(site.width for site in layout.sites)
+    if layout.chunk_rows * max(widest, len(layout.sites)) > MOST_CHUNK_VALUES:
         return (
-            f"a chunk of {store.chunk_rows:,} rows with {widest:,} features has more than {MOST_CHUNK_VALUES:,} "
+            f"a chunk of {layout.chunk_rows:,} rows with {widest:,} features has more than {MOST_CHUNK_VALUES:,} "
             "values; lower store.chunk_rows"
         )
     return None

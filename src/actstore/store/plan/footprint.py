@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
-from actstore.contracts.models import Site
-from actstore.contracts.recipe import StoreRecipe
-from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.layout import (
     ArraySpec,
+    StoreLayout,
     array_specs,
     calibration_arrays,
     metadata_paths,
@@ -33,42 +31,39 @@ class Footprint(NamedTuple):
     bytes: int
 
 
-def footprint(split_rows: Sequence[int], sites: Sequence[Site], store: StoreRecipe, *, encoding: str) -> Footprint:
+def footprint(split_rows: Sequence[int], layout: StoreLayout) -> Footprint:
     """Add up the objects of all tasks.
 
     Parameters
     ----------
     split_rows
         Rows of each split: each begins with a task of its own.
-    sites
-        Names and widths.
-    store
-        Sizes of tasks and chunks. A compressor would make the values smaller; that is not known before.
-    encoding
-        Name of an encoding.
+    layout
+        Sites, encoding, sizes of tasks and chunks. A compressor would make the values smaller; that is not known
+        before.
     """
-    tasks = sum(-(-rows // store.task_rows) for rows in split_rows)
+    tasks = sum(-(-rows // layout.task_rows) for rows in split_rows)
     # A task is a whole number of chunks, so only the last task of a split ends within one.
-    stored_rows = sum(-(-rows // store.chunk_rows) * store.chunk_rows for rows in split_rows)
-    arrays = row_arrays(sites, QUANTIZERS[encoding], store, sum(split_rows))
-    statistics = statistics_arrays(sites, tasks)
+    stored_rows = sum(-(-rows // layout.chunk_rows) * layout.chunk_rows for rows in split_rows)
+    arrays = row_arrays(layout, sum(split_rows))
+    statistics = statistics_arrays(layout.sites, tasks)
     fixed = sum(index_bytes(spec) for spec in arrays) + sum(spec.row_bytes for spec in statistics)
     row_bytes = sum(spec.row_bytes for spec in arrays)
     objects = len(arrays) + len(statistics)
     return Footprint(tasks, tasks * objects, stored_rows * row_bytes + tasks * fixed)
 
 
-def payload_bytes_per_row(sites: Sequence[Site], store: StoreRecipe, *, encoding: str) -> int:
+def payload_bytes_per_row(layout: StoreLayout) -> int:
     """Return the bytes of one row's values and scales, uncompressed."""
-    arrays = row_arrays(sites, QUANTIZERS[encoding], store, 1)
+    arrays = row_arrays(layout, 1)
     return sum(spec.row_bytes for spec in arrays if is_payload(spec))
 
 
-def writes(split_rows: Sequence[int], sites: Sequence[Site], store: StoreRecipe, *, encoding: str) -> int:
+def writes(split_rows: Sequence[int], layout: StoreLayout) -> int:
     """Return how many objects an extraction writes: those of the tasks, their commits, and everything about them."""
-    made, quantizer = footprint(split_rows, sites, store, encoding=encoding), QUANTIZERS[encoding]
-    specs = array_specs(sites, quantizer, store, length=sum(split_rows), tasks=made.tasks)
-    calibration = len(calibration_arrays(sites)) if quantizer.calibrated else 0
+    made = footprint(split_rows, layout)
+    specs = array_specs(layout, length=sum(split_rows), tasks=made.tasks)
+    calibration = len(calibration_arrays(layout.sites)) if layout.quantizer.calibrated else 0
     return made.objects + made.tasks + len(metadata_paths(specs)) + calibration + _DOCUMENTS
 
 
@@ -82,13 +77,13 @@ class ReadRow(NamedTuple):
     """With the number of its sequence."""
 
 
-def read_row(sites: Sequence[Site], read: Collection[str], store: StoreRecipe, *, encoding: str) -> ReadRow:
+def read_row(layout: StoreLayout, read: Collection[str]) -> ReadRow:
     """Return what a stream reads of each row. Scales of all sites lie together, so all of them are read."""
     values = {values_path(name) for name in read}
-    others = {values_path(site.name) for site in sites} - values
+    others = {values_path(site.name) for site in layout.sites} - values
     specs = [
         spec
-        for spec in row_arrays(sites, QUANTIZERS[encoding], store, 1)
+        for spec in row_arrays(layout, 1)
         if spec.path == "rows/sequence" or (is_payload(spec) and spec.path not in others)
     ]
     payload = sum(spec.row_bytes for spec in specs if is_payload(spec))

@@ -2,7 +2,7 @@
 
 A *unit* is one window of one sequence. Units of a split are permuted globally, their kept residues laid end to end,
 and the run is cut into tasks of equal size; a unit on a cut belongs to both tasks. Inside a task rows are permuted
-again. Everything follows from lengths, hashed ids, and the recipe.
+again. Everything follows from lengths, hashed ids and the rules.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.contracts.hashing import Purpose, derive_key, draws, permutation
-from actstore.contracts.recipe import Recipe
+from actstore.contracts.rules import RowRules
 from actstore.contracts.sequences import SequenceTable
 from actstore.contracts.tasks import Piece, Task
 from actstore.corpus.windows import cut_windows, window_counts
@@ -55,7 +55,7 @@ class _Units:
 class Plan:
     """All tasks of a store; each is worked out only when asked for."""
 
-    recipe: Recipe
+    rules: RowRules
     table: SequenceTable
     splits: tuple[SplitPlan, ...]
     kept_N: NDArray[np.int32]
@@ -84,7 +84,7 @@ class Plan:
     @property
     def task_rows(self) -> int:
         """Rows of a full task."""
-        return self.recipe.store.task_rows
+        return self.rules.task_rows
 
     def split_of(self, task: int) -> int:
         """Return the index in `splits` of a task's split."""
@@ -112,13 +112,13 @@ class Plan:
             self._piece(units.start + unit, int(end_U[unit]), first_row, first_row + rows)
             for unit in range(first, last + 1)
         )
-        order_N = permutation(derive_key(self.recipe.seed, Purpose.ROW_ORDER, index), rows)
+        order_N = permutation(derive_key(self.rules.seed, Purpose.ROW_ORDER, index), rows)
         return Task(index, split.name, rows, pieces, order_N)
 
     def digest(self) -> str:
         """Return a SHA-256 of everything that decides which residue is which row, and in which window it is seen."""
-        windows = (self.recipe.corpus.window_residues, self.recipe.corpus.window_overlap)
-        digest = hashlib.sha256(repr((self.splits, self.task_rows, self.recipe.seed, windows)).encode())
+        windows = (self.rules.window_residues, self.rules.window_overlap)
+        digest = hashlib.sha256(repr((self.splits, self.task_rows, self.rules.seed, windows)).encode())
         arrays: tuple[NDArray[np.generic], ...] = (
             self.table.id_hash_N,
             self.table.length_N,
@@ -135,41 +135,38 @@ class Plan:
     def _piece(self, unit: int, end_row: int, first_row: int, stop_row: int) -> Piece:
         sequence = int(self.units.sequence_U[unit])
         length = int(self.table.length_N[sequence])
-        corpus = self.recipe.corpus
-        window = cut_windows(length, window=corpus.window_residues, overlap=corpus.window_overlap)[
-            int(self.units.window_U[unit])
-        ]
-        kept = kept_positions(
-            int(self.table.id_hash_N[sequence]), length, int(self.kept_N[sequence]), seed=self.recipe.seed
-        )
+        rules = self.rules
+        windows = cut_windows(length, window=rules.window_residues, overlap=rules.window_overlap)
+        window = windows[int(self.units.window_U[unit])]
+        kept = kept_positions(int(self.table.id_hash_N[sequence]), length, int(self.kept_N[sequence]), seed=rules.seed)
         inside = kept[np.searchsorted(kept, window.keep_start) : np.searchsorted(kept, window.keep_stop)]
         begin_row = end_row - len(inside)
         part = inside[max(first_row - begin_row, 0) : len(inside) - max(end_row - stop_row, 0)]
         return Piece(sequence, window.start, window.stop, part)
 
 
-def plan_tasks(table: SequenceTable, recipe: Recipe) -> Plan:
+def plan_tasks(table: SequenceTable, rules: RowRules) -> Plan:
     """Lay out all rows.
 
     Parameters
     ----------
     table
         The sequences; for a store in the order of `sequence_order`, which is that of `sequences.parquet`.
-    recipe
-        Its sections `corpus` (windows), `rows`, `store` (sizes) and `seed` are used.
+    rules
+        Which residues are kept, how sequences are cut into windows, and the rows of a task.
 
     Raises
     ------
     CorpusError
         If no residue is kept at all.
     """
-    kept_N = kept_counts(table.id_hash_N, table.length_N, recipe.rows, seed=recipe.seed)
-    units = _cut_units(table, kept_N, recipe)
+    kept_N = kept_counts(table.id_hash_N, table.length_N, rules)
+    units = _cut_units(table, kept_N, rules)
     if not len(units.rows_U):
         raise CorpusError(
             f"no rows: of {len(table):,} sequences no residue is kept; raise rows.fraction or add sequences"
         )
-    units = _ordered(units, table, seed=recipe.seed)
+    units = _ordered(units, table, seed=rules.seed)
     first_unit_S = np.searchsorted(units.split_U, np.arange(len(table.splits) + 1))
     end_U = np.concatenate(
         [
@@ -182,10 +179,10 @@ def plan_tasks(table: SequenceTable, recipe: Recipe) -> Plan:
     for index, name in enumerate(table.splits):
         stop = int(first_unit_S[index + 1])
         rows = int(end_U[stop - 1]) if stop > first_unit_S[index] else 0
-        tasks = -(-rows // recipe.store.task_rows)
+        tasks = -(-rows // rules.task_rows)
         splits.append(SplitPlan(name, int((table.split_N == index).sum()), rows, first_task, tasks))
         first_task += tasks
-    return Plan(recipe, table, tuple(splits), kept_N, units, end_U, first_unit_S)
+    return Plan(rules, table, tuple(splits), kept_N, units, end_U, first_unit_S)
 
 
 def sequence_order(table: SequenceTable, *, seed: int) -> NDArray[np.int64]:
@@ -197,15 +194,14 @@ def sequence_order(table: SequenceTable, *, seed: int) -> NDArray[np.int64]:
     return np.lexsort((key_N, table.split_N))
 
 
-def _cut_units(table: SequenceTable, kept_N: NDArray[np.int32], recipe: Recipe) -> _Units:
-    corpus = recipe.corpus
-    window_N = window_counts(table.length_N, window=corpus.window_residues, overlap=corpus.window_overlap)
+def _cut_units(table: SequenceTable, kept_N: NDArray[np.int32], rules: RowRules) -> _Units:
+    window_N = window_counts(table.length_N, window=rules.window_residues, overlap=rules.window_overlap)
     whole_N = np.flatnonzero((window_N == 1) & (kept_N > 0))
     sequence = [whole_N]
     window = [np.zeros(len(whole_N), dtype=np.int32)]
     rows = [kept_N[whole_N]]
     for index in np.flatnonzero((window_N > 1) & (kept_N > 0)):
-        counts = np.fromiter(_window_rows(table, int(index), int(kept_N[index]), recipe), dtype=np.int32)
+        counts = np.fromiter(_window_rows(table, int(index), int(kept_N[index]), rules), dtype=np.int32)
         used = np.flatnonzero(counts)
         sequence.append(np.full(len(used), index, dtype=np.int64))
         window.append(used.astype(np.int32))
@@ -214,10 +210,10 @@ def _cut_units(table: SequenceTable, kept_N: NDArray[np.int32], recipe: Recipe) 
     return _Units(sequence_U, np.concatenate(window), np.concatenate(rows), table.split_N[sequence_U])
 
 
-def _window_rows(table: SequenceTable, sequence: int, count: int, recipe: Recipe) -> Iterator[int]:
+def _window_rows(table: SequenceTable, sequence: int, count: int, rules: RowRules) -> Iterator[int]:
     length = int(table.length_N[sequence])
-    windows = cut_windows(length, window=recipe.corpus.window_residues, overlap=recipe.corpus.window_overlap)
-    kept = kept_positions(int(table.id_hash_N[sequence]), length, count, seed=recipe.seed)
+    windows = cut_windows(length, window=rules.window_residues, overlap=rules.window_overlap)
+    kept = kept_positions(int(table.id_hash_N[sequence]), length, count, seed=rules.seed)
     for window in windows:
         yield int(np.searchsorted(kept, window.keep_stop) - np.searchsorted(kept, window.keep_start))
 

@@ -12,7 +12,6 @@ from actstore.access.objects import ObjectStore
 from actstore.access.printable import printable
 from actstore.contracts.progress import Progress, Silent
 from actstore.errors import CorruptObjectError, MissingObjectError
-from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.documents import MOST_METADATA_BYTES, read_document
 from actstore.store.format.layout import (
@@ -20,11 +19,8 @@ from actstore.store.format.layout import (
     RECIPE,
     SEQUENCES,
     ArraySpec,
-    array_specs,
     calibration_arrays,
     metadata_paths,
-    row_arrays,
-    statistics_arrays,
 )
 from actstore.store.format.shard import index_bytes
 from actstore.store.plan.footprint import is_payload
@@ -34,7 +30,7 @@ from actstore.store.write.freeze import metadata_objects, says_the_same
 from actstore.store.write.frozen import FrozenRecipe, load_frozen
 from actstore.store.write.statistics import StatisticsMerger
 
-__all__ = ["assemble_manifest", "commit_problems", "complete_manifest", "task_arrays", "write_manifest"]
+__all__ = ["assemble_manifest", "commit_problems", "complete_manifest", "write_manifest"]
 
 _MOST_LISTED: Final = 40
 
@@ -80,7 +76,7 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
     frozen = load_frozen(objects)
     commits: list[str | None] = [None] * frozen.tasks
     totals = dict.fromkeys(StoredBytes.model_fields, 0)
-    arrays = task_arrays(frozen)
+    arrays = frozen.task_arrays
     merger = StatisticsMerger(objects, frozen)
     done = sorted(committed_tasks(objects))
     if done and done[-1] >= frozen.tasks:
@@ -118,13 +114,6 @@ class _Loaded(NamedTuple):
     statistics: dict[str, NDArray[Any]]
 
 
-def task_arrays(frozen: FrozenRecipe) -> tuple[ArraySpec, ...]:
-    """Return the arrays of which every task writes an object."""
-    store = frozen.recipe.store
-    rows = row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows)
-    return (*rows, *statistics_arrays(frozen.sites, frozen.tasks))
-
-
 def commit_problems(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> Iterator[str]:
     """Yield what a commit says that its recipe does not, given the arrays of a task."""
     if commit.recipe_sha256 != frozen.digest:
@@ -145,7 +134,7 @@ def _listed(paths: Sequence[str]) -> str:
 
 
 def _sizes(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> dict[str, int]:
-    chunk_rows = frozen.recipe.store.chunk_rows
+    chunk_rows = frozen.layout.chunk_rows
     payload = 0
     for spec in arrays:
         if spec.sharded and is_payload(spec):
@@ -160,10 +149,8 @@ def _sizes(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) ->
 
 def _metadata(objects: ObjectStore, frozen: FrozenRecipe) -> dict[str, str]:
     """Return the digests of everything that is not named by a commit."""
-    quantizer = QUANTIZERS[frozen.recipe.store.encoding]
-    specs = array_specs(frozen.sites, quantizer, frozen.recipe.store, length=frozen.array_rows, tasks=frozen.tasks)
-    paths = [RECIPE, *metadata_paths(specs)]
-    if quantizer.calibrated:
+    paths = [RECIPE, *metadata_paths(frozen.arrays)]
+    if frozen.quantizer.calibrated:
         paths += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
     digests = map_ahead(lambda path: sha256_hex(read_document(objects, path)), paths)
     return dict(zip(paths, digests, strict=True)) | {SEQUENCES: frozen.sequences_sha256}

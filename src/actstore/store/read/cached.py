@@ -24,10 +24,9 @@ from numpy.typing import NDArray
 from actstore.access.cache_folder import CacheFolder
 from actstore.access.objects import ObjectStore
 from actstore.errors import CorruptObjectError, UsageError
-from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.documents import MOST_DOCUMENT_BYTES, read_document
-from actstore.store.format.layout import ArraySpec, row_arrays
+from actstore.store.format.layout import ArraySpec
 from actstore.store.format.shard import index_bytes, parse_index
 from actstore.store.read.checks import ChunkChecks
 from actstore.store.read.inventory import Inventory
@@ -97,8 +96,7 @@ class CachedObjects:
         self._objects = objects
         self._manifest = manifest
         self._inventory = Inventory.of(manifest.frozen)
-        store, quantizer = manifest.frozen.recipe.store, QUANTIZERS[manifest.encoding]
-        arrays = row_arrays(manifest.sites, quantizer, store, manifest.frozen.array_rows)
+        arrays = manifest.frozen.row_arrays
         self._place_of = {spec.path: place for place, spec in enumerate(arrays)}
         self._arrays = arrays
         # A chunk that does not compress comes out a little larger than it was.

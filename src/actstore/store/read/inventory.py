@@ -6,7 +6,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Self
 
-from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.layout import (
     COMMITS,
     MANIFEST,
@@ -14,11 +13,9 @@ from actstore.store.format.layout import (
     ROOT_METADATA,
     SEQUENCES,
     ArraySpec,
-    array_specs,
     calibration_arrays,
     metadata_paths,
 )
-from actstore.store.read.assemble import task_arrays
 from actstore.store.write.commit import commit_task
 from actstore.store.write.frozen import FrozenRecipe
 
@@ -41,12 +38,10 @@ class Inventory:
     @classmethod
     def of(cls, frozen: FrozenRecipe) -> Self:
         """Work it out from a recipe."""
-        store, quantizer = frozen.recipe.store, QUANTIZERS[frozen.recipe.store.encoding]
-        specs = array_specs(frozen.sites, quantizer, store, length=frozen.array_rows, tasks=frozen.tasks)
-        metadata = metadata_paths(specs)
-        if quantizer.calibrated:
+        metadata = metadata_paths(frozen.arrays)
+        if frozen.quantizer.calibrated:
             metadata += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
-        return cls(frozen.tasks, frozenset(metadata), {spec.path: spec for spec in task_arrays(frozen)})
+        return cls(frozen.tasks, frozenset(metadata), {spec.path: spec for spec in frozen.task_arrays})
 
     def task_of(self, path: str) -> int | None:
         """Return the task that writes an object with its rows or statistics; None if none does."""

@@ -34,13 +34,13 @@ def mapping_obstacle(objects: object, manifest: Manifest, columns: StoredColumns
     """Return why the rows of a store cannot be mapped, None if they can."""
     if not isinstance(objects, LocalObjects):
         return "it is not on a local filesystem"
-    compressor = manifest.frozen.recipe.store.compressor
+    compressor = manifest.frozen.layout.compressor
     if compressor != "none":
         return f"it is compressed ({compressor})"
     if not can_map_at():
         return "this operating system does not map files at chosen addresses"
     # Where a shard ends before a page of rows does, the addresses up to the next one count as a mapping, too.
-    for_each = 2 if manifest.frozen.recipe.store.task_rows % PAGE_BYTES else 1
+    for_each = 2 if manifest.frozen.layout.task_rows % PAGE_BYTES else 1
     if for_each * tasks * len(columns.arrays) > MOST_MAPPINGS:
         return f"{tasks:,} tasks with {len(columns.arrays)} arrays are more than {MOST_MAPPINGS:,} mappings"
     return None
@@ -67,9 +67,9 @@ class MappedRows:
         self._objects = objects
         self._columns = columns
         self._checks = ChunkChecks(objects, manifest, columns.arrays)
-        store = manifest.frozen.recipe.store
-        self._task_rows = store.task_rows
-        self._chunk_rows = store.chunk_rows
+        layout = manifest.frozen.layout
+        self._task_rows = layout.task_rows
+        self._chunk_rows = layout.chunk_rows
         self._first_task = min(tasks)
         count = max(tasks) - self._first_task + 1
         # A shard begins at a page border whatever the bytes of its rows: room for a multiple of a page of rows.

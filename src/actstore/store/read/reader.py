@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from actstore.access.objects import ObjectStore
 from actstore.contracts.windows import RowBuffer, RowLayout, RowWindow
 from actstore.errors import CorruptObjectError
-from actstore.quantize.table import QUANTIZERS
-from actstore.store.format.layout import ArraySpec, row_arrays
+from actstore.store.format.layout import ArraySpec
 from actstore.store.format.shard import decode_chunk, index_bytes, parse_index
 from actstore.store.read.checks import ChunkChecks
 from actstore.store.read.manifest import Manifest
@@ -58,9 +57,7 @@ class ArrayReader:
     ) -> None:
         self._objects = objects
         if arrays is None:
-            frozen = manifest.frozen
-            store, quantizer = frozen.recipe.store, QUANTIZERS[manifest.encoding]
-            arrays = row_arrays(manifest.sites, quantizer, store, frozen.array_rows)
+            arrays = manifest.frozen.row_arrays
         self._arrays = tuple(arrays)
         self._place = {spec.path: place for place, spec in enumerate(self._arrays)}
         self._checks = ChunkChecks(objects, manifest, self._arrays, late=late)

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from actstore.contracts.windows import RowBuffer, RowLayout
 from actstore.errors import SiteError
-from actstore.quantize.table import QUANTIZERS
-from actstore.store.format.layout import ArraySpec, row_arrays, scales_path, values_path
+from actstore.store.format.layout import ArraySpec, scales_path, values_path
 from actstore.store.read.manifest import Manifest
 
 __all__ = ["StoredColumns"]
@@ -41,8 +40,7 @@ class StoredColumns:
         if missing:
             raise SiteError(f"{uri}: no site {missing[0]!r}; the store has {', '.join(names)}")
         frozen = manifest.frozen
-        store, quantizer = frozen.recipe.store, QUANTIZERS[manifest.encoding]
-        specs = {spec.path: spec for spec in row_arrays(manifest.sites, quantizer, store, frozen.array_rows)}
+        quantizer, specs = frozen.quantizer, {spec.path: spec for spec in frozen.row_arrays}
         values = [specs[values_path(site)] for site in sites]
         if len({manifest.sites[names.index(site)].width for site in sites}) != 1:
             listed = ", ".join(f"{site.name} {site.width}" for site in manifest.sites if site.name in sites)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from actstore.contracts.tasks import Task, TaskRows
-from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.layout import row_arrays, values_path
 from actstore.store.format.shard import encode_shard, index_bytes
 from actstore.store.write.frozen import CompressionFacts, FrozenRecipe
@@ -41,15 +41,14 @@ def measure_compressors(frozen: FrozenRecipe, task: Task, rows: TaskRows) -> Com
     NumericsError
         If the encoding cannot hold a row.
     """
-    store, quantizer = frozen.recipe.store, QUANTIZERS[frozen.recipe.store.encoding]
-    chunk_rows = min(store.chunk_rows, task.rows)
+    chunk_rows = min(frozen.layout.chunk_rows, task.rows)
     measured = task.rows // chunk_rows * chunk_rows
-    shard = store.model_copy(update={"task_rows": measured, "chunk_rows": chunk_rows})
+    shard = replace(frozen.layout, task_rows=measured, chunk_rows=chunk_rows)
     totals = dict.fromkeys(COMPRESSORS, 0)
     for site in frozen.sites:
         planes = encode_site(frozen, site, rows.values[site.name][:measured], task=task.index)
         for name in COMPRESSORS:
-            arrays = row_arrays((site,), quantizer, shard.model_copy(update={"compressor": name}), measured)
+            arrays = row_arrays(replace(shard, sites=(site,), compressor=name), measured)
             spec = next(spec for spec in arrays if spec.path == values_path(site.name))
             totals[name] += len(encode_shard(spec, planes.values_ND).data) - index_bytes(spec)
     return CompressionFacts(rows=measured, value_bytes=totals)

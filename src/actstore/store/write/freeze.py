@@ -7,9 +7,8 @@ from typing import Final
 
 from actstore.access.objects import ObjectStore
 from actstore.errors import MissingObjectError, StoreError
-from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.documents import load_json
-from actstore.store.format.layout import FORMAT, RECIPE, SEQUENCES, array_specs, calibration_arrays
+from actstore.store.format.layout import FORMAT, RECIPE, SEQUENCES, calibration_arrays
 from actstore.store.format.metadata import zarr_documents
 from actstore.store.write.frozen import FrozenRecipe, check_unchanged, load_frozen, load_frozen_if_any
 
@@ -96,10 +95,8 @@ def complete_metadata(objects: ObjectStore, frozen: FrozenRecipe) -> None:
 
 def metadata_objects(frozen: FrozenRecipe) -> dict[str, bytes]:
     """Return path and content of the Zarr metadata and calibration arrays that a frozen recipe implies."""
-    store, quantizer = frozen.recipe.store, QUANTIZERS[frozen.recipe.store.encoding]
-    specs = array_specs(frozen.sites, quantizer, store, length=frozen.array_rows, tasks=frozen.tasks)
     attributes = {"actstore": {"format": FORMAT, "recipe_sha256": frozen.digest}}
-    contents = zarr_documents(specs, attributes)
+    contents = zarr_documents(frozen.arrays, attributes)
     if frozen.calibration is None:
         return contents
     for spec in calibration_arrays(frozen.sites):

@@ -17,12 +17,20 @@ from pydantic import (
 
 from actstore.access.objects import ObjectStore
 from actstore.contracts.models import ModelFacts, Site
-from actstore.contracts.planes import Calibration
-from actstore.contracts.recipe import MOST_SPLITS, Recipe
+from actstore.contracts.planes import Calibration, Quantizer
+from actstore.contracts.recipe import MOST_SPLITS, ModelRecipe, Recipe
 from actstore.errors import CorruptObjectError, MissingObjectError, RecipeChangedError, StoreNotFoundError
 from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.format.documents import parse_document, read_document
-from actstore.store.format.layout import FORMAT, RECIPE
+from actstore.store.format.layout import (
+    FORMAT,
+    RECIPE,
+    ArraySpec,
+    StoreLayout,
+    array_specs,
+    row_arrays,
+    statistics_arrays,
+)
 from actstore.store.format.limits import layout_problem, sites_problem
 from actstore.store.format.vectors import Document, Vector32
 
@@ -143,7 +151,7 @@ class FrozenRecipe(Document):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         store, splits = self.recipe.store, list(self.splits.values())
-        if problem := sites_problem(self.sites) or layout_problem(self.sites, store, self.tasks):
+        if problem := sites_problem(self.sites) or layout_problem(StoreLayout.of(self.sites, store), self.tasks):
             raise ValueError(problem)
         if len(splits) > MOST_SPLITS or not all(name.isidentifier() for name in self.splits):
             raise ValueError(f"splits are at most {MOST_SPLITS}, and their names identifiers")
@@ -180,6 +188,43 @@ class FrozenRecipe(Document):
     def digest(self) -> str:
         """SHA-256 of `recipe.json`, the recipe digest that commits and manifest carry."""
         return sha256_hex(self.to_json())
+
+    @cached_property
+    def layout(self) -> StoreLayout:
+        """What decides which arrays the store has."""
+        return StoreLayout.of(self.sites, self.recipe.store)
+
+    @cached_property
+    def row_arrays(self) -> tuple[ArraySpec, ...]:
+        """The arrays with one index of axis 0 for each row, in the order in which a task writes them."""
+        return row_arrays(self.layout, self.array_rows)
+
+    @cached_property
+    def task_arrays(self) -> tuple[ArraySpec, ...]:
+        """The arrays of which every task writes an object."""
+        return (*self.row_arrays, *statistics_arrays(self.sites, self.tasks))
+
+    @property
+    def arrays(self) -> tuple[ArraySpec, ...]:
+        """Every array of the store."""
+        return array_specs(self.layout, length=self.array_rows, tasks=self.tasks)
+
+    @property
+    def quantizer(self) -> Quantizer:
+        """The encoding."""
+        return self.layout.quantizer
+
+    @property
+    def pinned_model(self) -> ModelRecipe:
+        """The model as the recipe names it, at the revision that was extracted."""
+        asked = self.recipe.model
+        return asked.model_copy(update={"revision": self.model.revision or asked.revision})
+
+    def compressed_by(self, compressor: str, *, facts: CompressionFacts | None = None) -> FrozenRecipe:
+        """Return the same with a compressor, and what was measured to choose it."""
+        store = self.recipe.store.model_copy(update={"compressor": compressor})
+        recipe = self.recipe.model_copy(update={"store": store})
+        return self.model_copy(update={"recipe": recipe, "compression": facts})
 
     def split_of(self, task: int) -> str:
         """Return the split to which a task belongs."""

@@ -20,7 +20,7 @@ from actstore.quantize.encode import encode_rows
 from actstore.quantize.encoded import EncodedRows, count_beyond
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.canonical import sha256_hex
-from actstore.store.format.layout import ArraySpec, commit_path, row_arrays, scales_path, statistics_arrays, values_path
+from actstore.store.format.layout import ArraySpec, commit_path, scales_path, statistics_arrays, values_path
 from actstore.store.format.shard import Shard, encode_shard
 from actstore.store.write.commit import Commit, StoredObject, load_commit
 from actstore.store.write.frozen import FrozenRecipe
@@ -179,8 +179,7 @@ def encode_task(
 
     Sites are encoded one by one, or however `parallel` does them.
     """
-    quantizer = QUANTIZERS[frozen.recipe.store.encoding]
-    arrays = {spec.path: spec for spec in row_arrays(frozen.sites, quantizer, frozen.recipe.store, frozen.array_rows)}
+    quantizer, arrays = frozen.quantizer, {spec.path: spec for spec in frozen.row_arrays}
 
     def encode(site: Site) -> _EncodedSite:
         with _naming(site, task.index):
@@ -216,7 +215,7 @@ def encode_site(frozen: FrozenRecipe, site: Site, values_ND: Float32s, *, task: 
         Naming site and task, if the encoding cannot hold a row.
     """
     with _naming(site, task):
-        return QUANTIZERS[frozen.recipe.store.encoding].encode(values_ND, frozen.site_calibration(site.name))
+        return frozen.quantizer.encode(values_ND, frozen.site_calibration(site.name))
 
 
 @contextmanager
@@ -244,7 +243,7 @@ def check_overflow(frozen: FrozenRecipe, site: Site, rows: TaskRows, *, name_of:
     NumericsError
         If there are any and the recipe says `on_overflow = "error"`; names the first.
     """
-    beyond_N = count_beyond(rows.values[site.name], QUANTIZERS[frozen.recipe.store.encoding])
+    beyond_N = count_beyond(rows.values[site.name], frozen.quantizer)
     _refuse_overflow(frozen, site, beyond_N, rows, name_of)
 
 

@@ -18,7 +18,7 @@ from actstore.store.care.compare import Difference, compare_object, compare_sha2
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.documents import MOST_METADATA_BYTES, load_json, read_document
 from actstore.store.format.layout import MANIFEST, RECIPE, ROOT_METADATA, SEQUENCES, ArraySpec, commit_path
-from actstore.store.read.assemble import assemble_manifest, commit_problems, task_arrays
+from actstore.store.read.assemble import assemble_manifest, commit_problems
 from actstore.store.read.inventory import Inventory, is_below, other_stores
 from actstore.store.read.manifest import Manifest, parse_manifest
 from actstore.store.write.commit import Commit, StoredObject, committed_tasks, load_commit
@@ -216,7 +216,7 @@ def _look(
 ) -> _Looked:
     """Read the commits that the store has or the manifest names, and all that they name; keep no commit."""
     named = {task: one for task, one in _named(manifest).items() if tasks is None or task in tasks}
-    arrays = task_arrays(frozen)
+    arrays = frozen.task_arrays
     wanted = sorted({*done, *named})
     found: list[_Found] = []
     different: list[tuple[str, int, Difference]] = []

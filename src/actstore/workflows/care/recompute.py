@@ -80,9 +80,8 @@ def local_model(frozen: FrozenRecipe, *, device: str) -> ActivationModel:
         raise ModelError(
             f"{_RUNS_CODE} (model.remote_code or model.pickle_weights), and whoever made the store wrote it"
         )
-    pinned = recipe.model_copy(update={"revision": frozen.model.revision or recipe.revision})
     try:
-        model = load_model(pinned, [site.module for site in frozen.sites], device=device)
+        model = load_model(frozen.pinned_model, [site.module for site in frozen.sites], device=device)
     except (ModelError, SiteError) as error:
         raise ModelError(f"the model {recipe.name} at hand cannot be used: {error}") from error
     if model.facts.weights_sha256 != frozen.model.weights_sha256:
@@ -91,9 +90,9 @@ def local_model(frozen: FrozenRecipe, *, device: str) -> ActivationModel:
 
 
 def _is_cached(frozen: FrozenRecipe) -> bool:
-    recipe = frozen.recipe.model
+    pinned = frozen.pinned_model
     try:
-        found = try_to_load_from_cache(recipe.name, "config.json", revision=frozen.model.revision or recipe.revision)
+        found = try_to_load_from_cache(pinned.name, "config.json", revision=pinned.revision)
     except HFValidationError:  # the path of a folder that is gone cannot be a name on the hub
         return False
     return isinstance(found, str)

@@ -36,7 +36,7 @@ from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.writer import encode_task
 from actstore.view.reports import Fault, RepairReport
 from actstore.workflows.care.examine import FOLDER_IN_PLACE, Examination, examine
-from actstore.workflows.extraction.prepare import replan
+from actstore.workflows.extraction.resolve import replan
 
 __all__ = ["repair_store", "repair_with"]
 
@@ -87,9 +87,7 @@ def repair_store(
     """
 
     def model_of(frozen: FrozenRecipe) -> ActivationModel:
-        asked = frozen.recipe.model
-        pinned = asked.model_copy(update={"revision": frozen.model.revision or asked.revision})
-        return load_model(pinned, frozen.recipe.sites, device=device)
+        return load_model(frozen.pinned_model, frozen.recipe.sites, device=device)
 
     objects = open_store_objects(store, storage_options)
     return repair_with(model_of, objects, tasks=tasks, dry_run=dry_run, rewrite=rewrite, progress=progress)
@@ -253,14 +251,14 @@ def _extract_again(
     """Extract tasks and put right what is not as it comes out; return what was written and what failed."""
     written: list[str] = []
     failed: list[Fault] = []
-    prepared, memory = replan(objects, frozen, model), RowMemory(model.device_rows)
+    plan, memory = replan(objects, frozen, model), RowMemory(model.device_rows)
     with (
         StoredSequences(objects) as source,
         progress.stage("extracting again", total=sum(map(frozen.rows_of, tasks)), unit="rows") as stage,
         LoneThreads() as threads,
     ):
         for index in tasks:
-            task = prepared.plan.task(index)
+            task = plan.tasks.task(index)
             tokens = frozen.recipe.model.tokens_per_batch
             rows = extract_task(
                 task,

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress
-from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import ResidueSource
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
@@ -17,7 +16,7 @@ from actstore.store.plan.tasks import Plan
 from actstore.store.write.compression import best_compressor, measure_compressors
 from actstore.store.write.frozen import FrozenRecipe
 
-__all__ = ["PlanOrder", "choose_compressor", "with_compressor"]
+__all__ = ["PlanOrder", "choose_compressor"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,15 +36,10 @@ class PlanOrder:
         return self.corpus.sequence_id(int(self.order_N[sequence]))
 
 
-def with_compressor(recipe: Recipe, compressor: str) -> Recipe:
-    """Return a recipe that names its compressor."""
-    return recipe.model_copy(update={"store": recipe.store.model_copy(update={"compressor": compressor})})
-
-
 def choose_compressor(
     frozen: FrozenRecipe, plan: Plan, source: ResidueSource, model: ActivationModel, *, progress: Progress
 ) -> FrozenRecipe:
-    """Extract and encode the first task in memory, compress it, and return the recipe with the best compressor.
+    """Compress the first task in memory, and return what is to be frozen with the best compressor.
 
     The task is extracted again when it is written: that it is one task more is what the choice costs.
 
@@ -77,5 +71,4 @@ def choose_compressor(
             task, source, model, tokens_per_batch=tokens_per_batch, parallel=threads.map, on_rows=stage.advance
         )
         facts = measure_compressors(frozen, task, rows)
-    recipe = with_compressor(frozen.recipe, best_compressor(facts))
-    return frozen.model_copy(update={"recipe": recipe, "compression": facts})
+    return frozen.compressed_by(best_compressor(facts), facts=facts)

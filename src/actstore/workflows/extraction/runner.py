@@ -15,7 +15,7 @@ from actstore.extract.memory import RowMemory
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
 from actstore.store.write.writer import commit_of, encode_task, publish_task
-from actstore.workflows.extraction.prepare import Prepared
+from actstore.workflows.extraction.resolve import ExtractionPlan
 
 __all__ = ["STAGES", "TaskRunner"]
 
@@ -33,7 +33,7 @@ class TaskRunner:
 
     Parameters
     ----------
-    prepared, source, model, objects
+    plan, source, model, objects
         The store and what it is made from.
     threads
         None for as many as torch would use.
@@ -41,21 +41,21 @@ class TaskRunner:
 
     def __init__(
         self,
-        prepared: Prepared,
+        plan: ExtractionPlan,
         source: ResidueSource,
         model: ActivationModel,
         objects: ObjectStore,
         *,
         threads: int | None = None,
     ) -> None:
-        self._prepared = prepared
+        self._plan = plan
         self._source = source
         self._model = model
         self._objects = objects
         self._computing, self._encoding, self._writing = (threading.Lock() for _ in range(STAGES))
         self._memory = RowMemory(model.device_rows)
         if model.device_rows is not None:  # too little is said now, and not after the first task
-            frozen = prepared.frozen
+            frozen = plan.frozen
             self._memory.reserve(
                 min(frozen.recipe.store.task_rows, frozen.rows), model.sites, times=min(2, frozen.tasks)
             )
@@ -96,9 +96,9 @@ class TaskRunner:
         CorpusError, ModelError, NumericsError, StoreError
             Whatever stopped the work; the task is then not committed.
         """
-        frozen = self._prepared.frozen
+        frozen = self._plan.frozen
         with _handed_on(self._computing, self._encoding):
-            task = self._prepared.plan.task(index)
+            task = self._plan.tasks.task(index)
             rows = extract_task(
                 task,
                 self._source,

@@ -60,8 +60,8 @@ def task_memory(frozen: FrozenRecipe, *, rows_elsewhere: bool = False) -> int:
 
     `rows_elsewhere` if rows stay on a device until they are encoded.
     """
-    rows = min(frozen.recipe.store.task_rows, frozen.rows)
-    encoded = footprint([rows], frozen.sites, frozen.recipe.store, encoding=frozen.recipe.store.encoding).bytes
+    rows = min(frozen.layout.task_rows, frozen.rows)
+    encoded = footprint([rows], frozen.layout).bytes
     return 2 * (encoded if rows_elsewhere else rows * sum(site.width for site in frozen.sites) * 4 + encoded)
 
 
@@ -97,18 +97,16 @@ def check_room(
         return
     needed, free = processes * task_memory(frozen, rows_elsewhere=rows_elsewhere), available_memory()
     if free is not None and needed > free:
-        rows, fitting = frozen.recipe.store.task_rows, _smaller(frozen, free, needed)
+        rows, fitting = frozen.layout.task_rows, _smaller(frozen, free, needed)
         raise StoreError(
             f"{objects.uri}: tasks of {rows:,} rows at {len(frozen.sites)} sites take {human_bytes(needed)} of memory "
             f"beside the model{'' if processes == 1 else f' in {processes} processes'}, and {human_bytes(free)} are "
             f"free; make them smaller (--set store.task_rows={fitting}; another store then), "
             f"{'' if processes == 1 else 'use fewer processes, '}or use a machine with more"
         )
-    if not isinstance(objects, LocalObjects) or frozen.recipe.store.compressor != "none":
+    if not isinstance(objects, LocalObjects) or frozen.layout.compressor != "none":
         return
-    store = frozen.recipe.store
-    split_rows = [split.rows for split in frozen.splits.values()]
-    whole = footprint(split_rows, frozen.sites, store, encoding=store.encoding).bytes
+    whole = footprint([split.rows for split in frozen.splits.values()], frozen.layout).bytes
     left, room = whole * (frozen.tasks - tasks_done) // frozen.tasks, _free_disk(Path(objects.uri))
     if room is not None and left > room:
         raise StoreError(
@@ -118,7 +116,7 @@ def check_room(
 
 
 def _smaller(frozen: FrozenRecipe, free: int, needed: int) -> int:
-    rows, chunk = frozen.recipe.store.task_rows, frozen.recipe.store.chunk_rows
+    rows, chunk = frozen.layout.task_rows, frozen.layout.chunk_rows
     fitting = int(rows * free / (2 * needed))
     return max(fitting // chunk, 1) * chunk
 

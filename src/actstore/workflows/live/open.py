@@ -21,7 +21,7 @@ from actstore.store.read.assemble import assemble_manifest
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import is_recipe, open_store
 from actstore.workflows.care.recompute import local_model
-from actstore.workflows.extraction.prepare import prepare, reopen, replan
+from actstore.workflows.extraction.resolve import plan_extraction, reopen, replan
 from actstore.workflows.extraction.sizes import check_room
 from actstore.workflows.live.source import LiveMode, LiveSource
 from actstore.workflows.recipes import read_recipe, require_sequences
@@ -105,8 +105,8 @@ def live_over(
     if mode == "store":
         objects.sweep(large=LARGE_OBJECTS)
         check_room(objects, manifest.frozen, tasks_done=manifest.tasks_done)
-    prepared = (reopen if mode == "store" else replan)(objects, manifest.frozen, model)
-    return LiveSource(objects, manifest, prepared, model, mode=mode, cache=cache, cache_bytes=cache_bytes)
+    plan = (reopen if mode == "store" else replan)(objects, manifest.frozen, model)
+    return LiveSource(objects, manifest, plan, model, mode=mode, cache=cache, cache_bytes=cache_bytes)
 
 
 def _from_recipe(
@@ -124,12 +124,14 @@ def _from_recipe(
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="actstore-online-"))
         objects = LocalObjects(Path(folder))
-        prepared = prepare(objects, recipe, model, storage_options=storage_options, progress=progress, keep_rows=False)
+        plan = plan_extraction(
+            objects, recipe, model, storage_options=storage_options, progress=progress, keep_rows=False
+        )
         manifest = assemble_manifest(objects)
         return LiveSource(
             objects,
             manifest,
-            prepared,
+            plan,
             model,
             mode="online",
             cache=cache,

@@ -19,7 +19,7 @@ from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
 from actstore.store.write.commit import is_committed
 from actstore.store.write.writer import check_overflow, encode_site
-from actstore.workflows.extraction.prepare import Prepared
+from actstore.workflows.extraction.resolve import ExtractionPlan
 from actstore.workflows.live.kept_rows import KeptRows
 
 __all__ = ["HybridReader", "LiveReader", "OnceAtATime"]
@@ -60,7 +60,7 @@ class LiveReader:
 
     Parameters
     ----------
-    prepared, source, model
+    plan, source, model
         What rows there are, and where they come from.
     columns
         What a row consists of. Scales of sites that are not among them are left at zero.
@@ -72,7 +72,7 @@ class LiveReader:
 
     def __init__(
         self,
-        prepared: Prepared,
+        plan: ExtractionPlan,
         source: ResidueSource,
         model: ActivationModel,
         columns: StoredColumns,
@@ -80,10 +80,10 @@ class LiveReader:
         kept: KeptRows,
         threads: LoneThreads,
     ) -> None:
-        self._prepared = prepared
+        self._plan = plan
         self._source = source
         self._model = model
-        self._streamed = model.only([prepared.frozen.sites[index].name for index in columns.site_columns])
+        self._streamed = model.only([plan.frozen.sites[index].name for index in columns.site_columns])
         self._columns = columns
         self.kept = kept
         self._threads = threads
@@ -114,7 +114,7 @@ class LiveReader:
         """
         if len(into) != window.stop - window.start:
             raise ValueError(f"a buffer of {len(into)} rows for {window}")
-        rows = self._prepared.frozen.rows_of(window.task)
+        rows = self._plan.frozen.rows_of(window.task)
         if not 0 <= window.start < window.stop <= rows:
             raise IndexError(f"rows {window.start} to {window.stop} of task {window.task}, which has {rows}")
         here = self.task(window.task).part(window.start, window.stop)
@@ -144,12 +144,12 @@ class LiveReader:
         """Run the model over a task; return its rows, and as they are encoded."""
         with self._computing:
             self._go_on(0)
-            task = self._prepared.plan.task(index)
+            task = self._plan.tasks.task(index)
             rows = extract_task(
                 task,
                 self._source,
                 model,
-                tokens_per_batch=self._prepared.frozen.recipe.model.tokens_per_batch,
+                tokens_per_batch=self._plan.frozen.recipe.model.tokens_per_batch,
                 parallel=self._threads.map,
                 on_rows=self._go_on,
             )
@@ -159,7 +159,7 @@ class LiveReader:
             return rows, encoded
 
     def _encode(self, task: Task, rows: TaskRows) -> RowBuffer:
-        frozen, layout = self._prepared.frozen, self.layout
+        frozen, layout = self._plan.frozen, self.layout
         buffer = RowBuffer.allocate(task.rows, layout)
         buffer.sequence_R[:] = rows.sequence_N
         if buffer.scale_RTG is not None:

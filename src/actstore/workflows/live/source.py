@@ -29,7 +29,7 @@ from actstore.stream.open import stream_over
 from actstore.stream.request import StreamRequest
 from actstore.stream.stream import Stream
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.prepare import Prepared
+from actstore.workflows.extraction.resolve import ExtractionPlan
 from actstore.workflows.extraction.runner import TaskRunner
 from actstore.workflows.live.cost import LiveCost, live_cost
 from actstore.workflows.live.kept_rows import KeptRows
@@ -65,7 +65,7 @@ class LiveSource:
     ----------
     objects, manifest
         The store, or what is there of one.
-    prepared, model
+    plan, model
         None where nothing is to be computed.
     mode
         Which rows are computed, and whether they are kept in the store.
@@ -81,7 +81,7 @@ class LiveSource:
         self,
         objects: ObjectStore,
         manifest: Manifest,
-        prepared: Prepared | None,
+        plan: ExtractionPlan | None,
         model: ActivationModel | None,
         *,
         mode: LiveMode,
@@ -104,13 +104,13 @@ class LiveSource:
         self._interrupted = False
         self._statistics: Mapping[str, SiteStatistics] | None = manifest.statistics if manifest.tasks_done else None
         self._stack = afterwards or ExitStack()
-        if prepared is None or model is None:
+        if plan is None or model is None:
             return
-        self._prepared, self._model = prepared, model
+        self._plan, self._model = plan, model
         with self._stack as stack:
             self._source = stack.enter_context(StoredSequences(objects))
             if mode == "store":
-                self._runner = stack.enter_context(TaskRunner(prepared, self._source, model, objects))
+                self._runner = stack.enter_context(TaskRunner(plan, self._source, model, objects))
             else:
                 self._threads = stack.enter_context(LoneThreads())
             self._stack = stack.pop_all()
@@ -235,7 +235,7 @@ class LiveSource:
         if live is None:
             most_bytes = DEFAULT_KEPT_BYTES if self._cache_bytes is None else self._cache_bytes
             kept = KeptRows(most_bytes, self._cache)
-            live = LiveReader(self._prepared, self._source, self._model, columns, kept=kept, threads=self._threads)
+            live = LiveReader(self._plan, self._source, self._model, columns, kept=kept, threads=self._threads)
             self._readers[columns.site_columns] = live
         if self._mode == "online":
             return live
@@ -272,8 +272,8 @@ class LiveSource:
         if reader is None:
             raise StreamError("open a stream before asking for statistics: the rows that are measured are kept for it")
         rows = reader.measured(task)
-        frozen, parallel = self._prepared.frozen, self._threads.map
-        work = self._prepared.plan.task(task)
+        frozen, parallel = self._plan.frozen, self._threads.map
+        work = self._plan.tasks.task(task)
         shards = encode_task(frozen, work, rows, name_of=self._source.sequence_id, parallel=parallel)
         commit = commit_of(frozen, task, shards, parallel=parallel)
         publish_task(aside, commit, {path: shard for path, shard in shards.items() if path.startswith("statistics/")})

@@ -12,7 +12,6 @@ from actstore.access.open import LocalObjects
 from actstore.store.care.compare import compare_object, compare_sha256
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.layout import ArraySpec
-from actstore.store.read.assemble import task_arrays
 from actstore.store.write.commit import StoredObject, load_commit
 from actstore.store.write.frozen import load_frozen
 
@@ -25,7 +24,7 @@ def objects(request: pytest.FixtureRequest, own_store: StoreOf) -> LocalObjects:
 
 
 def values(objects: LocalObjects) -> tuple[ArraySpec, StoredObject]:
-    spec = next(spec for spec in task_arrays(load_frozen(objects)) if spec.path == "sites/embed/values")
+    spec = next(spec for spec in load_frozen(objects).task_arrays if spec.path == "sites/embed/values")
     return spec, load_commit(objects, 1).objects["sites/embed/values/c/1/0"]
 
 
@@ -33,7 +32,7 @@ def test_every_object_of_a_sound_store_agrees_with_its_commit(objects: LocalObje
     frozen = load_frozen(objects)
     for task in range(frozen.tasks):
         stored = load_commit(objects, task).objects
-        for spec in task_arrays(frozen):
+        for spec in frozen.task_arrays:
             assert compare_object(objects, spec, task, stored[spec.object_path(task)]) is None
 
 

@@ -1,5 +1,7 @@
 """Names, shapes and sizes on disk."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from actstore.contracts.recipe import StoreRecipe
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.layout import (
     ArraySpec,
+    StoreLayout,
     array_specs,
     calibration_arrays,
     commit_path,
@@ -20,11 +23,11 @@ from actstore.store.format.layout import (
 from actstore.store.format.metadata import zarr_documents
 
 SITES = (Site("embed", "embeddings", 8), Site("resid_post.0", "blocks.0", 12))
-STORE = StoreRecipe(task_rows=64, chunk_rows=16, compressor="zstd")
+LAYOUT = StoreLayout.of(SITES, StoreRecipe(task_rows=64, chunk_rows=16, compressor="zstd"))
 
 
 def specs(encoding: str) -> dict[str, ArraySpec]:
-    return {spec.path: spec for spec in array_specs(SITES, QUANTIZERS[encoding], STORE, length=150, tasks=3)}
+    return {spec.path: spec for spec in array_specs(LAYOUT.encoded_as(encoding), length=150, tasks=3)}
 
 
 def test_an_int8_store_has_these_arrays() -> None:
@@ -62,7 +65,7 @@ def test_an_int4_store_packs_two_values_into_a_byte_and_has_a_scale_for_each_gro
 
 def test_scales_have_as_many_groups_as_the_widest_site() -> None:
     sites = (Site("embed", "embeddings", 129), Site("resid_post.0", "blocks.0", 1024))
-    arrays = {spec.path: spec for spec in row_arrays(sites, QUANTIZERS["int4"], STORE, 150)}
+    arrays = {spec.path: spec for spec in row_arrays(replace(LAYOUT.encoded_as("int4"), sites=sites), 150)}
     assert arrays["scales/group"].shape == (150, 2, 8)
     assert arrays["sites/embed/values"].shape == (150, 65)
 
@@ -107,7 +110,7 @@ def test_sizes_follow_from_dtype_and_shape() -> None:
 
 
 def test_holes_are_marked_in_the_row_arrays() -> None:
-    assert {spec.fill for spec in row_arrays(SITES, QUANTIZERS["int8"], STORE, 150)[:3]} == {-1}
+    assert {spec.fill for spec in row_arrays(LAYOUT, 150)[:3]} == {-1}
 
 
 def test_statistics_are_as_wide_as_the_widest_site() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from actstore.contracts.models import Site
 from actstore.contracts.recipe import StoreRecipe
+from actstore.store.format.layout import StoreLayout
 from actstore.store.format.limits import layout_problem, sites_problem
 
 PROTT5 = tuple(Site(f"resid_post.{block}", f"encoder.block.{block}", 1024) for block in range(24))
@@ -12,11 +13,11 @@ PROTT5 = tuple(Site(f"resid_post.{block}", f"encoder.block.{block}", 1024) for b
 def test_the_largest_stores_of_the_field_fit() -> None:
     """Five hundred million residues of 24 sites; 48 blocks of 5,120 features."""
     assert sites_problem(PROTT5) is None
-    assert layout_problem(PROTT5, StoreRecipe(), 32_000) is None
-    assert layout_problem(PROTT5, StoreRecipe(), 100_000) is None
+    assert layout_problem(StoreLayout.of(PROTT5, StoreRecipe()), 32_000) is None
+    assert layout_problem(StoreLayout.of(PROTT5, StoreRecipe()), 100_000) is None
     esm15b = tuple(Site(f"resid_post.{block}", f"layer.{block}", 5120) for block in range(48))
     assert sites_problem(esm15b) is None
-    assert layout_problem(esm15b, StoreRecipe(task_rows=65_536, chunk_rows=4), 1000) is None
+    assert layout_problem(StoreLayout.of(esm15b, StoreRecipe(task_rows=65_536, chunk_rows=4)), 1000) is None
 
 
 @pytest.mark.parametrize(
@@ -45,4 +46,4 @@ def test_sites_that_cannot_be_are_named(sites: tuple[Site, ...], message: str) -
     ],
 )
 def test_layouts_that_cannot_be_say_what_to_change(store: StoreRecipe, tasks: int, message: str) -> None:
-    assert message in (layout_problem(PROTT5, store, tasks) or "")
+    assert message in (layout_problem(StoreLayout.of(PROTT5, store), tasks) or "")

@@ -10,9 +10,8 @@ from zarr.core.sync import sync
 from zarr.storage import MemoryStore
 
 from actstore.contracts.models import Site
-from actstore.contracts.recipe import StoreRecipe
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.format.layout import ArraySpec, array_specs
+from actstore.store.format.layout import ArraySpec, StoreLayout, array_specs
 from actstore.store.format.metadata import zarr_documents
 
 SITES = (Site("embed", "embeddings", 8), Site("resid_post.0", "blocks.0", 12))
@@ -26,8 +25,7 @@ def opened(documents: dict[str, bytes]) -> zarr.Group:
 
 
 def specs(encoding: str, compressor: str) -> tuple[ArraySpec, ...]:
-    store = StoreRecipe.model_validate({"task_rows": 64, "chunk_rows": 16, "compressor": compressor})
-    return array_specs(SITES, QUANTIZERS[encoding], store, length=150, tasks=3)
+    return array_specs(StoreLayout(SITES, QUANTIZERS[encoding], compressor, 64, 16), length=150, tasks=3)
 
 
 @pytest.mark.parametrize("compressor", ["none", "zstd", "blosc"])

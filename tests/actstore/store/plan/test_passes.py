@@ -10,7 +10,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import SequenceTable
 from actstore.corpus.batches import plan_batches
 from actstore.corpus.lengths import LengthCounts
-from actstore.store.plan.passes import model_passes
+from actstore.store.plan.passes import Passes, model_passes
 from actstore.store.plan.tasks import plan_tasks
 
 SPECIAL = 2
@@ -30,6 +30,10 @@ def recipe(**changes: Any) -> Recipe:
     return Recipe.model_validate(document)
 
 
+def passes_of(lengths: LengthCounts, asked: Recipe) -> Passes:
+    return model_passes(lengths, asked.row_rules, tokens_per_batch=asked.model.tokens_per_batch, special_tokens=SPECIAL)
+
+
 def table(lengths: list[int]) -> SequenceTable:
     ids = np.arange(len(lengths), dtype=np.uint64)
     return SequenceTable(ids, np.array(lengths, np.int32), np.zeros(len(lengths), np.int8), ("train",))
@@ -37,7 +41,7 @@ def table(lengths: list[int]) -> SequenceTable:
 
 def really_run(sequences: SequenceTable, asked: Recipe) -> tuple[int, int, int]:
     """Return residues, padded tokens and padded squares of all tasks of a plan."""
-    plan = plan_tasks(sequences, asked)
+    plan = plan_tasks(sequences, asked.row_rules)
     residues = area = squares = 0
     for index in range(plan.tasks):
         token_P = np.array([piece.stop - piece.start + SPECIAL for piece in plan.task(index).pieces])
@@ -60,7 +64,7 @@ def really_run(sequences: SequenceTable, asked: Recipe) -> tuple[int, int, int]:
 def test_it_is_what_the_tasks_run(changes: dict[str, Any]) -> None:
     asked = recipe(**changes)
     sequences = table((np.random.default_rng(0).lognormal(5.2, 0.5, 8000).astype(int) + 20).tolist())
-    passes = model_passes(LengthCounts.of(sequences.length_N), asked, special_tokens=SPECIAL)
+    passes = passes_of(LengthCounts.of(sequences.length_N), asked)
     residues, area, squares = really_run(sequences, asked)
     assert passes.run_residues == pytest.approx(residues, rel=0.05)
     assert passes.run_tokens == pytest.approx(area, rel=0.05)
@@ -69,34 +73,32 @@ def test_it_is_what_the_tasks_run(changes: dict[str, Any]) -> None:
 
 def test_windows_that_end_with_the_task_are_not_run_twice() -> None:
     sequences = table([256] * 400)
-    passes = model_passes(LengthCounts.of(sequences.length_N), recipe(), special_tokens=SPECIAL)
+    passes = passes_of(LengthCounts.of(sequences.length_N), recipe())
     assert (passes.repeated, passes.padding, passes.pair_padding) == (1.0, 1.0, 1.0)
     residues, area, squares = really_run(sequences, recipe())
     assert (passes.run_residues, passes.run_tokens, passes.run_token_pairs) == (residues, area, squares)
 
 
 def test_overlaps_are_run_twice() -> None:
-    passes = model_passes(LengthCounts.of(np.full(50, 448, np.int32)), recipe(), special_tokens=SPECIAL)
+    passes = passes_of(LengthCounts.of(np.full(50, 448, np.int32)), recipe())
     assert passes.windows == 100
     assert passes.residues == 50 * 2 * 256
 
 
 def test_a_sequence_without_a_row_is_not_run() -> None:
     lengths = LengthCounts.of(np.full(1000, 50, np.int32))
-    passes = model_passes(lengths, recipe(**{"rows.fraction": 0.002}), special_tokens=SPECIAL)
+    passes = passes_of(lengths, recipe(**{"rows.fraction": 0.002}))
     assert passes.windows == pytest.approx(100)
 
 
 @pytest.mark.parametrize(("fraction", "task_rows"), [(1e-7, 1024), (1.0, 1 << 24), (0.004, 1 << 24)])
 def test_rare_rows_and_huge_tasks_take_no_longer(fraction: float, task_rows: int) -> None:
     lengths = LengthCounts(np.array([100, 250, 400]), np.array([10**9, 2 * 10**9, 10**9]))
-    passes = model_passes(
-        lengths, recipe(**{"rows.fraction": fraction, "store.task_rows": task_rows}), special_tokens=SPECIAL
-    )
+    passes = passes_of(lengths, recipe(**{"rows.fraction": fraction, "store.task_rows": task_rows}))
     assert 1 <= passes.repeated < 1.1
     assert 1 <= passes.padding < 1.3
 
 
 def test_a_handful_of_rows_is_no_difficulty() -> None:
-    passes = model_passes(LengthCounts.of(np.array([30], np.int32)), recipe(), special_tokens=SPECIAL)
+    passes = passes_of(LengthCounts.of(np.array([30], np.int32)), recipe())
     assert (passes.windows, passes.run_tokens) == (1, 32)

@@ -51,7 +51,7 @@ def planned(lengths: dict[str, int], recipe: Recipe) -> tuple[Plan, list[str]]:
     order_N = sequence_order(table, seed=recipe.seed)
     ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
     names = list(lengths)
-    return plan_tasks(ordered, recipe), [names[index] for index in order_N]
+    return plan_tasks(ordered, recipe.row_rules), [names[index] for index in order_N]
 
 
 def tasks_of(plan: Plan) -> list[Task]:
@@ -327,7 +327,7 @@ table = SequenceTable(
     np.zeros(count, np.int8),
     ("train",),
 )
-plan = plan_tasks(table, recipe)
+plan = plan_tasks(table, recipe.row_rules)
 plan.task(plan.tasks // 2)
 plan.digest()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

@@ -11,9 +11,7 @@ import pytest
 
 from actstore.access.open import LocalObjects
 from actstore.errors import CorruptObjectError, MissingObjectError, StoreNotFoundError
-from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.canonical import canonical_json, sha256_hex
-from actstore.store.format.layout import row_arrays
 from actstore.store.format.shard import index_bytes
 from actstore.store.read.assemble import assemble_manifest, write_manifest
 from actstore.store.write.commit import load_commit
@@ -62,7 +60,7 @@ def test_sizes_are_those_of_the_objects(store_of: StoreOf, encoding: str, row_by
     manifest = assemble_manifest(objects)
     frozen = manifest.frozen
     sizes = objects.sizes()
-    arrays = row_arrays(frozen.sites, QUANTIZERS[encoding], frozen.recipe.store, frozen.array_rows)
+    arrays = frozen.row_arrays
     payload = [spec for spec in arrays if not spec.path.startswith("rows/")]
     rows = sum(-(-frozen.rows_of(task) // 64) * 64 for task in range(frozen.tasks))
     assert manifest.stored.payload_rows == rows

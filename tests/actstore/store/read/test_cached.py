@@ -16,8 +16,6 @@ from actstore import open_stream
 from actstore.access.open import LocalObjects, open_objects
 from actstore.contracts.windows import RowWindow
 from actstore.errors import CorruptObjectError, MissingObjectError, StoreError, UsageError
-from actstore.quantize.table import QUANTIZERS
-from actstore.store.format.layout import row_arrays
 from actstore.store.read.cached import CacheCounts, CachedObjects
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import stored_manifest
@@ -95,7 +93,7 @@ def windows(manifest: Manifest) -> list[RowWindow]:
 
 def arrays(manifest: Manifest) -> list[str]:
     frozen = manifest.frozen
-    specs = row_arrays(manifest.sites, QUANTIZERS[manifest.encoding], frozen.recipe.store, frozen.array_rows)
+    specs = frozen.row_arrays
     return [spec.path for spec in specs]
 
 

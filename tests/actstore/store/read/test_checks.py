@@ -10,8 +10,7 @@ import pytest
 
 from actstore.access.open import LocalObjects
 from actstore.errors import CorruptObjectError, IncompleteStoreError, MissingObjectError
-from actstore.quantize.table import QUANTIZERS
-from actstore.store.format.layout import ArraySpec, row_arrays
+from actstore.store.format.layout import ArraySpec
 from actstore.store.read import checks as module
 from actstore.store.read.checks import ChunkChecks
 from actstore.store.read.open import open_store
@@ -21,7 +20,7 @@ StoreOf = Callable[..., Path]
 
 def specs_of(folder: Path) -> list[ArraySpec]:
     frozen = open_store(folder)[0].frozen
-    arrays = row_arrays(frozen.sites, QUANTIZERS[frozen.recipe.store.encoding], frozen.recipe.store, frozen.array_rows)
+    arrays = frozen.row_arrays
     return [spec for spec in arrays if spec.path in {"rows/sequence", "sites/embed/values"}]
 
 

@@ -14,7 +14,7 @@ from actstore.access.open import LocalObjects, open_objects
 from actstore.contracts.windows import RowBuffer, RowWindow
 from actstore.errors import CorruptObjectError, IncompleteStoreError, MissingObjectError
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.format.layout import row_arrays, scales_path
+from actstore.store.format.layout import scales_path
 from actstore.store.format.shard import index_bytes
 from actstore.store.read import reader as module
 from actstore.store.read.manifest import Manifest
@@ -115,7 +115,7 @@ def test_a_flipped_byte_in_any_object_of_any_array_is_found(own_store: StoreOf, 
     folder = own_store(**changes)
     manifest, objects = open_store(folder)
     frozen = manifest.frozen
-    arrays = row_arrays(frozen.sites, QUANTIZERS[manifest.encoding], frozen.recipe.store, frozen.array_rows)
+    arrays = frozen.row_arrays
     for spec in arrays:
         path = folder / spec.object_path(2)
         whole = path.read_bytes()

@@ -25,7 +25,7 @@ from actstore.testing.fake_model import FakeModel
 from actstore.workflows.care.recompute import model_at_hand, recompute_sample
 from actstore.workflows.care.verify import verify_store
 from actstore.workflows.extract import extract_store, extract_with
-from actstore.workflows.extraction.prepare import prepare
+from actstore.workflows.extraction.resolve import plan_extraction
 
 StoreOf = Callable[..., Path]
 RecipeOf = Callable[..., Recipe]
@@ -126,10 +126,10 @@ class TestRowsThatNameNothing:
         self, column: str, wrong: int, problem: str, recipe_of: RecipeOf, fake_model: FakeModel, tmp_path: Path
     ) -> None:
         objects, recipe = LocalObjects(tmp_path / "store"), recipe_of(**{"rows.fraction": 0.1})
-        prepared = prepare(objects, recipe, fake_model, storage_options=None, progress=Silent())
+        prepared = plan_extraction(objects, recipe, fake_model, storage_options=None, progress=Silent())
         with StoredSequences(objects) as sequences:
             for index in range(prepared.frozen.tasks):
-                task = prepared.plan.task(index)
+                task = prepared.tasks.task(index)
                 rows = extract_task(task, sequences, fake_model, tokens_per_batch=4096, parallel=map)
                 getattr(rows, f"{column}_N")[:] = wrong
                 write_task(objects, prepared.frozen, task, rows)

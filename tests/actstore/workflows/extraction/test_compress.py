@@ -20,8 +20,8 @@ from actstore.store.write.frozen import load_frozen
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.care.verify import verify_store
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.compress import PlanOrder, with_compressor
-from actstore.workflows.extraction.prepare import prepare
+from actstore.workflows.extraction.compress import PlanOrder
+from actstore.workflows.extraction.resolve import plan_extraction
 from actstore.workflows.inspect import inspect_store
 from tests.actstore.workflows.stores import contents, plain_rows
 
@@ -163,12 +163,16 @@ def test_an_error_in_the_first_task_leaves_nothing_behind(recipe_of: RecipeOf, t
 
     asked = recipe_of(**AUTO, **{"store.encoding": "float16"})
     with pytest.raises(NumericsError):
-        prepare(LocalObjects(tmp_path / "store"), asked, Broken(), storage_options=None, progress=Silent())
+        plan_extraction(LocalObjects(tmp_path / "store"), asked, Broken(), storage_options=None, progress=Silent())
     assert not (tmp_path / "store").exists()
 
 
-def test_a_recipe_that_names_its_compressor_is_otherwise_the_same(recipe_of: RecipeOf) -> None:
-    assert with_compressor(recipe_of(**AUTO), "zstd") == recipe_of(**{**AUTO, "store.compressor": "zstd"})
+def test_what_is_frozen_with_another_compressor_is_otherwise_the_same(auto_store: Callable[[], Path]) -> None:
+    frozen = load_frozen(LocalObjects(auto_store()))
+    named = frozen.compressed_by("zstd")
+    assert (named.layout.compressor, named.compression) == ("zstd", None)
+    assert {spec.compressor for spec in named.row_arrays if spec.path.endswith("/values")} == {"zstd"}
+    assert named.compressed_by(frozen.layout.compressor, facts=frozen.compression) == frozen
 
 
 def test_a_plan_sees_the_corpus_in_its_own_order() -> None:

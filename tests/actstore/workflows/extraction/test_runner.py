@@ -15,7 +15,7 @@ from actstore.errors import NumericsError
 from actstore.store.write.commit import committed_tasks
 from actstore.store.write.sequences import StoredSequences
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extraction.prepare import prepare
+from actstore.workflows.extraction.resolve import plan_extraction
 from actstore.workflows.extraction.runner import STAGES, TaskRunner
 from tests.actstore.workflows.stores import contents
 
@@ -43,7 +43,7 @@ def recipe(recipe_of: RecipeOf) -> Recipe:
 @contextmanager
 def runner_of(objects: ObjectStore, recipe: Recipe, model: FakeModel) -> Iterator[tuple[TaskRunner, int]]:
     """Give a runner and the number of tasks."""
-    prepared = prepare(objects, recipe, model, storage_options=None, progress=Silent())
+    prepared = plan_extraction(objects, recipe, model, storage_options=None, progress=Silent())
     with StoredSequences(objects) as source, TaskRunner(prepared, source, model, objects, threads=2) as runner:
         yield runner, prepared.frozen.tasks
 

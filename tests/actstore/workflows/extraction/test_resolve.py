@@ -14,7 +14,7 @@ from actstore.errors import BadRecordError, RecipeChangedError
 from actstore.store.write.frozen import load_frozen
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.prepare import prepare, reopen
+from actstore.workflows.extraction.resolve import plan_extraction, reopen
 from tests.actstore.workflows.stores import contents, plain_rows, read_fasta, write_fasta
 
 RecipeOf = Callable[..., Recipe]
@@ -31,7 +31,7 @@ def prepared(tmp_path: Path, model: FakeModel) -> Callable[[Recipe], Path]:
     """Prepare a store in a folder of the test."""
 
     def run(recipe: Recipe) -> Path:
-        prepare(LocalObjects(tmp_path / "store"), recipe, model, storage_options=None, progress=Silent())
+        plan_extraction(LocalObjects(tmp_path / "store"), recipe, model, storage_options=None, progress=Silent())
         return tmp_path / "store"
 
     return run
@@ -112,16 +112,16 @@ class TestFreezing:
     ) -> None:
         recipe = recipe_of().model_copy(update={"splits": splits})
         objects = LocalObjects(tmp_path / "store")
-        first = prepare(objects, recipe, model, storage_options=None, progress=Silent())
-        assert reopen(objects, load_frozen(objects), model).plan.digest() == first.plan.digest()
+        first = plan_extraction(objects, recipe, model, storage_options=None, progress=Silent())
+        assert reopen(objects, load_frozen(objects), model).tasks.digest() == first.tasks.digest()
 
     def test_reopening_gives_the_plan_that_was_frozen(
         self, prepared: Callable[[Recipe], Path], recipe_of: RecipeOf, model: FakeModel, tmp_path: Path
     ) -> None:
         objects = LocalObjects(tmp_path / "store")
-        first = prepare(objects, recipe_of(), model, storage_options=None, progress=Silent())
+        first = plan_extraction(objects, recipe_of(), model, storage_options=None, progress=Silent())
         again = reopen(objects, first.frozen, model)
-        assert again.plan.digest() == first.plan.digest() == first.frozen.plan_sha256
+        assert again.tasks.digest() == first.tasks.digest() == first.frozen.plan_sha256
 
     def test_metadata_lost_by_a_kill_is_completed(
         self, prepared: Callable[[Recipe], Path], recipe_of: RecipeOf
