@@ -49,7 +49,7 @@ from actstore.extract.threads import LoneThreads
 from actstore.store.write.frozen import load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.resolve import reopen
+from actstore.workflows.extraction.plan import reopen
 from benchmarks.extract_fair_esm import (
     TOKENS_PER_BATCH,
     as_fair_esm,

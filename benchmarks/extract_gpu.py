@@ -61,7 +61,7 @@ from actstore.quantize.table import QUANTIZERS
 from actstore.store.write.frozen import load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.resolve import reopen
+from actstore.workflows.extraction.plan import reopen
 from benchmarks.proteins import Proteins, read_proteins
 from benchmarks.report import write_results
 

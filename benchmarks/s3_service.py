@@ -16,7 +16,7 @@ from actstore.extract.task import extract_task
 from actstore.store.read.assemble import write_manifest
 from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.writer import write_task
-from actstore.workflows.extraction.resolve import plan_extraction
+from actstore.workflows.extraction.plan import plan_extraction
 from benchmarks.stream_contract import site_name
 from benchmarks.stream_data import SyntheticModel
 from benchmarks.synthetic import SyntheticActivations

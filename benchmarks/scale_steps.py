@@ -26,7 +26,7 @@ from actstore.stream.open import open_stream
 from actstore.view.reports import report_manifest
 from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.deadline import Stop
-from actstore.workflows.extraction.resolve import reopen
+from actstore.workflows.extraction.plan import reopen
 from actstore.workflows.extraction.runner import TaskRunner
 from benchmarks.scale_filesystem import PROTOCOL, MadeUpFileSystem
 from benchmarks.scale_store import RESIDUES, make_store, model, recipe_of, table_of

@@ -26,7 +26,7 @@ from actstore.store.read.assemble import write_manifest
 from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.writer import write_task
 from actstore.view.progress import terminal_progress
-from actstore.workflows.extraction.resolve import plan_extraction
+from actstore.workflows.extraction.plan import plan_extraction
 from actstore.workflows.recipes import parse_recipe
 from benchmarks.stream_contract import SCALES, Scale, site_name
 from benchmarks.synthetic import SyntheticActivations

@@ -33,7 +33,7 @@ from actstore.stream.open import open_stream
 from actstore.testing.memory_stream import MemoryStream
 from actstore.view.progress import terminal_progress
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.resolve import reopen
+from actstore.workflows.extraction.plan import reopen
 from actstore.workflows.recipes import parse_recipe
 from benchmarks.report import write_results
 from trainers.fit.config import TrainConfig

@@ -10,6 +10,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 MOST_MODULE_LINES = 350
 MOST_FUNCTION_LINES = 60
+LONG_FUNCTIONS = {
+    "actstore/stream/open.py:open_stream": "seventeen public keywords, each with its contract; a third of it is code",
+}
 MOST_UNTESTED_STATEMENT_LINES = 40
 
 UNTESTED = {
@@ -54,14 +57,6 @@ def exported_names(tree: ast.Module) -> list[str] | None:
     return None
 
 
-def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Count the lines of a function as it stands in its file, without its docstring."""
-    lines = (node.end_lineno or 0) - node.lineno + 1
-    if ast.get_docstring(node) is not None:
-        lines -= (node.body[0].end_lineno or 0) - node.body[0].lineno + 1
-    return lines
-
-
 def statement_lines(tree: ast.Module) -> int:
     """Count the lines of a module without comments, docstrings, blank lines and the accidents of layout."""
     statements = ast.parse(ast.unparse(tree))
@@ -87,14 +82,15 @@ def test_modules_can_be_read_in_one_sitting(sources: dict[str, str]) -> None:
 
 
 def test_functions_fit_on_a_screen(trees: dict[str, ast.Module]) -> None:
+    """From the first line to the last, signature and docstring included."""
     long = {
         f"{path}:{node.name}": lines
         for path, tree in trees.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (lines := code_lines(node)) > MOST_FUNCTION_LINES
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > MOST_FUNCTION_LINES
     }
-    assert not long
+    assert long.keys() == LONG_FUNCTIONS.keys(), long
 
 
 def test_every_module_and_everything_public_says_what_it_is(trees: dict[str, ast.Module]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from actstore.cli.grouped import with_grouped_options
 from actstore.cli.options import (
     Json,
     Quiet,
@@ -17,71 +19,93 @@ from actstore.cli.options import (
     print_report,
 )
 
-__all__ = ["plan"]
+if TYPE_CHECKING:
+    from actstore.budget.assumptions import Assumptions
+
+__all__ = ["AssumptionOptions", "plan"]
 
 _WHAT, _COST = "Trainer", "GPU and prices"
 
 
-Trainer = Annotated[
-    str | None,
-    typer.Option(
-        help="crosscoder or sae, or a name of `trainer read-from-store --dictionary`. "
-        "By default a crosscoder, or topk-sae where there is one site.",
-        rich_help_panel=_WHAT,
-    ),
-]
-Site = Annotated[
-    str | None, typer.Option(help="What a sparse autoencoder reads; the last site.", rich_help_panel=_WHAT)
-]
-Latents = Annotated[int | None, typer.Option(help="Dictionary size F.", rich_help_panel=_WHAT)]
-Expansion = Annotated[
-    int, typer.Option(help="F over the features D of a site, without --latents.", rich_help_panel=_WHAT)
-]
-BatchRows = Annotated[int, typer.Option(help="Rows of a step.", rich_help_panel=_WHAT)]
-GpuName = Annotated[str, typer.Option(help="A100, H100, H200, L4 or L40S.", rich_help_panel=_COST)]
-Utilisation = Annotated[
-    float | None,
-    typer.Option(
-        help="Share of the GPU's datasheet rate; 0.48 (150 TFLOP/s on an A100) unless given.", rich_help_panel=_COST
-    ),
-]
-MeasuredRate = Annotated[
-    float | None,
-    typer.Option(
-        help="Residues/s that the model does on one GPU: replaces the datasheet in what extraction costs.",
-        rich_help_panel=_COST,
-    ),
-]
-PriceFile = Annotated[
-    Path | None,
-    typer.Option(help="Your prices (TOML, see docs/planning.md) in place of list prices.", rich_help_panel=_COST),
-]
-Months = Annotated[float, typer.Option(help="How long the store is kept.", rich_help_panel=_COST)]
-ChunksPerGet = Annotated[
-    int, typer.Option(help="Chunks that a reader asks for at once; more need a larger buffer.", rich_help_panel=_COST)
-]
-Sequences = Annotated[
-    list[str] | None,
-    typer.Option(help="FASTA or Parquet in place of what the recipe names or expects; may be repeated."),
-]
-Html = Annotated[Path | None, typer.Option(help="Also write a page with pictures of storage and cost, one file.")]
+@dataclass(frozen=True, slots=True)
+class AssumptionOptions:
+    """What is assumed of trainer, GPU and prices."""
+
+    trainer: Annotated[
+        str | None,
+        typer.Option(
+            help="crosscoder or sae, or a name of `trainer read-from-store --dictionary`. "
+            "By default a crosscoder, or topk-sae where there is one site.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None
+    site: Annotated[
+        str | None, typer.Option(help="What a sparse autoencoder reads; the last site.", rich_help_panel=_WHAT)
+    ] = None
+    latents: Annotated[int | None, typer.Option(help="Dictionary size F.", rich_help_panel=_WHAT)] = None
+    expansion: Annotated[
+        int, typer.Option(help="F over the features D of a site, without --latents.", rich_help_panel=_WHAT)
+    ] = 8
+    batch_rows: Annotated[int, typer.Option(help="Rows of a step.", rich_help_panel=_WHAT)] = 2048
+    gpu: Annotated[str, typer.Option(help="A100, H100, H200, L4 or L40S.", rich_help_panel=_COST)] = "A100"
+    utilisation: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the GPU's datasheet rate; 0.48 (150 TFLOP/s on an A100) unless given.",
+            rich_help_panel=_COST,
+        ),
+    ] = None
+    measured_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Residues/s that the model does on one GPU: replaces the datasheet in what extraction costs.",
+            rich_help_panel=_COST,
+        ),
+    ] = None
+    price_file: Annotated[
+        Path | None,
+        typer.Option(help="Your prices (TOML, see docs/planning.md) in place of list prices.", rich_help_panel=_COST),
+    ] = None
+    months: Annotated[float, typer.Option(help="How long the store is kept.", rich_help_panel=_COST)] = 3.0
+    chunks_per_get: Annotated[
+        int,
+        typer.Option(help="Chunks that a reader asks for at once; more need a larger buffer.", rich_help_panel=_COST),
+    ] = 1
+
+    def assumptions(self) -> Assumptions:
+        """Return them with defaults filled in."""
+        from actstore.budget.assumptions import Assumptions
+        from actstore.budget.hardware import UTILISATION
+        from actstore.budget.prices import DEFAULT_PRICES
+        from actstore.workflows.plan import read_prices
+
+        return Assumptions(
+            trainer=self.trainer,
+            site=self.site,
+            latents=self.latents,
+            expansion=self.expansion,
+            batch_rows=self.batch_rows,
+            gpu=self.gpu,
+            utilisation=UTILISATION if self.utilisation is None else self.utilisation,
+            measured_rate=self.measured_rate,
+            chunks_per_get=self.chunks_per_get,
+            months=self.months,
+            prices=DEFAULT_PRICES if self.price_file is None else read_prices(self.price_file),
+        )
 
 
+@with_grouped_options
 def plan(
     recipe: Annotated[Path, typer.Argument(help="Recipe (TOML).")],
-    trainer: Trainer = None,
-    site: Site = None,
-    latents: Latents = None,
-    expansion: Expansion = 8,
-    batch_rows: BatchRows = 2048,
-    gpu: GpuName = "A100",
-    utilisation: Utilisation = None,
-    measured_rate: MeasuredRate = None,
-    price_file: PriceFile = None,
-    months: Months = 3.0,
-    chunks_per_get: ChunksPerGet = 1,
-    sequences: Sequences = None,
-    html: Html = None,
+    *,
+    assumed: AssumptionOptions,
+    sequences: Annotated[
+        list[str] | None,
+        typer.Option(help="FASTA or Parquet in place of what the recipe names or expects; may be repeated."),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page with pictures of storage and cost, one file.")
+    ] = None,
     settings: Settings = None,
     storage_option: StorageOptions = None,
     json: Json = False,
@@ -100,30 +124,14 @@ def plan(
 
     `actstore plan recipe.toml --set rows.fraction=0.1 --measured-rate 12000 --price-file ours.toml --html plan.html`
     """
-    from actstore.budget.assumptions import Assumptions
-    from actstore.budget.hardware import UTILISATION
-    from actstore.budget.prices import DEFAULT_PRICES
     from actstore.view.plan_tables import plan_view
     from actstore.view.progress import terminal_progress
-    from actstore.workflows.plan import plan_store, read_prices, write_plan_page
+    from actstore.workflows.plan import plan_store, write_plan_page
     from actstore.workflows.recipes import read_recipe
 
-    assumptions = Assumptions(
-        trainer=trainer,
-        site=site,
-        latents=latents,
-        expansion=expansion,
-        batch_rows=batch_rows,
-        gpu=gpu,
-        utilisation=UTILISATION if utilisation is None else utilisation,
-        measured_rate=measured_rate,
-        chunks_per_get=chunks_per_get,
-        months=months,
-        prices=DEFAULT_PRICES if price_file is None else read_prices(price_file),
-    )
     report = plan_store(
         read_recipe(recipe, options={"corpus.sequences": sequences, **parse_settings(settings)}),
-        assumptions=assumptions,
+        assumptions=assumed.assumptions(),
         storage_options=parse_storage_options(storage_option),
         progress=terminal_progress(quiet=quiet),
     )

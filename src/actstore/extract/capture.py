@@ -65,10 +65,7 @@ def capture(
             return
         for name in names_of[module]:
             if name in taken:
-                raise ModelError(
-                    f"the module of site {name} runs more than once in a forward pass, so its output is ambiguous; "
-                    "choose a module that runs once"
-                )
+                raise _runs_twice(name)
             taken[name] = take(name, _first_tensor(name, output))
         if stop_early and len(taken) == len(modules):
             raise _AllTaken
@@ -79,8 +76,19 @@ def capture(
         with suppress(_AllTaken):
             run()
 
-    silent = [name for name in modules if name not in taken]
-    if silent:
+    return _in_order(modules, taken)
+
+
+def _runs_twice(site: str) -> ModelError:
+    return ModelError(
+        f"the module of site {site} runs more than once in a forward pass, so its output is ambiguous; "
+        "choose a module that runs once"
+    )
+
+
+def _in_order(modules: Mapping[str, nn.Module], taken: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what was taken in the order of the modules; raises `SiteError` for those that did not run."""
+    if silent := [name for name in modules if name not in taken]:
         raise SiteError(f"{', '.join(silent)}: the module does not run in a forward pass; choose another")
     return {name: taken[name] for name in modules}
 

@@ -136,14 +136,7 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
     # Tied modules have several paths (transformers 4 ties T5's embeddings so), and any of them will do.
     modules = [path for path, _ in network.named_modules(remove_duplicate=False)]
     paths = resolve_sites(sites, available_sites(architecture, modules))
-    facts = ModelFacts(
-        name=recipe.name,
-        revision=pinned.revision,
-        architecture=type(network).__name__,
-        weights_sha256=_weights_sha256(network),
-        dtype=recipe.dtype,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-    )
+    facts = _facts(network, recipe, revision=pinned.revision)
     fuse(network)
     if recipe.compile:
         compile_blocks(network, architecture.blocks, [path.module for path in paths])
@@ -250,6 +243,17 @@ def _load_network(
     network.config.use_cache = False
     network.eval().requires_grad_(requires_grad=False)
     return network  # type: ignore[no-any-return]
+
+
+def _facts(network: nn.Module, recipe: ModelRecipe, *, revision: str | None) -> ModelFacts:
+    return ModelFacts(
+        name=recipe.name,
+        revision=revision,
+        architecture=type(network).__name__,
+        weights_sha256=_weights_sha256(network),
+        dtype=recipe.dtype,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+    )
 
 
 def _some(names: Sequence[str]) -> str:

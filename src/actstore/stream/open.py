@@ -16,7 +16,6 @@ from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects, open_objects
 from actstore.contracts.windows import RowWindow, WindowReader
 from actstore.errors import StreamError, UsageError
-from actstore.quantize.table import QUANTIZERS
 from actstore.store.read.cached import CachedObjects
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.mapped import MappedRows, mapping_obstacle
@@ -24,27 +23,17 @@ from actstore.store.read.open import open_store
 from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
 from actstore.store.write.sequences import StoredSequences
-from actstore.stream.gather import Gather, NumpyGather, RowDecoding
-from actstore.stream.order import TaskRuns
-from actstore.stream.request import (
-    StreamRequest,
-    choose_tasks,
-    common_width,
-    fill_batches,
-    match_sites,
-    window_rows,
-)
-from actstore.stream.seats import Seat
+from actstore.stream.gather import Gather, NumpyGather
+from actstore.stream.plan import StreamPlan, plan_stream
+from actstore.stream.request import StreamRequest
 from actstore.stream.stages import BufferedStage, FillStage, MappedStage
-from actstore.stream.stream import OrderName, Stream, StreamConfig, StreamSource
+from actstore.stream.stream import OrderName, Stream, StreamSource
 
 __all__ = ["open_stream", "stream_over"]
 
 _THREADS: Final = 4
 _REMOTE_THREADS: Final = 32
 """Of storage far away. benchmarks/results/s3_stream.json: over 20 ms thrice the rate of 4, a fifth over 16."""
-_UNIFORM_FILL_BATCHES: Final = 16
-"""Batches whose rows are worked out ahead; nothing is held for them."""
 
 
 def open_stream(
@@ -171,88 +160,55 @@ def stream_over(
     name
         What messages call the store; None for its place.
     """
-    request.check()
-    uri = name or objects.uri
-    batch_rows, order = request.batch_rows, request.order
-    chosen = match_sites(manifest.sites, request.sites, uri=uri)
-    names = tuple(site.name for site in chosen)
-    width = common_width(chosen)
-    planned = reader_of is not None
-    tasks = choose_tasks(manifest, request.split, uri=uri, allow_incomplete=allow_incomplete, planned=planned)
-    runs = TaskRuns.of(tasks, task_rows=manifest.frozen.recipe.store.task_rows)
-    columns = StoredColumns.of(manifest, names, uri=uri)
-    chunk_rows = manifest.frozen.recipe.store.chunk_rows
-    batches, rows_of_window = _UNIFORM_FILL_BATCHES, chunk_rows
-    if order == "windows":
-        batches = fill_batches(request.buffer_bytes, columns.layout.row_bytes + 16, batch_rows, rows=runs.rows)
-        rows_of_window = window_rows(batches * batch_rows, chunk_rows)
-    decoding = RowDecoding(
-        QUANTIZERS[manifest.encoding],
-        width,
-        columns.site_columns,
-        tuple(manifest.frozen.site_calibration(name) for name in names),
+    threads = _THREADS if isinstance(objects, LocalObjects) else _REMOTE_THREADS
+    plan = plan_stream(
+        manifest,
+        request,
+        uri=name or objects.uri,
+        threads=threads,
+        allow_incomplete=allow_incomplete,
+        computed=reader_of is not None,
     )
-    config = StreamConfig(
-        batch_rows=batch_rows,
-        fill_batches=batches,
-        window_rows=rows_of_window,
-        order=order,
-        seed=request.seed,
-        seat=Seat(request.rank, request.world_size),
-        drop_last=request.drop_last,
-        threads=_THREADS if isinstance(objects, LocalObjects) else _REMOTE_THREADS,
-    )
-    if planned and order == "uniform":
-        raise StreamError(
-            f"{uri}: order='uniform' gathers from all rows where they lie, and these are computed as they are "
-            "needed; use order='windows', or extract the store first"
-        )
-    most_rows = min(batch_rows, runs.rows)
-    reader = None if reader_of is None else reader_of(columns)
-    stage: FillStage
-    gather: Gather
-    if request.device is not None:
-        stage, gather = _on_device(
-            request.device,
-            reader or StoreReader(objects, manifest, columns),
-            decoding,
-            fill_rows=batches * batch_rows,
-            batch_rows=most_rows,
-            copy=request.copy,
-        )
-    else:
-        if reader is not None:
-            stage = BufferedStage(reader, rows=batches * batch_rows)
-        else:
-            stage = _stage(objects, manifest, columns, runs, config)
-        gather = _gather(request.kernels, decoding, most_rows, copy=request.copy)
+    reader = None if reader_of is None else reader_of(plan.columns)
+    stage, gather = (_in_memory if plan.device is None else _on_device)(plan, objects, reader)
     return Stream(
         StreamSource(
             manifest=manifest,
-            sites=names,
-            width=width,
-            row_bytes=columns.layout.row_bytes,
-            runs=runs,
+            sites=plan.sites,
+            width=plan.decoding.width,
+            row_bytes=plan.columns.layout.row_bytes,
+            runs=plan.runs,
             stage=stage,
             gather=gather,
-            sequences_by_rows=partial(_sequences_by_rows, objects, manifest, request.split, tasks=len(tasks)),
+            sequences_by_rows=partial(_sequences_by_rows, plan, objects),
         ),
-        config,
+        plan.config,
     )
 
 
-def _on_device(
-    device: str, reader: WindowReader, decoding: RowDecoding, *, fill_rows: int, batch_rows: int, copy: bool
-) -> tuple[FillStage, Gather]:
+def _on_device(plan: StreamPlan, objects: ObjectStore, reader: WindowReader | None) -> tuple[FillStage, Gather]:
+    """Return a buffer on a device, and what gathers from it."""
     from actstore.stream.torch_device import DeviceGather, DeviceStage  # noqa: PLC0415 - only with torch
 
+    assert plan.device is not None  # noqa: S101 - else the buffer is in memory
+    reader = reader or StoreReader(objects, plan.manifest, plan.columns)
     try:
         return (
-            DeviceStage(reader, rows=fill_rows, device=device),
-            DeviceGather(decoding, batch_rows=batch_rows, device=device, copy=copy),
+            DeviceStage(reader, rows=plan.fill_rows, device=plan.device),
+            DeviceGather(plan.decoding, batch_rows=plan.most_batch_rows, device=plan.device, copy=plan.copies),
         )
     except RuntimeError as error:
-        raise StreamError(f"device {device!r} cannot hold the buffer: {error}") from error
+        raise StreamError(f"device {plan.device!r} cannot hold the buffer: {error}") from error
+
+
+def _in_memory(plan: StreamPlan, objects: ObjectStore, reader: WindowReader | None) -> tuple[FillStage, Gather]:
+    """Return a buffer in memory, or mapped rows, and what gathers from it."""
+    stage = _stored(plan, objects) if reader is None else BufferedStage(reader, rows=plan.fill_rows)
+    if plan.kernels == "numpy":
+        return stage, NumpyGather(plan.decoding)
+    from actstore.stream.torch_gather import TorchGather  # noqa: PLC0415 - a stream without torch is possible
+
+    return stage, TorchGather(plan.decoding, batch_rows=plan.most_batch_rows, copy=plan.copies)
 
 
 def _open(
@@ -278,10 +234,10 @@ def _with_cache(
     return manifest, objects if cache is None else CachedObjects(objects, manifest, Path(cache), cache_bytes)
 
 
-def _stage(
-    objects: ObjectStore, manifest: Manifest, columns: StoredColumns, runs: TaskRuns, config: StreamConfig
-) -> FillStage:
+def _stored(plan: StreamPlan, objects: ObjectStore) -> FillStage:
     """Map the rows where that is possible, else read them into buffers."""
+    manifest, columns, runs = plan.manifest, plan.columns, plan.runs
+    uniform = plan.config.order == "uniform"
     obstacle = mapping_obstacle(objects, manifest, columns, len(runs.task_T))
     mapped = None
     if obstacle is None and isinstance(objects, LocalObjects):
@@ -291,30 +247,19 @@ def _stage(
             obstacle = f"the system gives no addresses for it ({error.strerror})"
     if mapped is not None:
         everywhere = []
-        if config.order == "uniform":
+        if uniform:
             everywhere = [
                 RowWindow(task, 0, rows) for task, rows in zip(runs.task_T.tolist(), runs.rows_T.tolist(), strict=True)
             ]
         return MappedStage(mapped, everywhere=everywhere)
-    if config.order == "uniform":
+    if uniform:
         raise StreamError(f"{objects.uri}: order='uniform' is not possible: {obstacle}; use order='windows'")
-    return BufferedStage(StoreReader(objects, manifest, columns), rows=config.fill_batches * config.batch_rows)
+    return BufferedStage(StoreReader(objects, manifest, columns), rows=plan.fill_rows)
 
 
-def _gather(kernels: Literal["torch", "numpy"], decoding: RowDecoding, batch_rows: int, *, copy: bool) -> Gather:
-    if kernels == "numpy":
-        return NumpyGather(decoding)
-    from actstore.stream.torch_gather import TorchGather  # noqa: PLC0415 - a stream without torch is possible
-
-    return TorchGather(decoding, batch_rows=batch_rows, copy=copy)
-
-
-def _sequences_by_rows(
-    objects: ObjectStore, manifest: Manifest, split: str | None, *, tasks: int
-) -> NDArray[np.int64] | None:
+def _sequences_by_rows(plan: StreamPlan, objects: ObjectStore) -> NDArray[np.int64] | None:
     """Count sequences by the rows they have; None if some of the tasks are missing."""
-    planned = manifest.frozen.tasks if split is None else manifest.frozen.splits[split].tasks
-    if tasks < planned:
+    if not plan.has_all_tasks:
         return None
     with StoredSequences(objects) as sequences:
-        return sequences.sequences_by_rows(split)
+        return sequences.sequences_by_rows(plan.split)

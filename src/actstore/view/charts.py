@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import Final, NamedTuple
 
@@ -20,6 +20,10 @@ _TICK_GAP: Final = 44.0
 """Six digits beside each other."""
 _STYLES: Final = 5
 """Lines have the classes `line0` to `line4`, of which a style sheet says how they look."""
+
+
+_Scale = Callable[[float], float]
+"""A number on an axis -> its place in the picture."""
 
 
 class Line(NamedTuple):
@@ -69,39 +73,45 @@ def line_chart(
     x_of = _scale(xs[0], xs[-1], _LEFT, _WIDTH - _RIGHT)
     y_ticks = _decades(min(ys), max(ys))
     y_of = _scale(y_ticks[0], y_ticks[-1], _HEIGHT - _BOTTOM, _TOP)
-    parts = [
+    head = [
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-labelledby="{identity}-title {identity}-desc">',
         f'<title id="{identity}-title">{escape(title)}</title>',
         f'<desc id="{identity}-desc">{escape(description)}</desc>',
     ]
-    for y in y_ticks:
-        parts.append(f'<path class="grid" d="M{_LEFT} {y_of(y):.1f}H{_WIDTH - _RIGHT}"/>')
-        parts.append(
-            f'<text class="tick" x="{_LEFT - 8}" y="{y_of(y) + 4:.1f}" text-anchor="end">{escape(y_text(y))}</text>'
-        )
-    parts += [f'<path class="grid" d="M{x_of(x):.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>' for x in xs]
-    parts += [
-        f'<text class="tick" x="{x_of(x):.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">'
-        f"{escape(x_text(x))}</text>"
-        for x in _legible(xs, x_of)
-    ]
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(
-        f'<text class="label" x="{middle:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>'
-    )
+    label = f'<text class="label" x="{middle:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>'
+    grid = [*_rows(y_ticks, y_of, y_text), *_columns(xs, x_of, x_text)]
+    return "\n".join([*head, *grid, label, *_drawn(lines, x_of, y_of), "</svg>"])
+
+
+def _rows(ticks: Sequence[float], y_of: _Scale, text: Callable[[float], str]) -> Iterator[str]:
+    """Yield the horizontal lines of the grid, each with its number."""
+    for y in ticks:
+        yield f'<path class="grid" d="M{_LEFT} {y_of(y):.1f}H{_WIDTH - _RIGHT}"/>'
+        yield f'<text class="tick" x="{_LEFT - 8}" y="{y_of(y) + 4:.1f}" text-anchor="end">{escape(text(y))}</text>'
+
+
+def _columns(ticks: Sequence[float], x_of: _Scale, text: Callable[[float], str]) -> Iterator[str]:
+    """Yield the vertical lines of the grid, and the numbers that have room."""
+    for x in ticks:
+        yield f'<path class="grid" d="M{x_of(x):.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>'
+    for x in _legible(ticks, x_of):
+        y = _HEIGHT - _BOTTOM + 18
+        yield f'<text class="tick" x="{x_of(x):.1f}" y="{y}" text-anchor="middle">{escape(text(x))}</text>'
+
+
+def _drawn(lines: Sequence[Line], x_of: _Scale, y_of: _Scale) -> Iterator[str]:
+    """Yield the lines with their marks and names."""
     ends = [y_of(max(line.points)[1]) for line in lines]
     for index, (line, label_y) in enumerate(zip(lines, _apart(ends), strict=True)):
         places = [(x_of(x), y_of(y)) for x, y in line.points]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-        parts.append(f'<g class="line{index}"><path class="line" d="{path}"/>')
-        parts += [_mark(index, x, y) for x, y in places]
-        parts.append(
-            f'<text class="name" x="{_WIDTH - _RIGHT + 12}" y="{label_y + 4:.1f}">{escape(line.name)}</text></g>'
-        )
-    return "\n".join([*parts, "</svg>"])
+        yield f'<g class="line{index}"><path class="line" d="{path}"/>'
+        yield from (_mark(index, x, y) for x, y in places)
+        yield f'<text class="name" x="{_WIDTH - _RIGHT + 12}" y="{label_y + 4:.1f}">{escape(line.name)}</text></g>'
 
 
-def _scale(low: float, high: float, start: float, stop: float) -> Callable[[float], float]:
+def _scale(low: float, high: float, start: float, stop: float) -> _Scale:
     """Return a logarithmic scale from [low, high] to [start, stop]."""
     span = math.log(high / low)
     if span == 0:
@@ -121,7 +131,7 @@ def _decades(low: float, high: float) -> list[float]:
     return [10.0**power for power in range(first, max(last, first + 1) + 1)]
 
 
-def _legible(values: Sequence[float], place: Callable[[float], float]) -> list[float]:
+def _legible(values: Sequence[float], place: _Scale) -> list[float]:
     """Return the values whose labels have room beside each other, given in ascending order; the last one has.
 
     Examples

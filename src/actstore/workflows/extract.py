@@ -26,11 +26,10 @@ from actstore.workflows.clusters.connect import Cluster, LocalWorkers, check_clu
 from actstore.workflows.clusters.order import WorkOrder
 from actstore.workflows.extraction.deadline import Interrupted, Stop
 from actstore.workflows.extraction.executors import Executor, SerialExecutor, Tally
-from actstore.workflows.extraction.resolve import ExtractionPlan, plan_extraction
+from actstore.workflows.extraction.plan import ExtractionPlan, plan_extraction, require_sequences
 from actstore.workflows.extraction.runner import TaskRunner
 from actstore.workflows.extraction.shares import Share
 from actstore.workflows.extraction.sizes import check_room
-from actstore.workflows.recipes import require_sequences
 
 __all__ = ["extract_on", "extract_store", "extract_with"]
 
@@ -78,8 +77,6 @@ def extract_store(
     CorpusError, ModelError, NumericsError, StoreError, WorkerError
         Whatever stopped the work; what was committed stays good.
     """
-    if recipe is not None:
-        require_sequences(recipe)  # before a model is loaded or anything is written
     objects = open_objects(store, storage_options)
     progress, stop = progress or Silent(), stop or Stop()
     if cluster is not None and recipe is not None:
@@ -162,6 +159,8 @@ def _begin(
     stop: Stop,
 ) -> _Begun | ExtractReport:
     """Load the model and begin or continue the store; a report if the run was told to stop meanwhile."""
+    if recipe is not None:
+        require_sequences(recipe)  # before a model is loaded or anything is written
     try:
         with stop.interruptible():
             objects.sweep(large=LARGE_OBJECTS)

@@ -16,8 +16,9 @@ from actstore.extract.known import known_model, known_sites
 from actstore.extract.residues import expected_counts
 from actstore.view.plan_page import plan_page
 from actstore.view.plan_report import PlanReport
-from actstore.workflows.budget import ModelSizes, PlannedCorpus, apportion, plan_budget
 from actstore.workflows.extraction.sizes import choose_task_rows
+from actstore.workflows.planning.budget import plan_budget
+from actstore.workflows.planning.given import ModelSizes, PlannedCorpus, apportion
 
 __all__ = ["plan_store", "read_prices", "write_plan_page"]
 
@@ -57,7 +58,7 @@ def plan_store(
     if recipe.corpus.is_expected:
         corpus = _expected(recipe)
     else:
-        from actstore.workflows.measure import read_lengths  # noqa: PLC0415 - loads torch and pyarrow
+        from actstore.workflows.planning.measure import read_lengths  # noqa: PLC0415 - loads torch and pyarrow
 
         corpus = read_lengths(recipe, storage_options=storage_options, progress=progress or Silent())
     if not sum(rows for _, rows in corpus.splits.values()):
@@ -104,7 +105,7 @@ def _known_sizes(recipe: Recipe) -> ModelSizes | None:
 
 
 def _loaded_sizes(recipe: Recipe) -> ModelSizes:
-    from actstore.workflows.measure import load_sizes  # noqa: PLC0415 - loads torch and transformers
+    from actstore.workflows.planning.measure import load_sizes  # noqa: PLC0415 - loads torch and transformers
 
     return load_sizes(recipe)
 

@@ -14,7 +14,7 @@ from actstore.access.printable import printable
 from actstore.contracts.recipe import Recipe
 from actstore.errors import RecipeError
 
-__all__ = ["merge_options", "parse_recipe", "read_recipe", "require_sequences"]
+__all__ = ["merge_options", "parse_recipe", "read_recipe"]
 
 _LARGEST_BYTES: Final = 1 << 20
 _MOST_PROBLEMS: Final = 20
@@ -59,21 +59,6 @@ def read_recipe(path: str | Path, *, options: Mapping[str, Any] | None = None) -
             table[key] = _beside(file.parent, table[key])
     _make_way(document, options or {})
     return parse_recipe(merge_options(document, options or {}, name=str(path)), name=str(path))
-
-
-def require_sequences(recipe: Recipe) -> None:
-    """Refuse to extract what can only be planned.
-
-    Raises
-    ------
-    RecipeError
-        If the recipe has no sequences, only an expectation of how many and how long.
-    """
-    if recipe.corpus.is_expected:
-        raise RecipeError(
-            f"corpus.expected_sequences ({recipe.corpus.expected_sequences:,}) is for 'actstore plan' alone, and there "
-            "is nothing to extract; name the files: --sequences FILE, or corpus.sequences in place of it"
-        )
 
 
 def merge_options(document: Mapping[str, Any], options: Mapping[str, Any], *, name: str = "recipe") -> dict[str, Any]:

@@ -18,7 +18,7 @@ from actstore.store.write.commit import load_commit
 from actstore.store.write.frozen import load_frozen
 from actstore.stream.open import open_stream
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.resolve import plan_extraction
+from actstore.workflows.extraction.plan import plan_extraction
 from tests.data.make_golden import MODEL, RECIPE
 
 DATA = Path(__file__).resolve().parents[2] / "data"

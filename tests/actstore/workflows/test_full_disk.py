@@ -28,7 +28,7 @@ from actstore.workflows.care.examine import examine
 from actstore.workflows.care.repair import repair_with
 from actstore.workflows.care.verify import verify_store
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction import resolve as resolve_module
+from actstore.workflows.extraction import plan as plan_module
 from actstore.workflows.live.open import open_live
 from tests.actstore.cli.command import actstore
 from tests.actstore.workflows.live.test_source import live, without
@@ -94,7 +94,7 @@ def blocks(store: Path) -> int:
 @pytest.fixture
 def room_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others fill the disk after the extraction has looked whether there is room."""
-    for module in (extract_module, resolve_module):
+    for module in (extract_module, plan_module):
         monkeypatch.setattr(module, "check_room", lambda *_, **__: None)
 
 

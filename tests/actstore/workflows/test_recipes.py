@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from actstore.errors import RecipeError
-from actstore.workflows.recipes import merge_options, parse_recipe, read_recipe, require_sequences
+from actstore.workflows.extraction.plan import require_sequences
+from actstore.workflows.recipes import merge_options, parse_recipe, read_recipe
 
 SMALLEST = '[model]\nname = "esm"\n[corpus]\nsequences = "a.fasta"\n'
 

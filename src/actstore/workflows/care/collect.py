@@ -67,14 +67,7 @@ def collect_garbage(
     objects = open_store_objects(store, storage_options)
     frozen = _sound_recipe(objects)
     inventory = Inventory.of(frozen)
-    # Times before names before commits: a task that is committed in between is no garbage.
-    written = objects.modified()
-    sizes = objects.sizes()
-    named = committed_tasks(objects) | _tasks_of_manifest(objects, frozen)
-    now = time.time()
-    others = other_stores(sizes)
-    ours = {path: size for path, size in sizes.items() if not is_below(path, others)}
-    found = [*_unnamed(ours, written, inventory, named, now), *_interrupted(objects, now)]
+    found, others = _find(objects, frozen, inventory)
     old = [one for one in found if one.age_s is not None and one.age_s >= older_than_s]
     recent = [one for one in found if one.age_s is None or one.age_s < older_than_s]
     if delete:
@@ -89,6 +82,18 @@ def collect_garbage(
         deleted=delete,
         other_stores=others,
     )
+
+
+def _find(objects: ObjectStore, frozen: FrozenRecipe, inventory: Inventory) -> tuple[list[Garbage], tuple[str, ...]]:
+    """Return what is not part of a store, and the folders of other stores below it."""
+    # Times before names before commits: a task that is committed in between is no garbage.
+    written = objects.modified()
+    sizes = objects.sizes()
+    named = committed_tasks(objects) | _tasks_of_manifest(objects, frozen)
+    now = time.time()
+    others = other_stores(sizes)
+    ours = {path: size for path, size in sizes.items() if not is_below(path, others)}
+    return [*_unnamed(ours, written, inventory, named, now), *_interrupted(objects, now)], others
 
 
 def _sound_recipe(objects: ObjectStore) -> FrozenRecipe:

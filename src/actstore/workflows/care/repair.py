@@ -36,7 +36,7 @@ from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.writer import encode_task
 from actstore.view.reports import Fault, RepairReport
 from actstore.workflows.care.examine import FOLDER_IN_PLACE, Examination, examine
-from actstore.workflows.extraction.resolve import replan
+from actstore.workflows.extraction.plan import replan
 
 __all__ = ["repair_store", "repair_with"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
 from actstore.store.read.assemble import assemble_manifest
 from actstore.store.read.open import open_store_objects
 from actstore.view.reports import Fault, VerifyReport
-from actstore.workflows.care.examine import examine
+from actstore.workflows.care.examine import Examination, examine
 from actstore.workflows.care.recompute import model_at_hand, recompute_sample
 
 __all__ = ["verify_store"]
@@ -53,18 +54,11 @@ def verify_store(
     objects = open_store_objects(store, storage_options)
     found = examine(objects, progress=progress)
     faults, rows = list(found.faults), 0
-    if faults or found.frozen is None:
-        reason = "the store is damaged"
-    elif not found.commits:
-        reason = "no task is committed yet"
-    elif not recompute:
-        reason = "not asked for"
-    else:
-        model, reason = model_at_hand(found.frozen, device=device)
-        if model is not None:
-            sample = recompute_sample(objects, assemble_manifest(objects), model, rows=SAMPLE_ROWS, progress=progress)
-            faults += [Fault(path, task, problem) for path, task, problem in sample.differences]
-            rows = sample.rows
+    model, reason = _model_for(found, recompute=recompute, device=device)
+    if model is not None:
+        sample = recompute_sample(objects, assemble_manifest(objects), model, rows=SAMPLE_ROWS, progress=progress)
+        faults += [Fault(path, task, problem) for path, task, problem in sample.differences]
+        rows = sample.rows
     return VerifyReport(
         uri=objects.uri,
         ok=not faults,
@@ -78,3 +72,14 @@ def verify_store(
         unnamed=found.unnamed,
         other_stores=found.other_stores,
     )
+
+
+def _model_for(found: Examination, *, recompute: bool, device: str) -> tuple[ActivationModel | None, str]:
+    """Return the model for a sample of rows, or why none is computed."""
+    if found.faults or found.frozen is None:
+        return None, "the store is damaged"
+    if not found.commits:
+        return None, "no task is committed yet"
+    if not recompute:
+        return None, "not asked for"
+    return model_at_hand(found.frozen, device=device)

@@ -22,7 +22,7 @@ from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.clusters.gpus import claim_device, visible_gpus
 from actstore.workflows.clusters.order import WorkOrder
 from actstore.workflows.extraction.executors import THREADS, Ending, do_task
-from actstore.workflows.extraction.resolve import reopen
+from actstore.workflows.extraction.plan import reopen
 from actstore.workflows.extraction.runner import TaskRunner
 
 __all__ = ["Job", "Outcome", "StorePlugin", "do_on_worker", "software", "tell_worker"]

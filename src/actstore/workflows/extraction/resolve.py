@@ -1,4 +1,4 @@
-"""From a recipe to a frozen plan of its extraction: everything before the first task, each thing resolved once."""
+"""What a recipe comes to with a corpus and a model: each thing worked out once, when it is first asked for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -13,85 +14,58 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.access.objects import ObjectStore
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import SequenceTable
 from actstore.corpus.scan import Corpus, scan
 from actstore.corpus.splits import split_corpus
-from actstore.errors import CorruptObjectError, RecipeChangedError, RecipeError, StoreError
+from actstore.errors import RecipeError, StoreError
 from actstore.store.format.layout import SEQUENCES, StoreLayout
 from actstore.store.format.limits import layout_problem, sites_problem
 from actstore.store.plan.tasks import Plan, plan_tasks, sequence_order
-from actstore.store.write.freeze import complete_metadata, complete_sequences, freeze, has_sequences
-from actstore.store.write.frozen import (
-    CorpusFacts,
-    FrozenRecipe,
-    SplitFacts,
-    check_unchanged,
-    load_frozen,
-    load_frozen_if_any,
-)
-from actstore.store.write.sequences import StoredSequences, write_sequences
+from actstore.store.write.frozen import CorpusFacts, FrozenRecipe, SplitFacts
+from actstore.store.write.sequences import write_sequences
 from actstore.workflows.extraction.calibrate import calibrate_sites
 from actstore.workflows.extraction.compress import PlanOrder, choose_compressor
-from actstore.workflows.extraction.sizes import check_room, choose_task_rows
+from actstore.workflows.extraction.sizes import choose_task_rows
 
-__all__ = ["ExtractionPlan", "plan_extraction", "reopen", "replan"]
+__all__ = ["Resolution", "resolving"]
 
-_NO_DIGEST: Final = "0" * 64
-"""Of sequences that need not be written."""
 _RECORDED: Final = ("actstore", "torch", "transformers", "numpy", "zarr", "numcodecs", "pyarrow")
+_NO_DIGEST: Final = "0" * 64
+"""Of sequences that the store has already."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ExtractionPlan:
-    """All that a recipe resolved to: whoever comes after it asks for nothing else."""
-
-    frozen: FrozenRecipe
-    """Model, sites, corpus, sizes and calibration, as they are frozen in the store."""
-    tasks: Plan
-    """Which residue is which row of which task."""
-
-
-def plan_extraction(
-    objects: ObjectStore,
-    recipe: Recipe | None,
+@contextmanager
+def resolving(
+    recipe: Recipe,
     model: ActivationModel,
     *,
-    storage_options: Mapping[str, Any] | None = None,
+    needs_sequences: bool,
+    storage_options: Mapping[str, Any] | None,
     progress: Progress,
-    keep_rows: bool = True,
-) -> ExtractionPlan:
-    """Begin a store, or continue the one that is there: corpus, rows, calibration and compressor, each resolved once.
-
-    With `compressor = "auto"` the first task is tried before anything is frozen.
+) -> Iterator[Resolution]:
+    """Read the corpus of a recipe, and keep it at hand for as long as the recipe is being resolved.
 
     Parameters
     ----------
-    objects, recipe, model
-        Where the store is or will be, and what it is made from. Without a recipe, the one that is frozen there.
+    recipe, model
+        What is asked for.
+    needs_sequences
+        Whether residues are needed: for the model, or for the store.
     storage_options
         Passed to fsspec.
     progress
         Where to report.
-    keep_rows
-        Whether rows will be written there, for which there must be room.
 
     Raises
     ------
-    RecipeChangedError
-        If a store made with another recipe is there. A recipe that says `auto` accepts any compressor that is frozen.
     CorpusError
         If the sequences cannot be used.
-    RecipeError
-        If sites or sizes of the recipe are beyond what a store holds.
+    StoreError
+        If there is no temporary folder for them.
     """
-    if recipe is None:
-        return reopen(objects, load_frozen(objects), model)
-    stored = load_frozen_if_any(objects)
-    needs_sequences = stored is None or not has_sequences(objects)
     with (
         _spool_folder() as folder,
         scan(
@@ -102,108 +76,122 @@ def plan_extraction(
             progress=progress,
         ) as corpus,
     ):
-        table = split_corpus(corpus, recipe.splits, seed=recipe.seed, storage_options=storage_options)
-        recipe = choose_task_rows(recipe, model.sites, residues=corpus.total_residues)
-        draft = _lay_out(recipe, corpus, table, model, folder if needs_sequences else None, uri=objects.uri)
-        if stored is not None:
-            return _continue(objects, stored, draft)
-        return _begin(objects, draft, table, corpus, model, progress=progress, keep_rows=keep_rows)
+        yield Resolution(recipe, model, corpus, storage_options, folder, needs_sequences=needs_sequences)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Draft:
-    """What a recipe resolves to without running the model."""
+@dataclass(frozen=True, eq=False)
+class Resolution:
+    """What a recipe comes to: sequences, sizes, rows, and everything that a store freezes."""
 
-    frozen: FrozenRecipe
-    """Without calibration; with the compressor `none` where it is to be chosen."""
-    tasks: Plan
-    order_N: NDArray[np.int64]
-    """Place in the corpus of each sequence of the plan."""
-    sequences: Path | None
-    """Local file of the sequences, unless the store has them."""
-    chooses_compressor: bool
+    recipe: Recipe
+    """As it was written."""
+    model: ActivationModel
+    corpus: Corpus
+    storage_options: Mapping[str, Any] | None
+    folder: Path
+    """Temporary."""
+    needs_sequences: bool
 
+    @cached_property
+    def table(self) -> SequenceTable:
+        """Lengths, hashed ids and splits, in the order of the corpus."""
+        recipe = self.recipe
+        return split_corpus(self.corpus, recipe.splits, seed=recipe.seed, storage_options=self.storage_options)
 
-def _lay_out(
-    recipe: Recipe, corpus: Corpus, table: SequenceTable, model: ActivationModel, folder: Path | None, *, uri: str
-) -> _Draft:
-    """Plan the rows, and describe recipe, corpus, model and plan; write the sequences to a folder, if there is one."""
-    order_N = sequence_order(table, seed=recipe.seed)
-    ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
-    tasks = plan_tasks(ordered, recipe.row_rules)
-    layout = StoreLayout.of(model.sites, recipe.store)
-    if problem := sites_problem(model.sites) or layout_problem(layout, tasks.tasks):
-        raise RecipeError(f"{uri} cannot be laid out: {problem}")
-    sequences, digest = None, _NO_DIGEST
-    if folder is not None:
-        sequences = folder / SEQUENCES
+    @property
+    def chooses_compressor(self) -> bool:
+        """Whether the compressor is to be chosen by measurement."""
+        return self.recipe.store.compressor == "auto"
+
+    @cached_property
+    def sized(self) -> Recipe:
+        """The recipe with its number of rows for a task, and with the compressor `none` where that is to be chosen."""
+        sized = choose_task_rows(self.recipe, self.model.sites, residues=self.corpus.total_residues)
+        if not self.chooses_compressor:
+            return sized
+        return sized.model_copy(update={"store": sized.store.model_copy(update={"compressor": "none"})})
+
+    @cached_property
+    def order_N(self) -> NDArray[np.int64]:
+        """Place in the corpus of each sequence of the store."""
+        return sequence_order(self.table, seed=self.recipe.seed)
+
+    @cached_property
+    def tasks(self) -> Plan:
+        """Which residue is which row of which task."""
+        table, order_N = self.table, self.order_N
+        ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
+        return plan_tasks(ordered, self.sized.row_rules)
+
+    @property
+    def sequences(self) -> Path:
+        """Local file of the sequences as the store keeps them; there once `draft` was asked for, if they are needed."""
+        return self.folder / SEQUENCES
+
+    @cached_property
+    def draft(self) -> FrozenRecipe:
+        """What is frozen, but for calibration and compressor: all that is known without running the model.
+
+        Raises
+        ------
+        RecipeError
+            If sites or sizes of the recipe are beyond what a store holds.
+        StoreError
+            If the temporary folder has no room for the sequences.
+        """
+        tasks, model, corpus = self.tasks, self.model, self.corpus
+        layout = StoreLayout.of(model.sites, self.sized.store)
+        if problem := sites_problem(model.sites) or layout_problem(layout, tasks.tasks):
+            raise RecipeError(f"the recipe cannot be laid out: {problem}")
+        return FrozenRecipe(
+            recipe=self.sized,
+            corpus=CorpusFacts(
+                digest=corpus.digest,
+                sequences=len(corpus),
+                residues=corpus.total_residues,
+                skipped=dict(corpus.skipped),
+            ),
+            model=model.facts,
+            sites=model.sites,
+            splits={
+                split.name: SplitFacts(
+                    sequences=split.sequences, rows=split.rows, first_task=split.first_task, tasks=split.tasks
+                )
+                for split in tasks.splits
+            },
+            rows=tasks.rows,
+            tasks=tasks.tasks,
+            array_rows=tasks.array_rows,
+            plan_sha256=tasks.digest(),
+            sequences_sha256=self._write_sequences() if self.needs_sequences else _NO_DIGEST,
+            calibration=None,
+            software={name: version(name) for name in _RECORDED},
+        )
+
+    def frozen(self, *, progress: Progress) -> FrozenRecipe:
+        """Run the model over some sequences for calibration and compressor, and return everything that is frozen.
+
+        Raises
+        ------
+        ModelError, NumericsError
+            Whatever stopped the model.
+        """
+        frozen, model = self.draft, self.model
+        if frozen.quantizer.calibrated:
+            calibration = calibrate_sites(frozen.recipe, self.table, self.corpus, model, progress=progress)
+            frozen = frozen.model_copy(update={"calibration": calibration})
+        if self.chooses_compressor:
+            source = PlanOrder(self.corpus, self.order_N)
+            frozen = choose_compressor(frozen, self.tasks, source, model, progress=progress)
+        return frozen
+
+    def _write_sequences(self) -> str:
+        """Write the sequences in the order of the store; return their SHA-256."""
+        tasks = self.tasks
         try:
-            digest = write_sequences(sequences, corpus, ordered, tasks.kept_N, order_N)
+            return write_sequences(self.sequences, self.corpus, tasks.table, tasks.kept_N, self.order_N)
         except OSError as error:
-            raise _no_room(folder, error) from error
-    chooses = recipe.store.compressor == "auto"
-    if chooses:
-        recipe = recipe.model_copy(update={"store": recipe.store.model_copy(update={"compressor": "none"})})
-    frozen = FrozenRecipe(
-        recipe=recipe,
-        corpus=CorpusFacts(
-            digest=corpus.digest,
-            sequences=len(corpus),
-            residues=corpus.total_residues,
-            skipped=dict(corpus.skipped),
-        ),
-        model=model.facts,
-        sites=model.sites,
-        splits={
-            split.name: SplitFacts(
-                sequences=split.sequences, rows=split.rows, first_task=split.first_task, tasks=split.tasks
-            )
-            for split in tasks.splits
-        },
-        rows=tasks.rows,
-        tasks=tasks.tasks,
-        array_rows=tasks.array_rows,
-        plan_sha256=tasks.digest(),
-        sequences_sha256=digest,
-        calibration=None,
-        software={name: version(name) for name in _RECORDED},
-    )
-    return _Draft(frozen, tasks, order_N, sequences, chooses)
-
-
-def _continue(objects: ObjectStore, stored: FrozenRecipe, draft: _Draft) -> ExtractionPlan:
-    """Find that a store was begun with the same, and complete what it lacks before its first task."""
-    asked = draft.frozen
-    if draft.chooses_compressor:
-        asked = asked.compressed_by(stored.layout.compressor)
-    check_unchanged(stored, asked, uri=objects.uri)
-    if draft.sequences is not None:
-        complete_sequences(objects, stored, draft.sequences, sha256=asked.sequences_sha256)
-    complete_metadata(objects, stored)
-    return ExtractionPlan(stored, draft.tasks)
-
-
-def _begin(
-    objects: ObjectStore,
-    draft: _Draft,
-    table: SequenceTable,
-    corpus: Corpus,
-    model: ActivationModel,
-    *,
-    progress: Progress,
-    keep_rows: bool,
-) -> ExtractionPlan:
-    """Calibrate, choose the compressor, and freeze."""
-    frozen = draft.frozen
-    if keep_rows:
-        check_room(objects, frozen, rows_elsewhere=model.device_rows is not None)
-    if frozen.quantizer.calibrated:
-        calibration = calibrate_sites(frozen.recipe, table, corpus, model, progress=progress)
-        frozen = frozen.model_copy(update={"calibration": calibration})
-    if draft.chooses_compressor:
-        frozen = choose_compressor(frozen, draft.tasks, PlanOrder(corpus, draft.order_N), model, progress=progress)
-    assert draft.sequences is not None  # noqa: S101 - a store that is begun has none yet
-    return ExtractionPlan(freeze(objects, frozen, draft.sequences), draft.tasks)
+            raise _no_room(self.folder, error) from error
 
 
 @contextmanager
@@ -222,46 +210,3 @@ def _no_room(folder: Path, error: OSError) -> StoreError:
         f"{folder}: cannot hold the sequences before they are stored: {error.strerror or error}; set TMPDIR to a "
         "folder with room for them"
     )
-
-
-def reopen(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -> ExtractionPlan:
-    """Return the plan of a frozen store, with its metadata completed; raises as `replan`."""
-    plan = replan(objects, frozen, model)
-    complete_metadata(objects, frozen)
-    return plan
-
-
-def replan(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -> ExtractionPlan:
-    """Return the plan of a frozen store from its own sequences, after checking that nothing else changed.
-
-    Nothing is written.
-
-    Raises
-    ------
-    RecipeChangedError
-        If the model at hand is not the one that the store was begun with.
-    CorruptObjectError
-        If the plan does not come out as it was frozen.
-    StoreError
-        If its sequences are missing.
-    """
-    for what, there, here in (
-        ("weights", frozen.model.weights_sha256, model.facts.weights_sha256),
-        ("dtype", frozen.model.dtype, model.facts.dtype),
-        ("sites", frozen.sites, model.sites),
-    ):
-        if there != here:
-            raise RecipeChangedError(f"{objects.uri} was begun with {what} {there}, the model at hand has {here}")
-    if not has_sequences(objects):
-        raise StoreError(
-            f"{objects.uri}: sequences.parquet is missing; 'actstore extract RECIPE --store URI', with the recipe that "
-            "it was begun with, writes it again"
-        )
-    with StoredSequences(objects) as sequences:
-        plan = plan_tasks(sequences.table(tuple(frozen.recipe.splits.fractions)), frozen.recipe.row_rules)
-    if plan.digest() != frozen.plan_sha256:
-        raise CorruptObjectError(
-            f"{objects.uri}: sequences.parquet does not give the plan that recipe.json was frozen with; "
-            "find the damage with 'actstore verify'"
-        )
-    return ExtractionPlan(frozen, plan)

@@ -15,7 +15,7 @@ from actstore.extract.memory import RowMemory
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
 from actstore.store.write.writer import commit_of, encode_task, publish_task
-from actstore.workflows.extraction.resolve import ExtractionPlan
+from actstore.workflows.extraction.plan import ExtractionPlan
 
 __all__ = ["STAGES", "TaskRunner"]
 

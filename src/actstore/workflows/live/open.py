@@ -21,10 +21,10 @@ from actstore.store.read.assemble import assemble_manifest
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import is_recipe, open_store
 from actstore.workflows.care.recompute import local_model
-from actstore.workflows.extraction.resolve import plan_extraction, reopen, replan
+from actstore.workflows.extraction.plan import plan_extraction, reopen, replan, require_sequences
 from actstore.workflows.extraction.sizes import check_room
 from actstore.workflows.live.source import LiveMode, LiveSource
-from actstore.workflows.recipes import read_recipe, require_sequences
+from actstore.workflows.recipes import read_recipe
 
 __all__ = ["live_over", "open_live"]
 
@@ -83,12 +83,7 @@ def open_live(
     manifest, objects = open_store(source, storage_options=storage_options)
     if mode != "online" and manifest.complete:
         return LiveSource(objects, manifest, None, None, mode=mode, cache=folder, cache_bytes=cache_bytes)
-    try:
-        model = local_model(manifest.frozen, device=device)
-    except ModelError as error:
-        raise ModelError(f"{objects.uri}: its rows cannot be computed here: {error}") from error
-    except RecipeChangedError as error:
-        raise RecipeChangedError(f"{objects.uri}: {error}") from error
+    model = _model_of(objects, manifest, device=device)
     return live_over(objects, manifest, model, mode=mode, cache=folder, cache_bytes=cache_bytes)
 
 
@@ -107,6 +102,15 @@ def live_over(
         check_room(objects, manifest.frozen, tasks_done=manifest.tasks_done)
     plan = (reopen if mode == "store" else replan)(objects, manifest.frozen, model)
     return LiveSource(objects, manifest, plan, model, mode=mode, cache=cache, cache_bytes=cache_bytes)
+
+
+def _model_of(objects: ObjectStore, manifest: Manifest, *, device: str) -> ActivationModel:
+    try:
+        return local_model(manifest.frozen, device=device)
+    except ModelError as error:
+        raise ModelError(f"{objects.uri}: its rows cannot be computed here: {error}") from error
+    except RecipeChangedError as error:
+        raise RecipeChangedError(f"{objects.uri}: {error}") from error
 
 
 def _from_recipe(

@@ -19,7 +19,7 @@ from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
 from actstore.store.write.commit import is_committed
 from actstore.store.write.writer import check_overflow, encode_site
-from actstore.workflows.extraction.resolve import ExtractionPlan
+from actstore.workflows.extraction.plan import ExtractionPlan
 from actstore.workflows.live.kept_rows import KeptRows
 
 __all__ = ["HybridReader", "LiveReader", "OnceAtATime"]

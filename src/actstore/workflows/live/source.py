@@ -29,7 +29,7 @@ from actstore.stream.open import stream_over
 from actstore.stream.request import StreamRequest
 from actstore.stream.stream import Stream
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.resolve import ExtractionPlan
+from actstore.workflows.extraction.plan import ExtractionPlan
 from actstore.workflows.extraction.runner import TaskRunner
 from actstore.workflows.live.cost import LiveCost, live_cost
 from actstore.workflows.live.kept_rows import KeptRows

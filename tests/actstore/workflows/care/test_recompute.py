@@ -25,7 +25,7 @@ from actstore.testing.fake_model import FakeModel
 from actstore.workflows.care.recompute import model_at_hand, recompute_sample
 from actstore.workflows.care.verify import verify_store
 from actstore.workflows.extract import extract_store, extract_with
-from actstore.workflows.extraction.resolve import plan_extraction
+from actstore.workflows.extraction.plan import plan_extraction
 
 StoreOf = Callable[..., Path]
 RecipeOf = Callable[..., Recipe]

@@ -21,7 +21,7 @@ from actstore.testing.fake_model import FakeModel
 from actstore.workflows.care.verify import verify_store
 from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.compress import PlanOrder
-from actstore.workflows.extraction.resolve import plan_extraction
+from actstore.workflows.extraction.plan import plan_extraction
 from actstore.workflows.inspect import inspect_store
 from tests.actstore.workflows.stores import contents, plain_rows
 

@@ -15,7 +15,7 @@ from actstore.errors import NumericsError
 from actstore.store.write.commit import committed_tasks
 from actstore.store.write.sequences import StoredSequences
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extraction.resolve import plan_extraction
+from actstore.workflows.extraction.plan import plan_extraction
 from actstore.workflows.extraction.runner import STAGES, TaskRunner
 from tests.actstore.workflows.stores import contents
 

@@ -20,7 +20,7 @@ from actstore.store.read.selection import StoredColumns
 from actstore.store.write.sequences import StoredSequences
 from actstore.testing.conformance_windows import WINDOW_CHECKS, WindowCase
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extraction.resolve import replan
+from actstore.workflows.extraction.plan import replan
 from actstore.workflows.live.kept_rows import KeptRows
 from actstore.workflows.live.reader import HybridReader, LiveReader, OnceAtATime
 

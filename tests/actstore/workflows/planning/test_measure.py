@@ -6,7 +6,7 @@ import pytest
 from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe
 from actstore.store.read.manifest import parse_manifest
-from actstore.workflows.measure import load_sizes, read_lengths
+from actstore.workflows.planning.measure import load_sizes, read_lengths
 
 RecipeOf = Callable[..., Recipe]
 StoreOf = Callable[..., Path]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from actstore.budget.assumptions import Assumptions
 from actstore.budget.breakeven import BreakEven, break_even
 from actstore.budget.hardware import GPUS
 from actstore.budget.trainers import TRAINERS, TrainerShape
-from actstore.budget.transformer import TransformerShape
 from actstore.contracts.models import Site
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.rules import RowRules
-from actstore.corpus.lengths import LengthCounts
 from actstore.errors import UsageError
 from actstore.extract.known import needed_blocks
 from actstore.extract.residues import expected_counts
@@ -32,8 +30,9 @@ from actstore.view.plan_report import (
     PlannedTrainer,
     PlanReport,
 )
+from actstore.workflows.planning.given import ModelSizes, PlannedCorpus, apportion
 
-__all__ = ["FRACTIONS", "ModelSizes", "PlannedCorpus", "apportion", "plan_budget"]
+__all__ = ["FRACTIONS", "plan_budget"]
 
 FRACTIONS: Final = (1.0, 0.3, 0.1, 0.03, 0.01)
 """Shown beside the fraction of the recipe."""
@@ -44,27 +43,6 @@ _SAME: Final = 1.25
 _TRAINING_DTYPE: Final = "bfloat16"
 _HOUR_S: Final = 3600.0
 _GB: Final = 1e9
-
-
-class ModelSizes(NamedTuple):
-    """What a plan needs to know of a model."""
-
-    sites: tuple[Site, ...]
-    shape: TransformerShape | None
-    """None where it cannot be told; then `reason` says why."""
-    special_tokens: int
-    """Added to every window."""
-    reason: str | None = None
-
-
-class PlannedCorpus(NamedTuple):
-    """What a plan needs to know of the sequences."""
-
-    lengths: LengthCounts
-    skipped: dict[str, int]
-    splits: dict[str, tuple[int, int]]
-    """Sequences and rows of each split."""
-    expected: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,6 +162,20 @@ class _Calculation:
             dollars_per_1000_put=prices.storage.dollars_per_1000_put,
             dollars_per_1000_get=prices.storage.dollars_per_1000_get,
             dollars_per_gb_egress=prices.storage.dollars_per_gb_egress,
+        )
+
+    def dollars(
+        self, chosen: PlannedScenario, extraction: PlannedExtraction, trainer: PlannedTrainer
+    ) -> PlannedDollars:
+        """Return the prices of one scenario."""
+        return PlannedDollars(
+            extraction=self.run_dollars(extraction),
+            put=self.put_dollars(chosen.put),
+            storage=self.storage_dollars(chosen.bytes),
+            once=chosen.dollars_once,
+            read_per_run=chosen.dollars_per_run,
+            online_per_run=chosen.online_per_run,
+            training_per_run=trainer.hours * self.assume.gpu_hour,
         )
 
     def storage_dollars(self, size: int) -> float:
@@ -313,37 +305,12 @@ def plan_budget(recipe: Recipe, corpus: PlannedCorpus, model: ModelSizes, assume
         requests=PlannedRequests(chosen.put, chosen.get_per_run),
         extraction=extraction,
         trainer=trainer,
-        dollars=PlannedDollars(
-            extraction=work.run_dollars(extraction),
-            put=work.put_dollars(chosen.put),
-            storage=work.storage_dollars(chosen.bytes),
-            once=chosen.dollars_once,
-            read_per_run=chosen.dollars_per_run,
-            online_per_run=chosen.online_per_run,
-            training_per_run=trainer.hours * assume.gpu_hour,
-        ),
+        dollars=work.dollars(chosen, extraction, trainer),
         break_even_runs=chosen.break_even_runs,
         break_even_reason=chosen.break_even_reason,
         scenarios=scenarios,
         assumptions=work.assumptions(),
     )
-
-
-def apportion(total: int, shares: Sequence[float]) -> list[int]:
-    """Divide a whole number by shares, the largest remainders rounded up.
-
-    Examples
-    --------
-    >>> apportion(10, [0.5, 0.25, 0.25])
-    [5, 3, 2]
-    """
-    whole = sum(shares)
-    exact = [total * share / whole for share in shares]
-    parts = [int(part) for part in exact]
-    by_remainder = sorted(range(len(parts)), key=lambda index: parts[index] - exact[index])
-    for index in by_remainder[: total - sum(parts)]:
-        parts[index] += 1
-    return parts
 
 
 def _windows(rows: int, task_rows: int, get_rows: int) -> int:

@@ -8,11 +8,12 @@ import pytest
 from actstore.budget.assumptions import Assumptions
 from actstore.errors import UsageError
 from actstore.view.plan_report import PlannedScenario, PlanReport
-from actstore.workflows.budget import FRACTIONS, apportion
 from actstore.workflows.plan import plan_store
+from actstore.workflows.planning.budget import FRACTIONS
+from actstore.workflows.planning.given import apportion
 from actstore.workflows.recipes import read_recipe
 
-MANIFESTS = Path(__file__).resolve().parents[3] / "manifests"
+MANIFESTS = Path(__file__).resolve().parents[4] / "manifests"
 PROTT5 = "prott5-xl-uniref50-all24"
 
 

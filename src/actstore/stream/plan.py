@@ -1,0 +1,147 @@
+"""A request against a store: what is streamed, in which order and sizes, settled before anything is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from actstore.errors import StreamError
+from actstore.store.read.manifest import Manifest
+from actstore.store.read.selection import StoredColumns
+from actstore.stream.gather import RowDecoding
+from actstore.stream.order import TaskRuns
+from actstore.stream.request import (
+    StreamRequest,
+    choose_tasks,
+    common_width,
+    fill_batches,
+    match_sites,
+    window_rows,
+)
+from actstore.stream.seats import Seat
+from actstore.stream.stream import StreamConfig
+
+__all__ = ["StreamPlan", "plan_stream"]
+
+_UNIFORM_FILL_BATCHES: Final = 16
+"""Batches whose rows are worked out ahead; nothing is held for them."""
+_BESIDE_BYTES: Final = 16
+"""Of a row in a buffer, beside what is stored of it: its place in the order, and where it came from."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamPlan:
+    """Everything that a request comes to on one store."""
+
+    manifest: Manifest
+    uri: str
+    """What messages call the store."""
+    split: str | None
+    sites: tuple[str, ...]
+    """Names, in the order of axis S."""
+    runs: TaskRuns
+    """The tasks that are streamed, and their rows."""
+    columns: StoredColumns
+    decoding: RowDecoding
+    config: StreamConfig
+    device: str | None
+    kernels: Literal["torch", "numpy"]
+    copies: bool
+    """Whether every batch has memory of its own."""
+
+    @property
+    def fill_rows(self) -> int:
+        """Rows of a full fill."""
+        return self.config.fill_batches * self.config.batch_rows
+
+    @property
+    def most_batch_rows(self) -> int:
+        """Rows of the largest batch."""
+        return min(self.config.batch_rows, self.runs.rows)
+
+    @property
+    def has_all_tasks(self) -> bool:
+        """Whether every task of the split is streamed, not only those that are there so far."""
+        frozen = self.manifest.frozen
+        return len(self.runs.task_T) == (frozen.tasks if self.split is None else frozen.splits[self.split].tasks)
+
+
+def plan_stream(
+    manifest: Manifest,
+    request: StreamRequest,
+    *,
+    uri: str,
+    threads: int,
+    allow_incomplete: bool = False,
+    computed: bool = False,
+) -> StreamPlan:
+    """Settle everything about a stream.
+
+    Parameters
+    ----------
+    manifest
+        The store.
+    request
+        Which rows, and how.
+    uri
+        What messages call the store.
+    threads
+        Windows to load at the same time.
+    allow_incomplete
+        Stream the tasks that are there.
+    computed
+        Whether rows are computed as they are needed: then every task of the plan is there.
+
+    Raises
+    ------
+    SiteError, IncompleteStoreError, StreamError
+        As `open_stream`.
+    """
+    request.check()
+    chosen = match_sites(manifest.sites, request.sites, uri=uri)
+    names, width = tuple(site.name for site in chosen), common_width(chosen)
+    frozen, layout = manifest.frozen, manifest.frozen.layout
+    tasks = choose_tasks(manifest, request.split, uri=uri, allow_incomplete=allow_incomplete, planned=computed)
+    runs = TaskRuns.of(tasks, task_rows=layout.task_rows)
+    columns = StoredColumns.of(manifest, names, uri=uri)
+    if computed and request.order == "uniform":
+        raise StreamError(
+            f"{uri}: order='uniform' gathers from all rows where they lie, and these are computed as they are "
+            "needed; use order='windows', or extract the store first"
+        )
+    return StreamPlan(
+        manifest=manifest,
+        uri=uri,
+        split=request.split,
+        sites=names,
+        runs=runs,
+        columns=columns,
+        decoding=RowDecoding(
+            frozen.quantizer, width, columns.site_columns, tuple(frozen.site_calibration(name) for name in names)
+        ),
+        config=_configure(request, columns, runs, chunk_rows=layout.chunk_rows, threads=threads),
+        device=request.device,
+        kernels=request.kernels,
+        copies=request.copy,
+    )
+
+
+def _configure(
+    request: StreamRequest, columns: StoredColumns, runs: TaskRuns, *, chunk_rows: int, threads: int
+) -> StreamConfig:
+    """Return the order of a stream, with the sizes of fills and windows that the buffer allows."""
+    batches, rows_of_window = _UNIFORM_FILL_BATCHES, chunk_rows
+    if request.order == "windows":
+        row_bytes = columns.layout.row_bytes + _BESIDE_BYTES
+        batches = fill_batches(request.buffer_bytes, row_bytes, request.batch_rows, rows=runs.rows)
+        rows_of_window = window_rows(batches * request.batch_rows, chunk_rows)
+    return StreamConfig(
+        batch_rows=request.batch_rows,
+        fill_batches=batches,
+        window_rows=rows_of_window,
+        order=request.order,
+        seed=request.seed,
+        seat=Seat(request.rank, request.world_size),
+        drop_last=request.drop_last,
+        threads=threads,
+    )

@@ -1,0 +1,161 @@
+"""From a recipe to a frozen plan of its extraction: everything before the first task, each thing resolved once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from actstore.access.objects import ObjectStore
+from actstore.contracts.models import ActivationModel
+from actstore.contracts.progress import Progress
+from actstore.contracts.recipe import Recipe
+from actstore.errors import CorruptObjectError, RecipeChangedError, RecipeError, StoreError
+from actstore.store.plan.tasks import Plan, plan_tasks
+from actstore.store.write.freeze import complete_metadata, complete_sequences, freeze, has_sequences
+from actstore.store.write.frozen import (
+    FrozenRecipe,
+    check_unchanged,
+    load_frozen,
+    load_frozen_if_any,
+)
+from actstore.store.write.sequences import StoredSequences
+from actstore.workflows.extraction.resolve import Resolution, resolving
+from actstore.workflows.extraction.sizes import check_room
+
+__all__ = ["ExtractionPlan", "plan_extraction", "reopen", "replan", "require_sequences"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExtractionPlan:
+    """All that a recipe resolved to: whoever comes after it asks for nothing else."""
+
+    frozen: FrozenRecipe
+    """Model, sites, corpus, sizes and calibration, as they are frozen in the store."""
+    tasks: Plan
+    """Which residue is which row of which task."""
+
+
+def require_sequences(recipe: Recipe) -> None:
+    """Refuse to extract what can only be planned.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe has no sequences, only an expectation of how many and how long.
+    """
+    if recipe.corpus.is_expected:
+        raise RecipeError(
+            f"corpus.expected_sequences ({recipe.corpus.expected_sequences:,}) is for 'actstore plan' alone, and there "
+            "is nothing to extract; name the files: --sequences FILE, or corpus.sequences in place of it"
+        )
+
+
+def plan_extraction(
+    objects: ObjectStore,
+    recipe: Recipe | None,
+    model: ActivationModel,
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    progress: Progress,
+    keep_rows: bool = True,
+) -> ExtractionPlan:
+    """Begin a store, or continue the one that is there: corpus, rows, calibration and compressor, each resolved once.
+
+    With `compressor = "auto"` the first task is tried before anything is frozen.
+
+    Parameters
+    ----------
+    objects, recipe, model
+        Where the store is or will be, and what it is made from. Without a recipe, the one that is frozen there.
+    storage_options
+        Passed to fsspec.
+    progress
+        Where to report.
+    keep_rows
+        Whether rows will be written there, for which there must be room.
+
+    Raises
+    ------
+    RecipeChangedError
+        If a store made with another recipe is there. A recipe that says `auto` accepts any compressor that is frozen.
+    CorpusError
+        If the sequences cannot be used.
+    RecipeError
+        If sites or sizes of the recipe are beyond what a store holds.
+    """
+    if recipe is None:
+        return reopen(objects, load_frozen(objects), model)
+    stored = load_frozen_if_any(objects)
+    needs_sequences = stored is None or not has_sequences(objects)
+    with resolving(
+        recipe, model, needs_sequences=needs_sequences, storage_options=storage_options, progress=progress
+    ) as resolved:
+        if stored is None:
+            frozen = _begin(objects, resolved, progress=progress, keep_rows=keep_rows)
+        else:
+            frozen = _continue(objects, stored, resolved)
+        return ExtractionPlan(frozen, resolved.tasks)
+
+
+def _begin(objects: ObjectStore, resolved: Resolution, *, progress: Progress, keep_rows: bool) -> FrozenRecipe:
+    """Calibrate, choose the compressor, and freeze."""
+    draft = resolved.draft
+    if keep_rows:
+        check_room(objects, draft, rows_elsewhere=resolved.model.device_rows is not None)
+    return freeze(objects, resolved.frozen(progress=progress), resolved.sequences)
+
+
+def _continue(objects: ObjectStore, stored: FrozenRecipe, resolved: Resolution) -> FrozenRecipe:
+    """Find that a store was begun with the same, and complete what it lacks before its first task."""
+    asked = resolved.draft
+    if resolved.chooses_compressor:
+        asked = asked.compressed_by(stored.layout.compressor)
+    check_unchanged(stored, asked, uri=objects.uri)
+    if resolved.needs_sequences:
+        complete_sequences(objects, stored, resolved.sequences, sha256=asked.sequences_sha256)
+    complete_metadata(objects, stored)
+    return stored
+
+
+def reopen(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -> ExtractionPlan:
+    """Return the plan of a frozen store, with its metadata completed; raises as `replan`."""
+    plan = replan(objects, frozen, model)
+    complete_metadata(objects, frozen)
+    return plan
+
+
+def replan(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -> ExtractionPlan:
+    """Return the plan of a frozen store from its own sequences, after checking that nothing else changed.
+
+    Nothing is written.
+
+    Raises
+    ------
+    RecipeChangedError
+        If the model at hand is not the one that the store was begun with.
+    CorruptObjectError
+        If the plan does not come out as it was frozen.
+    StoreError
+        If its sequences are missing.
+    """
+    for what, there, here in (
+        ("weights", frozen.model.weights_sha256, model.facts.weights_sha256),
+        ("dtype", frozen.model.dtype, model.facts.dtype),
+        ("sites", frozen.sites, model.sites),
+    ):
+        if there != here:
+            raise RecipeChangedError(f"{objects.uri} was begun with {what} {there}, the model at hand has {here}")
+    if not has_sequences(objects):
+        raise StoreError(
+            f"{objects.uri}: sequences.parquet is missing; 'actstore extract RECIPE --store URI', with the recipe that "
+            "it was begun with, writes it again"
+        )
+    with StoredSequences(objects) as sequences:
+        plan = plan_tasks(sequences.table(tuple(frozen.recipe.splits.fractions)), frozen.recipe.row_rules)
+    if plan.digest() != frozen.plan_sha256:
+        raise CorruptObjectError(
+            f"{objects.uri}: sequences.parquet does not give the plan that recipe.json was frozen with; "
+            "find the damage with 'actstore verify'"
+        )
+    return ExtractionPlan(frozen, plan)
