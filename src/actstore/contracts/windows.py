@@ -20,6 +20,11 @@ class RowWindow(NamedTuple):
     stop: int
     """End, exclusive."""
 
+    def check(self, rows: int) -> None:
+        """Raise `IndexError` unless the window has rows, and lies within the `rows` of its task."""
+        if not 0 <= self.start < self.stop <= rows:
+            raise IndexError(f"rows {self.start} to {self.stop} of task {self.task}, which has {rows}")
+
 
 @dataclass(frozen=True, slots=True)
 class RowLayout:
@@ -67,6 +72,11 @@ class RowBuffer:
         scale_RTG = None if self.scale_RTG is None else self.scale_RTG[here]
         return RowBuffer(tuple(values[here] for values in self.values), scale_RTG, self.sequence_R[here])
 
+    def check(self, window: RowWindow) -> None:
+        """Raise `ValueError` unless the buffer has exactly the places that a window needs."""
+        if len(self) != window.stop - window.start:
+            raise ValueError(f"a buffer of {len(self)} rows for {window}")
+
     def __len__(self) -> int:
         return len(self.sequence_R)
 
@@ -80,7 +90,17 @@ class WindowReader(Protocol):
         ...
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
-        """Fill a buffer of exactly the window's rows. Called from several threads at once."""
+        """Fill a buffer with the rows of a window. Called from several threads at once.
+
+        Raises
+        ------
+        ValueError
+            If the buffer is of another size.
+        IndexError
+            If the task has no such rows.
+        ActstoreError
+            Whatever kept the rows from being read or computed.
+        """
         ...
 
     def close(self) -> None:

@@ -64,10 +64,8 @@ class FakeReader:
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
         """Fill a buffer with the rows of a window."""
-        if len(into) != window.stop - window.start:
-            raise ValueError(f"a buffer of {len(into)} rows for {window}")
-        if not 0 <= window.start < window.stop <= self.tasks[window.task]:
-            raise IndexError(f"{window} of a task of {self.tasks[window.task]} rows")
+        into.check(window)
+        window.check(self.tasks[window.task])
         row_N = window.task * self.task_rows + np.arange(window.start, window.stop)
         into.sequence_R[:] = row_N // _ROWS_PER_SEQUENCE
         for slot, site in enumerate(self.sites):

@@ -117,8 +117,7 @@ class MappedRows:
             Naming object and task.
         """
         rows = self._checks.task(window.task).rows
-        if not 0 <= window.start < window.stop <= rows:
-            raise IndexError(f"rows {window.start} to {window.stop} of task {window.task}, which has {rows}")
+        window.check(rows)
         first, last = window.start // self._chunk_rows, (window.stop - 1) // self._chunk_rows
         place = window.task - self._first_task
         for array, spec in enumerate(self._columns.arrays):

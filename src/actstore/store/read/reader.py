@@ -85,8 +85,7 @@ class ArrayReader:
         """Read the rows of a window of one array into contiguous memory of its shape and dtype; raises as `rows`."""
         place = self._place[array]
         rows = self._checks.task(window.task).rows
-        if not 0 <= window.start < window.stop <= rows:
-            raise IndexError(f"rows {window.start} to {window.stop} of task {window.task}, which has {rows}")
+        window.check(rows)
         if array in self._kept:
             into[:] = self._rows_of_task(array, RowWindow(window.task, 0, rows))[window.start : window.stop]
         else:
@@ -193,19 +192,14 @@ class StoreReader:
         return self._columns.layout
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
-        """Fill a buffer with the rows of a window.
+        """Fill a buffer with the rows of a window; see `WindowReader`.
 
         Raises
         ------
-        ValueError
-            If the buffer is of another size.
-        IndexError
-            If the task has no such rows.
         MissingObjectError, CorruptObjectError
             Naming object and task.
         """
-        if len(into) != window.stop - window.start:
-            raise ValueError(f"a buffer of {len(into)} rows for {window}")
+        into.check(window)
         for spec, column in zip(self._columns.arrays, self._columns.columns(into), strict=True):
             self._reader.read(spec.path, window, column)
 

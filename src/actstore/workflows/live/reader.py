@@ -99,24 +99,17 @@ class LiveReader:
         return self._columns.layout
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
-        """Fill a buffer with the rows of a window.
+        """Fill a buffer with the rows of a window; see `WindowReader`.
 
         Raises
         ------
-        ValueError
-            If the buffer is of another size.
-        IndexError
-            If the task has no such rows.
         CorpusError, ModelError, NumericsError
             Whatever stopped the model.
         StreamError
             If the reader was interrupted.
         """
-        if len(into) != window.stop - window.start:
-            raise ValueError(f"a buffer of {len(into)} rows for {window}")
-        rows = self._plan.frozen.rows_of(window.task)
-        if not 0 <= window.start < window.stop <= rows:
-            raise IndexError(f"rows {window.start} to {window.stop} of task {window.task}, which has {rows}")
+        into.check(window)
+        window.check(self._plan.frozen.rows_of(window.task))
         here = self.task(window.task).part(window.start, window.stop)
         for column, found in zip(self._columns.columns(into), self._columns.columns(here), strict=True):
             column[:] = found
