@@ -50,13 +50,13 @@ from actstore.store.write.frozen import load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.extraction.extract import extract_with
 from actstore.workflows.extraction.prepare import reopen
-from benchmarks.extract_fair_esm import (
+from benchmarks.contestants.fair_esm import (
     TOKENS_PER_BATCH,
     as_fair_esm,
     representations,
     run_extract_loop,
 )
-from benchmarks.proteins import Proteins, read_proteins
+from benchmarks.data.proteins import Proteins, read_proteins
 from benchmarks.report import write_results
 
 __all__ = ["Shape", "main", "measure"]

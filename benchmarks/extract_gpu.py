@@ -62,7 +62,7 @@ from actstore.store.write.frozen import load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.extraction.extract import extract_with
 from actstore.workflows.extraction.prepare import reopen
-from benchmarks.proteins import Proteins, read_proteins
+from benchmarks.data.proteins import Proteins, read_proteins
 from benchmarks.report import write_results
 
 __all__ = ["CASES", "Case", "main", "make_model", "measure", "measure_encoding"]

@@ -29,11 +29,11 @@ from actstore.contracts.recipe import ModelRecipe
 from actstore.extract.model import load_model
 from actstore.testing.memory_stream import MemoryMoments
 from actstore.view.progress import terminal_progress
-from benchmarks.fidelity_dictionaries import SURVIVES, coded, explained_variance, survival, trained
-from benchmarks.fidelity_noise import ENCODINGS, decoded, signal_to_noise
-from benchmarks.fidelity_rows import PartSizes, SiteRows, natural_rows, synthetic_rows
+from benchmarks.contestants.dictionaries import SURVIVES, coded, explained_variance, survival, trained
+from benchmarks.contestants.encodings import ENCODINGS, decoded, signal_to_noise
+from benchmarks.data.site_rows import PartSizes, SiteRows, natural_rows, synthetic_rows
+from benchmarks.data.synthetic import SyntheticActivations
 from benchmarks.report import write_results
-from benchmarks.synthetic import SyntheticActivations
 from trainers.fit.config import TrainConfig
 
 __all__ = ["FULL", "NARROW", "NATURAL", "OUTLIERS", "QUICK", "Sizes", "main", "measure", "reached"]

@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from actstore.view.progress import terminal_progress
+from benchmarks.contestants.contract import site_name
+from benchmarks.data.s3_service import FULL, QUICK, STORES, Service, Sizes, serving
 from benchmarks.report import write_results
-from benchmarks.s3_service import FULL, QUICK, STORES, Service, Sizes, serving
-from benchmarks.stream_contract import site_name
 
 __all__ = ["CASES", "Case", "compare", "main", "run", "summary"]
 
@@ -181,7 +181,7 @@ class _Reader:
 
 @contextmanager
 def _reader(setting: Record) -> Iterator[_Reader]:
-    command = [sys.executable, "-m", "benchmarks.s3_reader", json.dumps(setting)]
+    command = [sys.executable, "-m", "benchmarks.contestants.s3_reader", json.dumps(setting)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_REPOSITORY
     ) as process:

@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from benchmarks.contestants.workers import compare_workers
+from benchmarks.data.made_up_store import TASK_ROWS
 from benchmarks.report import write_results
-from benchmarks.scale_store import TASK_ROWS
-from benchmarks.scale_workers import compare_workers
 
 __all__ = ["COSTS", "Cost", "flatness", "main", "measure_sizes", "table"]
 
@@ -71,7 +71,7 @@ def measure_sizes(folder: Path, sizes: Sequence[int], *, rounds: int = ROUNDS) -
 
 def _step(step: str, folder: Path, size: int) -> Costs:
     """Do a step in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.scale_steps", step, str(folder), str(size)]
+    command = [sys.executable, "-m", "benchmarks.contestants.steps", step, str(folder), str(size)]
     costs: Costs = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return costs
 

@@ -27,10 +27,10 @@ from typing import Any, Final
 import numpy as np
 
 from actstore.stream.mixing import expected_distinct
+from benchmarks.contestants.contract import SCALES, WORKLOADS, Setting, Workload
+from benchmarks.contestants.process import Process, run_once
+from benchmarks.contestants.table import CONTESTANTS
 from benchmarks.report import write_results
-from benchmarks.stream_contestants import CONTESTANTS
-from benchmarks.stream_contract import SCALES, WORKLOADS, Setting, Workload
-from benchmarks.stream_process import Process, run_once
 
 __all__ = ["ASSISTED_RATIOS", "RATIOS", "compare", "main", "ratios", "run"]
 
@@ -93,13 +93,13 @@ def run(
     annbatch_python
         The interpreter that has annbatch; None for our own.
     """
-    run_once(["benchmarks.stream_data", str(folder), scale, str(seed)], log=sys.stderr)
+    run_once(["benchmarks.data.stream_rows", str(folder), scale, str(seed)], log=sys.stderr)
     sizes = SCALES[scale]
     workloads: dict[str, Record] = {}
     for name in workload_names:
         setting = Setting(folder, sizes, Workload.of(name, sizes), seed)
         workloads[name] = compare(setting, scale, rounds=rounds, names=names, annbatch_python=annbatch_python)
-    trainer = json.loads(run_once(["benchmarks.stream_trainer", str(folder), scale, str(seed)], log=sys.stderr))
+    trainer = json.loads(run_once(["benchmarks.contestants.trainer", str(folder), scale, str(seed)], log=sys.stderr))
     return {
         "ratios": {**ratios(workloads, RATIOS), **_mixing(workloads)},
         "ratios_over_assisted_peers": ratios(workloads, ASSISTED_RATIOS),
@@ -123,7 +123,7 @@ def compare(
         processes: dict[str, Process] = {}
         for name in names:
             entry = CONTESTANTS[name]
-            python = annbatch_python if entry.module == "stream_annbatch" else None
+            python = annbatch_python if entry.module == "contestants.annbatch" else None
             process = Process.prepared(name, setting, scale, python=python)
             if isinstance(process, str):
                 _say(f"{workload.name}: {name}: {process}")

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.s3_reader import Range, cut, merged
-from benchmarks.s3_service import QUICK
+from benchmarks.contestants.s3_reader import Range, cut, merged
+from benchmarks.data.s3_service import QUICK
 from benchmarks.s3_stream import CASES, run, summary
 
 
