@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,12 +15,13 @@ from actstore.testing.memory_stream import MemoryMoments, MemoryStream
 from trainers.fit.config import TrainConfig
 from trainers.fit.initialise import start
 from trainers.fit.loop import train
-from trainers.fit.normalise import describe_inputs
+from trainers.fit.normalise import SiteMoments, describe_inputs
 from trainers.fit.plan import StreamFacts, plan_training
+from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
 from trainers.score.evaluate import evaluate
 
-__all__ = ["SURVIVES", "Survival", "coded", "explained_variance", "survival", "trained"]
+__all__ = ["SURVIVES", "Survival", "coded", "explained_by", "explained_variance", "fitted", "survival", "trained"]
 
 SURVIVES: Final = 0.9
 """Jaccard index from which on the active set of a feature counts as kept."""
@@ -54,8 +56,15 @@ def trained(
     of the same rows differ in nothing but the values of the rows.
     """
     source = MemoryStream(values_ND[:, None], _SITES, batch_rows=config.batch_rows, seed=config.seed)
+    return fitted(config, source, {_SITES[0]: moments}, title=title, progress=progress)
+
+
+def fitted(
+    config: TrainConfig, source: BatchSource, moments: Mapping[str, SiteMoments], *, title: str, progress: Progress
+) -> TrainState:
+    """Train on a source to the end of its plan, on the CPU."""
     plan = plan_training(config, StreamFacts.of(source))
-    inputs = describe_inputs(plan.sites, {_SITES[0]: moments}, normalisation=plan.normalisation)
+    inputs = describe_inputs(plan.sites, moments, normalisation=plan.normalisation)
     state = start(plan, inputs, device=torch.device("cpu"))
     with progress.stage(title, total=plan.steps, unit="steps") as stage:
         for _ in train(state, source, plan):
@@ -64,8 +73,12 @@ def trained(
 
 
 def explained_variance(state: TrainState, values_ND: Float32s) -> float:
-    """Return the explained variance of a dictionary on rows."""
-    rows = MemoryStream(values_ND[:, None], _SITES, batch_rows=_BLOCK_ROWS)
+    """Return the explained variance of a dictionary on rows of its one site."""
+    return explained_by(state, MemoryStream(values_ND[:, None], _SITES, batch_rows=_BLOCK_ROWS))
+
+
+def explained_by(state: TrainState, rows: MemoryStream) -> float:
+    """Return the explained variance of a dictionary on all rows of a stream."""
     score = evaluate(state.dictionary, rows, scale_S=state.scale_S, max_rows=rows.rows, progress=Silent())
     assert score.explained_variance is not None
     return score.explained_variance

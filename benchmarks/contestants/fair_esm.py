@@ -18,11 +18,11 @@ from esm.model.esm2 import ESM2
 from torch import Tensor
 from transformers import EsmModel
 
+from benchmarks.contestants.loops import LOOP_TOKENS
 from benchmarks.data.proteins import MOST_RESIDUES
 
-__all__ = ["TOKENS_PER_BATCH", "as_fair_esm", "representations", "run_extract_loop"]
+__all__ = ["as_fair_esm", "representations", "run_extract_loop"]
 
-TOKENS_PER_BATCH: Final = 4096
 _NAMES: Final = (
     (r"^embeddings\.word_embeddings\.", "embed_tokens."),
     (r"^encoder\.emb_layer_norm_after\.", "emb_layer_norm_after."),
@@ -85,7 +85,7 @@ def run_extract_loop(network: ESM2, proteins: Sequence[tuple[str, str]], folder:
     names, residues = zip(*proteins, strict=True)
     began = time.perf_counter()
     dataset = FastaBatchedDataset(names, residues)
-    for batch in dataset.get_batch_indices(TOKENS_PER_BATCH, extra_toks_per_seq=1):
+    for batch in dataset.get_batch_indices(LOOP_TOKENS, extra_toks_per_seq=1):
         chosen = [dataset[index] for index in batch]
         states = representations(network, chosen)
         for row, (name, text) in enumerate(chosen):

@@ -8,72 +8,22 @@ standard output, and hears what to read on standard input, one line for each mea
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import random
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Any
 from unittest.mock import patch
 
-import fsspec
-from fsspec.asyn import sync
-
-from actstore.access.s3 import S3Objects, once
-from actstore.access.storage_options import fsspec_options
+from actstore.access.s3 import S3Objects
 from actstore.stream import open as stream_open
 from actstore.stream.stream import Stream
+from benchmarks.contestants.lines import answers_to_parent
+from benchmarks.limits.ranges import MOST_CONNECTIONS, PlainReader, Range, cut, merged
 
-__all__ = ["PlainReader", "Range", "StreamReader", "cut", "main", "merged"]
-
-_MOST_CONNECTIONS: Final = 64
-"""More than any of the ranges in flight."""
-
-
-class Range(NamedTuple):
-    """Bytes of an object."""
-
-    path: str
-    start: int
-    stop: int
-
-
-def merged(ranges: Sequence[Range]) -> list[Range]:
-    """Return the same bytes, each once, in as few ranges as possible.
-
-    Examples
-    --------
-    >>> merged([Range("a", 4, 8), Range("a", 0, 4), Range("b", 0, 2), Range("a", 4, 6), Range("a", 9, 12)])
-    [Range(path='a', start=0, stop=8), Range(path='a', start=9, stop=12), Range(path='b', start=0, stop=2)]
-    """
-    found: list[Range] = []
-    for path, of_path in groupby(sorted(ranges), key=lambda one: one.path):
-        for _, start, stop in of_path:
-            if found and found[-1].path == path and start <= found[-1].stop:
-                found[-1] = found[-1]._replace(stop=max(stop, found[-1].stop))
-            else:
-                found.append(Range(path, start, stop))
-    return found
-
-
-def cut(ranges: Sequence[Range], most_bytes: int) -> list[Range]:
-    """Return the same bytes in ranges of at most so many.
-
-    Examples
-    --------
-    >>> cut([Range("a", 2, 7)], 3)
-    [Range(path='a', start=2, stop=5), Range(path='a', start=5, stop=7)]
-    """
-    return [
-        Range(path, begin, min(begin + most_bytes, stop))
-        for path, start, stop in ranges
-        for begin in range(start, stop, most_bytes)
-    ]
+__all__ = ["StreamReader", "main"]
 
 
 class StreamReader:
@@ -125,42 +75,11 @@ class StreamReader:
                     batch_rows=setting["batch_rows"],
                     buffer_bytes=setting["buffer_bytes"],
                     storage_options=setting["storage_options"]
-                    | ({} if in_flight is None else {"max_pool_connections": _MOST_CONNECTIONS}),
+                    | ({} if in_flight is None else {"max_pool_connections": MOST_CONNECTIONS}),
                 )
             self._streams = {in_flight: stream}
             self._epoch(stream)
         return self._streams[in_flight]
-
-
-class PlainReader:
-    """Range GETs of s3fs, set up as ours is, all at once and in any order; nothing is done with the bytes."""
-
-    def __init__(self, setting: dict[str, Any]) -> None:
-        options = setting["storage_options"] | {"max_pool_connections": _MOST_CONNECTIONS}
-        self._fs = fsspec.filesystem("s3", **once(fsspec_options(setting["uri"], options)))
-        self._root = setting["uri"]
-
-    def read(self, ranges: Sequence[Range], in_flight: int) -> Callable[[], None]:
-        """Return what reads ranges, so many at a time."""
-        mixed = list(ranges)
-        random.Random(0).shuffle(mixed)  # noqa: S311 - no secret
-
-        def read() -> None:
-            found = sync(self._fs.loop, self._read, mixed, in_flight)
-            if found != sum(stop - start for _, start, stop in mixed):
-                raise ValueError(f"{found:,} bytes arrived")
-
-        return read
-
-    async def _read(self, ranges: Sequence[Range], in_flight: int) -> int:
-        left = iter(ranges)
-        return sum(await asyncio.gather(*(self._take(left) for _ in range(in_flight))))
-
-    async def _take(self, left: Iterator[Range]) -> int:
-        found = 0
-        for path, start, stop in left:
-            found += len(await self._fs._cat_file(f"{self._root}/{path}", start=start, end=stop))  # noqa: SLF001
-        return found
 
 
 @contextmanager
@@ -191,8 +110,7 @@ def main() -> None:
     same ranges, eight at a time, and with `"range_bytes"` the same bytes in ranges of that size.
     """
     setting = json.loads(sys.argv[1])
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
+    answers = answers_to_parent()
     stream, plain = StreamReader(setting), PlainReader(setting)
     ranges = stream.ranges()
     size = sum(stop - start for _, start, stop in ranges)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import importlib
 import json
-import os
 import resource
 import sys
 import threading
@@ -25,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.contestants.contract import SCALES, Contestant, Delivered, Scale, Setting, Variant, Workload
+from benchmarks.contestants.lines import answers_to_parent
 from benchmarks.contestants.table import CONTESTANTS, open_contestant, prepare_contestant
+from benchmarks.processes import process_cpu_s
 
 __all__ = ["MemoryPeak", "Probe", "choose_variant", "main", "measure"]
 
@@ -172,12 +173,8 @@ def measure(contestant: Contestant, setting: Setting, *, epoch: int) -> dict[str
 def cpu_seconds() -> float:
     """Return user and system time of this process, its finished children and those that are running."""
     ended = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    running = 0
-    for listed in Path("/proc/self/task").glob("*/children"):
-        for child in listed.read_text().split():
-            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
-            running += int(fields[11]) + int(fields[12])
-    return ended + running / os.sysconf("SC_CLK_TCK")
+    children = (child for listed in Path("/proc/self/task").glob("*/children") for child in listed.read_text().split())
+    return ended + sum(map(process_cpu_s, children))
 
 
 def storage_bytes() -> int:
@@ -189,8 +186,7 @@ def storage_bytes() -> int:
 def main() -> None:
     """Serve one contestant until `finish`, or the end of standard input."""
     name, workload, folder, scale_name, seed, task = sys.argv[1:]
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
+    answers = answers_to_parent()
     warnings.simplefilter("ignore")  # peers have many to give
     scale: Scale = SCALES[scale_name]
     setting = Setting(Path(folder), scale, Workload.of(workload, scale), int(seed))

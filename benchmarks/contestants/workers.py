@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any, Final
 from actstore.access.open import LocalObjects
 from actstore.store.write.frozen import load_frozen
 from benchmarks.data.proteins import read_proteins
+from benchmarks.spread import ratios_of_rounds, spread
 
 __all__ = ["CONTESTANTS", "compare_workers", "rows_per_s"]
 
@@ -53,11 +53,8 @@ def compare_workers(sequences: str, folder: Path, *, proteins: int, rounds: int)
         "rows": load_frozen(LocalObjects(begun)).rows,
         "tasks": load_frozen(LocalObjects(begun)).tasks,
         "threads_per_worker": 1,
-        "rows_per_s": {name: _spread(values) for name, values in rates.items()},
-        "ratios": {
-            ratio: _spread([two / one for two, one in zip(rates[of], rates[to], strict=True)])
-            for ratio, (of, to) in pairs.items()
-        },
+        "rows_per_s": {name: spread(values) for name, values in rates.items()},
+        "ratios": {ratio: ratios_of_rounds(rates, of, to) for ratio, (of, to) in pairs.items()},
     }
 
 
@@ -101,7 +98,3 @@ def _run(processes: Sequence[Sequence[str]]) -> None:
     failed = [process.args for process in running if process.wait()]
     if failed:
         raise RuntimeError(f"failed: {failed}")
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,15 +10,9 @@ from typing import Any, Final
 
 from actstore.access.open import open_objects
 from actstore.contracts.progress import Progress
-from actstore.contracts.recipe import Recipe
-from actstore.extract.task import extract_task
-from actstore.store.read.assemble import write_manifest
-from actstore.store.write.sequences import StoredSequences
-from actstore.store.write.writer import write_task
-from actstore.workflows.extraction.prepare import prepare
-from benchmarks.contestants.contract import site_name
-from benchmarks.data.stream_rows import SyntheticModel
 from benchmarks.data.synthetic import SyntheticActivations
+from benchmarks.data.synthetic_stores import SyntheticModel, recipe_of, write_fasta, write_stores
+from benchmarks.processes import process_cpu_s
 from tests.services.faults import FaultProxy, Faults
 from tests.services.gateway import Gateway, running
 
@@ -67,14 +60,13 @@ class Service:
         """Return the URL of a store."""
         return f"s3://{self.bucket}/{store}"
 
+    def processes(self) -> list[int]:
+        """Return gateway, storage daemon and monitor, which are no children of this process."""
+        return [int((self.folder / "run" / f"{name}.pid").read_text()) for name in ("rgw", "osd", "mon")]
+
     def cpu_s(self) -> float:
         """Return the CPU time that gateway and storage daemon have used."""
-        ticks = 0
-        for name in ("rgw", "osd"):
-            process = (self.folder / "run" / f"{name}.pid").read_text().strip()
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return sum(map(process_cpu_s, self.processes()[:2]))
 
 
 @contextmanager
@@ -89,40 +81,18 @@ def serving(folder: Path, sizes: Sizes, *, progress: Progress) -> Iterator[Servi
 def _write(service: Service, fasta: Path, sizes: Sizes, progress: Progress) -> None:
     """Extract the same rows into every store, as any extraction to S3 does."""
     model = SyntheticModel(SyntheticActivations(sizes.rows, sizes.sites, sizes.width, sizes.proteins))
-    fasta.write_text("".join(f">protein{index}\n{text}\n" for index, text in enumerate(model.residues)))
+    write_fasta(fasta, model)
     stores = {name: open_objects(service.uri(name), service.gateway.storage_options) for name in STORES}
-    prepared = {
-        name: prepare(objects, _recipe(fasta, sizes, name), model, storage_options=None, progress=progress)
-        for name, objects in stores.items()
+    recipes = {
+        name: recipe_of(
+            fasta,
+            sites=sizes.sites,
+            encoding=encoding,
+            compressor=compressor,
+            task_rows=sizes.task_rows,
+            chunk_rows=sizes.chunk_rows,
+        )
+        for name, (encoding, compressor) in STORES.items()
     }
-    first = next(iter(STORES))
-    plan = prepared[first].plan
-    with (
-        StoredSequences(stores[first]) as source,
-        progress.stage("writing rows", total=plan.rows, unit="rows") as stage,
-    ):
-        for index in range(plan.tasks):
-            task = plan.task(index)
-            rows = extract_task(task, source, model, tokens_per_batch=8192, parallel=map)
-            for name, objects in stores.items():
-                write_task(objects, prepared[name].frozen, task, rows)
-            stage.advance(plan.rows_of(index))
-    for objects in stores.values():
-        write_manifest(objects, progress=progress)
-
-
-def _recipe(fasta: Path, sizes: Sizes, store: str) -> Recipe:
-    encoding, compressor = STORES[store]
-    document: dict[str, Any] = {
-        "model": {"name": "synthetic"},
-        "corpus": {"sequences": [str(fasta)], "window_residues": 100_000},
-        "sites": [site_name(site) for site in range(sizes.sites)],
-        "splits": {"fractions": {"train": 1.0}},
-        "store": {
-            "encoding": encoding,
-            "compressor": compressor,
-            "task_rows": sizes.task_rows,
-            "chunk_rows": sizes.chunk_rows,
-        },
-    }
-    return Recipe.model_validate(document)
+    for _ in write_stores(stores, recipes, model, progress=progress):
+        pass

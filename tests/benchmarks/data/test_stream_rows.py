@@ -7,7 +7,7 @@ import zarr
 
 from actstore.contracts.progress import Silent
 from benchmarks.contestants.contract import QUICK, Setting, Workload, site_name
-from benchmarks.data.stream_rows import SyntheticModel, prepare_rows
+from benchmarks.data.stream_rows import prepare_rows
 from benchmarks.data.synthetic import SyntheticActivations
 
 
@@ -38,17 +38,3 @@ def test_rows_are_written_once_and_those_of_another_seed_are_refused(stream_rows
         prepare_rows(stream_rows, QUICK, seed=1, progress=Silent())
     with pytest.raises(ValueError, match="another scale or seed"):
         prepare_rows(stream_rows, replace(QUICK, rows=5000), seed=0, progress=Silent())
-
-
-def test_the_model_gives_the_rows_of_the_protein_that_it_is_shown() -> None:
-    activations = SyntheticActivations(rows=300, sites=2, width=8, proteins=4)
-    model = SyntheticModel(activations)
-    kept = [np.array([0, 5], dtype=np.int32), np.array([1], dtype=np.int32)]
-    rows = model.activations([model.residues[2], model.residues[0]], kept)
-    np.testing.assert_array_equal(rows[site_name(1)][:2], activations.protein(1, 2)[[0, 5]])
-    np.testing.assert_array_equal(rows[site_name(1)][2], activations.protein(1, 0)[1])
-
-
-def test_proteins_that_cannot_be_told_apart_are_refused() -> None:
-    with pytest.raises(ValueError, match="same letters"):
-        SyntheticModel(SyntheticActivations(rows=100, sites=1, width=4, proteins=100))
