@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.contestants.process import run_once
 from benchmarks.stream import RATIOS, ratios, run
-from benchmarks.tables import stream_table
+from benchmarks.stream_tables import stream_table
 
 ASKED_FOR = {
     "one_site_over_zarrs",
