@@ -24,48 +24,38 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import shutil
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import nn
-from transformers import AutoTokenizer, EsmConfig, EsmModel
+from transformers import AutoTokenizer, EsmModel
 
 from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.corpus.batches import padding_share, plan_batches, plan_packed_batches
 from actstore.extract.forward import run_inputs
 from actstore.extract.inputs import Inputs, packed, padded
-from actstore.extract.model import TransformersModel, load_model
+from actstore.extract.model import load_model
 from actstore.extract.task import plan_passes
-from actstore.extract.threads import LoneThreads
-from actstore.store.write.frozen import load_frozen
-from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.plan import reopen
-from benchmarks.extract_fair_esm import (
-    TOKENS_PER_BATCH,
-    as_fair_esm,
-    representations,
-    run_extract_loop,
-)
-from benchmarks.proteins import Proteins, read_proteins
-from benchmarks.report import write_results
+from benchmarks.contestants.fair_esm import as_fair_esm, representations, run_extract_loop
+from benchmarks.contestants.loops import by_length, in_file_order, run_fair_esm_loop, run_naive_loop
+from benchmarks.data.models import TINY, save_esm
+from benchmarks.data.proteins import Proteins, read_proteins
+from benchmarks.limits.passes import in_lone_threads, padding_of, planned_tasks, run_pass
+from benchmarks.report import Recording, add_look_only
+from benchmarks.spread import ratios_of_rounds, spread
 
 __all__ = ["Shape", "main", "measure"]
 
-FIXED_BATCH: Final = 8
 PACKED_TOKENS: Final = 1024
 LARGER_TOKENS: Final = 8192
 SITES: Final = ("embed", "resid_post.*", "final_norm")
-TINY: Final = "examples/esm2-tiny"
 
 
 @dataclass(frozen=True)
@@ -96,18 +86,18 @@ def measure(proteins: Proteins, model: Path, folder: Path, *, rounds: int) -> di
     return {
         "proteins": len(proteins),
         "residues": sum(len(residues) for _, residues in proteins),
-        "seconds": {name: _spread(times) for name, times in seconds.items()},
+        "seconds": {name: spread(times) for name, times in seconds.items()},
         "ratios": {
-            "wall_over_forward": _ratio(seconds, "actstore", "forward"),
-            "wall_over_forward_lone": _ratio(seconds, "actstore", "forward_lone"),
-            "wall_over_forward_fused": _ratio(seconds, "actstore", "forward_fused"),
-            "over_naive_loop": _ratio(seconds, "naive_loop", "actstore"),
-            "over_fair_esm_loop": _ratio(seconds, "fair_esm_loop", "actstore"),
-            "over_fair_esm": _ratio(seconds, "fair_esm", "actstore"),
-            "tokens_1024_over_8192": _ratio(seconds, "forward_lone", "forward_8192"),
-            "fused_over_stock": _ratio(seconds, "forward_fused", "forward_lone"),
-            "compiled_over_fused": _ratio(seconds, "forward_compiled", "forward_fused"),
-            "packed_over_padded": _ratio(seconds, "forward_packed", "forward_fused"),
+            "wall_over_forward": ratios_of_rounds(seconds, "actstore", "forward"),
+            "wall_over_forward_lone": ratios_of_rounds(seconds, "actstore", "forward_lone"),
+            "wall_over_forward_fused": ratios_of_rounds(seconds, "actstore", "forward_fused"),
+            "over_naive_loop": ratios_of_rounds(seconds, "naive_loop", "actstore"),
+            "over_fair_esm_loop": ratios_of_rounds(seconds, "fair_esm_loop", "actstore"),
+            "over_fair_esm": ratios_of_rounds(seconds, "fair_esm", "actstore"),
+            "tokens_1024_over_8192": ratios_of_rounds(seconds, "forward_lone", "forward_8192"),
+            "fused_over_stock": ratios_of_rounds(seconds, "forward_fused", "forward_lone"),
+            "compiled_over_fused": ratios_of_rounds(seconds, "forward_compiled", "forward_fused"),
+            "packed_over_padded": ratios_of_rounds(seconds, "forward_packed", "forward_fused"),
         },
         "padding": bench.padding(),
     }
@@ -146,8 +136,8 @@ class _Bench:
             "forward_compiled": self._forward_compiled,
             "forward_packed": self._forward_packed,
             "actstore": self._extract,
-            "naive_loop": self._naive_loop,
-            "fair_esm_loop": self._fair_esm_loop,
+            "naive_loop": partial(self._loop, run_naive_loop),
+            "fair_esm_loop": partial(self._loop, run_fair_esm_loop),
             "fair_esm": self._fair_esm,
         }
 
@@ -163,8 +153,10 @@ class _Bench:
 
     def padding(self) -> dict[str, float]:
         """Return the share of each one's token area that is padding."""
-        by_length = [[len(residues) + 2 for _, residues in batch] for batch in self._by_length()]
-        in_order = [[len(residues) + 2 for _, residues in batch] for batch in self._in_order()]
+        sorted_up, in_order = (
+            [[len(residues) + 2 for _, residues in batch] for batch in batches(self._proteins)]
+            for batches in (by_length, in_file_order)
+        )
         ours, larger = (
             [[len(residues) + 2 for residues in batch] for batch in batches]
             for batches in (self._batches, self._larger_batches)
@@ -173,14 +165,10 @@ class _Bench:
             "actstore": _padding(ours),
             "passes_of_8192": _padding(larger),
             "naive_loop": _padding(in_order),
-            "fair_esm_loop": _padding(by_length),
-            "fair_esm": _padding(by_length),
-            "packed": self._packed_padding(),
+            "fair_esm_loop": _padding(sorted_up),
+            "fair_esm": _padding(sorted_up),
+            "packed": padding_of(self._packed()),
         }
-
-    def _packed_padding(self) -> float:
-        rows = [inputs.present_RT for inputs in self._packed()]
-        return round(1.0 - sum(int(each.sum()) for each in rows) / sum(each.size for each in rows), 4)
 
     def _packed(self) -> list[Inputs]:
         """Return batches of as many tokens as our passes have, in rows that several proteins share."""
@@ -194,19 +182,14 @@ class _Bench:
 
     def _planned_batches(self) -> tuple[list[list[str]], list[list[str]]]:
         """Return the windows of every forward pass that an extraction makes, and those of larger passes."""
-        store = LocalObjects(self._folder / "planned")
-        _extract_once(self._model, store, self._recipe)
         ours: list[list[str]] = []
         larger: list[list[str]] = []
-        plan = reopen(store, load_frozen(store), self._model).tasks
-        with StoredSequences(store) as sequences:
-            for task in map(plan.task, range(plan.tasks)):
-                texts = [sequences.residues(piece.sequence)[piece.start : piece.stop] for piece in task.pieces]
-                lengths = [len(text) + self._model.tokenizer.special_tokens for text in texts]
-                passes = plan_passes(task, self._model, tokens_per_batch=self._recipe.model.tokens_per_batch)
-                ours += [[texts[index] for index in each] for each in passes]
-                passes = plan_batches(lengths, tokens_per_batch=LARGER_TOKENS)
-                larger += [[texts[index] for index in each] for each in passes]
+        for task, texts in planned_tasks(self._model, self._recipe, self._folder / "planned"):
+            lengths = [len(text) + self._model.tokenizer.special_tokens for text in texts]
+            passes = plan_passes(task, self._model, tokens_per_batch=self._recipe.model.tokens_per_batch)
+            ours += [[texts[index] for index in each] for each in passes]
+            passes = plan_batches(lengths, tokens_per_batch=LARGER_TOKENS)
+            larger += [[texts[index] for index in each] for each in passes]
         return ours, larger
 
     def _passes(self, batches: Sequence[Sequence[str]] | None = None) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -217,49 +200,39 @@ class _Bench:
         passes = self._passes()
         began = time.perf_counter()
         for each in passes:
-            _pass(self._stock, each)
+            run_pass(self._stock, each)
         return time.perf_counter() - began
 
     def _forward_lone(self) -> float:
-        return _in_lone_threads(partial(_pass, self._stock), self._passes())
+        return in_lone_threads(partial(run_pass, self._stock), self._passes())
 
     def _forward_8192(self) -> float:
-        return _in_lone_threads(partial(_pass, self._stock), self._passes(self._larger_batches))
+        return in_lone_threads(partial(run_pass, self._stock), self._passes(self._larger_batches))
 
     def _forward_compiled(self) -> float:
         network = self._compiled.network
 
         def one_at_a_time(each: tuple[torch.Tensor, torch.Tensor]) -> None:
             with self._compiled.passes:
-                _pass(network, each)
+                run_pass(network, each)
 
-        return _in_lone_threads(one_at_a_time, self._passes())
+        return in_lone_threads(one_at_a_time, self._passes())
 
     def _forward_fused(self) -> float:
-        return _in_lone_threads(partial(_pass, self._model.network), self._passes())
+        return in_lone_threads(partial(run_pass, self._model.network), self._passes())
 
     def _forward_packed(self) -> float:
-        return _in_lone_threads(torch.inference_mode()(partial(run_inputs, self._model.network)), self._packed())
+        return in_lone_threads(torch.inference_mode()(partial(run_inputs, self._model.network)), self._packed())
 
     def _extract(self) -> float:
+        """Return the seconds from the first task to the last commit."""
         with tempfile.TemporaryDirectory(dir=self._folder) as place:
-            return _extract_once(self._model, LocalObjects(Path(place) / "store"), self._recipe)
+            return extract_with(self._model, LocalObjects(Path(place) / "store"), self._recipe).seconds
 
-    def _naive_loop(self) -> float:
+    def _loop(self, run: Callable[[Callable[[Proteins], Sequence[torch.Tensor]], Proteins, Path], None]) -> float:
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(dir=self._folder) as place:
-            for number, batch in enumerate(self._in_order()):
-                torch.save(self._states(batch), Path(place) / f"{number}.pt")
-            return time.perf_counter() - began
-
-    def _fair_esm_loop(self) -> float:
-        began = time.perf_counter()
-        with tempfile.TemporaryDirectory(dir=self._folder) as place:
-            for batch in self._by_length():
-                states = self._states(batch)
-                for row, (name, residues) in enumerate(batch):
-                    kept = {layer: state[row, 1 : len(residues) + 1].clone() for layer, state in enumerate(states)}
-                    torch.save({"label": name, "representations": kept}, Path(place) / f"{name}.pt")
+            run(self._states, self._proteins, Path(place))
             return time.perf_counter() - began
 
     def _fair_esm(self) -> float:
@@ -272,37 +245,6 @@ class _Bench:
             states: tuple[torch.Tensor, ...] = self._stock(**inputs, output_hidden_states=True).hidden_states
         return states
 
-    def _in_order(self) -> Iterator[Sequence[tuple[str, str]]]:
-        for start in range(0, len(self._proteins), FIXED_BATCH):
-            yield self._proteins[start : start + FIXED_BATCH]
-
-    def _by_length(self) -> Iterator[Sequence[tuple[str, str]]]:
-        batch: Proteins = []
-        for protein in sorted(self._proteins, key=lambda each: len(each[1])):
-            if batch and (len(batch) + 1) * (len(protein[1]) + 2) > TOKENS_PER_BATCH:
-                yield batch
-                batch = []
-            batch.append(protein)
-        yield batch
-
-
-def _pass(network: nn.Module, tokens_and_mask: tuple[torch.Tensor, torch.Tensor]) -> None:
-    with torch.inference_mode():
-        network(input_ids=tokens_and_mask[0], attention_mask=tokens_and_mask[1])
-
-
-def _in_lone_threads(function: Callable[[Any], object], items: Sequence[Any]) -> float:
-    with LoneThreads() as threads:
-        began = time.perf_counter()
-        for _ in threads.map(function, items):
-            pass
-        return time.perf_counter() - began
-
-
-def _extract_once(model: TransformersModel, store: LocalObjects, recipe: Recipe) -> float:
-    """Extract, and return the seconds from the first task to the last commit."""
-    return extract_with(model, store, recipe).seconds
-
 
 def _padding(lengths: Sequence[Sequence[int]]) -> float:
     flat = list(itertools.chain.from_iterable(lengths))
@@ -311,32 +253,11 @@ def _padding(lengths: Sequence[Sequence[int]]) -> float:
     return round(padding_share(flat, batches), 4)
 
 
-def _spread(times: Sequence[float]) -> dict[str, float]:
-    return {"median": statistics.median(times), "least": min(times), "most": max(times)}
-
-
-def _ratio(seconds: dict[str, list[float]], of: str, to: str) -> dict[str, float]:
-    return _spread([one / other for one, other in zip(seconds[of], seconds[to], strict=True)])
-
-
 def make_model(shape: Shape, folder: Path) -> Path:
     """Return the folder of a model: ours, or one of random weights with the tokenizer of ours."""
     if not shape.layers:
-        return Path(TINY)
-    shutil.copytree(TINY, folder)
-    tiny = EsmConfig.from_pretrained(TINY)
-    config = EsmConfig(
-        **{
-            **tiny.to_dict(),
-            "num_hidden_layers": shape.layers,
-            "hidden_size": shape.width,
-            "num_attention_heads": shape.heads,
-            "intermediate_size": 4 * shape.width,
-        }
-    )
-    torch.manual_seed(0)
-    EsmModel(config, add_pooling_layer=False).save_pretrained(folder)
-    return folder
+        return TINY
+    return save_esm(folder, layers=shape.layers, width=shape.width, heads=shape.heads)
 
 
 def main() -> None:
@@ -344,7 +265,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sequences", help="FASTA of natural proteins")
     parser.add_argument("--rounds", type=int, default=3)
+    add_look_only(parser)
     options = parser.parse_args()
+    recording = Recording("extract", look_only=options.no_write)
     models: dict[str, Any] = {}
     for shape in SHAPES:
         with tempfile.TemporaryDirectory() as name:
@@ -354,7 +277,7 @@ def main() -> None:
         print(shape.name, json.dumps(models[shape.name], indent=2), flush=True)
     # The smallest model leaves the least time to hide everything else behind.
     ratios = {name: each["median"] for name, each in models[SHAPES[0].name]["ratios"].items()}
-    write_results("extract", {"threads": torch.get_num_threads(), "ratios": ratios, "models": models})
+    recording.finish({"threads": torch.get_num_threads(), "ratios": ratios, "models": models}, long=("models",))
 
 
 if __name__ == "__main__":

@@ -31,10 +31,8 @@ import argparse
 import itertools
 import json
 import os
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -45,12 +43,11 @@ import numpy as np
 import torch
 import transformers
 from torch import Tensor
-from transformers import EsmConfig, EsmModel, T5Config, T5EncoderModel, T5Tokenizer
+from transformers import EsmModel, T5EncoderModel
 
 from actstore.access.open import LocalObjects
 from actstore.contracts.planes import Calibration
 from actstore.contracts.recipe import Recipe
-from actstore.contracts.tasks import Task
 from actstore.corpus.batches import plan_batches
 from actstore.extract.forward import run_inputs
 from actstore.extract.inputs import Inputs, packed, padded
@@ -58,21 +55,19 @@ from actstore.extract.model import load_model
 from actstore.extract.task import plan_passes
 from actstore.quantize.encode import encode_rows
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.write.frozen import load_frozen
-from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction.plan import reopen
-from benchmarks.proteins import Proteins, read_proteins
-from benchmarks.report import write_results
+from benchmarks.contestants.loops import run_fair_esm_loop, run_naive_loop
+from benchmarks.data.models import save_esm, save_t5
+from benchmarks.data.proteins import Proteins, read_proteins
+from benchmarks.limits.passes import Clock, padding_of, planned_tasks
+from benchmarks.report import Recording, add_look_only
+from benchmarks.spread import ratios_of_rounds, spread
 
 __all__ = ["CASES", "Case", "main", "make_model", "measure", "measure_encoding"]
 
-FIXED_BATCH: Final = 8
-LOOP_TOKENS: Final = 4096
 LOOP_PROTEINS: Final = 64
 LARGER: Final = (2, 4, 8)
 ENCODED_WIDTH: Final = 1280
-TINY: Final = "examples/esm2-tiny"
 
 
 @dataclass(frozen=True)
@@ -165,7 +160,8 @@ class _Bench:
         self._device = torch.device(device)
         self.residues = sum(len(residues) for _, residues in proteins)
         self._few = proteins[:LOOP_PROTEINS]
-        self._tasks = self._planned_tasks()
+        self._tasks = planned_tasks(self._model, self._recipe, folder / "planned")
+        prefix = len(self._model.tokenizer.prefix)
         self.contestants: dict[str, Callable[[], float]] = {
             "forward": partial(self._forward_of, tokens),
             **{f"forward_x{times}": partial(self._forward_of, times * tokens) for times in LARGER},
@@ -173,8 +169,8 @@ class _Bench:
             "padded": lambda: self._forward(self._stock, self._padded()),
             "padded_without_cudnn": self._without_cudnn,
             "actstore": self._extract,
-            "naive_loop": self._naive_loop,
-            "fair_esm_loop": self._fair_esm_loop,
+            "naive_loop": partial(self._loop, run_naive_loop),
+            "fair_esm_loop": partial(self._loop, partial(run_fair_esm_loop, prefix=prefix)),
         }
 
     def compiled(self) -> Callable[[], float]:
@@ -186,18 +182,7 @@ class _Bench:
 
     def padding(self) -> dict[str, float]:
         """Return the share of padding in our passes, and in those of a row for each protein."""
-        return {"forward": _padding(self._inputs(self._tokens)), "padded": _padding(self._padded())}
-
-    def _planned_tasks(self) -> list[tuple[Task, list[str]]]:
-        """Return every task of an extraction, and the windows of its pieces; the extraction also warms up."""
-        store = LocalObjects(self._folder / "planned")
-        extract_with(self._model, store, self._recipe)
-        plan = reopen(store, load_frozen(store), self._model).tasks
-        with StoredSequences(store) as sequences:
-            return [
-                (task, [sequences.residues(piece.sequence)[piece.start : piece.stop] for piece in task.pieces])
-                for task in map(plan.task, range(plan.tasks))
-            ]
+        return {"forward": padding_of(self._inputs(self._tokens)), "padded": padding_of(self._padded())}
 
     def _inputs(self, tokens: int) -> list[Inputs]:
         """Return the inputs of our passes of at most so many tokens."""
@@ -220,7 +205,7 @@ class _Bench:
         ]
 
     def _forward(self, network: Any, inputs: Sequence[Inputs]) -> float:  # noqa: ANN401 - its classes are not typed
-        with _Clock(self._device) as clock, torch.inference_mode():
+        with Clock(self._device) as clock, torch.inference_mode():
             for each in inputs:
                 run_inputs(network, each)
         return self.residues / clock.seconds
@@ -230,7 +215,7 @@ class _Bench:
 
     def _without_mask(self) -> float:
         inputs = self._inputs(self._tokens)
-        with _Clock(self._device) as clock, torch.inference_mode():
+        with Clock(self._device) as clock, torch.inference_mode():
             for each in inputs:
                 self._stock(input_ids=torch.from_numpy(each.tokens_RT).to(self._device))
         return self.residues / clock.seconds
@@ -247,64 +232,20 @@ class _Bench:
             report = extract_with(self._model, LocalObjects(Path(place) / "store"), self._recipe)
             return self.residues / report.seconds
 
-    def _naive_loop(self) -> float:
-        batches = [self._few[start : start + FIXED_BATCH] for start in range(0, len(self._few), FIXED_BATCH)]
-        with tempfile.TemporaryDirectory(dir=self._folder) as place, _Clock(self._device) as clock:
-            for number, batch in enumerate(batches):
-                torch.save([state.cpu() for state in self._states(batch)], Path(place) / f"{number}.pt")
+    def _loop(self, run: Callable[[Callable[[Proteins], Sequence[Tensor]], Proteins, Path], None]) -> float:
+        with tempfile.TemporaryDirectory(dir=self._folder) as place, Clock(self._device) as clock:
+            run(self._states, self._few, Path(place))
         return sum(len(residues) for _, residues in self._few) / clock.seconds
 
-    def _fair_esm_loop(self) -> float:
-        prefix = len(self._model.tokenizer.prefix)
-        with tempfile.TemporaryDirectory(dir=self._folder) as place, _Clock(self._device) as clock:
-            for batch in self._by_length():
-                states = [state.cpu() for state in self._states(batch)]
-                for row, (name, residues) in enumerate(batch):
-                    kept = {
-                        layer: state[row, prefix : len(residues) + prefix].clone() for layer, state in enumerate(states)
-                    }
-                    torch.save({"label": name, "representations": kept}, Path(place) / f"{name}.pt")
-        return sum(len(residues) for _, residues in self._few) / clock.seconds
-
-    def _states(self, batch: Sequence[tuple[str, str]]) -> tuple[Tensor, ...]:
+    def _states(self, batch: Proteins) -> list[Tensor]:
         inputs = padded([residues for _, residues in batch], self._model.tokenizer)
         with torch.inference_mode():
-            states: tuple[Tensor, ...] = self._stock(
+            states: Sequence[Tensor] = self._stock(
                 input_ids=torch.from_numpy(inputs.tokens_RT).to(self._device),
                 attention_mask=torch.from_numpy(inputs.present_RT).to(self._device),
                 output_hidden_states=True,
             ).hidden_states
-        return states
-
-    def _by_length(self) -> Iterator[Proteins]:
-        batch: Proteins = []
-        for protein in sorted(self._few, key=lambda each: len(each[1])):
-            if batch and (len(batch) + 1) * (len(protein[1]) + 2) > LOOP_TOKENS:
-                yield batch
-                batch = []
-            batch.append(protein)
-        yield batch
-
-
-class _Clock:
-    """Seconds until the device is done."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self.seconds = 0.0
-
-    def __enter__(self) -> _Clock:
-        self._wait()
-        self._began = time.perf_counter()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._wait()
-        self.seconds = time.perf_counter() - self._began
-
-    def _wait(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        return [state.cpu() for state in states]
 
 
 def measure(
@@ -323,7 +264,7 @@ def measure(
         "proteins": len(proteins),
         "residues": bench.residues,
         "tokens_per_batch": tokens,
-        "residues_per_s": {name: {"first": each[0], **_spread(each[1:])} for name, each in rates.items()},
+        "residues_per_s": {name: {"first": each[0], **spread(each[1:])} for name, each in rates.items()},
         "ratios": {
             "wall_over_forward": _ratio(rates, "forward", "actstore"),
             "over_padded": _ratio(rates, "actstore", "padded"),
@@ -334,20 +275,9 @@ def measure(
     }
 
 
-def _padding(inputs: Sequence[Inputs]) -> float:
-    return round(
-        1.0 - sum(int(each.present_RT.sum()) for each in inputs) / sum(each.tokens_RT.size for each in inputs), 4
-    )
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
-
-
 def _ratio(rates: dict[str, list[float]], of: str, to: str) -> dict[str, float]:
     """Return the ratios of the rounds, without the first."""
-    pairs = list(zip(rates[of], rates[to], strict=True))[1:]
-    return _spread([one / other for one, other in pairs])
+    return ratios_of_rounds({name: rates[name][1:] for name in (of, to)}, of, to)
 
 
 def measure_encoding(device: str, *, rows: int) -> dict[str, float]:
@@ -363,7 +293,7 @@ def measure_encoding(device: str, *, rows: int) -> dict[str, float]:
     def best(act: Callable[[], object], *, times: int = 1) -> float:
         seconds = []
         for _ in range(3):
-            with _Clock(there.device) as clock:
+            with Clock(there.device) as clock:
                 act()
             seconds.append(clock.seconds)
         return round(times * values_ND.nbytes / min(seconds) / 1e9, 2)
@@ -379,40 +309,8 @@ def measure_encoding(device: str, *, rows: int) -> dict[str, float]:
 
 def make_model(case: Case, folder: Path) -> Path:
     """Save a model of random weights that loads as the real one does."""
-    folder.mkdir()
-    torch.manual_seed(0)
-    if case.family == "t5":
-        specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
-        letters = [(f"▁{letter}", -2.0) for letter in "ALGVSREDTIPKFQNYMHWCXBOUZ"]
-        T5Tokenizer(vocab=specials + letters, extra_ids=0).save_pretrained(folder)
-        config: Any = T5Config(
-            vocab_size=128,
-            d_model=case.width,
-            d_kv=128,
-            d_ff=16 * case.width,
-            num_layers=case.layers,
-            num_heads=case.heads,
-            feed_forward_proj="relu",
-        )
-        network: Any = T5EncoderModel
-    else:
-        for name in ("vocab.txt", "tokenizer_config.json"):
-            (folder / name).write_bytes((Path(TINY) / name).read_bytes())
-        sizes = {
-            "num_hidden_layers": case.layers,
-            "hidden_size": case.width,
-            "num_attention_heads": case.heads,
-            "intermediate_size": 4 * case.width,
-        }
-        config = EsmConfig(**{**EsmConfig.from_pretrained(TINY).to_dict(), **sizes})
-        network = EsmModel
-    was = torch.get_default_dtype()
-    torch.set_default_dtype(getattr(torch, case.dtype))
-    try:
-        (network(config, add_pooling_layer=False) if case.family == "esm" else network(config)).save_pretrained(folder)
-    finally:
-        torch.set_default_dtype(was)
-    return folder
+    save = save_t5 if case.family == "t5" else save_esm
+    return save(folder, layers=case.layers, width=case.width, heads=case.heads, dtype=case.dtype)
 
 
 def main() -> None:
@@ -426,7 +324,10 @@ def main() -> None:
     parser.add_argument("--only", type=int, action="append", help="number of a case")
     parser.add_argument("--shrink", type=int, default=1, help="try the script with models that much smaller")
     parser.add_argument("--compile", action="store_true", help="measure model.compile, which takes minutes to begin")
+    add_look_only(parser)
     options = parser.parse_args()
+    part = options.shrink > 1 or options.only is not None
+    recording = Recording("extract_gpu", look_only=options.no_write or part)
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     models: dict[str, Any] = {}
     encoding = measure_encoding(options.device, rows=65_536 // options.shrink)
@@ -449,8 +350,8 @@ def main() -> None:
                 compiled=options.compile,
             )
         print(case.title, json.dumps(models[case.title]), flush=True)
-        gpu = torch.cuda.get_device_name() if options.device.startswith("cuda") else None
-        write_results("extract_gpu", {"gpu": gpu, "gb_per_s": encoding, "models": models})
+    gpu = torch.cuda.get_device_name() if options.device.startswith("cuda") else None
+    recording.finish({"gpu": gpu, "gb_per_s": encoding, "models": models}, long=("models",))
 
 
 if __name__ == "__main__":

@@ -29,11 +29,11 @@ from actstore.contracts.recipe import ModelRecipe
 from actstore.extract.model import load_model
 from actstore.testing.memory_stream import MemoryMoments
 from actstore.view.progress import terminal_progress
-from benchmarks.fidelity_dictionaries import SURVIVES, coded, explained_variance, survival, trained
-from benchmarks.fidelity_noise import ENCODINGS, decoded, signal_to_noise
-from benchmarks.fidelity_rows import PartSizes, SiteRows, natural_rows, synthetic_rows
-from benchmarks.report import write_results
-from benchmarks.synthetic import SyntheticActivations
+from benchmarks.contestants.dictionaries import SURVIVES, coded, explained_variance, survival, trained
+from benchmarks.contestants.encodings import ENCODINGS, decoded, signal_to_noise
+from benchmarks.data.site_rows import PartSizes, SiteRows, natural_rows, synthetic_rows
+from benchmarks.data.synthetic import SyntheticActivations
+from benchmarks.report import Recording, add_look_only
 from trainers.fit.config import TrainConfig
 
 __all__ = ["FULL", "NARROW", "NATURAL", "OUTLIERS", "QUICK", "Sizes", "main", "measure", "reached"]
@@ -252,14 +252,15 @@ def main() -> None:
     parser.add_argument("--model", default="examples/esm2-tiny")
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--quick", action="store_true", help="half a minute, to see whether it runs; writes nothing")
+    add_look_only(parser)
     options = parser.parse_args()
+    recording = Recording("fidelity", look_only=options.no_write or options.quick)
     sizes = QUICK if options.quick else FULL
     if options.seeds is not None:
         sizes = replace(sizes, seeds=options.seeds)
     results = measure(options.sequences, options.model, sizes, progress=terminal_progress())
     show(results)
-    if not options.quick:
-        print(write_results("fidelity", results))
+    recording.finish(results, long=("noise", "explained_variance", "feature_survival", "runs"))
 
 
 def _alike(records: Sequence[Record], keys: Sequence[str]) -> Iterator[tuple[Record, list[Record]]]:

@@ -8,9 +8,8 @@ What stands between `<!-- plans:NAME -->` and `<!-- /plans:NAME -->` is replaced
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -21,6 +20,7 @@ from actstore.view.plan_report import PlannedScenario, PlanReport
 from actstore.view.plan_tables import by_fraction, dollars, hours, runs
 from actstore.workflows.plan import plan_store
 from actstore.workflows.recipes import read_recipe
+from benchmarks import markdown
 
 __all__ = ["TABLES", "main", "prott5_table", "render"]
 
@@ -29,7 +29,6 @@ README: Final = ROOT / "README.md"
 PROTT5: Final = ROOT / "manifests" / "prott5-xl-uniref50-all24.toml"
 PUBLISHED_RATE: Final = 12_000.0
 """Residues/s of ProtT5-XL in a published run that computed activations while it trained."""
-_SECTION: Final = re.compile(r"(<!-- plans:(\w+) -->\n).*?(<!-- /plans:\2 -->)", re.DOTALL)
 
 
 def render(text: str) -> str:
@@ -40,13 +39,7 @@ def render(text: str) -> str:
     ValueError
         If the document asks for a table that nobody makes.
     """
-
-    def section(match: re.Match[str]) -> str:
-        if match[2] not in TABLES:
-            raise ValueError(f"no table {match[2]!r}; there are {', '.join(TABLES)}")
-        return f"{match[1]}{TABLES[match[2]]()}\n{match[3]}"
-
-    return _SECTION.sub(section, text)
+    return markdown.fill_in(text, "plans", TABLES)
 
 
 def prott5_table() -> str:
@@ -75,7 +68,7 @@ def prott5_table() -> str:
             by_fraction(measured), by_fraction(datasheet), strict=True
         )
     ]
-    return "\n".join([_table(heads, lines), "", _notes(measured, datasheet)])
+    return "\n".join([markdown.table(heads, lines), "", _notes(measured, datasheet)])
 
 
 def _line(
@@ -112,11 +105,6 @@ def _notes(measured: PlanReport, datasheet: PlanReport) -> str:
         f"{hours(datasheet.extraction.gpu_hours)} at {what.utilisation:.0%} of the datasheet. Prices: {what.prices} "
         f"({what.prices_date}); ${what.dollars_per_gpu_hour:g} a GPU-hour."
     )
-
-
-def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [heads, ["---"] * len(heads), *lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 TABLES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType({"prott5": prott5_table})

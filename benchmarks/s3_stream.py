@@ -15,27 +15,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from actstore.view.progress import terminal_progress
-from benchmarks.report import write_results
-from benchmarks.s3_service import FULL, QUICK, STORES, Service, Sizes, serving
-from benchmarks.stream_contract import site_name
+from benchmarks.contestants.contract import site_name
+from benchmarks.contestants.lines import LineProcess
+from benchmarks.data.s3_service import FULL, QUICK, STORES, Service, Sizes, serving
+from benchmarks.report import Recording, add_look_only
 
 __all__ = ["CASES", "Case", "compare", "main", "run", "summary"]
 
 Record = dict[str, Any]
 
-_REPOSITORY: Final = Path(__file__).resolve().parents[1]
+_READER: Final = "benchmarks.contestants.s3_reader"
 _PACKAGES: Final = ("s3fs", "fsspec", "aiobotocore", "aiohttp", "botocore")
 _LATENCY_S: Final = 0.02
 _IN_FLIGHT: Final = (1, 4, 8, 16, 32)
@@ -63,7 +63,14 @@ CASES: Final[Mapping[str, Case]] = {
 """Of so many fills that windows have 512 rows, 1 MiB of a site; then 256; and 512 rows of int8, 470 KB packed."""
 
 
-def run(folder: Path, sizes: Sizes, *, rounds: int, names: Sequence[str] = tuple(CASES)) -> Record:
+def run(
+    folder: Path,
+    sizes: Sizes,
+    *,
+    rounds: int,
+    names: Sequence[str] = tuple(CASES),
+    servers: Callable[[Sequence[int]], AbstractContextManager[object]] = nullcontext,
+) -> Record:
     """Measure everything and return the results.
 
     Parameters
@@ -76,15 +83,15 @@ def run(folder: Path, sizes: Sizes, *, rounds: int, names: Sequence[str] = tuple
         Comparisons of each case.
     names
         Cases.
+    servers
+        Is told which processes serve, for as long as they are used.
     """
-    load_before = os.getloadavg()[0]
-    with serving(folder, sizes, progress=terminal_progress()) as service:
+    with serving(folder, sizes, progress=terminal_progress()) as service, servers(service.processes()):
         cases = {name: compare(service, sizes, CASES[name], name=name, rounds=rounds) for name in names}
     return {
         "ratios": {name: case["ratio"] for name, case in cases.items()},
         "ratios_over_larger_ranges": {name: case["ratio_over_larger_ranges"] for name, case in cases.items()},
         "versions": {package: version(package) for package in _PACKAGES} | {"ceph": _ceph()},
-        "load_before": load_before,
         "shared_by": "client, gateway and its storage daemon, and the proxy where there is latency share the cores",
         "rounds": rounds,
         "rows": sizes.rows,
@@ -103,7 +110,7 @@ def compare(service: Service, sizes: Sizes, case: Case, *, name: str, rounds: in
         "batch_rows": sizes.batch_rows,
         "buffer_bytes": 2 * row_bytes * sizes.rows // case.fills,
     }
-    with _reader(setting) as reader:
+    with _Reader([_READER, json.dumps(setting)], name=name) as reader:
         own = _sweep(reader, [{"plain": count} for count in _IN_FLIGHT])
         best = json.loads(next(iter(own)))
         larger = _sweep(reader, [best | {"range_bytes": size} for size in _LARGER_BYTES])
@@ -155,37 +162,13 @@ def summary(measured: Sequence[Mapping[str, Record]]) -> Record:
     return found | {"measured": list(measured)}
 
 
-class _Reader:
+class _Reader(LineProcess):
     """A process of `s3_reader`."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self.opened: Record = self._answer()
-
     def measure(self, way: Record, service: Service | None = None) -> Record:
-        assert self._process.stdin is not None
         before = service.cpu_s() if service else 0.0
-        self._process.stdin.write(f"{json.dumps(way)}\n")
-        self._process.stdin.flush()
-        answer = self._answer()
+        answer: Record = self.ask(json.dumps(way))
         return answer | ({"server_cpu_s": service.cpu_s() - before} if service else {})
-
-    def _answer(self) -> Record:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the reader ended with {self._process.wait()}; see what it said above")
-        answer: Record = json.loads(line)
-        return answer
-
-
-@contextmanager
-def _reader(setting: Record) -> Iterator[_Reader]:
-    command = [sys.executable, "-m", "benchmarks.s3_reader", json.dumps(setting)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_REPOSITORY
-    ) as process:
-        yield _Reader(process)
 
 
 def _rate(record: Record) -> float:
@@ -208,16 +191,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="4,096 rows of 32 features, to see that everything runs")
     parser.add_argument("--only", help="cases, separated by commas")
+    add_look_only(parser)
     options = parser.parse_args()
-    names = options.only.split(",") if options.only else tuple(CASES)
+    recording = Recording("s3_stream", look_only=options.no_write or options.quick or bool(options.only))
     with tempfile.TemporaryDirectory(prefix="s3-stream-") as folder:
-        sizes = QUICK if options.quick else FULL
-        results = run(Path(folder), sizes, rounds=options.rounds, names=names)
-    if options.quick or options.only:
-        print(json.dumps(results, indent=2))
-        return
-    write_results("s3_stream", results)
-    print(json.dumps({key: value for key, value in results.items() if key != "cases"}, indent=2))
+        results = run(
+            Path(folder),
+            QUICK if options.quick else FULL,
+            rounds=options.rounds,
+            names=options.only.split(",") if options.only else tuple(CASES),
+            servers=recording.watch.servers,
+        )
+    recording.finish(results, long=("cases",))
 
 
 if __name__ == "__main__":

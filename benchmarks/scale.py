@@ -19,9 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.report import write_results
-from benchmarks.scale_store import TASK_ROWS
-from benchmarks.scale_workers import compare_workers
+from benchmarks import markdown
+from benchmarks.contestants.workers import compare_workers
+from benchmarks.data.made_up_store import TASK_ROWS
+from benchmarks.report import Recording, add_look_only
 
 __all__ = ["COSTS", "Cost", "flatness", "main", "measure_sizes", "table"]
 
@@ -71,7 +72,7 @@ def measure_sizes(folder: Path, sizes: Sequence[int], *, rounds: int = ROUNDS) -
 
 def _step(step: str, folder: Path, size: int) -> Costs:
     """Do a step in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.scale_steps", step, str(folder), str(size)]
+    command = [sys.executable, "-m", "benchmarks.contestants.steps", step, str(folder), str(size)]
     costs: Costs = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return costs
 
@@ -95,7 +96,7 @@ def table(costs: dict[int, Costs]) -> str:
     flat = flatness(costs)
     head = ["step", *(f"{size:,} tasks: s / MB / requests" for size in costs), "flat"]
     rows = [[cost.what, *(_cell(costs[size][cost.name]) for size in costs), f"{flat[cost.name]:.2f}"] for cost in COSTS]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+    return markdown.table(head, rows)
 
 
 def _cell(cost: dict[str, float]) -> str:
@@ -124,7 +125,9 @@ def main() -> None:
     parser.add_argument("sequences", help="FASTA of natural proteins")
     parser.add_argument("--proteins", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=5)
+    add_look_only(parser)
     options = parser.parse_args()
+    recording = Recording("scale", look_only=options.no_write)
     with tempfile.TemporaryDirectory() as name:
         costs = measure_sizes(Path(name), SIZES)
         _step("make", Path(name) / "far", FAR_TASKS)
@@ -134,7 +137,7 @@ def main() -> None:
         workers = compare_workers(options.sequences, Path(name), proteins=options.proteins, rounds=options.rounds)
     print(json.dumps(workers, indent=2))
     far = {"tasks": FAR_TASKS, "request_s": 0.02, **far}
-    write_results("scale", {**summary(costs), "assemble_far": far, "workers": workers})
+    recording.finish({**summary(costs), "assemble_far": far, "workers": workers}, long=("costs", "workers"))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.testing.fake_model import FakeModel
 from actstore.testing.proteins import synthetic_proteins, write_fasta
 from actstore.workflows.extract import extract_with
-from benchmarks.report import write_results
+from benchmarks.report import Recording, add_look_only
 
 __all__ = ["Footing", "SoakReport", "main", "make_stores", "soak"]
 
@@ -261,11 +261,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
+    add_look_only(parser)
     asked = parser.parse_args()
+    recording = Recording("soak", look_only=asked.no_write)
     with tempfile.TemporaryDirectory() as folder:
         report = soak(Path(folder), seconds=60 * asked.minutes, seed=asked.seed)
-    print(json.dumps(report._asdict(), indent=2))
-    print(f"written to {write_results('soak', report._asdict())}")
+    recording.finish(report._asdict())
 
 
 if __name__ == "__main__":

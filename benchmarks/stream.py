@@ -27,10 +27,10 @@ from typing import Any, Final
 import numpy as np
 
 from actstore.stream.mixing import expected_distinct
-from benchmarks.report import write_results
-from benchmarks.stream_contestants import CONTESTANTS
-from benchmarks.stream_contract import SCALES, WORKLOADS, Setting, Workload
-from benchmarks.stream_process import Process, run_once
+from benchmarks.contestants.contract import SCALES, WORKLOADS, Setting, Workload
+from benchmarks.contestants.process import Process, run_once
+from benchmarks.contestants.table import CONTESTANTS
+from benchmarks.report import Recording, add_look_only
 
 __all__ = ["ASSISTED_RATIOS", "RATIOS", "compare", "main", "ratios", "run"]
 
@@ -54,14 +54,9 @@ RATIOS: Final = {
     "six_sites_over_annbatch": ("six_sites", "actstore", "annbatch"),
 }
 """Median rows/s of the second over that of the third: peers as they are, all delivering float32."""
+_ASSISTED: Final = {"zarrs_plain": "zarrs", "litdata_blocks_plain": "litdata_blocks", "annbatch": "annbatch_float16"}
 ASSISTED_RATIOS: Final = {
-    "one_site_over_zarrs": ("one_site", "actstore", "zarrs"),
-    "one_site_over_litdata_blocks": ("one_site", "actstore", "litdata_blocks"),
-    "one_site_over_annbatch": ("one_site", "actstore", "annbatch_float16"),
-    "int8_one_site_over_zarrs": ("one_site", "actstore_int8", "zarrs"),
-    "six_sites_over_zarrs": ("six_sites", "actstore", "zarrs"),
-    "six_sites_over_litdata_blocks": ("six_sites", "actstore", "litdata_blocks"),
-    "six_sites_over_annbatch": ("six_sites", "actstore", "annbatch_float16"),
+    name: (workload, ours, _ASSISTED[peer]) for name, (workload, ours, peer) in RATIOS.items() if peer in _ASSISTED
 }
 """The same over peers that read into our reused buffers and gather as we do; annbatch is let off the float32."""
 
@@ -93,13 +88,13 @@ def run(
     annbatch_python
         The interpreter that has annbatch; None for our own.
     """
-    run_once(["benchmarks.stream_data", str(folder), scale, str(seed)], log=sys.stderr)
+    run_once(["benchmarks.data.stream_rows", str(folder), scale, str(seed)], log=sys.stderr)
     sizes = SCALES[scale]
     workloads: dict[str, Record] = {}
     for name in workload_names:
         setting = Setting(folder, sizes, Workload.of(name, sizes), seed)
         workloads[name] = compare(setting, scale, rounds=rounds, names=names, annbatch_python=annbatch_python)
-    trainer = json.loads(run_once(["benchmarks.stream_trainer", str(folder), scale, str(seed)], log=sys.stderr))
+    trainer = json.loads(run_once(["benchmarks.contestants.trainer", str(folder), scale, str(seed)], log=sys.stderr))
     return {
         "ratios": {**ratios(workloads, RATIOS), **_mixing(workloads)},
         "ratios_over_assisted_peers": ratios(workloads, ASSISTED_RATIOS),
@@ -123,7 +118,7 @@ def compare(
         processes: dict[str, Process] = {}
         for name in names:
             entry = CONTESTANTS[name]
-            python = annbatch_python if entry.module == "stream_annbatch" else None
+            python = annbatch_python if entry.module == "contestants.annbatch" else None
             process = Process.prepared(name, setting, scale, python=python)
             if isinstance(process, str):
                 _say(f"{workload.name}: {name}: {process}")
@@ -233,7 +228,10 @@ def main() -> None:
     parser.add_argument("--workload", choices=WORKLOADS, help="only this one")
     parser.add_argument("--folder", type=Path, help="keep the rows here (20 GB), and use them again")
     parser.add_argument("--annbatch-python", type=Path, help="the interpreter that has annbatch, if another")
+    add_look_only(parser)
     options = parser.parse_args()
+    part = options.quick or bool(options.only) or bool(options.workload)
+    recording = Recording("stream", look_only=options.no_write or part)
     names = options.only.split(",") if options.only else tuple(CONTESTANTS)
     _BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_BUILD, prefix="stream-") as scratch:  # not /tmp, which may be memory
@@ -245,11 +243,7 @@ def main() -> None:
             workload_names=(options.workload,) if options.workload else WORKLOADS,
             annbatch_python=options.annbatch_python,
         )
-    if options.quick or options.only or options.workload:
-        print(json.dumps(results, indent=2))
-        return
-    write_results("stream", results)
-    print(json.dumps({key: value for key, value in results.items() if key != "workloads"}, indent=2))
+    recording.finish(results, long=("workloads",))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""The README's tables of numbers, generated from `results/*.json`.
+"""The tables of measurements in the documents, generated from `results/*.json`.
 
-What stands between `<!-- benchmarks:NAME -->` and `<!-- /benchmarks:NAME -->` is replaced.
+What stands between `<!-- benchmarks:NAME -->` and `<!-- /benchmarks:NAME -->` is replaced. `TABLES` says in which
+document each table belongs.
 
     python -m benchmarks.tables [--check]
 """
@@ -9,32 +10,56 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
+import statistics
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from benchmarks import markdown
 from benchmarks.report import RESULTS
 from benchmarks.scale import table as cost_table
+from benchmarks.stream_tables import s3_stream_table, stream_table
+from benchmarks.summary import NEEDED, summary_table
 
 __all__ = [
+    "DOCUMENTS",
+    "MEASUREMENTS",
+    "README",
     "TABLES",
+    "Table",
     "extract_table",
     "fidelity_table",
     "main",
     "render",
-    "s3_stream_table",
     "scale_table",
-    "stream_table",
+    "training_parity_table",
 ]
 
-README: Final = Path(__file__).resolve().parents[1] / "README.md"
-_SECTION: Final = re.compile(r"(<!-- benchmarks:(\w+) -->\n).*?(<!-- /benchmarks:\2 -->)", re.DOTALL)
-_MISSING: Final = "–"
+ROOT: Final = Path(__file__).resolve().parents[1]
+README: Final = ROOT / "README.md"
+MEASUREMENTS: Final = ROOT / "docs" / "explanation" / "measurements.md"
 
 Record = Mapping[str, Any]
+
+
+class Table(NamedTuple):
+    """A table and the document that it stands in."""
+
+    document: Path
+    make: Callable[..., str]
+    """Makes it from the results that it needs, in their order."""
+    needs: tuple[str, ...]
+    """Names of results."""
+
+    def body(self, results: Path) -> str:
+        """Return the table, or which results there are not yet."""
+        paths = [results / f"{name}.json" for name in self.needs]
+        if missing := [path.stem for path in paths if not path.exists()]:
+            return f"Not measured yet: {', '.join(missing)}."
+        return self.make(*(json.loads(path.read_text()) for path in paths))
 
 
 def render(text: str, results: Path) -> str:
@@ -45,86 +70,7 @@ def render(text: str, results: Path) -> str:
     ValueError
         If the document asks for a table that nobody makes.
     """
-
-    def section(match: re.Match[str]) -> str:
-        name = match[2]
-        if name not in TABLES:
-            raise ValueError(f"no table {name!r}; there are {', '.join(TABLES)}")
-        path = results / f"{name}.json"
-        body = TABLES[name](json.loads(path.read_text())) if path.exists() else f"Not measured yet: {name}."
-        return f"{match[1]}{body}\n{match[3]}"
-
-    return _SECTION.sub(section, text)
-
-
-def stream_table(results: Record) -> str:
-    """Return contestants as rows: both workloads, ours first, then the limits, then the peers by speed."""
-    one, six = (results["workloads"][name] for name in ("one_site", "six_sites"))
-    uniform = [_first(workload, "distinct_uniform", rows=workload["rows"]) for workload in (one, six)]
-    heads = (
-        f"{one['rows']:,} rows, {results['rounds']} rounds",
-        f"one site, {one['batch_rows']:,} rows a batch: M rows/s",
-        "distinct proteins a batch, of uniform",
-        f"{six['sites']} sites, {six['batch_rows']:,} rows a batch: k rows/s",
-        "distinct, of uniform",
-        "CPU s per M rows, one site / six",
-        "memory, MB, one site / six",
-    )
-    names = [name for name in one["contestants"] if "absent" not in one["contestants"][name]]
-    peers = [name for name in names if not name.startswith(("actstore", "ram", "memmap", "pread"))]
-    speed = {name: one["contestants"][name]["rows_per_s"] for name in peers}
-    ordered = [*(name for name in names if name not in peers), *sorted(peers, key=lambda name: -speed[name])]
-    lines = [_stream_line(one["contestants"][name], six["contestants"].get(name, {}), one, six) for name in ordered]
-    absent = [f"{record['title']} ({record['absent']})" for record in one["contestants"].values() if "absent" in record]
-    notes = (
-        f"Medians, least to most in brackets. A uniform shuffle gives {uniform[0]:.0f} and {uniform[1]:.0f} distinct "
-        f"proteins a batch. Buffers have {one['buffer_bytes'] / 1e6:.0f} and {six['buffer_bytes'] / 1e6:.0f} MB. "
-        "Memory is the peak of anonymous memory beyond the imports, buffers and batches included. "
-        "An asterisk marks what was measured on the first tasks of the rows alone.\n"
-        f"A trainer whose step takes {results['trainer']['step_s'] * 1e3:.0f} ms waits for data for "
-        f"{results['trainer_wait_share']:.2%} of its time. {_machine(results)}"
-    )
-    if absent:
-        notes += f"\nAbsent: {', '.join(absent)}."
-    return "\n".join([_table(heads, lines), "", notes])
-
-
-def _stream_line(of_one: Record, of_six: Record, one: Record, six: Record) -> list[str]:
-    version = next(iter(of_one.get("versions", {}).values()), None)
-    return [
-        of_one["title"] + (f" {version}" if version else ""),
-        _rate(of_one, one, unit=1e6, digits=2),
-        _share(of_one),
-        _rate(of_six, six, unit=1e3, digits=0),
-        _share(of_six),
-        _pair([record.get("cpu_s_per_million_rows") for record in (of_one, of_six)], unit=1.0, digits=1),
-        _pair([record.get("peak_anonymous_bytes") for record in (of_one, of_six)], unit=1e6, digits=0),
-    ]
-
-
-def _rate(record: Record, workload: Record, *, unit: float, digits: int) -> str:
-    if "rows_per_s" not in record:
-        return _MISSING
-    median, least, most = (
-        f"{record[field] / unit:.{digits}f}" for field in ("rows_per_s", "least_rows_per_s", "most_rows_per_s")
-    )
-    return f"{median} ({least} to {most})" + ("*" if record["rows"] < workload["rows"] else "")
-
-
-def _share(record: Record) -> str:
-    mixing = record.get("mixing")
-    return _MISSING if mixing is None else f"{mixing:.2f}"
-
-
-def _pair(values: Sequence[float | None], *, unit: float, digits: int) -> str:
-    return " / ".join(_MISSING if value is None else f"{value / unit:.{digits}f}" for value in values)
-
-
-def _first(workload: Record, field: str, *, rows: int) -> float:
-    """Return a field of the first contestant that was measured on so many rows."""
-    records = workload["contestants"].values()
-    value: float = next(record[field] for record in records if record.get(field) and record["rows"] == rows)
-    return value
+    return markdown.fill_in(text, "benchmarks", {name: partial(table.body, results) for name, table in TABLES.items()})
 
 
 def fidelity_table(results: Record) -> str:
@@ -153,38 +99,10 @@ def fidelity_table(results: Record) -> str:
                 f"{record['bits_per_value']:.2f}",
                 *_decibels([record]),
                 *_decibels(natural),
-                f"{losses[name]:+.4f}" if name in losses else _MISSING,
+                f"{losses[name]:+.4f}" if name in losses else markdown.MISSING,
             ]
         )
-    return "\n".join([_table(heads, lines), "", _machine(results)])
-
-
-def s3_stream_table(results: Record) -> str:
-    """Return cases as rows: our stream and plain range GETs of the same ranges, and of larger ones."""
-    heads = (
-        "store",
-        "requests of",
-        "stream, MB/s",
-        "plain GETs of the same ranges",
-        "stream of plain",
-        "plain GETs of 2 to 8 MiB",
-        "client CPU s/GB, stream / plain",
-    )
-    lines = []
-    for case in results["cases"].values():
-        far = f", {case['latency_s'] * 1e3:.0f} ms away" if case["latency_s"] else ""
-        lines.append(
-            [
-                f"{case['store'].replace('_', ', ')}, {case['sites']} site{'s' if case['sites'] > 1 else ''}{far}",
-                f"{case['bytes'] / case['requests'] / 1024:.0f} KiB",
-                *(f"{case[who]['bytes_per_s'] / 1e6:.0f}" for who in ("stream", "plain")),
-                f"{case['ratio']:.2f} ({case['least_ratio']:.2f} to {case['most_ratio']:.2f})",
-                f"{case['larger']['bytes_per_s'] / 1e6:.0f}",
-                _pair([case[who]["client_cpu_s_per_gb"] for who in ("stream", "plain")], unit=1.0, digits=1),
-            ]
-        )
-    notes = f"Medians of {results['rounds']} rounds in turns, least to most in brackets. {_machine(results)}"
-    return "\n".join([_table(heads, lines), "", notes])
+    return "\n".join([markdown.table(heads, lines), "", markdown.machine_line(results)])
 
 
 _EXTRACT_TITLES: Final = {
@@ -230,7 +148,7 @@ def extract_table(results: Record) -> str:
         lines.append(
             [
                 title,
-                *(_spread(each, digits=1) for each in seconds),
+                *(markdown.spread_cell(each, digits=1) for each in seconds),
                 *(f"{each['median'] / own:.2f}" for each, own in zip(seconds, ours, strict=True)),
                 f"{first['padding'][_EXTRACT_PADDING.get(name, name)]:.0%}",
             ]
@@ -238,14 +156,16 @@ def extract_table(results: Record) -> str:
     walls = "; ".join(
         f"{name} "
         + ", ".join(
-            f"{title}{_spread(model['ratios'][ratio])}"
+            f"{title}{markdown.spread_cell(model['ratios'][ratio])}"
             for ratio, title in _EXTRACT_RATIOS.items()
             if ratio in model["ratios"]
         )
         for name, model in models.items()
     )
-    notes = f"Wall time over the bare forward passes, medians of rounds in turns: {walls}. {_machine(results)}"
-    return "\n".join([_table(heads, lines), "", notes])
+    notes = (
+        f"Wall time over the bare forward passes, medians of rounds in turns: {walls}. {markdown.machine_line(results)}"
+    )
+    return "\n".join([markdown.table(heads, lines), "", notes])
 
 
 def scale_table(results: Record) -> str:
@@ -253,65 +173,93 @@ def scale_table(results: Record) -> str:
     costs = {int(size): steps for size, steps in results["costs"].items()}
     workers = results["workers"]
     brought = ", ".join(
-        f"{title} {_spread(workers['ratios'][name])}"
+        f"{title} {markdown.spread_cell(workers['ratios'][name])}"
         for title, name in (
             ("two processes with `--shard-of` over one process", "shares_2_over_serial"),
             ("two Dask workers over one", "dask_2_over_dask_1"),
         )
     )
     notes = (
-        f"Rows a second of {workers['model']} on two cores, one for each worker: {brought}. {_machine(results)} "
+        f"Rows a second of {workers['model']} on two cores, one for each worker: {brought}. "
+        f"{markdown.machine_line(results)} "
         "A flat cost is about 1 or less: of a task, where there is something to do for each."
     )
     return "\n".join([cost_table(costs), "", notes])
 
 
-def _spread(of: Record, *, digits: int = 2) -> str:
-    return f"{of['median']:.{digits}f} ({of['least']:.{digits}f} to {of['most']:.{digits}f})"
+_DICTIONARY_TITLES: Final = {
+    "topk-sae": "TopK sparse autoencoder, `resid_post.3`",
+    "crosscoder-topk": "TopK crosscoder, all sites",
+}
+
+
+def training_parity_table(results: Record) -> str:
+    """Return dictionaries as rows: explained variance after training from memory and from stores, means of seeds."""
+    runs = results["runs"]
+    seeds = len({run["seed"] for run in runs})
+    heads = (
+        f"dictionary (8x, k = 32), mean of {seeds} seeds",
+        "rows in memory",
+        "int8 store",
+        "float16 store",
+    )
+
+    def mean(dictionary: str, encoding: str, source: str) -> str:
+        values = [
+            run[f"explained_variance_{source}"]
+            for run in runs
+            if (run["dictionary"], run["encoding"]) == (dictionary, encoding)
+        ]
+        return f"{statistics.fmean(values):.4f}" if values else markdown.MISSING
+
+    lines = [
+        [title, mean(name, "int8", "memory"), mean(name, "int8", "store"), mean(name, "float16", "store")]
+        for name, title in _DICTIONARY_TITLES.items()
+    ]
+    notes = (
+        f"The largest difference between a run from a store and its run in memory is "
+        f"{results['largest_difference']:.5f}. "
+        f"{markdown.machine_line(results)}"
+    )
+    return "\n".join([markdown.table(heads, lines), "", notes])
 
 
 def _decibels(records: Sequence[Record]) -> list[str]:
     """Return the least median and the worst channel of some sites."""
     both = [[record[field] for record in records] for field in ("median_db", "worst_db")]
-    return [_MISSING if not values or None in values else f"{min(values):.1f}" for values in both]
+    return [markdown.MISSING if not values or None in values else f"{min(values):.1f}" for values in both]
 
 
-def _machine(results: Record) -> str:
-    machine = results["machine"]
-    return (
-        f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}, NumPy {machine['numpy']}, "
-        f"commit {results['commit']}."
-    )
-
-
-def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [heads, ["---"] * len(heads), *lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-TABLES: Final[Mapping[str, Callable[[Record], str]]] = MappingProxyType(
+_ONE_EACH: Final[Mapping[str, Callable[[Record], str]]] = {
+    "stream": stream_table,
+    "fidelity": fidelity_table,
+    "s3_stream": s3_stream_table,
+    "extract": extract_table,
+    "scale": scale_table,
+    "training_parity": training_parity_table,
+}
+TABLES: Final[Mapping[str, Table]] = MappingProxyType(
     {
-        "stream": stream_table,
-        "fidelity": fidelity_table,
-        "s3_stream": s3_stream_table,
-        "extract": extract_table,
-        "scale": scale_table,
+        "summary": Table(README, summary_table, NEEDED),
+        **{name: Table(MEASUREMENTS, make, (name,)) for name, make in _ONE_EACH.items()},
     }
 )
+DOCUMENTS: Final = tuple(dict.fromkeys(table.document for table in TABLES.values()))
 
 
 def main() -> None:
-    """Write the tables into the README; with `--check`, only say whether they are in step."""
+    """Write the tables into their documents; with `--check`, only say whether they are in step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    text = README.read_text()
-    rendered = render(text, RESULTS)
-    if options.check:
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        rendered = render(text, RESULTS)
+        if options.check and rendered != text:
+            name = document.relative_to(ROOT)
+            sys.exit(f"{name} is out of step with benchmarks/results: run 'python -m benchmarks.tables'")
         if rendered != text:
-            sys.exit("README.md is out of step with benchmarks/results: run 'python -m benchmarks.tables'")
-        return
-    README.write_text(rendered)
+            document.write_text(rendered, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from actstore.access.open import open_objects
 from actstore.contracts.models import ActivationModel
-from actstore.contracts.progress import Progress, Silent
+from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import Recipe
 from actstore.extract.model import load_model
 from actstore.extract.task import extract_task
@@ -35,14 +34,11 @@ from actstore.view.progress import terminal_progress
 from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.plan import reopen
 from actstore.workflows.recipes import parse_recipe
-from benchmarks.report import write_results
+from benchmarks.contestants.dictionaries import explained_by, fitted
+from benchmarks.report import Recording, add_look_only
 from trainers.fit.config import TrainConfig
-from trainers.fit.initialise import start
-from trainers.fit.loop import train
-from trainers.fit.normalise import SiteMoments, describe_inputs
-from trainers.fit.plan import StreamFacts, plan_training
+from trainers.fit.normalise import SiteMoments
 from trainers.fit.source import BatchSource
-from trainers.score.evaluate import evaluate
 
 Float32s = NDArray[np.float32]
 HELD_OUT: Final = "valid"
@@ -116,16 +112,8 @@ def explained(
     progress: Progress,
 ) -> float:
     """Train on a source and return the explained variance on held-out float32 rows."""
-    plan = plan_training(config, StreamFacts.of(source))
-    inputs = describe_inputs(plan.sites, moments, normalisation=plan.normalisation)
-    state = start(plan, inputs, device=torch.device("cpu"))
-    with progress.stage(f"training {config.dictionary}", total=plan.steps, unit="steps") as stage:
-        for _ in train(state, source, plan):
-            stage.advance(1)
-    rows = MemoryStream(held_out_NSD, source.sites, batch_rows=4096, seed=0)
-    score = evaluate(state.dictionary, rows, scale_S=state.scale_S, max_rows=rows.rows, progress=Silent())
-    assert score.explained_variance is not None
-    return score.explained_variance
+    state = fitted(config, source, moments, title=f"training {config.dictionary}", progress=progress)
+    return explained_by(state, MemoryStream(held_out_NSD, source.sites, batch_rows=4096, seed=0))
 
 
 def main() -> None:
@@ -134,7 +122,9 @@ def main() -> None:
     parser.add_argument("sequences")
     parser.add_argument("--model", default="examples/esm2-tiny")
     parser.add_argument("--seeds", type=int, default=2)
+    add_look_only(parser)
     options = parser.parse_args()
+    recording = Recording("training_parity", look_only=options.no_write)
     records: list[dict[str, Any]] = []
     for encoding in ("int8", "float16"):
         recipe = parse_recipe(
@@ -153,7 +143,7 @@ def main() -> None:
         print(json.dumps(records, indent=2))
     largest = max(abs(record["difference"]) for record in records)
     median = statistics.median(record["difference"] for record in records)
-    write_results("training_parity", {"largest_difference": largest, "median_difference": median, "runs": records})
+    recording.finish({"largest_difference": largest, "median_difference": median, "runs": records}, long=("runs",))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from actstore.contracts.progress import Silent
-from benchmarks.stream_contract import QUICK, Setting, Workload
-from benchmarks.stream_data import prepare_rows
+from benchmarks.contestants.contract import QUICK, Setting, Workload
+from benchmarks.data.stream_rows import prepare_rows
 
 
 @pytest.fixture(scope="session")

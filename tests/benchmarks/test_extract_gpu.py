@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.data.proteins import read_proteins
 from benchmarks.extract_gpu import CASES, Case, make_model, measure, measure_encoding
-from benchmarks.proteins import read_proteins
 
 TINY = {
     "esm": Case("tiny ESM-2", "esm", 2, 40, 20, dtype="float32", sites=("resid_post.*",), fraction=1.0, proteins=12),

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from actstore.contracts.progress import Silent
+from benchmarks.contestants.encodings import ENCODINGS
 from benchmarks.fidelity import NARROW, NATURAL, OUTLIERS, QUICK, Record, measure, reached, show
-from benchmarks.fidelity_noise import ENCODINGS
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,10 @@ from actstore.store.read.reader import ArrayReader
 from actstore.stream.open import open_stream
 from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.deadline import Stop
+from benchmarks.contestants.steps import COMMITS, STEPS, URI, Meter
+from benchmarks.data.made_up_filesystem import MadeUpFileSystem
+from benchmarks.data.made_up_store import make_store, model
 from benchmarks.scale import COSTS, flatness, summary, table
-from benchmarks.scale_filesystem import MadeUpFileSystem
-from benchmarks.scale_steps import COMMITS, STEPS, URI, Meter
-from benchmarks.scale_store import make_store, model
 
 SIZES = (50, 500)
 TASK_ROWS = 512

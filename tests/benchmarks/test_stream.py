@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.contestants.process import run_once
 from benchmarks.stream import RATIOS, ratios, run
-from benchmarks.stream_process import run_once
-from benchmarks.tables import stream_table
+from benchmarks.stream_tables import stream_table
 
 ASKED_FOR = {
     "one_site_over_zarrs",
@@ -46,7 +46,9 @@ def test_a_small_run_from_end_to_end_without_the_peers(tmp_path: Path) -> None:
 
 def test_a_contestant_that_fails_shows_its_log(stream_rows: Path) -> None:
     with pytest.raises(Exception, match="returned non-zero"), (stream_rows / "log").open("wb") as log:
-        run_once(["benchmarks.stream_worker", "nobody", "one_site", str(stream_rows), "quick", "0", "contest"], log=log)
+        run_once(
+            ["benchmarks.contestants.worker", "nobody", "one_site", str(stream_rows), "quick", "0", "contest"], log=log
+        )
     assert "nobody" in (stream_rows / "log").read_text()
 
 

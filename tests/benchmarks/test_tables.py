@@ -1,22 +1,54 @@
 import json
+import shutil
+import statistics
 from pathlib import Path
 
 import pytest
 
 from benchmarks.report import RESULTS
-from benchmarks.tables import README, TABLES, fidelity_table, render, s3_stream_table
+from benchmarks.tables import DOCUMENTS, TABLES, fidelity_table, render
 
 MACHINE = {"processor": "some", "cores": 2, "torch": "2.13", "numpy": "2.4"}
 
 
-def test_the_readme_is_in_step_with_the_results() -> None:
-    text = README.read_text()
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_are_in_step_with_the_results(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
     assert render(text, RESULTS) == text, "run 'python -m benchmarks.tables'"
 
 
-def test_the_readme_has_every_table() -> None:
-    text = README.read_text()
-    assert all(f"<!-- benchmarks:{name} -->\n" in text for name in TABLES)
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_stands_in_its_document_and_nowhere_else(name: str) -> None:
+    marker = f"<!-- benchmarks:{name} -->\n"
+    places = [document for document in DOCUMENTS if marker in document.read_text(encoding="utf-8")]
+    assert places == [TABLES[name].document]
+
+
+def test_a_changed_result_makes_its_document_stale(tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(RESULTS, tmp_path / "results"))
+    results = json.loads((copied / "s3_stream.json").read_text())
+    results["cases"]["float16"]["ratio"] = 0.111
+    (copied / "s3_stream.json").write_text(json.dumps(results))
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        assert "0.11 (" not in text
+        assert "0.11 (" in render(text, copied)
+
+
+def test_the_summary_has_a_line_for_each_claim() -> None:
+    lines = [line for line in TABLES["summary"].body(RESULTS).splitlines() if line.startswith("| ")][2:]
+    assert 6 <= len(lines) <= 8
+    assert all(", commit " in line for line in lines)
+
+
+def test_a_ratio_of_the_summary_is_the_median_of_the_rounds() -> None:
+    contestants = json.loads((RESULTS / "stream.json").read_text())["workloads"]["one_site"]["contestants"]
+    ratios = sorted(
+        ours["rows_per_s"] / theirs["rows_per_s"]
+        for ours, theirs in zip(contestants["actstore"]["rounds"], contestants["ram_gather"]["rounds"], strict=True)
+    )
+    wanted = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    assert f"over a gather from RAM | {wanted} |" in TABLES["summary"].body(RESULTS)
 
 
 def test_what_stands_between_the_markers_is_replaced(tmp_path: Path) -> None:
@@ -49,16 +81,3 @@ def test_fidelity_shows_the_least_median_of_the_sites_of_the_model(tmp_path: Pat
     (tmp_path / "fidelity.json").write_text(json.dumps(results))
     assert "| int8 | 8.02 | 41.3 | 39.0 | 42.0 | 40.0 | -0.0004 |" in fidelity_table(results)
     assert "| int8 |" in render("<!-- benchmarks:fidelity -->\n<!-- /benchmarks:fidelity -->", tmp_path)
-
-
-def test_s3_cases_are_shown_with_their_ratio() -> None:
-    def who(rate: float) -> dict[str, float]:
-        return {"bytes_per_s": rate, "client_cpu_s_per_gb": 1.0}
-
-    case = {
-        "store": "int8_zstd", "sites": 2, "latency_s": 0.02, "bytes": 2**30, "requests": 2**10,
-        "ratio": 0.87, "least_ratio": 0.8, "most_ratio": 0.9,
-        "stream": who(87e6), "plain": who(100e6), "larger": who(200e6),
-    }  # fmt: skip
-    table = s3_stream_table({"machine": MACHINE, "commit": "0", "rounds": 5, "cases": {"one": case}})
-    assert "| int8, zstd, 2 sites, 20 ms away | 1024 KiB | 87 | 100 | 0.87 (0.80 to 0.90) | 200 | 1.0 / 1.0 |" in table

@@ -1,0 +1,1 @@
+"""What the machine allows: the same bytes, rows or passes with nothing else done to them."""
