@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
-from trainers.cli import OrderChoice, read_from_store
+from trainers.cli.app import OrderChoice, read_from_store
 from trainers.fit.config import TrainConfig
 from trainers.workflows.options import RunOptions
 

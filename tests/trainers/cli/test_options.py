@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from actstore import extract_store, open_manifest, read_recipe
-from tests.trainers.test_cli import ENVIRONMENT, command, trainer
+from tests.trainers.cli.test_app import ENVIRONMENT, command, trainer
 from tests.trainers.workflows.test_rows import contents, without
-from trainers.cli import online, read_from_store
-from trainers.cli_options import MissingChoice
+from trainers.cli.app import online, read_from_store
+from trainers.cli.options import MissingChoice
 from trainers.workflows.options import RunOptions
 
 OPTIONS = (

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from actstore import errors, run_command
-from trainers import cli_options as options
-from trainers.cli_options import DictionaryChoice, MissingChoice, NormalisationChoice, OrderChoice
+from actstore import errors
+from trainers.cli import options
+from trainers.cli.options import DictionaryChoice, MissingChoice, NormalisationChoice, OrderChoice
 
-__all__ = ["DictionaryChoice", "NormalisationChoice", "OrderChoice", "app", "main", "online", "read_from_store"]
+__all__ = ["DictionaryChoice", "NormalisationChoice", "OrderChoice", "app", "online", "read_from_store"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -225,8 +225,3 @@ def _text(value: object) -> str:
         case list() | tuple():
             return ", ".join(str(one) for one in value)
     return str(value)
-
-
-def main() -> None:
-    """Run the command line."""
-    run_command(app)
