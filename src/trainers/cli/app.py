@@ -172,10 +172,10 @@ def _run(uri: str, given: dict[str, Any]) -> None:
     """Do what the options of a command say and print the result."""
     # Imported here, or `trainer --help` would wait for torch.
     from actstore import parse_storage_options, terminal_progress
-    from trainers.fit.config import TrainConfig
+    from trainers.fit.config import TrainConfig, make_config
     from trainers.workflows.options import RunOptions
-    from trainers.workflows.read_from_store import make_config, stream_only
     from trainers.workflows.read_from_store import read_from_store as train
+    from trainers.workflows.stream_only import stream_only
 
     chosen: dict[str, Any] = {name: given[name] for name in TrainConfig.model_fields if name in given}
     chosen |= {name: value.value for name, value in chosen.items() if isinstance(value, StrEnum)}
