@@ -21,7 +21,7 @@ ROOMS = {
     "pyarrow": ("actstore/corpus/", "actstore/store/"),
     "dask": ("actstore/workflows/",),
     "distributed": ("actstore/workflows/",),
-    "typer": ("actstore/cli/", "trainers/cli"),
+    "typer": ("actstore/cli/", "trainers/cli/"),
 }
 HEAVY = {"dask", "distributed", "pyarrow", "torch", "transformers", "zarr"}
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["DictionaryName", "Normalisation", "TrainConfig"]
+from actstore import errors
+
+__all__ = ["DictionaryName", "Normalisation", "TrainConfig", "make_config"]
 
 DictionaryName = Literal["topk-sae", "relu-sae", "crosscoder-topk", "crosscoder-l1", "crosscoder-l2"]
 Normalisation = Literal["unit", "sqrt_d"]
@@ -81,3 +84,20 @@ class TrainConfig(BaseModel):
 
     dead_after_rows: int | None = Field(default=None, ge=1)
     """Rows without firing after which a latent counts as dead; None for 10 M, or a tenth of a shorter run."""
+
+
+def make_config(options: Mapping[str, Any]) -> TrainConfig:
+    """Check options from outside.
+
+    Raises
+    ------
+    UsageError
+        Naming the option, what was given and what is allowed.
+    """
+    try:
+        return TrainConfig.model_validate(dict(options))
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r}: {fault['msg']}" for fault in error.errors()
+        ]
+        raise errors.UsageError("; ".join(faults)) from error

@@ -1,8 +1,9 @@
-"""A training run with every number settled, before anything is computed."""
+"""A run with every number settled, before anything is computed."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +14,7 @@ from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import DictionaryName, Normalisation, TrainConfig
 from trainers.fit.source import BatchSource
 
-__all__ = ["StreamFacts", "TrainPlan", "default_lr", "plan_training"]
+__all__ = ["StreamFacts", "StreamingPlan", "TrainPlan", "default_lr", "plan_streaming", "plan_training"]
 
 DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
 MAX_WARMUP_STEPS: Final = 1_000
@@ -24,10 +25,9 @@ _MOST_LATENTS: Final = 1 << 28
 _MOST: Final = 1 << 62
 
 
-class StreamFacts(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFacts:
     """What planning needs to know of a stream."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sites: tuple[str, ...]
     width: int
@@ -50,6 +50,19 @@ class StreamFacts(BaseModel):
         """Return the rows of so many batches from the start, short last batches of epochs included."""
         epochs, rest = divmod(batches, self.batches_per_epoch)
         return epochs * self.rows + min(rest * self.batch_rows, self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamingPlan:
+    """What is read where nothing is trained."""
+
+    sites: tuple[str, ...]
+    split: str
+    batch_rows: int
+    batches: int
+    rows: int
+    """Rows that `batches` hold, short last batches of epochs included."""
+    order: Literal["windows", "uniform"]
 
 
 class TrainPlan(BaseModel):
@@ -89,6 +102,19 @@ class TrainPlan(BaseModel):
         return Shape(len(self.sites), self.width, self.latents, self.kept)
 
 
+def plan_streaming(config: TrainConfig, stream: StreamFacts) -> StreamingPlan:
+    """Settle what is read where nothing is trained. Of `config`, what concerns a dictionary does not count."""
+    batches = _batches(config, stream)
+    return StreamingPlan(
+        sites=stream.sites,
+        split=config.split,
+        batch_rows=stream.batch_rows,
+        batches=batches,
+        rows=stream.rows_of(batches),
+        order=config.order,
+    )
+
+
 def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
     """Settle every number of a run.
 
@@ -107,7 +133,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
     kept = _kept(kind, config, latents=latents)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
-    steps = stream.batches_per_epoch if config.steps is None else config.steps
+    steps = _batches(config, stream)
     rows = stream.rows_of(steps)
     return TrainPlan(
         dictionary=config.dictionary,
@@ -144,6 +170,10 @@ def default_lr(latents: int) -> float:
     0.001
     """
     return 2e-3 * math.sqrt(1024 / latents)
+
+
+def _batches(config: TrainConfig, stream: StreamFacts) -> int:
+    return stream.batches_per_epoch if config.steps is None else config.steps
 
 
 def _kept(kind: type[Dictionary], config: TrainConfig, *, latents: int) -> int | None:

@@ -1,4 +1,4 @@
-"""Where and how a run happens: nothing that changes its result."""
+"""What a user decides about where and how a run happens: nothing that changes its result."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
+__all__ = ["LiveMode", "RunOptions"]
 
-from actstore import errors
-
-__all__ = ["RunOptions", "choose_device"]
+LiveMode = Literal["online", "compute", "store"]
+"""Which rows the model computes: all of them; those that the store does not have; those, and it commits them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Circumstances of a run."""
+    """Circumstances of a run, as they were asked for. A workflow resolves them once."""
 
     out: Path | None = None
     """Folder of the run; None for ``runs/<dictionary>-<sites>-seed<seed>``."""
@@ -38,32 +37,11 @@ class RunOptions:
     """Folder on a local disk that keeps what is read of a store far away."""
     cache_bytes: int | None = None
     """How much it may hold."""
-    live: Literal["online", "compute", "store"] | None = None
-    """Which rows the model computes: all of them, those that the store does not have, or those, and commits them."""
+    live: LiveMode | None = None
+    """Which rows the model computes; None for none of them."""
     recipe_options: Mapping[str, Any] | None = None
     """Values that take precedence over those of a recipe, by dotted key; where all rows are computed."""
     model_device: str = "auto"
     """Where the model runs, as `device`."""
     most_passes: float = 1.0
     """How often an epoch may compute each task that is not read, in the mean."""
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of a name.
-
-    Raises
-    ------
-    UsageError
-        If there is no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise errors.UsageError(f"no device is called {name!r}; use cpu, cuda or cuda:N") from error
-    if device.type not in {"cpu", "cuda"}:
-        raise errors.UsageError(f"training runs on cpu and cuda, not on {name!r}")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise errors.UsageError(f"{name}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu")
-    return device

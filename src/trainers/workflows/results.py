@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["StreamingResult", "TrainingResult"]
+from actstore import StreamReport
+from trainers.fit.plan import StreamingPlan
+from trainers.score.evaluate import Score
+from trainers.workflows.train_run import Finished, Run
+
+__all__ = ["StreamingResult", "TrainingResult", "describe_streaming", "describe_training"]
 
 
 class StreamingResult(NamedTuple):
@@ -84,3 +89,94 @@ class TrainingResult(NamedTuple):
     def document(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         return self._asdict()
+
+
+def describe_streaming(plan: StreamingPlan, report: StreamReport, *, live: dict[str, Any] | None) -> StreamingResult:
+    """Return what streaming without training reports.
+
+    Parameters
+    ----------
+    plan
+        What was streamed.
+    report
+        What the stream measured.
+    live
+        What the model computed; None if all rows were read.
+    """
+    return StreamingResult(
+        dictionary="none",
+        sites=plan.sites,
+        split=plan.split,
+        batch_rows=plan.batch_rows,
+        batches=plan.batches,
+        rows=report.rows,
+        seconds=report.seconds,
+        rows_per_s=report.rows_per_s,
+        megabytes_per_s=_rate(report.bytes / 1e6, report.seconds),
+        wait_share=report.wait_share,
+        order=plan.order,
+        path=report.path,
+        mixing=_mixing(report),
+        live=live,
+    )
+
+
+def describe_training(
+    run: Run, finished: Finished, report: StreamReport, score: Score, *, live: dict[str, Any] | None
+) -> TrainingResult:
+    """Return what a training run reports.
+
+    Parameters
+    ----------
+    run
+        What was trained.
+    finished
+        The run at its last step.
+    report
+        What the stream of training measured.
+    score
+        How good the dictionary is on rows of `run.evaluated_on`.
+    live
+        What the model computed; None if all rows were read.
+    """
+    plan, state, seconds = run.plan, finished.state, finished.seconds
+    return TrainingResult(
+        dictionary=plan.dictionary,
+        sites=plan.sites,
+        latents=plan.latents,
+        k=plan.kept,
+        sparsity=plan.sparsity,
+        lr=plan.lr,
+        seed=plan.seed,
+        steps=state.step,
+        resumed_from_step=finished.resumed_from_step,
+        batch_rows=plan.batch_rows,
+        rows=state.rows,
+        seconds=seconds,
+        rows_per_s=_rate(finished.rows, seconds),
+        megabytes_per_s=_rate(report.bytes / 1e6, seconds),
+        wait_share=report.wait_share,
+        data_share=_rate(finished.data_s, seconds),
+        order=plan.order,
+        path=report.path,
+        mixing=_mixing(report),
+        explained_variance=score.explained_variance,
+        explained_variance_per_site=score.explained_variance_per_site,
+        l0=score.l0,
+        dead_fraction=score.dead_fraction,
+        evaluated_on=run.evaluated_on,
+        evaluated_rows=score.rows,
+        manifest_sha256=run.origin.manifest_sha256,
+        device=str(run.device),
+        checkpoint=str(run.folder.newest_checkpoint()),
+        out=str(run.folder.path),
+        live=live,
+    )
+
+
+def _mixing(report: StreamReport) -> dict[str, float] | None:
+    return None if report.mixing is None else report.mixing._asdict()
+
+
+def _rate(amount: float, seconds: float) -> float:
+    return amount / seconds if seconds else 0.0

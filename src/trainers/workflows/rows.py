@@ -1,15 +1,12 @@
-"""Where the rows of a run come from: a store, or the model itself."""
+"""The rows of a run, opened: from a store, or from the model itself."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from actstore import (
     LiveSource,
@@ -18,67 +15,32 @@ from actstore import (
     SiteStatistics,
     Stream,
     StreamRequest,
-    errors,
     open_live,
     open_manifest,
     open_stream,
 )
-from trainers.fit.config import TrainConfig
-from trainers.workflows.options import RunOptions, choose_device
+from trainers.workflows.rows_plan import RowsPlan
 
 __all__ = ["Rows", "open_rows"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """Streams on the splits of one store, for one run."""
 
+    plan: RowsPlan
     manifest: Manifest
     origin: Manifest
     """What says where rows came from: the manifest, or what it was before the first task where rows are computed."""
     live: LiveSource | None
-    config: TrainConfig
-    options: RunOptions
 
-    def open(self, split: str, *, device: torch.device | None = None, whole: bool = True) -> Stream:
-        """Open a stream on a split.
+    def open(self) -> Stream:
+        """Open the stream to train on. All of it is read, so it matters how often rows are computed."""
+        return self._open(self.plan.request, most_passes=1.0 if self.plan.live is None else self.plan.live.most_passes)
 
-        Parameters
-        ----------
-        split
-            Name of the split.
-        device
-            Where training runs.
-        whole
-            Whether all of it will be read, so that it matters how often rows are computed.
-        """
-        # On a GPU the buffer is there too, unless the order is one that has no buffer.
-        on_device = device is not None and device.type == "cuda" and self.config.order == "windows"
-        request = StreamRequest(
-            sites=self.config.sites,
-            batch_rows=self.config.batch_rows,
-            seed=self.config.seed,
-            split=split,
-            buffer_bytes=self.options.buffer_bytes,
-            order=self.config.order,
-            device=str(device) if on_device else None,
-        )
-        if self.live is not None:
-            return self.live.open_stream(request, most_passes=self.options.most_passes if whole else math.inf)
-        return open_stream(
-            self.manifest,
-            sites=request.sites,
-            batch_rows=request.batch_rows,
-            seed=request.seed,
-            split=request.split,
-            buffer_bytes=request.buffer_bytes,
-            order=request.order,
-            device=request.device,
-            allow_incomplete=self.options.allow_incomplete,
-            storage_options=self.options.storage_options,
-            cache=self.options.cache,
-            cache_bytes=self.options.cache_bytes,
-        )
+    def open_for_scoring(self, split: str) -> Stream:
+        """Open a stream on a split of which only a part is read, so it does not matter how often rows are computed."""
+        return self._open(dataclasses.replace(self.plan.request, split=split), most_passes=math.inf)
 
     def statistics(self, progress: Progress) -> Mapping[str, SiteStatistics]:
         """Return what the rows are like; where there are none yet, some are computed."""
@@ -89,41 +51,47 @@ class Rows:
         facts = self.manifest.splits.get(split)
         return facts is not None and facts.rows > 0 and (self.live is not None or self.manifest.complete)
 
-    def finish(self, progress: Progress) -> dict[str, Any] | None:
-        """Complete a store that the run has filled; return what was computed, None where nothing could be."""
+    def finish(self, split: str, progress: Progress) -> dict[str, Any] | None:
+        """Complete a store if the run has filled `split`; return what was computed, None where nothing could be."""
         if self.live is None:
             return None
-        complete = self.live.finish(self.config.split, progress=progress)
+        complete = self.live.finish(split, progress=progress)
         return {**self.live.report()._asdict(), "store_complete": complete}
+
+    def _open(self, request: StreamRequest, *, most_passes: float) -> Stream:
+        if self.live is not None:
+            return self.live.open_stream(request, most_passes=most_passes)
+        return open_stream(
+            self.manifest,
+            **dataclasses.asdict(request),
+            allow_incomplete=self.plan.allow_incomplete,
+            storage_options=self.plan.storage_options,
+            cache=self.plan.cache,
+            cache_bytes=self.plan.cache_bytes,
+        )
 
 
 @contextmanager
-def open_rows(
-    source: str | os.PathLike[str], config: TrainConfig, options: RunOptions, progress: Progress
-) -> Iterator[Rows]:
-    """Open a store, or with `options.live` a source of rows that are computed.
+def open_rows(plan: RowsPlan, progress: Progress) -> Iterator[Rows]:
+    """Open a store, or a source of rows that are computed.
 
     Raises
     ------
-    UsageError
-        If options contradict each other.
     ActstoreError
         Whatever `open_manifest` and `open_live` raise.
     """
-    if options.live is None:
-        manifest = open_manifest(source, storage_options=options.storage_options)
-        yield Rows(manifest, manifest, None, config, options)
+    if plan.live is None:
+        manifest = open_manifest(plan.source, storage_options=plan.storage_options)
+        yield Rows(plan, manifest, manifest, live=None)
         return
-    if options.allow_incomplete and options.live != "online":
-        raise errors.UsageError("rows that are missing are either computed or left out; drop allow_incomplete")
     with open_live(
-        source,
-        mode=options.live,
-        device=str(choose_device(options.model_device)),
-        recipe_options=options.recipe_options,
-        storage_options=options.storage_options,
-        cache=options.cache,
-        cache_bytes=options.cache_bytes,
+        plan.source,
+        mode=plan.live.mode,
+        device=plan.live.device,
+        recipe_options=plan.live.recipe_options,
+        storage_options=plan.storage_options,
+        cache=plan.cache,
+        cache_bytes=plan.cache_bytes,
         progress=progress,
     ) as live:
-        yield Rows(live.manifest, live.planned, live, config, options)
+        yield Rows(plan, live.manifest, live.planned, live)

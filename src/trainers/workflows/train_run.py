@@ -29,7 +29,7 @@ _LOGGED_STEPS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is trained, on what, and where it is kept."""
+    """A training run with everything resolved: what is trained, on what, where, and what it is scored on."""
 
     plan: TrainPlan
     origin: Origin
@@ -38,6 +38,10 @@ class Run:
     device: torch.device
     checkpoint_every: int
     resume: bool
+    evaluated_on: str
+    """Split of the rows that the dictionary is scored on."""
+    evaluation_rows: int
+    """Most rows to score it on."""
 
 
 class Finished(NamedTuple):

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 import torch
 
-from trainers.cli import DictionaryChoice
+from trainers.cli.options import DictionaryChoice
 from trainers.dictionaries.dictionary import Dictionary, Shape
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import DictionaryName

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -5,10 +6,10 @@ from pydantic import ValidationError
 
 from actstore import errors
 from trainers.fit.config import TrainConfig
-from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
+from trainers.fit.plan import StreamFacts, TrainPlan, plan_streaming, plan_training
 
 THREE_SITES = StreamFacts(sites=("a", "b", "c"), width=128, rows=10_500, batch_rows=1000, batches_per_epoch=11)
-ONE_SITE = THREE_SITES.model_copy(update={"sites": ("a",)})
+ONE_SITE = replace(THREE_SITES, sites=("a",))
 
 
 def plan(stream: StreamFacts = ONE_SITE, **options: Any) -> TrainPlan:
@@ -21,6 +22,15 @@ def test_without_steps_it_is_one_pass_through_the_split() -> None:
 
 def test_steps_beyond_an_epoch_count_its_short_last_batch() -> None:
     assert plan(steps=25).rows == 2 * 10_500 + 3 * 1000
+
+
+def test_streaming_alone_plans_the_rows_that_training_would_read() -> None:
+    """Whatever the dictionary: several sites are no fault."""
+    for steps in (None, 25):
+        streaming = plan_streaming(TrainConfig(steps=steps, split="valid"), THREE_SITES)
+        training = plan(steps=steps)
+        assert (streaming.batches, streaming.rows) == (training.steps, training.rows)
+        assert (streaming.sites, streaming.split, streaming.order) == (("a", "b", "c"), "valid", "windows")
 
 
 def test_the_order_of_rows_is_part_of_the_plan() -> None:
@@ -78,6 +88,6 @@ def test_options_that_contradict_each_other_are_refused(options: dict[str, Any],
 
 
 def test_a_split_without_rows_is_refused() -> None:
-    empty = ONE_SITE.model_copy(update={"rows": 0, "batches_per_epoch": 0})
+    empty = replace(ONE_SITE, rows=0, batches_per_epoch=0)
     with pytest.raises(errors.UsageError, match="split 'train' has no rows"):
         plan(empty)

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from actstore import errors, open_manifest, open_stream
 from tests.trainers.in_memory import stream_of, train_on
+from trainers.fit.config import make_config
 from trainers.save.checkpoint import load_dictionary
-from trainers.workflows import rows as module
-from trainers.workflows.options import RunOptions, choose_device
-from trainers.workflows.read_from_store import default_folder, make_config, read_from_store, stream_only
+from trainers.workflows.options import RunOptions
+from trainers.workflows.read_from_store import default_folder, read_from_store
 from trainers.workflows.results import TrainingResult
 
 
@@ -96,80 +95,10 @@ def test_rows_in_uniform_order_train_as_well_and_cannot_resume_another_order(sto
         train(store, tmp_path, sites=("resid_post.3",), resume=True)
 
 
-@pytest.mark.parametrize(
-    ("device", "order", "buffer_on"),
-    [("cuda:1", "windows", "cuda:1"), ("cuda:1", "uniform", None), ("cpu", "windows", None)],
-)
-def test_the_buffer_is_on_the_gpu_that_trains(
-    store: Path, monkeypatch: pytest.MonkeyPatch, device: str, order: str, buffer_on: str | None
-) -> None:
-    """Unless the order is one without a buffer."""
-    asked: dict[str, Any] = {}
-    monkeypatch.setattr(module, "open_stream", lambda source, **options: asked.update(options))
-    config = make_config({"order": order})
-    manifest = open_manifest(store)
-    module.Rows(manifest, manifest, None, config, RunOptions()).open("train", device=torch.device(device))
-    assert asked["device"] == buffer_on
-    assert asked["order"] == order
-
-
-def test_streaming_alone_reports_rates_and_mixing(store: Path) -> None:
-    result = stream_only(store, make_config({"batch_rows": 256}))
-    assert result.dictionary == "none"
-    assert result.rows == open_manifest(store).splits["train"].rows
-    assert result.rows_per_s > 0
-    assert (result.order, result.path) == ("windows", "mapped")
-    assert result.mixing is not None
-    assert result.mixing["distinct_ratio"] == pytest.approx(1, abs=0.1)
-
-
-def test_a_cache_keeps_what_was_streamed_and_changes_nothing(store: Path, tmp_path: Path) -> None:
-    config = make_config({"sites": ("resid_post.3",), "batch_rows": 256})
-    cache = RunOptions(cache=tmp_path / "cache", cache_bytes=1 << 30)
-    for options in (RunOptions(), cache, cache):
-        result = stream_only(store, config, options)
-        assert result.rows == stream_only(store, config).rows
-    assert list((tmp_path / "cache").glob("*/??/*"))
-    with pytest.raises(errors.UsageError, match=r"cache \(--cache\) needs cache_bytes \(--cache-bytes\)"):
-        stream_only(store, config, RunOptions(cache=tmp_path / "cache"))
-    with pytest.raises(errors.UsageError, match=r"cache_bytes \(--cache-bytes\) needs cache \(--cache\)"):
-        stream_only(store, config, RunOptions(cache_bytes=1 << 30))
-
-
-def test_streaming_can_go_beyond_an_epoch(store: Path) -> None:
-    rows = open_manifest(store).splits["train"].rows
-    per_epoch = -(-rows // 512)
-    result = stream_only(store, make_config({"batch_rows": 512, "steps": per_epoch + 2}))
-    assert result.rows == rows + 1024
-
-
 def test_an_sae_without_a_site_lists_the_sites_and_writes_nothing(store: Path, tmp_path: Path) -> None:
     with pytest.raises(errors.UsageError, match=r"choose one with --site: resid_post\.0, resid_post\.3"):
         train(store, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"k": 0}, "k = 0: Input should be greater than or equal to 1"),
-        ({"dictionary": "gated"}, "dictionary = 'gated': Input should be 'topk-sae'"),
-        ({"wings": 2}, "wings = 2: Extra inputs are not permitted"),
-    ],
-)
-def test_options_are_checked_before_anything_starts(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(errors.UsageError, match=message):
-        make_config(options)
-
-
-@pytest.mark.parametrize("name", ["abacus", "meta", "cuda:99"])
-def test_a_device_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(errors.UsageError, match=name):
-        choose_device(name)
-
-
-def test_auto_is_cuda_where_there_is_one() -> None:
-    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def test_the_default_folder_names_dictionary_sites_and_seed(store: Path, tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def run_in(folder: Path, stream: MemoryStream, *, resume: bool = False, checkpoi
         device=CPU,
         checkpoint_every=checkpoint_every,
         resume=resume,
+        evaluated_on="train",
+        evaluation_rows=1000,
     )
 
 

@@ -1,50 +1,14 @@
-"""The command line as a user meets it."""
+"""The command as a user meets it."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from inspect import signature
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
-from trainers.cli import OrderChoice, read_from_store
-from trainers.fit.config import TrainConfig
-from trainers.workflows.options import RunOptions
-
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-c", "from trainers.cli import main; main()", *map(str, arguments)]
-
-
-def trainer(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False
-    )
-
-
-SHOW_HELP = """
-import sys
-from trainers.cli import main
-sys.argv[1:] = ["--help"]
-try:
-    main()
-finally:
-    print("torch" in sys.modules)
-"""
-
-
-def test_help_teaches_by_example_and_does_not_wait_for_torch() -> None:
-    done = subprocess.run([sys.executable, "-c", SHOW_HELP], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0
-    assert "trainer read-from-store STORE --dictionary none" in done.stdout
-    assert done.stdout.splitlines()[-1] == "False"
+from actstore import extract_store, open_manifest, read_recipe
+from tests.trainers.cli.command import OPTIONS, kill_when, trainer
+from tests.trainers.workflows.test_rows import contents, without
 
 
 def test_json_is_one_document_on_standard_output(store: Path, tmp_path: Path) -> None:
@@ -92,28 +56,6 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(store: Path, tmp_path: Pa
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.slow
-def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(store: Path, tmp_path: Path) -> None:
-    options = ("--dictionary", "crosscoder-topk", "--batch-rows", 256, "--latents", 256, "--steps", 60)
-    arguments = ("read-from-store", store, *options, "--checkpoint-every", 1, "--json", "--out")
-    whole = trainer(*arguments, "whole", cwd=tmp_path)
-    assert whole.returncode == 0, whole.stderr
-    metrics = tmp_path / "killed" / "metrics.jsonl"
-    with subprocess.Popen(
-        command(*arguments, "killed"), cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as run:
-        while run.poll() is None and (not metrics.exists() or metrics.read_text().count("\n") < 5):
-            time.sleep(0.005)
-        run.send_signal(signal.SIGKILL)
-    assert run.returncode == -signal.SIGKILL, "it finished before it could be killed"
-    resumed = trainer(*arguments, "killed", "--resume", cwd=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
-    assert 0 < json.loads(resumed.stdout)["resumed_from_step"] < 60
-    weights = "checkpoints/step-000000060/dictionary.safetensors"
-    assert (tmp_path / "killed" / weights).read_bytes() == (tmp_path / "whole" / weights).read_bytes()
-    assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == list(range(1, 61))
-
-
 def test_rows_can_come_in_a_true_permutation(store: Path, tmp_path: Path) -> None:
     options = ("--dictionary", "none", "--batch-rows", 256, "--order", "uniform", "--json")
     done = trainer("read-from-store", store, *options, cwd=tmp_path)
@@ -122,14 +64,58 @@ def test_rows_can_come_in_a_true_permutation(store: Path, tmp_path: Path) -> Non
     assert (document["order"], document["path"]) == ("uniform", "mapped")
 
 
-def test_choices_of_the_command_line_are_those_of_the_config() -> None:
-    assert {choice.value for choice in OrderChoice} == set(get_args(TrainConfig.model_fields["order"].annotation))
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(store: Path, tmp_path: Path) -> None:
+    options = ("--dictionary", "crosscoder-topk", "--batch-rows", 256, "--latents", 256, "--steps", 60)
+    arguments = ("read-from-store", store, *options, "--checkpoint-every", 1, "--json", "--out")
+    whole = trainer(*arguments, "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    metrics = tmp_path / "killed" / "metrics.jsonl"
+    kill_when(lambda: metrics.exists() and metrics.read_text().count("\n") >= 5, *arguments, "killed", cwd=tmp_path)
+    resumed = trainer(*arguments, "killed", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert 0 < json.loads(resumed.stdout)["resumed_from_step"] < 60
+    weights = "checkpoints/step-000000060/dictionary.safetensors"
+    assert (tmp_path / "killed" / weights).read_bytes() == (tmp_path / "whole" / weights).read_bytes()
+    assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == list(range(1, 61))
 
 
-def test_defaults_of_the_command_line_are_those_of_the_config() -> None:
-    command_line = {name: option.default for name, option in signature(read_from_store).parameters.items()}
-    config = {name: field.default for name, field in TrainConfig.model_fields.items() if name in command_line}
-    assert {name: command_line[name] for name in config} == config
-    options = RunOptions()
-    for name in ("out", "resume", "device", "buffer_bytes", "checkpoint_every", "allow_incomplete"):
-        assert command_line[name] == getattr(options, name)
+@pytest.mark.slow
+def test_a_run_that_fills_a_store_is_killed_in_mid_epoch_and_resumes_to_the_same_weights(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    """Small tasks, more than statistics take, and a buffer of a few of them."""
+    small = {"store.task_rows": 256, "store.encoding": "float16"}
+    extract_store(read_recipe(recipe_file, options=small), str(tmp_path / "whole"))
+    partial, other = (without(tmp_path / "whole", tmp_path / name, lambda _: True) for name in ("partial", "other"))
+    options = ("--on-missing", "store", "--buffer-bytes", 1 << 18, "--checkpoint-every", 1, "--batch-rows", 64)
+    fill = ("read-from-store", partial, *OPTIONS, *options, "--out", "run")
+    kill_when(lambda: any((tmp_path / "run").glob("checkpoints/step-*2")), *fill, cwd=tmp_path)
+    killed = open_manifest(partial)
+    assert 0 < killed.tasks_done < killed.splits["train"].tasks
+    resumed = trainer(*fill, "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["resumed_from_step"] >= 2
+    assert contents(partial) == contents(tmp_path / "whole")
+    unbroken = trainer("read-from-store", other, *OPTIONS, *options, "--out", "unbroken", cwd=tmp_path)
+    assert unbroken.returncode == 0, unbroken.stderr
+    newest = [max((tmp_path / name).glob("checkpoints/*/dictionary.safetensors")) for name in ("run", "unbroken")]
+    assert newest[0].read_bytes() == newest[1].read_bytes()
+    # Killed once more, between the last commit and the manifest.
+    (partial / "manifest.json").unlink()
+    again = trainer(*fill, "--resume", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["live"]["store_complete"]
+    assert contents(partial) == contents(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_run_that_fills_a_store_is_killed_and_goes_on(store: Path, tmp_path: Path) -> None:
+    partial = without(store, tmp_path / "partial", lambda _: True)
+    fill = ("read-from-store", partial, *OPTIONS, "--on-missing", "store", "--out", "run", "--checkpoint-every", 1)
+    kill_when(lambda: any((partial / "commits").glob("*.json")), *fill, cwd=tmp_path)
+    assert not open_manifest(partial).complete
+    again = trainer(*fill[:-4], "--out", "again", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["live"]["store_complete"]
+    assert contents(partial) == contents(store)

@@ -1,0 +1,44 @@
+"""The command line `trainer`."""
+
+from __future__ import annotations
+
+import typer
+
+from trainers.cli.online import online
+from trainers.cli.read_from_store import read_from_store
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""
+Train sparse autoencoders and crosscoders from a store of activations.
+
+How fast does the store stream, and how well is it mixed?
+
+    trainer read-from-store STORE --dictionary none
+
+One site, TopK, eight times as many latents as features, once through the data:
+
+    trainer read-from-store STORE --dictionary topk-sae --site resid_post.3
+
+All sites in one dictionary:
+
+    trainer read-from-store STORE --dictionary crosscoder-topk --out runs/all
+
+It was killed; go on where its last checkpoint is:
+
+    trainer read-from-store STORE --dictionary crosscoder-topk --out runs/all --resume
+
+No store yet; the model computes the same rows in the same order:
+
+    trainer online recipe.toml --dictionary topk-sae --site resid_post.3
+""",
+)
+
+app.command()(read_from_store)
+app.command()(online)

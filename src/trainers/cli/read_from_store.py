@@ -1,0 +1,68 @@
+"""`trainer read-from-store`: train on the rows of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+import typer
+
+from trainers.cli.grouped import with_grouped_options
+from trainers.cli.options import (
+    MissingChoice,
+    ModelOptions,
+    OutputOptions,
+    PlaceOptions,
+    StorageOptions,
+    TrainingOptions,
+)
+from trainers.cli.train import train
+from trainers.workflows.options import LiveMode
+
+__all__ = ["read_from_store"]
+
+_LIVE: Final[Mapping[MissingChoice, LiveMode | None]] = {
+    MissingChoice.ERROR: None,
+    MissingChoice.COMPUTE: "compute",
+    MissingChoice.STORE: "store",
+}
+
+
+@with_grouped_options
+def read_from_store(
+    uri: Annotated[str, typer.Argument(metavar="URI", help="A store, or a manifest file exported from one.")],
+    *,
+    training: TrainingOptions,
+    place: PlaceOptions,
+    allow_incomplete: Annotated[
+        bool, typer.Option("--allow-incomplete", help="Read a store that is still being extracted.")
+    ] = False,
+    storage: StorageOptions,
+    on_missing: Annotated[
+        MissingChoice,
+        typer.Option(
+            help="Rows not extracted yet: refuse; `compute` them and write nothing; or compute and `store` them, so "
+            "that the first epoch fills the store."
+        ),
+    ] = MissingChoice.ERROR,
+    model: ModelOptions,
+    output: OutputOptions,
+) -> None:
+    """Stream a store, train a dictionary on it, and say how good it is on held-out rows.
+
+    Weights, checkpoints and metrics go to the folder of the run; nothing there is ever overwritten.
+
+    L1 penalty on two blocks, larger dictionary:
+
+        trainer read-from-store STORE --dictionary crosscoder-l1 --site resid_post.2 --site resid_post.5 --latents 4096
+
+    Train while extracting; what the first epoch computes, later ones read:
+
+        trainer read-from-store STORE --on-missing store --site resid_post.3 --steps 20000
+
+    Rates and scores for a script:
+
+        trainer read-from-store STORE --site resid_post.3 --steps 500 --json | jq .explained_variance
+    """
+    live = _LIVE[on_missing]
+    train(uri, training, place, storage, model, output, live=live, allow_incomplete=allow_incomplete)

@@ -1,0 +1,40 @@
+"""A result as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["print_table"]
+
+
+def print_table(document: Mapping[str, Any]) -> None:
+    """Print a document as two columns, names and values."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in document.items():
+        if isinstance(value, dict):
+            for key, one in value.items():
+                table.add_row(f"  {key}", _text(one))
+        else:
+            table.add_row(name.replace("_", " "), _text(value))
+    Console().print(table)
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case float():
+            return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+        case bool() | str():
+            return str(value)
+        case int():
+            return f"{value:,}"
+        case list() | tuple():
+            return ", ".join(str(one) for one in value)
+    return str(value)

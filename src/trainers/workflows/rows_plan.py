@@ -1,0 +1,98 @@
+"""Which rows a run asks for and how they come, settled before anything is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from actstore import StreamRequest, errors
+from trainers.fit.config import TrainConfig
+from trainers.workflows.device import choose_device
+from trainers.workflows.options import LiveMode, RunOptions
+
+__all__ = ["LivePlan", "RowsPlan", "plan_rows"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePlan:
+    """How the model computes rows."""
+
+    mode: LiveMode
+    device: str
+    """Where the model runs: `cpu`, `cuda`, `cuda:1`."""
+    recipe_options: Mapping[str, Any] | None
+    most_passes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsPlan:
+    """Everything that opening the rows of a run needs to know."""
+
+    source: str | os.PathLike[str]
+    """Path or URL of a store, an exported manifest file, or a recipe."""
+    request: StreamRequest
+    """The rows to train on, and how they are delivered."""
+    live: LivePlan | None
+    """How rows are computed; None if all are read."""
+    allow_incomplete: bool
+    storage_options: Mapping[str, Any] | None
+    cache: Path | None
+    cache_bytes: int | None
+
+
+def plan_rows(
+    source: str | os.PathLike[str], config: TrainConfig, options: RunOptions, *, device: torch.device | None
+) -> RowsPlan:
+    """Settle which rows are opened, and how.
+
+    Parameters
+    ----------
+    source
+        Path or URL of a store, an exported manifest file, or a recipe.
+    config
+        What to train.
+    options
+        Where and how.
+    device
+        Where training runs; None if nothing is trained.
+
+    Raises
+    ------
+    UsageError
+        If options contradict each other, or a device is not there.
+    """
+    # On a GPU the buffer is there too, unless the order is one that has no buffer.
+    on_device = device is not None and device.type == "cuda" and config.order == "windows"
+    return RowsPlan(
+        source=source,
+        request=StreamRequest(
+            sites=config.sites,
+            batch_rows=config.batch_rows,
+            seed=config.seed,
+            split=config.split,
+            buffer_bytes=options.buffer_bytes,
+            order=config.order,
+            device=str(device) if on_device else None,
+        ),
+        live=None if options.live is None else _plan_live(options.live, options),
+        allow_incomplete=options.allow_incomplete,
+        storage_options=options.storage_options,
+        cache=options.cache,
+        cache_bytes=options.cache_bytes,
+    )
+
+
+def _plan_live(mode: LiveMode, options: RunOptions) -> LivePlan:
+    if options.allow_incomplete and mode != "online":
+        raise errors.UsageError("rows that are missing are either computed or left out; drop allow_incomplete")
+    return LivePlan(
+        mode=mode,
+        device=str(choose_device(options.model_device)),
+        recipe_options=options.recipe_options,
+        most_passes=options.most_passes,
+    )

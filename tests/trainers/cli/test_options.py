@@ -1,0 +1,35 @@
+"""Both commands have the same options, and the same words on the command line as in Python."""
+
+from inspect import signature
+from typing import get_args
+
+from trainers.cli.online import online
+from trainers.cli.options import MissingChoice, OrderChoice
+from trainers.cli.read_from_store import read_from_store
+from trainers.fit.config import TrainConfig
+from trainers.workflows.options import RunOptions
+
+
+def test_choices_of_the_command_line_are_those_of_the_config() -> None:
+    assert {choice.value for choice in OrderChoice} == set(get_args(TrainConfig.model_fields["order"].annotation))
+
+
+def test_defaults_of_the_command_line_are_those_of_the_config() -> None:
+    command_line = {name: option.default for name, option in signature(read_from_store).parameters.items()}
+    config = {name: field.default for name, field in TrainConfig.model_fields.items() if name in command_line}
+    assert {name: command_line[name] for name in config} == config
+    options = RunOptions()
+    for name in ("out", "resume", "device", "buffer_bytes", "checkpoint_every", "allow_incomplete"):
+        assert command_line[name] == getattr(options, name)
+
+
+def test_the_commands_differ_only_in_what_makes_no_sense_online() -> None:
+    stored, live = (signature(each).parameters for each in (read_from_store, online))
+    assert live.keys() - stored.keys() == {"sequences", "settings"}  # of a recipe, which is not read from
+    both = stored.keys() - {"on_missing"}
+    assert {name: stored[name].default for name in both} == {name: live[name].default for name in both}
+    assert (stored["on_missing"].default, live["on_missing"].default) == (MissingChoice.ERROR, MissingChoice.COMPUTE)
+    assert (stored["model_device"].default, stored["most_passes"].default) == (
+        RunOptions().model_device,
+        RunOptions().most_passes,
+    )
