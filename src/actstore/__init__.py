@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from actstore import errors
     from actstore.budget.assumptions import Assumptions
+    from actstore.cli.grouped import with_grouped_options
     from actstore.cli.options import parse_settings, parse_storage_options
     from actstore.cli.run import run_command
     from actstore.contracts.progress import Progress, Silent, Stage
@@ -83,6 +84,7 @@ __all__ = [
     "run_command",
     "terminal_progress",
     "verify_store",
+    "with_grouped_options",
 ]
 
 _HOME: Final = {
@@ -121,6 +123,7 @@ _HOME: Final = {
     "run_command": "actstore.cli.run",
     "terminal_progress": "actstore.view.progress",
     "verify_store": "actstore.workflows.care.verify",
+    "with_grouped_options": "actstore.cli.grouped",
 }
 
 

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from actstore import errors, parse_settings
-from trainers.cli.grouped import with_grouped_options
+from actstore import errors, with_grouped_options
 from trainers.cli.options import (
     MissingChoice,
     ModelOptions,
     OutputOptions,
     PlaceOptions,
+    RecipeOptions,
     StorageOptions,
     TrainingOptions,
 )
@@ -39,18 +39,7 @@ def online(
             help="Only `compute`, which is what this does about all rows; for the others use read-from-store."
         ),
     ] = MissingChoice.COMPUTE,
-    sequences: Annotated[
-        list[str] | None,
-        typer.Option(help="FASTA or Parquet in place of what the recipe names or expects; may be repeated."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Any field of the recipe, in TOML: `--set rows.fraction=0.1`; repeatable.",
-        ),
-    ] = None,
+    recipe: RecipeOptions,
     model: ModelOptions,
     output: OutputOptions,
 ) -> None:
@@ -86,5 +75,5 @@ def online(
         output,
         live="online",
         allow_incomplete=allow_incomplete,
-        recipe_options={"corpus.sequences": sequences, **parse_settings(settings)},
+        recipe_options=recipe.by_field(),
     )

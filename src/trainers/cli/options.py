@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from actstore import parse_settings
 
 __all__ = [
     "DictionaryChoice",
@@ -17,6 +19,7 @@ __all__ = [
     "OrderChoice",
     "OutputOptions",
     "PlaceOptions",
+    "RecipeOptions",
     "StorageOptions",
     "TrainingOptions",
 ]
@@ -126,3 +129,25 @@ class OutputOptions:
 
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeOptions:
+    """Fields of the recipe, where rows are computed from one."""
+
+    sequences: Annotated[
+        list[str] | None,
+        typer.Option(help="FASTA or Parquet in place of what the recipe names or expects; may be repeated."),
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any field of the recipe, in TOML: `--set rows.fraction=0.1`; repeatable.",
+        ),
+    ] = None
+
+    def by_field(self) -> dict[str, Any]:
+        """Return them by dotted field of the recipe."""
+        return {"corpus.sequences": self.sequences, **parse_settings(self.settings)}

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from trainers.cli.grouped import with_grouped_options
+from actstore import with_grouped_options
 from trainers.cli.options import (
     MissingChoice,
     ModelOptions,
