@@ -7,15 +7,7 @@ from typing import Annotated
 import typer
 
 from actstore import errors, with_grouped_options
-from trainers.cli.options import (
-    MissingChoice,
-    ModelOptions,
-    OutputOptions,
-    PlaceOptions,
-    RecipeOptions,
-    StorageOptions,
-    TrainingOptions,
-)
+from trainers.cli import options
 from trainers.cli.train import train
 
 __all__ = ["online"]
@@ -27,21 +19,21 @@ def online(
         str, typer.Argument(metavar="URI", help="A store, a manifest file exported from one, or a recipe (TOML).")
     ],
     *,
-    training: TrainingOptions,
-    place: PlaceOptions,
+    training: options.TrainingOptions,
+    place: options.PlaceOptions,
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Of no effect: rows are computed, extracted or not.")
     ] = False,
-    storage: StorageOptions,
+    storage: options.StorageOptions,
     on_missing: Annotated[
-        MissingChoice,
+        options.MissingChoice,
         typer.Option(
             help="Only `compute`, which is what this does about all rows; for the others use read-from-store."
         ),
-    ] = MissingChoice.COMPUTE,
-    recipe: RecipeOptions,
-    model: ModelOptions,
-    output: OutputOptions,
+    ] = options.MissingChoice.COMPUTE,
+    recipe: options.RecipeOptions,
+    model: options.ModelOptions,
+    output: options.OutputOptions,
 ) -> None:
     """Train as `read-from-store` does, on the same rows in the same order, but have the model compute them all.
 
@@ -61,7 +53,7 @@ def online(
 
         trainer online recipe.toml --site resid_post.3 --cache /local/disk --cache-bytes 500000000000
     """
-    if on_missing is not MissingChoice.COMPUTE:
+    if on_missing is not options.MissingChoice.COMPUTE:
         raise errors.UsageError(
             f"--on-missing {on_missing}: 'trainer online' computes all rows and writes none; read or fill a store with "
             "'trainer read-from-store'"

@@ -8,23 +8,16 @@ from typing import Annotated, Final
 import typer
 
 from actstore import with_grouped_options
-from trainers.cli.options import (
-    MissingChoice,
-    ModelOptions,
-    OutputOptions,
-    PlaceOptions,
-    StorageOptions,
-    TrainingOptions,
-)
+from trainers.cli import options
 from trainers.cli.train import train
 from trainers.workflows.options import LiveMode
 
 __all__ = ["read_from_store"]
 
-_LIVE: Final[Mapping[MissingChoice, LiveMode | None]] = {
-    MissingChoice.ERROR: None,
-    MissingChoice.COMPUTE: "compute",
-    MissingChoice.STORE: "store",
+_LIVE: Final[Mapping[options.MissingChoice, LiveMode | None]] = {
+    options.MissingChoice.ERROR: None,
+    options.MissingChoice.COMPUTE: "compute",
+    options.MissingChoice.STORE: "store",
 }
 
 
@@ -32,21 +25,21 @@ _LIVE: Final[Mapping[MissingChoice, LiveMode | None]] = {
 def read_from_store(
     uri: Annotated[str, typer.Argument(metavar="URI", help="A store, or a manifest file exported from one.")],
     *,
-    training: TrainingOptions,
-    place: PlaceOptions,
+    training: options.TrainingOptions,
+    place: options.PlaceOptions,
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Read a store that is still being extracted.")
     ] = False,
-    storage: StorageOptions,
+    storage: options.StorageOptions,
     on_missing: Annotated[
-        MissingChoice,
+        options.MissingChoice,
         typer.Option(
             help="Rows not extracted yet: refuse; `compute` them and write nothing; or compute and `store` them, so "
             "that the first epoch fills the store."
         ),
-    ] = MissingChoice.ERROR,
-    model: ModelOptions,
-    output: OutputOptions,
+    ] = options.MissingChoice.ERROR,
+    model: options.ModelOptions,
+    output: options.OutputOptions,
 ) -> None:
     """Stream a store, train a dictionary on it, and say how good it is on held-out rows.
 

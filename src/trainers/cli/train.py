@@ -9,14 +9,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
 
-from trainers.cli.options import (
-    DictionaryChoice,
-    ModelOptions,
-    OutputOptions,
-    PlaceOptions,
-    StorageOptions,
-    TrainingOptions,
-)
+from trainers.cli import options
 from trainers.cli.table import print_table
 from trainers.workflows.options import LiveMode, RunOptions
 
@@ -25,11 +18,11 @@ __all__ = ["train"]
 
 def train(
     uri: str,
-    training: TrainingOptions,
-    place: PlaceOptions,
-    storage: StorageOptions,
-    model: ModelOptions,
-    output: OutputOptions,
+    training: options.TrainingOptions,
+    place: options.PlaceOptions,
+    storage: options.StorageOptions,
+    model: options.ModelOptions,
+    output: options.OutputOptions,
     *,
     live: LiveMode | None,
     allow_incomplete: bool,
@@ -42,7 +35,7 @@ def train(
     from trainers.workflows.read_from_store import read_from_store
     from trainers.workflows.stream_only import stream_only
 
-    options = RunOptions(
+    circumstances = RunOptions(
         **asdict(place),
         **asdict(model),
         cache=storage.cache,
@@ -52,18 +45,18 @@ def train(
         allow_incomplete=allow_incomplete,
         recipe_options=recipe_options,
     )
-    work = stream_only if training.dictionary is DictionaryChoice.NONE else read_from_store
+    work = stream_only if training.dictionary is options.DictionaryChoice.NONE else read_from_store
     config = make_config(_fields_of_config(training))
-    document = work(uri, config, options, progress=terminal_progress(quiet=output.quiet)).document()
+    document = work(uri, config, circumstances, progress=terminal_progress(quiet=output.quiet)).document()
     if output.as_json:
         sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
     else:
         print_table(document)
 
 
-def _fields_of_config(training: TrainingOptions) -> dict[str, Any]:
+def _fields_of_config(training: options.TrainingOptions) -> dict[str, Any]:
     fields = {name: value.value if isinstance(value, StrEnum) else value for name, value in asdict(training).items()}
     sites = fields.pop("site")
-    if training.dictionary is DictionaryChoice.NONE:
+    if training.dictionary is options.DictionaryChoice.NONE:
         del fields["dictionary"]
     return fields | {"sites": tuple(sites) if sites else None}

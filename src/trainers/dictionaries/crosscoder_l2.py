@@ -8,31 +8,24 @@ import torch
 from torch import Tensor
 
 from trainers.dictionaries.crosscoder import Crosscoder
-from trainers.dictionaries.dictionary import DictionaryOutput
-from trainers.dictionaries.relu import relu_code, relu_pass
+from trainers.dictionaries.relu import ReluDictionary
 
 __all__ = ["CrosscoderL2"]
 
 
-class CrosscoderL2(Crosscoder):
+class CrosscoderL2(ReluDictionary, Crosscoder):
     """Penalty ``sum_f f_i * sqrt(sum_s ||W_dec[i, s]||^2)`` (the alternative discussed in Lindsey et al. 2024).
 
     A latent pays the norm of its whole decoder, however it is spread over sites: no pressure towards few sites, and a
     loss directly comparable to that of an SAE of the concatenated sites.
     """
 
-    keeps_k = False
-
     @classmethod
     def default_sparsity(cls, sites: int) -> float:
         """Return ``0.05 * sqrt(S)``: the error grows with S, the penalty only with its square root."""
         return 0.05 * math.sqrt(sites)
 
-    def encode(self, values_BSD: Tensor) -> Tensor:
-        """Return the code [B, F]."""
-        return relu_code(self.flat(), values_BSD)
-
-    def forward(self, values_BSD: Tensor) -> DictionaryOutput:
-        """Encode and decode [B, S, D]."""
-        price_F = torch.linalg.vector_norm(self.flat().decoder_FX, dim=1)
-        return relu_pass(self.flat(), values_BSD, price_F=price_F)
+    def price_F(self) -> Tensor:
+        """Return ``sqrt(sum_s ||W_dec[i, s]||^2)`` of each latent."""
+        price_F: Tensor = torch.linalg.vector_norm(self.flat().decoder_FX, dim=1)
+        return price_F

@@ -1,13 +1,31 @@
-"""The pass shared by dictionaries with a ReLU and a penalty."""
+"""Dictionaries with a ReLU and a penalty on the code."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from trainers.dictionaries.dictionary import DictionaryOutput, FlatWeights
+from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, FlatWeights
 
-__all__ = ["relu_code", "relu_pass"]
+__all__ = ["ReluDictionary", "relu_code", "relu_pass"]
+
+
+class ReluDictionary(Dictionary):
+    """A ReLU makes the code, a penalty makes it sparse. The other base of such a dictionary says its shapes."""
+
+    keeps_k = False
+
+    def encode(self, values_BSD: Tensor) -> Tensor:
+        """Return the code [B, F]."""
+        return relu_code(self.flat(), values_BSD)
+
+    def forward(self, values_BSD: Tensor) -> DictionaryOutput:
+        """Encode and decode [B, S, D]; the penalty is ``sum_f f_i price_f``."""
+        return relu_pass(self.flat(), values_BSD, price_F=self.price_F())
+
+    def price_F(self) -> Tensor | None:
+        """Return the penalty of one unit of each latent; None prices all at 1."""
+        return None
 
 
 def relu_code(weights: FlatWeights, values_BSD: Tensor) -> Tensor:

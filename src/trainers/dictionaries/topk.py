@@ -1,4 +1,4 @@
-"""The pass shared by TopK dictionaries, and its kernel.
+"""Dictionaries that keep K latents of each row, and the kernel of their pass.
 
 Only K of F latents are active in a row, so everything after the choice needs K/F of the work of a dense product. On a
 CPU sums of chosen decoder rows (`embedding_bag`) replace four of the five matrix products of a training step: for 8
@@ -15,9 +15,33 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
-from trainers.dictionaries.dictionary import DictionaryOutput, FlatWeights
+from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, FlatWeights, Shape
 
-__all__ = ["topk_code", "topk_pass"]
+__all__ = ["TopKDictionary", "topk_code", "topk_pass"]
+
+
+class TopKDictionary(Dictionary):
+    """The K latents of a row that rank highest make the code. The other base of such a dictionary says its shapes."""
+
+    keeps_k = True
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        if shape.kept is None:
+            raise ValueError("a TopK dictionary needs Shape.kept")
+        self.kept = shape.kept
+
+    def encode(self, values_BSD: Tensor) -> Tensor:
+        """Return the code [B, F]: relu(pre) of the K latents that rank highest."""
+        return topk_code(self.flat(), values_BSD, kept=self.kept, score_F=self.score_F())
+
+    def forward(self, values_BSD: Tensor) -> DictionaryOutput:
+        """Encode and decode [B, S, D]."""
+        return topk_pass(self.flat(), values_BSD, kept=self.kept, score_F=self.score_F())
+
+    def score_F(self) -> Tensor | None:
+        """Return the factor by which an activation counts in the ranking; None ranks by activation."""
+        return None
 
 
 def topk_code(weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: Tensor | None = None) -> Tensor:

@@ -18,7 +18,7 @@ def reconstruction_loss(reconstruction_BSD: Tensor, values_BSD: Tensor) -> Tenso
 
 
 def auxk_loss(dictionary: Dictionary, values_BSD: Tensor, residual_BSD: Tensor, dead_F: Tensor) -> Tensor:
-    """Return how badly dead latents reconstruct what the living ones leave over, relative to its variance.
+    """Return the error of the dead latents' reconstruction of the residual, divided by the residual's variance.
 
     The AuxK loss of Gao et al. 2024 (section A.2): ``||e - e^||^2 / var(e)`` with e the residual and e^ the decoding
     (without bias) of the k_aux dead latents that are most active. k_aux is half the features of a site, or all dead
