@@ -10,9 +10,10 @@ from torch import Tensor
 
 from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary
+from trainers.fit.auxk import auxk_loss
 from trainers.fit.dead import advance_idle_rows, dead_latents
-from trainers.fit.objective import auxk_loss, reconstruction_loss
 from trainers.fit.plan import TrainPlan
+from trainers.fit.reconstruction import reconstruction_loss
 from trainers.fit.schedule import learning_rate, sparsity_factor
 from trainers.fit.state import TrainState
 

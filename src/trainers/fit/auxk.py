@@ -1,4 +1,4 @@
-"""What training minimises: squared error, sparsity penalty, AuxK."""
+"""AuxK: dead latents learn to reconstruct the residual."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ from torch.nn.functional import mse_loss
 from trainers.dictionaries.dictionary import Dictionary, FlatWeights
 from trainers.dictionaries.topk import topk_pass
 
-__all__ = ["auxk_loss", "reconstruction_loss"]
-
-
-def reconstruction_loss(reconstruction_BSD: Tensor, values_BSD: Tensor) -> Tensor:
-    """Return the squared error, summed over sites and features, mean over the batch."""
-    return mse_loss(reconstruction_BSD, values_BSD, reduction="sum") / len(values_BSD)
+__all__ = ["auxk_loss"]
 
 
 def auxk_loss(dictionary: Dictionary, values_BSD: Tensor, residual_BSD: Tensor, dead_F: Tensor) -> Tensor:

@@ -3,7 +3,7 @@ import torch
 
 from trainers.dictionaries.dictionary import Shape
 from trainers.dictionaries.topk_sae import TopKSae
-from trainers.fit.objective import auxk_loss, reconstruction_loss
+from trainers.fit.auxk import auxk_loss
 
 
 @pytest.fixture
@@ -18,10 +18,6 @@ def sae() -> TopKSae:
 
 def rows(count: int = 50) -> torch.Tensor:
     return torch.randn(count, 1, 8, generator=torch.Generator().manual_seed(4))
-
-
-def test_the_error_is_summed_over_sites_and_features_and_averaged_over_rows() -> None:
-    assert float(reconstruction_loss(torch.zeros(5, 3, 4), torch.full((5, 3, 4), 2.0))) == 3 * 4 * 4.0
 
 
 def test_auxk_is_the_unexplained_share_of_the_residual(sae: TopKSae) -> None:
