@@ -30,44 +30,38 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 import transformers
 from torch import Tensor
 from transformers import EsmModel, T5EncoderModel
 
 from actstore.access.open import LocalObjects
-from actstore.contracts.planes import Calibration
 from actstore.contracts.recipe import Recipe
 from actstore.corpus.batches import plan_batches
 from actstore.extract.forward import run_inputs
 from actstore.extract.inputs import Inputs, packed, padded
 from actstore.extract.model import load_model
 from actstore.extract.task import plan_passes
-from actstore.quantize.encode import encode_rows
-from actstore.quantize.table import QUANTIZERS
 from actstore.workflows.extract import extract_with
 from benchmarks.contestants.loops import run_fair_esm_loop, run_naive_loop
 from benchmarks.data.models import save_esm, save_t5
 from benchmarks.data.proteins import Proteins, read_proteins
+from benchmarks.limits.encoding import measure_encoding
 from benchmarks.limits.passes import Clock, padding_of, planned_tasks
 from benchmarks.report import Recording, add_look_only
 from benchmarks.spread import ratios_of_rounds, spread
 
-__all__ = ["CASES", "Case", "main", "make_model", "measure", "measure_encoding"]
+__all__ = ["CASES", "Case", "main", "make_model", "measure"]
 
 LOOP_PROTEINS: Final = 64
 LARGER: Final = (2, 4, 8)
-ENCODED_WIDTH: Final = 1280
 
 
 @dataclass(frozen=True)
@@ -278,33 +272,6 @@ def measure(
 def _ratio(rates: dict[str, list[float]], of: str, to: str) -> dict[str, float]:
     """Return the ratios of the rounds, without the first."""
     return ratios_of_rounds({name: rates[name][1:] for name in (of, to)}, of, to)
-
-
-def measure_encoding(device: str, *, rows: int) -> dict[str, float]:
-    """Return GB of float32 a second, best of three: encoding by host and device, and copies off the device."""
-    values_ND = np.random.default_rng(0).standard_normal((rows, ENCODED_WIDTH), dtype=np.float32)
-    calibration = Calibration(np.zeros(ENCODED_WIDTH, np.float32), np.ones(ENCODED_WIDTH, np.float32))
-    there, cores = torch.from_numpy(values_ND).to(device), os.cpu_count() or 1
-    pinned = torch.empty(there.shape, pin_memory=there.is_cuda)
-
-    def encode(values: Any) -> None:  # noqa: ANN401 - an array or a tensor
-        encode_rows(values, QUANTIZERS["int8"], calibration)
-
-    def best(act: Callable[[], object], *, times: int = 1) -> float:
-        seconds = []
-        for _ in range(3):
-            with Clock(there.device) as clock:
-                act()
-            seconds.append(clock.seconds)
-        return round(times * values_ND.nbytes / min(seconds) / 1e9, 2)
-
-    with ThreadPoolExecutor(cores) as pool:
-        return {
-            "host_one_thread": best(lambda: encode(values_ND)),
-            "host_all_threads": best(lambda: list(pool.map(encode, [values_ND] * cores)), times=cores),
-            "device": best(lambda: encode(there)),
-            "off_the_device": best(lambda: pinned.copy_(there, non_blocking=True)),
-        }
 
 
 def make_model(case: Case, folder: Path) -> Path:

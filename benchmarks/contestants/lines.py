@@ -94,19 +94,24 @@ class LineProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self._process.kill()
+        self._end()
+
+    def _end(self) -> int:
+        """Close its standard input, wait until it ends, and return its status."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        if error is not None:
-            self._process.kill()
-        self._process.wait()
+        status = self._process.wait()
         self._process.stdout.close()
+        return status
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            status = self._process.wait()
+            status = self._end()
             said = "see what it said above" if self._log is None else end_of(self._log)
             raise RuntimeError(f"{self._name} failed with status {status}:\n{said}")
         answer: dict[str, Any] = json.loads(line)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.data.proteins import read_proteins
-from benchmarks.extract_gpu import CASES, Case, make_model, measure, measure_encoding
+from benchmarks.extract_gpu import CASES, Case, make_model, measure
 
 TINY = {
     "esm": Case("tiny ESM-2", "esm", 2, 40, 20, dtype="float32", sites=("resid_post.*",), fraction=1.0, proteins=12),
@@ -29,9 +29,3 @@ def test_every_contestant_runs_the_same_proteins(family: str, small_fasta: Path,
 
 def test_cases_are_of_the_families_that_are_made() -> None:
     assert {case.family for case in CASES} == TINY.keys()
-
-
-def test_encoding_is_measured_on_host_and_device() -> None:
-    found = measure_encoding("cpu", rows=256)
-    assert found.keys() == {"host_one_thread", "host_all_threads", "device", "off_the_device"}
-    assert all(rate > 0 for rate in found.values())

@@ -3,6 +3,8 @@
 import ast
 import doctest
 import re
+import subprocess
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,6 +63,17 @@ def test_all_results_are_recorded_by_the_script_of_their_name_which_can_also_onl
         "benchmarks/report.py",
         "benchmarks/tables.py",
     }
+
+
+def test_the_worker_needs_no_more_than_numpy_for_peers_in_interpreters_of_their_own() -> None:
+    program = (
+        "import sys; import benchmarks.contestants.worker, benchmarks.contestants.annbatch; "
+        "sys.exit(', '.join({'actstore', 'torch', 'zarr'} & sys.modules.keys()) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
