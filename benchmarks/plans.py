@@ -1,4 +1,4 @@
-"""The README's tables of plans, worked out from the recipes of `manifests/`.
+"""The tables of plans in `docs/explanation/planning.md`, worked out from the recipes of `manifests/`.
 
 What stands between `<!-- plans:NAME -->` and `<!-- /plans:NAME -->` is replaced.
 
@@ -25,7 +25,7 @@ from benchmarks import markdown
 __all__ = ["TABLES", "main", "prott5_table", "render"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-README: Final = ROOT / "README.md"
+PAGE: Final = ROOT / "docs" / "explanation" / "planning.md"
 PROTT5: Final = ROOT / "manifests" / "prott5-xl-uniref50-all24.toml"
 PUBLISHED_RATE: Final = 12_000.0
 """Residues/s of ProtT5-XL in a published run that computed activations while it trained."""
@@ -111,17 +111,17 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType({"prott5": pro
 
 
 def main() -> None:
-    """Write the tables into the README; with `--check`, only say whether they are in step."""
+    """Write the tables into the page; with `--check`, only say whether they are in step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     rendered = render(text)
     if options.check:
         if rendered != text:
-            sys.exit("README.md is out of step with the recipes: run 'python -m benchmarks.plans'")
+            sys.exit("docs/explanation/planning.md is out of step with the recipes: run 'python -m benchmarks.plans'")
         return
-    README.write_text(rendered, encoding="utf-8")
+    PAGE.write_text(rendered, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 import pytest
 
-from benchmarks.plans import README, TABLES, prott5_table, render
+from benchmarks.plans import PAGE, TABLES, prott5_table, render
 
 
-def test_the_readme_is_in_step_with_the_recipes() -> None:
-    text = README.read_text(encoding="utf-8")
+def test_the_page_is_in_step_with_the_recipes() -> None:
+    text = PAGE.read_text(encoding="utf-8")
     assert render(text) == text, "run 'python -m benchmarks.plans'"
 
 
-def test_the_readme_has_every_table() -> None:
-    text = README.read_text(encoding="utf-8")
+def test_the_page_has_every_table() -> None:
+    text = PAGE.read_text(encoding="utf-8")
     assert all(f"<!-- plans:{name} -->\n" in text for name in TABLES)
 
 

@@ -36,7 +36,7 @@ RECIPE = Recipe.model_validate(
 
 
 def main() -> None:
-    """Write the store, and its rows as plain zarr and the formula of docs/format.md decode them."""
+    """Write the store, and its rows as plain zarr and the formula of docs/reference/format.md decode them."""
     os.chdir(DATA)
     if Path(STORE).exists():
         raise SystemExit(f"{DATA / STORE} is there already; a golden store is made once")

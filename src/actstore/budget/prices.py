@@ -115,4 +115,6 @@ def parse_prices(text: str, *, name: str) -> Prices:
         problems = "\n".join(
             f"  {'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}" for problem in error.errors()
         )
-        raise UsageError(f"{name}: not a price list:\n{problems}\ndocs/planning.md has a complete example") from error
+        raise UsageError(
+            f"{name}: not a price list:\n{problems}\ndocs/how-to/plan-size-and-cost.md has a complete example"
+        ) from error

@@ -64,7 +64,10 @@ class AssumptionOptions:
     ] = None
     price_file: Annotated[
         Path | None,
-        typer.Option(help="Your prices (TOML, see docs/planning.md) in place of list prices.", rich_help_panel=_COST),
+        typer.Option(
+            help="TOML file with your prices, in place of list prices; docs/how-to/plan-size-and-cost.md has an example.",
+            rich_help_panel=_COST,
+        ),
     ] = None
     months: Annotated[float, typer.Option(help="How long the store is kept.", rich_help_panel=_COST)] = 3.0
     chunks_per_get: Annotated[
@@ -115,7 +118,8 @@ def plan(
 
     Rows, tasks, objects and bytes in every encoding and at other fractions; requests; FLOPs and GPU-hours of extraction
     and of training; the bandwidth that keeps the trainer busy; dollars; and the break-even: after how many training
-    runs a store is cheaper than running the model in each of them. Formulas and sources are in docs/planning.md.
+    runs a store is cheaper than running the model in each of them. Formulas and sources are in
+    docs/explanation/planning.md.
 
     Only the lengths of the sequences are needed: read from the files of the recipe once, or stated in it
     (`expected_sequences`, `expected_lengths`), and then it takes a second.

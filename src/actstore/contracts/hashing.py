@@ -3,7 +3,8 @@
 A plan must come out identical years later on another machine, so nothing that reaches a store is drawn from
 `numpy.random`, whose streams may change between releases. Every draw is the splitmix64 finaliser
 (Steele, Lea & Flood, 2014, "Fast splittable pseudorandom number generators") of a key and a counter.
-Permutations are stable argsorts of such draws. `docs/format.md` gives the definition; the doctests are test vectors.
+Permutations are stable argsorts of such draws. `docs/reference/format.md` gives the definition; the doctests are test
+vectors.
 """
 
 from __future__ import annotations

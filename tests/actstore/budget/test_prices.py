@@ -7,7 +7,7 @@ from actstore.budget.hardware import GPUS
 from actstore.budget.prices import DEFAULT_PRICES, parse_prices
 from actstore.errors import UsageError
 
-PLANNING = Path(__file__).resolve().parents[3] / "docs" / "planning.md"
+PLANNING = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "plan-size-and-cost.md"
 GOOD = """
 name = "ours"
 date = "2026-01-15"
@@ -62,4 +62,4 @@ def test_the_default_has_a_date_and_every_gpu_of_the_table() -> None:
 
 def test_the_example_of_the_documentation_is_a_list() -> None:
     [example] = re.findall(r"```toml\n(name = .*?)```", PLANNING.read_text(encoding="utf-8"), re.DOTALL)
-    assert parse_prices(example, name="docs/planning.md").gpu_hour("A100") > 0
+    assert parse_prices(example, name="docs/how-to/plan-size-and-cost.md").gpu_hour("A100") > 0

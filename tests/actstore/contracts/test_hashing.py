@@ -15,7 +15,7 @@ words = st.integers(0, WORD)
 
 
 def mix(z: int) -> int:
-    """The finaliser as docs/format.md writes it, in integers of any size."""
+    """The finaliser as docs/reference/format.md writes it, in integers of any size."""
     z ^= z >> 30
     z = z * 0xBF58476D1CE4E5B9 & WORD
     z ^= z >> 27

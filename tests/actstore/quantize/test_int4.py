@@ -49,7 +49,7 @@ def scales_of(planes: Planes) -> NDArray[np.float16]:
 
 
 def by_hand(planes: Planes, calibration: Calibration) -> Float32s:
-    """The formula of docs/format.md, a value at a time."""
+    """The formula of docs/reference/format.md, a value at a time."""
     width = len(calibration.center_D)
     decoded = np.empty((len(planes.values_ND), width), np.float32)
     for row, (bytes_W, scale_G) in enumerate(zip(planes.values_ND, scales_of(planes), strict=True)):

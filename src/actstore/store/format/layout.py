@@ -1,4 +1,4 @@
-"""Names, shapes and byte ranges: the on-disk format of `docs/format.md` in one place."""
+"""Names, shapes and byte ranges: the on-disk format of `docs/reference/format.md` in one place."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_it_writes_what_the_extraction_wrote(
 
 @pytest.mark.parametrize("encoding", QUANTIZERS)
 def test_plain_zarr_and_the_formula_give_the_rows_back(store_of: StoreOf, rows_of: RowsOf, encoding: str) -> None:
-    """As docs/format.md has it: centre + channel * scale * q, or the number itself."""
+    """As docs/reference/format.md has it: centre + channel * scale * q, or the number itself."""
     folder = store_of(**({} if encoding == "int8" else {"store.encoding": encoding}))
     rows = rows_of(LocalObjects(folder), 1)
     root = zarr.open_group(folder, mode="r")
