@@ -26,7 +26,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.extract.model import load_model
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.stream.open import open_stream
 from actstore.testing.memory_stream import MemoryStream

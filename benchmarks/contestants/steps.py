@@ -18,9 +18,9 @@ from actstore.access.open import open_objects
 from actstore.contracts.sequences import SequenceTable
 from actstore.store.format.layout import MANIFEST
 from actstore.store.plan.tasks import plan_tasks, sequence_order
-from actstore.store.read.assemble import write_manifest
+from actstore.store.read.assemble_manifest import write_manifest
 from actstore.store.read.open import open_manifest
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.stream.open import open_stream
 from actstore.view.reports import report_manifest

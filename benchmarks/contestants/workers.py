@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from actstore.access.open import LocalObjects
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 from benchmarks.data.proteins import read_proteins
 from benchmarks.spread import ratios_of_rounds, spread
 

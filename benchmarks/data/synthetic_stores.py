@@ -16,7 +16,7 @@ from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.tasks import TaskRows
 from actstore.extract.task import extract_task
-from actstore.store.read.assemble import write_manifest
+from actstore.store.read.assemble_manifest import write_manifest
 from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.writer import write_task
 from actstore.testing.fake_model import FakeModel

@@ -16,7 +16,7 @@ from actstore.contracts.tasks import Task
 from actstore.extract.inputs import Inputs
 from actstore.extract.model import TransformersModel
 from actstore.extract.threads import LoneThreads
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.plan import reopen

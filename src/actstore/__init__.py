@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from actstore.workflows.care.repair import repair_store
     from actstore.workflows.care.verify import verify_store
     from actstore.workflows.clusters.connect import ExistingScheduler, LocalWorkers, SlurmWorkers
+    from actstore.workflows.export_manifest import export_manifest
     from actstore.workflows.extract import extract_store
     from actstore.workflows.extraction.deadline import Stop
     from actstore.workflows.extraction.shares import Share
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from actstore.workflows.live.source import LiveReport, LiveSource
     from actstore.workflows.plan import plan_store
     from actstore.workflows.recipes import read_recipe
-    from actstore.workflows.share import export_manifest
 
 __all__ = [
     "Assumptions",
@@ -109,7 +109,7 @@ _HOME: Final = {
     "StreamReport": "actstore.stream.report",
     "StreamRequest": "actstore.stream.request",
     "collect_garbage": "actstore.workflows.care.collect",
-    "export_manifest": "actstore.workflows.share",
+    "export_manifest": "actstore.workflows.export_manifest",
     "extract_store": "actstore.workflows.extract",
     "inspect_store": "actstore.workflows.inspect",
     "open_live": "actstore.workflows.live.open",

@@ -11,7 +11,7 @@ from actstore.access.objects import ObjectStore
 from actstore.access.open import open_objects
 from actstore.contracts.windows import RowWindow
 from actstore.store.format.layout import MANIFEST
-from actstore.store.read.assemble import write_manifest
+from actstore.store.read.assemble_manifest import write_manifest
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import open_manifest
 from actstore.store.read.reader import ArrayReader

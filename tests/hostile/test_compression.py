@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from numcodecs import Blosc, Zstd
 
 from actstore.errors import CorruptObjectError
+from actstore.store.format.chunk import decode_chunk
 from actstore.store.format.layout import ArraySpec
 from actstore.store.format.packed import most_packed_bytes, packed_problem
-from actstore.store.format.shard import decode_chunk, encode_shard, index_bytes, parse_index
+from actstore.store.format.shard import encode_shard, index_bytes, parse_index
 from tests.hostile.bounded import run_bounded
 from tests.hostile.mutations import MORE, damaged_bytes
 

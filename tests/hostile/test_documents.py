@@ -14,7 +14,7 @@ from actstore.errors import ActstoreError, CorruptObjectError, ManifestError
 from actstore.store.read.manifest import parse_manifest
 from actstore.store.read.open import open_store, read_manifest_file
 from actstore.store.write.commit import load_commit
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 from actstore.view.reports import report_manifest
 from actstore.workflows.recipes import parse_recipe, read_recipe
 from tests.hostile.mutations import ATTACKS, MORE, any_json, damaged_bytes, mutated, paths

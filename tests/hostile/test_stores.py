@@ -13,10 +13,10 @@ from actstore.contracts.progress import Silent
 from actstore.contracts.windows import RowWindow
 from actstore.errors import ActstoreError, CorruptObjectError
 from actstore.store.format.canonical import canonical_json, sha256_hex
-from actstore.store.read.assemble import assemble_manifest
+from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.manifest import parse_manifest
 from actstore.store.read.reader import ArrayReader
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 from actstore.workflows.care.examine import examine
 from actstore.workflows.care.recompute import model_at_hand
 from actstore.workflows.care.verify import verify_store

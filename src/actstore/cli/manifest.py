@@ -30,7 +30,7 @@ def export(
     """
     from actstore.view.reports import report_manifest
     from actstore.view.tables import inspect_view
-    from actstore.workflows.share import export_manifest
+    from actstore.workflows.export_manifest import export_manifest
 
     manifest = export_manifest(store, out, uri=uri, storage_options=parse_storage_options(storage_option))
     report = report_manifest(manifest)

@@ -65,7 +65,7 @@ class AssumptionOptions:
     price_file: Annotated[
         Path | None,
         typer.Option(
-            help="TOML file with your prices, in place of list prices; docs/how-to/plan-size-and-cost.md has an example.",
+            help="TOML file with your prices instead of list prices; see docs/how-to/plan-size-and-cost.md.",
             rich_help_panel=_COST,
         ),
     ] = None

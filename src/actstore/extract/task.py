@@ -16,7 +16,7 @@ from actstore.contracts.sequences import ResidueSource
 from actstore.contracts.tasks import Piece, Task, TaskRows
 from actstore.corpus.batches import plan_batches, plan_packed_batches
 from actstore.errors import CorpusError, NumericsError
-from actstore.extract.memory import allocate_rows
+from actstore.extract.row_memory import allocate_rows
 
 __all__ = ["extract_task", "not_finite", "plan_passes"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from actstore.contracts.planes import Calibration, Quantizer
-from actstore.quantize.encoded import EncodedRows, count_beyond
+from actstore.quantize.encoded_rows import EncodedRows, count_beyond
 from actstore.quantize.measure import measure
 
 __all__ = ["encode_rows"]

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from actstore.contracts.planes import Calibration, Planes, Quantizer
 from actstore.errors import ModelError
-from actstore.quantize.encoded import BadRow, EncodedRows
+from actstore.quantize.encoded_rows import BadRow, EncodedRows
 from actstore.quantize.floats import FLOAT16_LARGEST
 from actstore.quantize.int4 import group_width
 from actstore.quantize.measure import Measures

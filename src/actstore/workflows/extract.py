@@ -16,14 +16,14 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import CorruptObjectError
 from actstore.extract.model import load_model
 from actstore.store.format.layout import LARGE_OBJECTS
-from actstore.store.read.assemble import write_manifest
+from actstore.store.read.assemble_manifest import write_manifest
 from actstore.store.read.open import written_manifest
 from actstore.store.write.commit import committed_tasks
-from actstore.store.write.frozen import FrozenRecipe, load_frozen, load_frozen_if_any
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen, load_frozen_if_any
 from actstore.store.write.sequences import StoredSequences
 from actstore.view.reports import ExtractReport
 from actstore.workflows.clusters.connect import Cluster, LocalWorkers, check_cluster, workers_of
-from actstore.workflows.clusters.order import WorkOrder
+from actstore.workflows.clusters.work_order import WorkOrder
 from actstore.workflows.extraction.deadline import Interrupted, Stop
 from actstore.workflows.extraction.executors import Executor, SerialExecutor, Tally
 from actstore.workflows.extraction.plan import ExtractionPlan, plan_extraction, require_sequences

@@ -12,13 +12,13 @@ from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import Recipe
 from actstore.corpus.lengths import expected_corpus
 from actstore.errors import CorpusError, UsageError
-from actstore.extract.known import known_model, known_sites
+from actstore.extract.known_models import known_model, known_sites
 from actstore.extract.residues import expected_counts
 from actstore.view.plan_page import plan_page
 from actstore.view.plan_report import PlanReport
 from actstore.workflows.extraction.sizes import choose_task_rows
 from actstore.workflows.planning.budget import plan_budget
-from actstore.workflows.planning.given import ModelSizes, PlannedCorpus, apportion
+from actstore.workflows.planning.inputs import ModelSizes, PlannedCorpus, apportion
 
 __all__ = ["plan_store", "read_prices", "write_plan_page"]
 

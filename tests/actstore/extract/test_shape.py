@@ -7,7 +7,7 @@ import transformers
 from actstore.contracts.models import Site
 from actstore.contracts.recipe import ModelRecipe
 from actstore.extract.families import architecture_for
-from actstore.extract.known import known_model, needed_blocks
+from actstore.extract.known_models import known_model, needed_blocks
 from actstore.extract.shape import network_shape
 
 PROTT5 = transformers.T5Config(vocab_size=128, d_model=1024, d_kv=128, d_ff=16_384, num_layers=24, num_heads=32)

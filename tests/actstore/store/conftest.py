@@ -10,7 +10,7 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.tasks import TaskRows
 from actstore.extract.task import extract_task
 from actstore.store.plan.tasks import plan_tasks
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.testing.fake_model import FakeModel
 

@@ -15,7 +15,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.read.open import open_manifest
 from actstore.store.write.commit import load_commit
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 from actstore.stream.open import open_stream
 from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.plan import plan_extraction

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from actstore.contracts.recipe import Recipe
-from actstore.extract.known import known_sites
+from actstore.extract.known_models import known_sites
 from actstore.store.read.manifest import Manifest
 from actstore.workflows.recipes import read_recipe
 from actstore.workflows.schemas import schemas, write_schemas

@@ -10,9 +10,9 @@ from actstore.errors import CorruptObjectError, MissingObjectError
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.layout import commit_path
 from actstore.store.format.shard import Shard
-from actstore.store.read.assemble import commit_problems
+from actstore.store.read.assemble_manifest import commit_problems
 from actstore.store.write.commit import Commit, load_commit
-from actstore.store.write.frozen import FrozenRecipe
+from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.writer import commit_of, publish_task
 
 __all__ = ["restore_task"]

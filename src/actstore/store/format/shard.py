@@ -7,19 +7,18 @@ Chunks are written in row order without gaps, so an uncompressed shard begins wi
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Final, NamedTuple
 
 import google_crc32c
 import numpy as np
-from numcodecs import Blosc, Zstd, blosc
 from numpy.typing import NDArray
 
 from actstore.errors import CorruptObjectError
+from actstore.store.format.chunk import chunk_codec
 from actstore.store.format.layout import ArraySpec
-from actstore.store.format.packed import most_packed_bytes, packed_problem
+from actstore.store.format.packed import most_packed_bytes
 
-__all__ = ["Shard", "decode_chunk", "encode_shard", "index_bytes", "parse_index", "shard_bytes"]
+__all__ = ["Shard", "encode_shard", "index_bytes", "parse_index", "shard_bytes"]
 
 _MISSING: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 _CHECKSUM_BYTES: Final = 4
@@ -47,7 +46,7 @@ def encode_shard(spec: ArraySpec, values_N: NDArray[Any]) -> Shard:
     chunks = -(-len(values_N) // chunk_rows)
     padded = np.full((chunks * chunk_rows, *spec.shape[1:]), spec.fill, dtype=spec.dtype)
     padded[: len(values_N)] = values_N
-    codec = _codec(spec.compressor, np.dtype(spec.dtype).itemsize)
+    codec = chunk_codec(spec)
     parts: list[bytes] = []
     for start in range(0, len(padded), chunk_rows):
         raw = padded[start : start + chunk_rows].tobytes()
@@ -94,41 +93,3 @@ def parse_index(spec: ArraySpec, tail: bytes, *, name: str) -> NDArray[np.int64]
     if not is_whole or (index[:present, 0] != np.cumsum(lengths) - lengths).any():
         raise CorruptObjectError(f"{name}: the shard index names chunks where none can be; do not use this store")
     return index[:present].astype(np.int64)
-
-
-def decode_chunk(spec: ArraySpec, stored: bytes, *, name: str) -> NDArray[Any]:
-    """Decode one chunk to [chunk rows, ...], whatever somebody has put in its place.
-
-    Raises
-    ------
-    CorruptObjectError
-        If it does not decode to the bytes of a chunk; `name` says of which object.
-    """
-    chunk_bytes = spec.chunk[0] * spec.row_bytes
-    codec = _codec(spec.compressor, np.dtype(spec.dtype).itemsize)
-    raw: bytes | NDArray[np.uint8] = stored
-    problem = packed_problem(spec.compressor, stored, chunk_bytes)
-    if problem is None and codec is not None:
-        raw = np.empty(chunk_bytes, dtype=np.uint8)
-        try:
-            codec.decode(stored, raw)
-        except (RuntimeError, ValueError) as error:
-            problem = str(error)
-    if problem is not None:
-        raise CorruptObjectError(f"{name}: a chunk does not decode: {problem}; find all damage with 'actstore verify'")
-    return np.frombuffer(raw, dtype=spec.dtype).reshape(spec.chunk)
-
-
-@cache
-def _codec(compressor: str, item_bytes: int) -> Blosc | Zstd | None:
-    match compressor:
-        case "none":
-            return None
-        case "zstd":
-            return Zstd(level=3)
-        case "blosc":
-            # With several threads it lays blocks in the order in which they get done: other bytes every time.
-            blosc.use_threads = False
-            return Blosc(cname="zstd", clevel=5, shuffle=Blosc.BITSHUFFLE, typesize=item_bytes)
-        case unknown:
-            raise ValueError(f"no compressor {unknown!r}")

@@ -17,7 +17,7 @@ from actstore.store.format.layout import (
     metadata_paths,
 )
 from actstore.store.write.commit import commit_task
-from actstore.store.write.frozen import FrozenRecipe
+from actstore.store.write.frozen_recipe import FrozenRecipe
 
 __all__ = ["Inventory", "is_below", "other_stores"]
 

@@ -20,7 +20,7 @@ from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.format.documents import MOST_DOCUMENT_BYTES, load_json, parse_document
 from actstore.store.format.layout import FORMAT
 from actstore.store.format.vectors import Document
-from actstore.store.write.frozen import FrozenRecipe, SplitFacts
+from actstore.store.write.frozen_recipe import FrozenRecipe, SplitFacts
 from actstore.store.write.statistics import SiteStatistics
 
 __all__ = ["Manifest", "StoredBytes", "parse_manifest"]

@@ -13,7 +13,7 @@ from actstore.access.open import open_objects
 from actstore.errors import ManifestError, MissingObjectError, StoreNotFoundError, UsageError
 from actstore.store.format.documents import read_document
 from actstore.store.format.layout import MANIFEST
-from actstore.store.read.assemble import assemble_manifest
+from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.manifest import LARGEST_MANIFEST_BYTES, Manifest, parse_manifest
 
 __all__ = [

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from actstore.access.objects import ObjectStore
 from actstore.contracts.windows import RowBuffer, RowLayout, RowWindow
 from actstore.errors import CorruptObjectError
+from actstore.store.format.chunk import decode_chunk
 from actstore.store.format.layout import ArraySpec
-from actstore.store.format.shard import decode_chunk, index_bytes, parse_index
+from actstore.store.format.shard import index_bytes, parse_index
 from actstore.store.read.checks import ChunkChecks
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.selection import StoredColumns

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from actstore.access.ahead import map_ahead
 from actstore.access.objects import ObjectStore
+from actstore.access.read_ahead import map_ahead
 from actstore.errors import CorruptObjectError
 from actstore.quantize.fidelity import fidelity
 from actstore.quantize.moments import Moments
@@ -19,7 +19,7 @@ from actstore.store.format.documents import first_problem, read_document
 from actstore.store.format.layout import ArraySpec, statistics_arrays
 from actstore.store.format.vectors import Document, Vector64
 from actstore.store.write.commit import Commit, load_commit
-from actstore.store.write.frozen import FrozenRecipe
+from actstore.store.write.frozen_recipe import FrozenRecipe
 
 __all__ = ["OutlierChannel", "SiteStatistics", "StatisticsMerger", "merge_statistics"]
 

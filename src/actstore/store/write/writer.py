@@ -17,13 +17,13 @@ from actstore.contracts.tasks import Task, TaskRows
 from actstore.errors import CorruptObjectError, MissingObjectError, NumericsError
 from actstore.extract.task import not_finite
 from actstore.quantize.encode import encode_rows
-from actstore.quantize.encoded import EncodedRows, count_beyond
+from actstore.quantize.encoded_rows import EncodedRows, count_beyond
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.layout import ArraySpec, commit_path, scales_path, statistics_arrays, values_path
 from actstore.store.format.shard import Shard, encode_shard
 from actstore.store.write.commit import Commit, StoredObject, load_commit
-from actstore.store.write.frozen import FrozenRecipe
+from actstore.store.write.frozen_recipe import FrozenRecipe
 
 __all__ = ["check_overflow", "commit_of", "encode_site", "encode_task", "publish_task", "write_task"]
 

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple
 
-from actstore.access.ahead import map_ahead
 from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects
+from actstore.access.read_ahead import map_ahead
 from actstore.contracts.progress import Progress
 from actstore.errors import CorruptObjectError, ManifestError, MissingObjectError, StoreNotFoundError
 from actstore.store.care.compare import Difference, compare_object, compare_sha256
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.documents import MOST_METADATA_BYTES, load_json, read_document
 from actstore.store.format.layout import MANIFEST, RECIPE, ROOT_METADATA, SEQUENCES, ArraySpec, commit_path
-from actstore.store.read.assemble import assemble_manifest, commit_problems
+from actstore.store.read.assemble_manifest import assemble_manifest, commit_problems
 from actstore.store.read.inventory import Inventory, is_below, other_stores
 from actstore.store.read.manifest import Manifest, parse_manifest
 from actstore.store.write.commit import Commit, StoredObject, committed_tasks, load_commit
 from actstore.store.write.freeze import metadata_objects, says_the_same
-from actstore.store.write.frozen import FrozenRecipe, load_frozen
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.sequences import most_file_bytes
 from actstore.view.reports import Fault, Unnamed
 

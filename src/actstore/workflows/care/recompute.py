@@ -26,7 +26,7 @@ from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.layout import scales_path, values_path
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.reader import ArrayReader
-from actstore.store.write.frozen import FrozenRecipe
+from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.sequences import StoredSequences
 
 __all__ = ["Recomputed", "local_model", "model_at_hand", "recompute_sample"]

@@ -18,20 +18,20 @@ from actstore.errors import (
     StoreError,
     UsageError,
 )
-from actstore.extract.memory import RowMemory
 from actstore.extract.model import load_model
+from actstore.extract.row_memory import RowMemory
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
 from actstore.store.care.restore import restore_task
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.documents import read_document
 from actstore.store.format.layout import MANIFEST, RECIPE, SEQUENCES, commit_path
-from actstore.store.read.assemble import assemble_manifest, write_manifest
+from actstore.store.read.assemble_manifest import assemble_manifest, write_manifest
 from actstore.store.read.manifest import Manifest, parse_manifest
 from actstore.store.read.open import open_store_objects
 from actstore.store.write.commit import committed_tasks, load_commit
 from actstore.store.write.freeze import metadata_objects
-from actstore.store.write.frozen import FrozenRecipe
+from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.writer import encode_task
 from actstore.view.reports import Fault, RepairReport

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
-from actstore.store.read.assemble import assemble_manifest
+from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.open import open_store_objects
 from actstore.view.reports import Fault, VerifyReport
 from actstore.workflows.care.examine import Examination, examine

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from actstore.errors import UsageError, WorkerError
 from actstore.workflows.clusters.gpus import ALLOCATOR, visible_gpus, worker_environments
-from actstore.workflows.clusters.order import WorkOrder
 from actstore.workflows.clusters.slurm_config import ADAPT, slurm_arguments
+from actstore.workflows.clusters.work_order import WorkOrder
 from actstore.workflows.extraction.executors import THREADS, Executor
 
 __all__ = [

@@ -13,7 +13,7 @@ from distributed import Client, Future, KilledWorker
 
 from actstore import errors
 from actstore.errors import ActstoreError, WorkerError
-from actstore.workflows.clusters.order import WorkOrder
+from actstore.workflows.clusters.work_order import WorkOrder
 from actstore.workflows.clusters.worker import Job, Outcome, StorePlugin, do_on_worker, software, tell_worker
 from actstore.workflows.extraction.deadline import Stop
 from actstore.workflows.extraction.executors import THREADS, Tally

@@ -17,10 +17,10 @@ from distributed import Worker, WorkerPlugin
 from actstore.access.objects import ObjectStore
 from actstore.access.open import open_objects
 from actstore.errors import ActstoreError, CorruptObjectError, WorkerError
-from actstore.store.write.frozen import FrozenRecipe, load_frozen
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.clusters.gpus import claim_device, visible_gpus
-from actstore.workflows.clusters.order import WorkOrder
+from actstore.workflows.clusters.work_order import WorkOrder
 from actstore.workflows.extraction.executors import THREADS, Ending, do_task
 from actstore.workflows.extraction.plan import reopen
 from actstore.workflows.extraction.runner import TaskRunner

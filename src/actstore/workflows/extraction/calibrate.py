@@ -16,7 +16,7 @@ from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
 from actstore.quantize.int8 import calibrate
 from actstore.quantize.moments import Moments
-from actstore.store.write.frozen import CalibrationFacts
+from actstore.store.write.frozen_recipe import CalibrationFacts
 
 __all__ = ["calibrate_sites"]
 

@@ -14,7 +14,7 @@ from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
 from actstore.store.plan.tasks import Plan
 from actstore.store.write.compression import best_compressor, measure_compressors
-from actstore.store.write.frozen import FrozenRecipe
+from actstore.store.write.frozen_recipe import FrozenRecipe
 
 __all__ = ["PlanOrder", "choose_compressor"]
 

@@ -11,7 +11,7 @@ from actstore.access.objects import ObjectStore
 from actstore.contracts.progress import Stage
 from actstore.errors import MissingObjectError
 from actstore.store.format.layout import commit_path
-from actstore.store.write.frozen import FrozenRecipe
+from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.workflows.extraction.deadline import Stop
 from actstore.workflows.extraction.runner import STAGES, TaskRunner
 

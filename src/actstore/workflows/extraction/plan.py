@@ -13,7 +13,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import CorruptObjectError, RecipeChangedError, RecipeError, StoreError
 from actstore.store.plan.tasks import Plan, plan_tasks
 from actstore.store.write.freeze import complete_metadata, complete_sequences, freeze, has_sequences
-from actstore.store.write.frozen import (
+from actstore.store.write.frozen_recipe import (
     FrozenRecipe,
     check_unchanged,
     load_frozen,

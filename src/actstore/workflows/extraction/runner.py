@@ -11,7 +11,7 @@ from typing import Final, Self
 from actstore.access.objects import ObjectStore
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.sequences import ResidueSource
-from actstore.extract.memory import RowMemory
+from actstore.extract.row_memory import RowMemory
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
 from actstore.store.write.writer import commit_of, encode_task, publish_task

@@ -13,9 +13,9 @@ from actstore.contracts.models import Site
 from actstore.contracts.recipe import Recipe
 from actstore.errors import StoreError
 from actstore.store.plan.footprint import footprint
-from actstore.store.write.frozen import FrozenRecipe
+from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.view.grids import human_bytes
-from actstore.workflows.extraction.memory import available_memory
+from actstore.workflows.extraction.free_memory import available_memory
 
 __all__ = ["check_room", "choose_task_rows", "task_memory"]
 

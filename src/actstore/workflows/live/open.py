@@ -17,7 +17,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import ModelError, RecipeChangedError, UsageError
 from actstore.extract.model import load_model
 from actstore.store.format.layout import LARGE_OBJECTS
-from actstore.store.read.assemble import assemble_manifest
+from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import is_recipe, open_store
 from actstore.workflows.care.recompute import local_model

@@ -16,7 +16,7 @@ from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.windows import RowBuffer, RowWindow, WindowReader
 from actstore.errors import StreamError
 from actstore.extract.threads import LoneThreads
-from actstore.store.read.assemble import complete_manifest
+from actstore.store.read.assemble_manifest import complete_manifest
 from actstore.store.read.cached import CachedObjects
 from actstore.store.read.manifest import Manifest, StoredBytes
 from actstore.store.read.reader import StoreReader

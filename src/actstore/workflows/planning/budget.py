@@ -14,7 +14,7 @@ from actstore.contracts.models import Site
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.rules import RowRules
 from actstore.errors import UsageError
-from actstore.extract.known import needed_blocks
+from actstore.extract.known_models import needed_blocks
 from actstore.extract.residues import expected_counts
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.layout import StoreLayout
@@ -30,7 +30,7 @@ from actstore.view.plan_report import (
     PlannedTrainer,
     PlanReport,
 )
-from actstore.workflows.planning.given import ModelSizes, PlannedCorpus, apportion
+from actstore.workflows.planning.inputs import ModelSizes, PlannedCorpus, apportion
 
 __all__ = ["FRACTIONS", "plan_budget"]
 

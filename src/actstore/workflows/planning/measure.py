@@ -16,7 +16,7 @@ from actstore.corpus.tokenizer import known_alphabet, load_tokenizer
 from actstore.extract.model import load_model
 from actstore.extract.residues import kept_counts
 from actstore.extract.shape import network_shape
-from actstore.workflows.planning.given import ModelSizes, PlannedCorpus
+from actstore.workflows.planning.inputs import ModelSizes, PlannedCorpus
 
 __all__ = ["load_sizes", "read_lengths"]
 

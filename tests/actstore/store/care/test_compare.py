@@ -13,7 +13,7 @@ from actstore.store.care.compare import compare_object, compare_sha256
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.layout import ArraySpec
 from actstore.store.write.commit import StoredObject, load_commit
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 
 StoreOf = Callable[..., Path]
 

@@ -14,7 +14,7 @@ from actstore.store.care.restore import restore_task
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.shard import Shard
 from actstore.store.write.commit import load_commit
-from actstore.store.write.frozen import FrozenRecipe, load_frozen
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.writer import encode_task
 
 StoreOf = Callable[..., Path]

@@ -16,9 +16,10 @@ from zarr.core.sync import sync
 from zarr.storage import MemoryStore
 
 from actstore.errors import CorruptObjectError
+from actstore.store.format.chunk import decode_chunk
 from actstore.store.format.layout import ArraySpec
 from actstore.store.format.metadata import zarr_documents
-from actstore.store.format.shard import decode_chunk, encode_shard, index_bytes, parse_index
+from actstore.store.format.shard import encode_shard, index_bytes, parse_index
 
 COMPRESSORS = ("none", "zstd", "blosc")
 

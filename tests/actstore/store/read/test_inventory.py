@@ -8,7 +8,7 @@ import pytest
 from actstore.access.open import LocalObjects
 from actstore.store.read.inventory import Inventory, is_below, other_stores
 from actstore.store.write.commit import load_commit
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 
 StoreOf = Callable[..., Path]
 

@@ -13,9 +13,9 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.tasks import Task, TaskRows
 from actstore.errors import NumericsError
 from actstore.quantize.table import QUANTIZERS
-from actstore.store.read.assemble import assemble_manifest
+from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.write.compression import LEAST_SAVING, best_compressor, measure_compressors
-from actstore.store.write.frozen import CompressionFacts, FrozenRecipe, load_frozen
+from actstore.store.write.frozen_recipe import CompressionFacts, FrozenRecipe, load_frozen
 
 StoreOf = Callable[..., Path]
 RowsOf = Callable[[LocalObjects, int], TaskRows]

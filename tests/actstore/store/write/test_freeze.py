@@ -12,7 +12,7 @@ from actstore.access.open import LocalObjects
 from actstore.errors import RecipeChangedError, StoreError
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.write.freeze import complete_metadata, freeze, has_sequences, metadata_objects, says_the_same
-from actstore.store.write.frozen import CompressionFacts, FrozenRecipe, load_frozen
+from actstore.store.write.frozen_recipe import CompressionFacts, FrozenRecipe, load_frozen
 
 StoreOf = Callable[..., Path]
 

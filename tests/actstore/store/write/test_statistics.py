@@ -15,7 +15,7 @@ from actstore.quantize.int8 import Int8
 from actstore.store.format.layout import values_path
 from actstore.store.read.open import open_store
 from actstore.store.read.reader import ArrayReader
-from actstore.store.write.frozen import FrozenRecipe, load_frozen
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.statistics import SiteStatistics, merge_statistics
 
 StoreOf = Callable[..., Path]

@@ -19,7 +19,7 @@ from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.write.commit import load_commit
 from actstore.store.write.freeze import freeze
-from actstore.store.write.frozen import FrozenRecipe, load_frozen
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.writer import commit_of, encode_task, write_task
 
 StoreOf = Callable[..., Path]

@@ -17,7 +17,7 @@ from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe
 from actstore.extract.model import TransformersModel
 from actstore.extract.task import extract_task
-from actstore.store.read.assemble import write_manifest
+from actstore.store.read.assemble_manifest import write_manifest
 from actstore.store.read.open import open_store
 from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.writer import write_task

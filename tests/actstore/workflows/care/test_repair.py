@@ -17,13 +17,13 @@ from actstore.errors import ManifestError, RecipeChangedError, StorageUnavailabl
 from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.read.open import open_manifest
 from actstore.store.write.commit import load_commit
-from actstore.store.write.frozen import FrozenRecipe
+from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.testing.fake_model import FakeModel
 from actstore.view.reports import RepairReport
 from actstore.workflows.care import repair as repair_module
 from actstore.workflows.care.examine import examine
 from actstore.workflows.care.repair import repair_store, repair_with
-from actstore.workflows.share import export_manifest
+from actstore.workflows.export_manifest import export_manifest
 from tests.actstore.cli.command import actstore
 from tests.actstore.workflows.damage import KINDS, PARTNERS, SPOILS, OtherProcessor, copy_objects, in_memory, objects_in
 

@@ -17,8 +17,8 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import UsageError, WorkerError
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.clusters.connect import ExistingScheduler, LocalWorkers, SlurmWorkers, check_cluster, connected
-from actstore.workflows.clusters.order import WorkOrder
 from actstore.workflows.clusters.slurm_config import read_slurm_config
+from actstore.workflows.clusters.work_order import WorkOrder
 from actstore.workflows.extract import extract_on, extract_store, extract_with
 from actstore.workflows.extraction.deadline import Stop
 from tests.actstore.workflows.clusters import worker_models

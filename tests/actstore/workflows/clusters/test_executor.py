@@ -16,7 +16,7 @@ from actstore.testing.fake_model import FakeModel
 from actstore.view.reports import ExtractReport
 from actstore.workflows.clusters import worker as dask_worker
 from actstore.workflows.clusters.connect import Cluster, ExistingScheduler, LocalWorkers
-from actstore.workflows.clusters.order import WorkOrder
+from actstore.workflows.clusters.work_order import WorkOrder
 from actstore.workflows.extract import extract_on, extract_with
 from actstore.workflows.extraction.deadline import Stop
 from tests.actstore.cli.command import actstore

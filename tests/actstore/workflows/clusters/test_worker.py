@@ -11,9 +11,9 @@ import pytest
 from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.store.write.commit import committed_tasks
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.clusters.order import WorkOrder
+from actstore.workflows.clusters.work_order import WorkOrder
 from actstore.workflows.clusters.worker import Job, StorePlugin, do_on_worker, software, tell_worker
 from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.deadline import Stop

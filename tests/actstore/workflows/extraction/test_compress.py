@@ -16,7 +16,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import NumericsError, RecipeChangedError
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import open_store
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.care.verify import verify_store
 from actstore.workflows.extract import extract_with

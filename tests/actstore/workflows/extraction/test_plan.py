@@ -11,7 +11,7 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe, SplitsRecipe
 from actstore.errors import BadRecordError, RecipeChangedError
-from actstore.store.write.frozen import load_frozen
+from actstore.store.write.frozen_recipe import load_frozen
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.plan import plan_extraction, reopen

@@ -9,10 +9,10 @@ from actstore.access.open import LocalObjects, open_objects
 from actstore.contracts.models import Site
 from actstore.contracts.recipe import Recipe
 from actstore.errors import StoreError
-from actstore.store.write.frozen import FrozenRecipe, load_frozen
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.clusters.connect import Cluster, ExistingScheduler, LocalWorkers
-from actstore.workflows.clusters.order import WorkOrder
+from actstore.workflows.clusters.work_order import WorkOrder
 from actstore.workflows.extract import extract_on, extract_with
 from actstore.workflows.extraction import sizes
 from actstore.workflows.extraction.deadline import Stop

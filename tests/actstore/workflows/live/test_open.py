@@ -19,10 +19,10 @@ from actstore.errors import (
 )
 from actstore.stream.open import open_stream
 from actstore.stream.request import StreamRequest
+from actstore.workflows.export_manifest import export_manifest
 from actstore.workflows.extract import extract_store
 from actstore.workflows.live.open import open_live
 from actstore.workflows.recipes import read_recipe
-from actstore.workflows.share import export_manifest
 from tests.actstore.workflows.live.test_source import batches, without
 from tests.actstore.workflows.stores import contents
 

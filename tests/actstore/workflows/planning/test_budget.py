@@ -10,7 +10,7 @@ from actstore.errors import UsageError
 from actstore.view.plan_report import PlannedScenario, PlanReport
 from actstore.workflows.plan import plan_store
 from actstore.workflows.planning.budget import FRACTIONS
-from actstore.workflows.planning.given import apportion
+from actstore.workflows.planning.inputs import apportion
 from actstore.workflows.recipes import read_recipe
 
 MANIFESTS = Path(__file__).resolve().parents[4] / "manifests"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from actstore.access.ahead import REQUESTS, map_ahead
+from actstore.access.read_ahead import REQUESTS, map_ahead
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

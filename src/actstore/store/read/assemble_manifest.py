@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 
 from numpy.typing import NDArray
 
-from actstore.access.ahead import map_ahead
 from actstore.access.objects import ObjectStore
 from actstore.access.printable import printable
+from actstore.access.read_ahead import map_ahead
 from actstore.contracts.progress import Progress, Silent
 from actstore.errors import CorruptObjectError, MissingObjectError
 from actstore.store.format.canonical import sha256_hex
@@ -27,7 +27,7 @@ from actstore.store.plan.footprint import is_payload
 from actstore.store.read.manifest import Manifest, StoredBytes
 from actstore.store.write.commit import Commit, committed_tasks, load_commit
 from actstore.store.write.freeze import metadata_objects, says_the_same
-from actstore.store.write.frozen import FrozenRecipe, load_frozen
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.statistics import StatisticsMerger
 
 __all__ = ["assemble_manifest", "commit_problems", "complete_manifest", "write_manifest"]

@@ -13,9 +13,9 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import IncompleteStoreError, ManifestError, StoreNotFoundError
 from actstore.store.read.open import read_manifest_file
 from actstore.testing.fake_model import FakeModel
+from actstore.workflows.export_manifest import export_manifest
 from actstore.workflows.extract import extract_with
 from actstore.workflows.inspect import inspect_store
-from actstore.workflows.share import export_manifest
 from tests.actstore.cli.command import actstore
 
 StoreOf = Callable[..., Path]

@@ -6,7 +6,7 @@ import transformers
 
 from actstore.contracts.models import Site
 from actstore.errors import SiteError
-from actstore.extract.known import known_sites
+from actstore.extract.known_models import known_sites
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from actstore.access.open import LocalObjects
 from actstore.errors import CorruptObjectError, MissingObjectError, StoreNotFoundError
 from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.format.shard import index_bytes
-from actstore.store.read.assemble import assemble_manifest, write_manifest
+from actstore.store.read.assemble_manifest import assemble_manifest, write_manifest
 from actstore.store.write.commit import load_commit
 
 StoreOf = Callable[..., Path]

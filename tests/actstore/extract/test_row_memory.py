@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from actstore.contracts.models import Site
-from actstore.extract.memory import RowMemory
+from actstore.extract.row_memory import RowMemory
 
 SITES = (Site("embed", "embeddings", 8), Site("final_norm", "norm", 12))
 

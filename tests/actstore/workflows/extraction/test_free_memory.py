@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from actstore.workflows.extraction.memory import available_memory
+from actstore.workflows.extraction.free_memory import available_memory
 
 Kernel = Callable[[dict[str, str]], int | None]
 MEMINFO = {"proc/meminfo": "MemTotal: 9000 kB\nMemAvailable: 4000 kB\n"}

@@ -14,7 +14,13 @@ from actstore.contracts.models import ModelFacts
 from actstore.contracts.recipe import Recipe
 from actstore.errors import CorruptObjectError, RecipeChangedError, StoreNotFoundError
 from actstore.store.format.canonical import sha256_hex
-from actstore.store.write.frozen import CompressionFacts, FrozenRecipe, check_unchanged, load_frozen, load_frozen_if_any
+from actstore.store.write.frozen_recipe import (
+    CompressionFacts,
+    FrozenRecipe,
+    check_unchanged,
+    load_frozen,
+    load_frozen_if_any,
+)
 
 StoreOf = Callable[..., Path]
 
