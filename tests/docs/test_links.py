@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from actstore.cli.app import app as actstore
-from trainers.cli import app as trainer
+from trainers.cli.app import app as trainer
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 DOCS: Final = REPOSITORY / "docs"
@@ -27,6 +27,19 @@ CODE: Final = re.compile(r"`([^`\n]+)`")
 HEADING: Final = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 PATH: Final = re.compile(r"(?:src|tests|benchmarks|docs|manifests|examples)/[\w./-]+")
 MODULE_PATH: Final = re.compile(r"\w+(?:/\w+)+\.py")
+ROOMS: Final = {
+    room: list((REPOSITORY / "src").glob(f"*/{room}"))
+    for room in {path.parent.name for path in (REPOSITORY / "src").glob("*/*/__init__.py")}
+}
+MODULE: Final = re.compile(
+    rf"(?<![\w./])(?:actstore\.|trainers\.)?({'|'.join(ROOMS)})((?:\.[a-z]\w*)*\.([a-z]\w*))(?![\w(=.])"
+)
+FIELDS: Final = {"py"} | {
+    key
+    for schema in (REPOSITORY / "manifests").glob("*.schema.json")
+    for key in re.findall(r'"(\w+)":', schema.read_text("utf-8"))
+}
+"""What a dotted name may end in that is no module: fields of a recipe or manifest, and the ending of a file."""
 CITED_PAGE: Final = re.compile(r"\bdocs/[a-z-]+(?:/[a-z0-9-]+)?(?:\.md)?\b")
 """In code: a page, or the beginning of the name of a decision."""
 
@@ -178,3 +191,27 @@ def test_an_anchor_is_that_of_github(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# `auto`: a *first* look (5)\n## Same\n## Same\n```bash\n# no heading\n```\n", "utf-8")
     assert anchors(page) == {"auto-a-first-look-5", "same", "same-1"}
+
+
+def test_modules_that_a_page_names_exist(page: Path) -> None:
+    """Dotted names of rooms, such as `store.write.commit`, in code and in the ways that data takes."""
+    blocks = [text for language, text in FENCE.findall(page.read_text("utf-8")) if language == "text"]
+    missing = [
+        match[0]
+        for text in (*CODE.findall(prose(page)), *blocks)
+        for match in MODULE.finditer(text)
+        if match[3] not in FIELDS
+        and not any(leads_somewhere(room, match[2][1:].split(".")) for room in ROOMS[match[1]])
+    ]
+    assert not missing
+
+
+def leads_somewhere(folder: Path, steps: list[str]) -> bool:
+    """Return whether steps lead from a room to a folder, a module, or a name that a module defines."""
+    for index, step in enumerate(steps):
+        if not (folder / step).is_dir():
+            module = folder / f"{step}.py"
+            names = steps[index + 1 :]
+            return module.is_file() and all(re.search(rf"\b{name}\b", module.read_text("utf-8")) for name in names)
+        folder /= step
+    return True
