@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from actstore.contracts.models import Site
 from actstore.errors import ModelError
 from actstore.extract.forward import ForwardPass
 
@@ -22,20 +21,18 @@ class TorchRows:
     """The `DeviceRows` of a model."""
 
     forward: ForwardPass
-    sites: Sequence[Site]
-    """With their widths."""
     model: str
     """Name of the model, for messages."""
 
     def allocate(self, rows: int) -> dict[str, torch.Tensor]:
         """Return a tensor [N, D] for each site; see `DeviceRows`."""
-        device = self.forward.network.device
+        device, sites = self.forward.network.device, self.forward.sites
         try:
-            return {site.name: torch.empty((rows, site.width), device=device) for site in self.sites}
+            return {site.name: torch.empty((rows, site.width), device=device) for site in sites}
         except torch.OutOfMemoryError as error:
-            size = sum(rows * site.width * 4 for site in self.sites)
+            size = sum(rows * site.width * 4 for site in sites)
             raise ModelError(
-                f"the rows of a task ({rows:,} at {len(self.sites)} sites, {size:,} bytes) do not fit the memory "
+                f"the rows of a task ({rows:,} at {len(sites)} sites, {size:,} bytes) do not fit the memory "
                 f"of {device} beside {self.model}; make tasks smaller (--set store.task_rows=...; another "
                 "store then)"
             ) from error

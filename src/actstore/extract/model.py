@@ -79,7 +79,7 @@ class TransformersModel:
     @property
     def device_rows(self) -> TorchRows | None:
         """Where rows may stay until they are encoded."""
-        return TorchRows(self._forward, self.sites, self.facts.name) if self.keeps_rows else None
+        return TorchRows(self._forward, self.facts.name) if self.keeps_rows else None
 
     @property
     def _forward(self) -> ForwardPass:
