@@ -33,9 +33,9 @@ class TorchRows:
         except torch.OutOfMemoryError as error:
             size = sum(rows * site.width * 4 for site in self.model.sites)
             raise ModelError(
-                f"the rows of a task ({rows:,} at {len(self.model.sites)} sites, {size:,} bytes) do not fit the memory "
-                f"of {device} beside {self.model.facts.name}; make tasks smaller (--set store.task_rows=...; another "
-                "store then)"
+                f"the rows of a task ({rows:,} at {len(self.model.sites)} sites, {size:,} bytes) do not fit into the "
+                f"memory of {device} beside {self.model.facts.name}; make tasks smaller (--set store.task_rows=..., "
+                "in a new store)"
             ) from error
 
     def fill(
@@ -45,7 +45,7 @@ class TorchRows:
         into: Mapping[str, Any],
         place_n: NDArray[np.int64],
     ) -> None:
-        """Run one forward pass and put its rows into tensors of `allocate`; see `DeviceRows`."""
+        """Run one forward pass and write its rows to tensors of `allocate`; see `DeviceRows`."""
         model = self.model
         with model.passes:
             forward_rows_into(

@@ -36,8 +36,8 @@ def forward_rows(
 ) -> dict[str, Float32s]:
     """Run one forward pass and return the rows of the kept residues.
 
-    Rows are gathered on the device, in the number format of the network, before they become float32 on the host, so
-    that padding and residues that nobody wants are never moved or converted.
+    Rows are gathered on the device, in the number format of the network, before they become float32 on the host. So
+    padding and residues that are not kept are never moved or converted.
 
     Parameters
     ----------
@@ -46,17 +46,17 @@ def forward_rows(
     tokenizer
         The table of its tokenizer.
     sites
-        What to capture; widths are not looked at.
+        Sites to capture; widths are not used.
     residues
         B strings, at least one.
     kept
-        For each, the 0-based positions of the residues wanted.
+        For each string, the 0-based positions of the kept residues.
     longest
         Most tokens that the network has positions for; None if there is no limit.
     stop_early
         Whether the pass ends after the last site.
     pack_tokens
-        Tokens of rows that several sequences share; None for a row for each.
+        Tokens of rows that several sequences share; None for one row per sequence.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def forward_rows(
     TokenizerError
         If a letter is outside the alphabet.
     ModelError
-        If a sequence is too long for the network, or the batch for the memory of the device.
+        If a sequence is too long for the network, or the batch too large for the memory of the device.
     SiteError
         If a module does not return one vector for each token.
     """
@@ -90,14 +90,14 @@ def forward_rows_into(
     into: Mapping[str, Tensor],
     place_n: NDArray[np.int64],
 ) -> None:
-    """Run one forward pass and put the rows of the kept residues into memory of the device; see `forward_rows`.
+    """Run one forward pass and write the rows of the kept residues to memory of the device; see `forward_rows`.
 
     Parameters
     ----------
     into
         For each site float32 [N, D].
     place_n
-        Which row of `into` each of the kept residues becomes.
+        Row of `into` for each kept residue.
     """
     inputs = _inputs(network, tokenizer, residues, longest=longest, pack_tokens=pack_tokens)
     device = network.device
@@ -121,7 +121,7 @@ def _inputs(
     length = max(map(len, residues)) + tokenizer.special_tokens
     if longest is not None and length > longest:
         raise ModelError(
-            f"{network.name_or_path} has positions for {longest} tokens, and {length} were asked for; "
+            f"{network.name_or_path} has positions for {longest} tokens; {length} were requested; "
             f"set 'corpus.window_residues' to {longest - tokenizer.special_tokens} or less"
         )
     return padded(residues, tokenizer) if pack_tokens is None else packed(residues, tokenizer, row_tokens=pack_tokens)
@@ -136,7 +136,7 @@ def _captured(
     take: Callable[[str, Tensor], Tensor],
     stop_early: bool = True,
 ) -> dict[str, Tensor]:
-    """Return what `take` makes of the rows of the kept residues at each site, [n, D] on the device."""
+    """Return `take` of the rows of the kept residues at each site, [n, D] on the device."""
     device, (rows, length) = network.device, inputs.tokens_RT.shape
     first_n = np.repeat(inputs.first_B, [len(each) for each in kept])
     kept_n = torch.from_numpy(first_n + np.concatenate(kept)).to(device)
@@ -155,17 +155,17 @@ def _captured(
             return capture(modules, lambda: run_inputs(network, inputs), take=gather, stop_early=stop_early)
     except torch.OutOfMemoryError as error:
         raise ModelError(
-            f"{network.name_or_path}: {rows} rows of {length} tokens do not fit the memory of {device}; "
+            f"{network.name_or_path}: {rows} rows of {length} tokens do not fit into the memory of {device}; "
             "lower 'model.tokens_per_batch'"
         ) from error
     except IndexError as error:
         raise ModelError(
-            f"{network.name_or_path} cannot take {length} tokens at once ({error}); lower 'corpus.window_residues'"
+            f"{network.name_or_path} cannot process {length} tokens at once ({error}); lower 'corpus.window_residues'"
         ) from error
 
 
 def run_inputs(network: transformers.PreTrainedModel, inputs: Inputs) -> None:
-    """Run a network on its device over inputs of the host; whoever wants its states captures them."""
+    """Run a network on its device over inputs of the host; hooks of the caller capture its states."""
     device = network.device
     tokens, present = (torch.from_numpy(each).to(device) for each in (inputs.tokens_RT, inputs.present_RT))
     if inputs.sequence_RT is None or inputs.position_RT is None:
@@ -173,31 +173,31 @@ def run_inputs(network: transformers.PreTrainedModel, inputs: Inputs) -> None:
         return
     positions, sequence = (torch.from_numpy(each).to(device) for each in (inputs.position_RT, inputs.sequence_RT))
     apart = sequence[:, None, :, None] != sequence[:, None, None, :]
-    # Not a mask of booleans, which eager attention would add to its scores.
+    # A mask of floats: eager attention would add a mask of booleans to its scores.
     mask = torch.zeros(apart.shape, dtype=network.dtype, device=device)
     mask.masked_fill_(apart, torch.finfo(network.dtype).min)
-    # The embedding wants to know what is padding, for which the mask of attention has the wrong shape.
+    # The embedding needs a mask of the padding; the mask of attention has another shape.
     embedded = network.get_submodule("embeddings")(input_ids=tokens, attention_mask=present, position_ids=positions)
     network(inputs_embeds=embedded, attention_mask=mask, position_ids=positions)
 
 
 @contextmanager
 def _own_stream(device: torch.device) -> Iterator[None]:
-    """Give this thread a stream of its own, so that its copies go on while another thread computes."""
+    """Give this thread its own stream, so that its copies run while another thread computes."""
     if device.type != "cuda":
         yield
         return
     streams: dict[torch.device, torch.cuda.Stream] = _of_thread.__dict__.setdefault("streams", {})
     if device not in streams:
         streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    # The inputs were copied on the stream that is current outside.
+    # The inputs were copied on the stream of the caller.
     streams[device].wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(streams[device]):
         yield
 
 
 def _to_host(rows: Mapping[str, Tensor], device: torch.device) -> dict[str, Float32s]:
-    """Copy rows off the device as float32; through pinned memory, which the device writes by itself."""
+    """Copy rows off the device as float32; through pinned memory, which the device writes without the CPU."""
     if device.type != "cuda":
         return {site: values.float().cpu().numpy() for site, values in rows.items()}
     there = {site: torch.empty(values.shape, dtype=torch.float32, pin_memory=True) for site, values in rows.items()}

@@ -1,4 +1,4 @@
-"""A loaded network -> the shape that decides what its forward pass costs."""
+"""A loaded network -> the shape that determines the cost of its forward pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["network_shape"]
 
 
 def network_shape(network: transformers.PreTrainedModel, recipe: ModelRecipe) -> TransformerShape | None:
-    """Count the weights of a network's blocks; None where it has no list of blocks that is known.
+    """Count the weights of a network's blocks; None if the list of blocks is not known.
 
     Blocks that differ count with their mean. Embeddings inside blocks (T5's relative positions) are looked up, not
     multiplied, and do not count.
