@@ -1,4 +1,4 @@
-"""Line charts as SVG: both axes logarithmic, lines told apart by dashes and marks as well as by colour."""
+"""Line charts as SVG: both axes logarithmic; lines differ in dashes, marks and colour."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _TOP: Final = 16
 _BOTTOM: Final = 48
 _LABEL_GAP: Final = 15.0
 _TICK_GAP: Final = 44.0
-"""Six digits beside each other."""
+"""Width of six digits."""
 _STYLES: Final = 5
-"""Lines have the classes `line0` to `line4`, of which a style sheet says how they look."""
+"""Lines have the classes `line0` to `line4`; a style sheet defines their look."""
 
 
 class Line(NamedTuple):
@@ -47,18 +47,18 @@ def line_chart(
     lines
         At most five.
     identity
-        Start of the ids within, which must differ from those of other charts on the page.
+        Prefix of the ids in the chart, which must differ from those of other charts on the page.
     title, description
-        Read out by screen readers.
+        For screen readers.
     x_label
-        What the horizontal axis is.
+        Label of the horizontal axis.
     x_text, y_text
-        How the numbers at the axes are written.
+        Formats of the numbers at the axes.
 
     Raises
     ------
     ValueError
-        If there is nothing to draw, too much, or a value that a logarithm does not have.
+        If there are no lines, too many lines, or a value that is not positive.
     """
     values = [point for line in lines for point in line.points]
     if not values or len(lines) > _STYLES:
@@ -122,7 +122,7 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _legible(values: Sequence[float], place: Callable[[float], float]) -> list[float]:
-    """Return the values whose labels have room beside each other, given in ascending order; the last one has.
+    """Return the values, in ascending order, whose labels fit side by side; the last one always does.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def _legible(values: Sequence[float], place: Callable[[float], float]) -> list[f
 
 
 def _apart(places: Sequence[float]) -> list[float]:
-    """Move labels down until none covers another.
+    """Move labels down until they do not overlap.
 
     Examples
     --------
