@@ -1,1 +1,1 @@
-"""Bytes at places: folders, buckets and URLs, and what may be shown of them. Knows no row and no plan."""
+"""Bytes in folders, buckets and at URLs, and text that is safe to show. Knows no rows and no plans."""

@@ -1,7 +1,7 @@
 """Bytes kept on local disk under a name, within a limit, by any number of processes; the least recently used go first.
 
-Entries appear whole (written aside, then renamed) and are forgotten at any time. Nothing is flushed: after a power
-failure an entry may be torn, and a disk may rot, so whoever reads one compares it with what it should be.
+Entries are written under another name and renamed, so a reader sees whole entries. They may be removed at any time.
+Nothing is flushed: after a power failure or a disk error an entry may be damaged, so readers must check each entry.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from actstore.errors import StoreError
 __all__ = ["CacheFolder"]
 
 _SUBFOLDER: Final = "actstore-cache-1"
-"""Everything lies in it, so that nothing else in the folder that the user named is ever counted or removed."""
+"""Holds all entries, so that other files in the folder of the user are never counted or removed."""
 _NAME_LETTERS: Final = frozenset("0123456789abcdef")
 _NAME_LENGTH: Final = 64
 _PARTIAL: Final = ".partial-"
-"""Begins the name of an entry that is being written; its size follows."""
+"""Prefix of the name of an entry that is being written; its size follows."""
 _PARTIAL_LIVES_S: Final = 3600.0
 _MOST_DIGITS: Final = 30
 _KEPT: Final = 0.9
@@ -35,14 +35,14 @@ _KEPT: Final = 0.9
 
 
 class CacheFolder:
-    """A folder of entries. Safe to share by threads and processes, also of other limits.
+    """A folder of entries. Threads and processes may share it, also with different limits.
 
     Parameters
     ----------
     folder
-        Made if need be.
+        Created if it does not exist.
     most_bytes
-        Limit of the content of all entries.
+        Limit for the content of all entries together.
 
     Raises
     ------
@@ -61,14 +61,14 @@ class CacheFolder:
                 self._set_used(self._make_room(most_bytes))
 
     def get(self, name: str, *, most_bytes: int | None = None) -> bytes | None:
-        """Return an entry, which becomes the most recently used; None if there is none that can be read.
+        """Return an entry and mark it as most recently used; None if it does not exist or cannot be read.
 
         Parameters
         ----------
         name
             64 hexadecimal digits.
         most_bytes
-            How large it can be, at most the limit of the folder: of one that is larger nothing is read.
+            Largest possible size, at most the limit of the folder. A larger entry is not read.
         """
         place = self._place(name)
         most_bytes = self._most_bytes if most_bytes is None else min(most_bytes, self._most_bytes)
@@ -77,14 +77,14 @@ class CacheFolder:
                 if os.fstat(file.fileno()).st_size > most_bytes:
                     return None
                 data = file.read(most_bytes + 1)
-        except OSError:  # gone, no file, or a disk that is failing: as good as never kept
+        except OSError:  # removed, not a file, or a failing disk: as if it was never kept
             return None
         with suppress(OSError):
             os.utime(place)
         return data
 
     def put(self, name: str, data: bytes) -> None:
-        """Keep an entry; others may have to go. While others write all that the limit allows, it is not kept.
+        """Keep an entry; older entries may be removed. It is not kept if entries being written fill the limit.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class CacheFolder:
         place = self._place(name)
         partial = self._entries / f"{_PARTIAL}{len(data)}-{secrets.token_hex(16)}"
         with self._usable():
-            # Counted before it is there: a process that is killed in between leaves the count too high, not too low.
+            # Counted before it is written: a process killed in between leaves the count too high, never too low.
             with self._locked():
                 used = self._used()
                 if used + len(data) > self._most_bytes:
@@ -110,7 +110,7 @@ class CacheFolder:
                 partial.touch()
             try:
                 partial.write_bytes(data)
-                # Whoever counts meanwhile finds it under one of its names, not under none.
+                # A concurrent count must find the entry under one of its two names.
                 with self._locked(), suppress(FileExistsError, IsADirectoryError, NotADirectoryError):
                     place.parent.mkdir(exist_ok=True)
                     partial.replace(place)
@@ -118,7 +118,7 @@ class CacheFolder:
                 partial.unlink(missing_ok=True)
 
     def discard(self, name: str) -> None:
-        """Forget an entry."""
+        """Remove an entry."""
         with suppress(OSError):
             self._place(name).unlink()
 
@@ -128,7 +128,7 @@ class CacheFolder:
     def _make_room(self, allowed: int) -> int:
         """Remove the least recently used entries until the rest fits; return the bytes of the rest.
 
-        The rest includes those that are being written.
+        The rest includes entries that are being written.
         """
         found: list[tuple[int, int, str]] = []
         used = 0
@@ -144,13 +144,13 @@ class CacheFolder:
         for _, size, path in sorted(found):
             if used <= allowed:
                 break
-            with suppress(OSError):  # what cannot be removed stays counted
+            with suppress(OSError):  # an entry that cannot be removed stays counted
                 Path(path).unlink(missing_ok=True)
                 used -= size
         return used
 
     def _listed(self) -> Iterator[os.DirEntry[str]]:
-        """Yield all entries, also those that are being written, and remove what writers that were killed have left."""
+        """Yield all entries, also those being written, and remove partial files of killed writers."""
         with os.scandir(self._entries) as folders:
             for folder in folders:
                 if folder.name.startswith(_PARTIAL):
@@ -174,7 +174,7 @@ class CacheFolder:
 
     def _set_used(self, used: int) -> None:
         place = self._entries / "used"
-        if not place.is_file():  # whatever else has its name goes if it can; without the count all is counted
+        if not place.is_file():  # remove anything else with this name; without the count, all entries are counted
             with suppress(OSError):
                 place.rmdir() if place.is_dir() else place.unlink()
         with suppress(IsADirectoryError):
@@ -182,7 +182,7 @@ class CacheFolder:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Exclude other threads and processes; the system lets go of the lock of a process that was killed."""
+        """Exclude other threads and processes; the system releases the lock of a killed process."""
         with self._lock, (self._entries / "lock").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -193,8 +193,8 @@ class CacheFolder:
             yield
         except OSError as error:
             raise StoreError(
-                f"the cache in {self._folder} cannot be used: {error.strerror or error}; give another folder, or less "
-                "bytes if its disk is full"
+                f"the cache in {self._folder} cannot be used: {error.strerror or error}; give another folder, or "
+                "fewer bytes if its disk is full"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""Credentials stay where the user put them: out of URLs that are stored, and out of every message."""
+"""Keep credentials out of stored URLs and out of messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIGNATURE: Final = re.compile(
 )
 _SECRET_NAME: Final = re.compile(r"(?i)secret|token|passw|access_key|private_key|(?:^|_)key$")
 _SHORTEST_SECRET: Final = 8
-"""Shorter values would hide words of every message, and are no secrets."""
+"""Shorter values are not secrets, and would hide ordinary words in messages."""
 
 
 def refuse_credentials(url: str) -> None:
@@ -29,7 +29,7 @@ def refuse_credentials(url: str) -> None:
     Raises
     ------
     UsageError
-        Showing the URL without them.
+        Its message shows the URL without them.
     """
     userinfo = _USERINFO.search(url)
     if (userinfo is not None and ":" in userinfo[0]) or _SIGNATURE.search(url):
@@ -40,13 +40,13 @@ def refuse_credentials(url: str) -> None:
 
 
 def secrets_among(options: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return the values of storage options and of the environment that nobody else should see, longest first."""
+    """Return the values of storage options and of the environment that must stay secret, longest first."""
     found = {text for name, text in (*_texts(options or {}), *os.environ.items()) if _SECRET_NAME.search(name)}
     return tuple(sorted((text for text in found if len(text) >= _SHORTEST_SECRET), key=len, reverse=True))
 
 
 def without_secrets(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """Return text without passwords and signatures in URLs, and without these secrets.
+    """Return text without passwords and signatures in URLs, and without the given secrets.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def without_secrets(text: str, secrets: tuple[str, ...] = ()) -> str:
 
 
 def _texts(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the names and values of options that are text, also of those inside others."""
+    """Yield the names and values of text options, also of nested ones."""
     for name, value in options.items():
         if isinstance(value, Mapping):
             yield from _texts(value)

@@ -1,4 +1,4 @@
-"""What differs among the file systems behind fsspec: what they raise, and how they say when something was written."""
+"""Differences among the file systems behind fsspec: their exceptions, and how they report write times."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _NOT_OSERRORS: Final = (
     ("gcsfs.retry", ("HttpError",)),
     ("google.auth.exceptions", ("GoogleAuthError",)),
 )
-"""Modules of S3, GCS, HTTP and Hugging Face file systems, and the bases of what they raise."""
+"""Modules of S3, GCS, HTTP and Hugging Face file systems, and the base classes of their exceptions."""
 
 _WRITTEN: Final = ("LastModified", "mtime", "last_modified", "updated", "created")
-"""What S3, GCS and others call the time of the last write in their listings."""
+"""Keys for the time of the last write in the listings of S3, GCS and others."""
 
 _TRANSIENT_CODES: Final = frozenset(
     {
@@ -44,7 +44,7 @@ _TRANSIENT_CODES: Final = frozenset(
         "ThrottlingException",
     }
 )
-"""What S3 servers call failures that may be gone at the next attempt, whatever the HTTP status."""
+"""Codes of S3 servers for failures that may not happen at the next attempt, for any HTTP status."""
 _TRANSIENT_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TRANSIENT_ERRNO: Final = frozenset(
     {
@@ -75,27 +75,27 @@ _TRANSIENT_NAMES: Final = frozenset(
         "TransportError",
     }
 )
-"""What botocore, aiohttp, urllib3, requests and httpx call a connection that failed, was cut or said nonsense."""
+"""Exceptions of botocore, aiohttp, urllib3, requests and httpx for failed, cut or invalid connections."""
 _PERMANENT_NAMES: Final = frozenset({"OfflineModeIsEnabled"})
-"""What huggingface_hub calls a connection that the user has forbidden; it counts as a ConnectionError."""
+"""Exception of huggingface_hub in offline mode; it counts as a ConnectionError."""
 _WRONG_REQUESTS: Final = (ssl.SSLCertVerificationError, ValueError, OverflowError, TypeError)
-"""What clients raise while they make a request, and put into errors of their own."""
+"""Exceptions that clients raise while they make a request, and wrap in their own errors."""
 _MISSING_CREDENTIALS: Final = frozenset({"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"})
 
 
 class Answer(NamedTuple):
-    """How a server answered a request that it did not grant."""
+    """Answer of a server to a request that it did not grant."""
 
     status: int
     """HTTP status."""
     code: str
-    """What S3 calls it; empty where the server does not say."""
+    """Error code of S3; empty if the server gives none."""
 
 
 def backend_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions that mean "the storage failed": OSError, and those of the back ends that are loaded.
+    """Return the exceptions that mean "the storage failed": OSError, and those of the loaded back ends.
 
-    A back end that is not loaded cannot have raised anything, so none is imported here.
+    A back end that is not loaded cannot have raised anything, so no back end is imported here.
     """
     found: list[type[Exception]] = [OSError]
     for module, names in _NOT_OSERRORS:
@@ -105,18 +105,18 @@ def backend_errors() -> tuple[type[Exception], ...]:
 
 
 def describe_error(error: Exception, secrets: tuple[str, ...] = ()) -> str:
-    """Return one line for a message, with the way out where the kind of error tells it, and without credentials.
+    """Return one line for a message, without credentials; with a remedy if the kind of error suggests one.
 
     Parameters
     ----------
     error
-        What was raised.
+        The exception.
     secrets
-        What must not be shown, besides passwords in URLs and what the environment holds.
+        Secrets to hide, in addition to passwords in URLs and secrets in the environment.
     """
     text = " ".join(str(error).split())
     answer = next(filter(None, map(answer_of, _causes(error))), None)
-    if text in {"", "None"}:  # some servers send a code and no words
+    if text in {"", "None"}:  # some servers send a code without text
         text = type(error).__name__ if answer is None or not answer.code else answer.code
     if answer is not None and answer.code not in text:
         text = f"{text} ({answer.code})"
@@ -126,7 +126,7 @@ def describe_error(error: Exception, secrets: tuple[str, ...] = ()) -> str:
 
 
 def answer_of(error: BaseException) -> Answer | None:
-    """Return what a server answered, if an exception of botocore, aiohttp, gcsfs, requests or httpx says so."""
+    """Return the answer of a server, if an exception of botocore, aiohttp, gcsfs, requests or httpx has one."""
     response = getattr(error, "response", None)
     if isinstance(response, Mapping):
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -141,9 +141,9 @@ def answer_of(error: BaseException) -> Answer | None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether the same request may succeed a moment later: the connection failed, or the server was not able.
+    """Return whether the same request may succeed later: the connection failed, or the server could not answer.
 
-    What the server refused, and hosts, certificates and requests that are wrong, will be so the next time.
+    A refused request, and a wrong host, certificate or request, fail again.
     """
     causes = list(_causes(error))
     for cause in causes:
@@ -152,7 +152,7 @@ def is_transient(error: BaseException) -> bool:
         if isinstance(cause, _WRONG_REQUESTS) or type(cause).__name__ in _PERMANENT_NAMES:
             return False
     for cause in causes:
-        # In this order: aiohttp gives a body that was cut for a bad request, and says so as the cause.
+        # In this order: aiohttp reports a cut body as a bad request, with the cut as the cause.
         if _is_broken_connection(cause):
             return True
         if (answer := answer_of(cause)) is not None:
@@ -161,7 +161,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def written_at(entry: Mapping[str, Any]) -> float | None:
-    """Return when an object was written, in seconds since 1970, from its entry in a listing; None if not said."""
+    """Return when an object was written, in seconds since 1970, from its entry in a listing; None if unknown."""
     said = next((entry[word] for word in _WRITTEN if entry.get(word) is not None), None)
     if isinstance(said, str):
         said = datetime.fromisoformat(said)
@@ -180,7 +180,7 @@ def _is_broken_connection(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and what it was raised for; botocore keeps that as an argument."""
+    """Yield an exception and its causes; botocore keeps the cause as an argument."""
     seen: list[BaseException] = []
     waiting: list[Any] = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""Anything fsspec reaches as an object store: what fails for a moment is tried again, errors name their object."""
+"""Any fsspec filesystem as an object store: transient failures are retried, errors name their object."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["FsspecObjects"]
 
 _READ_AHEAD_BYTES: Final = 1 << 20
-"""Of files that are read piece by piece: a few requests for the footer and the small columns of a Parquet file."""
+"""For files read in pieces: a few requests get the footer and the small columns of a Parquet file."""
 _NO_BUCKET: Final = "NoSuchBucket"
 _creating = threading.Lock()
 _Result = TypeVar("_Result")
@@ -37,9 +37,9 @@ class FsspecObjects:
     filesystem, root
         From `fsspec.core.url_to_fs`.
     retries
-        How often an operation is tried while the storage fails for reasons that may pass.
+        How often an operation is tried while the storage has transient failures.
     secrets
-        What no message may show.
+        Values that must not appear in messages.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class FsspecObjects:
     def put_new(self, path: str, data: bytes) -> bool:
         """Write an object unless one exists.
 
-        An attempt whose answer was lost may have written it, and whoever tries again finds it there; so it counts as
-        written if it has these bytes, whoever wrote them.
+        If the answer to an attempt was lost, the attempt may have written the object and the next one finds it. So the
+        object counts as written if it has these bytes, no matter who wrote them.
         """
         try:
             self._do(path, lambda: self._create(path, data), doing="written")
@@ -111,14 +111,14 @@ class FsspecObjects:
             self._do(path, lambda: self._fs.rm_file(self._full(path)), doing="removed")
 
     def modified(self, prefix: str = "") -> dict[str, float]:
-        """Return when the objects below a folder were last written, in seconds since 1970, where the storage says."""
+        """Return when the objects below a folder were last written, in seconds since 1970, if the storage tells."""
         times = ((path, written_at(entry)) for path, entry in self._entries(prefix))
         return {path: written_s for path, written_s in times if written_s is not None}
 
     def sweep(self, *, large: Collection[str] = ()) -> None:
-        """Remove what interrupted writers left: nothing, since an object is there as a whole or not at all."""
+        """Do nothing: interrupted writers leave nothing, because objects are written as a whole."""
 
-    # One attempt each; what may be done better for a kind of storage.
+    # One attempt each; subclasses for a kind of storage may improve these.
 
     def _read(self, path: str) -> bytes:
         return cast("bytes", self._fs.cat_file(self._full(path)))
@@ -130,7 +130,7 @@ class FsspecObjects:
         if len(data) > stop - start:
             raise StoreError(
                 f"{self._name(path)} cannot be read: asked for bytes {start}-{stop - 1}, the storage sends "
-                f"{len(data):,} bytes; keep stores where parts of an object can be read"
+                f"{len(data):,} bytes; use storage that can read parts of an object"
             )
         return data
 
@@ -148,7 +148,7 @@ class FsspecObjects:
     def _known(self, path: str, size: int | None) -> int:
         if size is None:
             raise StoreError(
-                f"{self._name(path)} cannot be read: the storage does not say its size; keep stores where it does"
+                f"{self._name(path)} cannot be read: the storage does not say its size; use storage that does"
             )
         return int(size)
 
@@ -157,17 +157,17 @@ class FsspecObjects:
 
     def _create(self, path: str, data: bytes) -> None:
         """Create an object; raise FileExistsError if there is one."""
-        # The in-memory filesystem looks and then writes; it exists in this process alone, where a lock is enough.
+        # The in-memory filesystem checks and then writes. It exists only in this process, so a lock is enough.
         with _creating if isinstance(self._fs, MemoryFileSystem) else nullcontext():
             self._fs.pipe_file(self._full(path), data, mode="create")
 
     def _entries(self, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield path and facts of every object below a folder, as they are now."""
+        """Yield path and listing entry of every object below a folder, without cached listings."""
         root = str(self._fs._strip_protocol(self._root)).rstrip("/")  # noqa: SLF001 - how fsspec spells a path
         folder = self._full(prefix).rstrip("/")
 
         def find() -> dict[str, dict[str, Any]]:
-            # What other processes have written since the last listing counts too.
+            # Include objects that other processes wrote since the last listing.
             self._fs.invalidate_cache(folder)
             return cast("dict[str, dict[str, Any]]", self._fs.find(folder, detail=True))
 
@@ -184,9 +184,9 @@ class FsspecObjects:
         return describe_error(error, self._secrets)
 
     def _do(self, path: str, act: Callable[[], _Result], *, doing: _Doing = "read") -> _Result:
-        """Do something to an object until it succeeds, and put its errors into words.
+        """Do an operation on an object, with retries, and translate its errors.
 
-        Errors are raised without what they were raised for: its words may hold credentials.
+        Errors are raised without their cause, because the text of the cause may hold credentials.
         """
         name = self._name(path)
         try:
@@ -206,14 +206,14 @@ class FsspecObjects:
 
 
 def _answers(error: BaseException) -> Iterator[Answer | None]:
-    """Yield what a server answered, by an exception or the one that it was raised for."""
+    """Yield the answers of a server in an exception and its causes."""
     yield answer_of(error)
     if error.__cause__ is not None:
         yield answer_of(error.__cause__)
 
 
 class _ObjectFile(io.RawIOBase):
-    """An object as a file that can be read and sought; every read is a range."""
+    """An object as a readable, seekable file; every read is a range request."""
 
     def __init__(self, objects: FsspecObjects, path: str, size: int) -> None:
         super().__init__()

@@ -18,10 +18,10 @@ from actstore.errors import CorruptObjectError, MissingObjectError, StoreError
 __all__ = ["PARTIAL", "LocalObjects"]
 
 PARTIAL: Final = ".partial"
-"""Folder in which objects are written before they are put in place."""
+"""Folder in which objects are written before they are moved into place."""
 _ATTEMPTS: Final = 3
 _PROCESS: Final = secrets.token_hex(4)
-"""Tells this process from a dead one with the same id: in a restarted container ids repeat."""
+"""Distinguishes this process from a dead one with the same id; ids repeat in a restarted container."""
 
 
 class LocalObjects:
@@ -36,7 +36,7 @@ class LocalObjects:
         return str(self._root)
 
     def local_path(self, path: str) -> Path:
-        """Return where an object lies on this machine."""
+        """Return the local path of an object."""
         return self._root / path
 
     def get(self, path: str) -> bytes:
@@ -66,7 +66,7 @@ class LocalObjects:
     def put_new(self, path: str, data: bytes) -> bool:
         """Write an object unless one exists; a hard link makes that atomic."""
         target = self._root / path
-        if self._is_there(path):  # before anything is written: where nothing may be, what is there is no fault
+        if self._is_there(path):  # before writing: an existing object is no error in a read-only folder
             return False
         with self._partial(path) as partial:
             _write_durably(partial, data)
@@ -106,7 +106,7 @@ class LocalObjects:
             (self._root / PARTIAL).rmdir()
 
     def unfinished(self) -> dict[str, os.stat_result]:
-        """Return the partial files whose writer is not known to be alive, by path; of other machines nobody knows."""
+        """Return the partial files, by path, without those of living writers on this machine."""
         found: dict[str, os.stat_result] = {}
         for path in self._partials(dead=False):
             with suppress(FileNotFoundError):
@@ -114,7 +114,7 @@ class LocalObjects:
         return found
 
     def _partials(self, *, dead: bool) -> Iterator[Path]:
-        """Yield the partial files whose writer is known to be dead, or those whose writer may be."""
+        """Yield the partial files of writers that are dead, or of writers that may be dead."""
         found: list[Path] = []
         with suppress(FileNotFoundError, NotADirectoryError):
             found = list((self._root / PARTIAL).iterdir())
@@ -127,22 +127,22 @@ class LocalObjects:
                     yield partial
 
     def delete(self, path: str) -> None:
-        """Remove an object, for good even if the power fails; it is no error if there is none."""
+        """Remove an object, durably in case of a power failure; it is no error if it does not exist."""
         target = self._root / path
         try:
             target.unlink(missing_ok=True)
             if target.parent.is_dir():
                 _flush_folder(target.parent)
-        except NotADirectoryError:  # below an object there is nothing
+        except NotADirectoryError:  # there are no objects below an object
             return
         except OSError as error:
             raise StoreError(f"{self.uri}: object {path} cannot be removed: {error.strerror or error}") from error
 
     def remove_empty_folders(self, paths: Iterable[str]) -> None:
-        """Remove the folders on the way to objects that were removed, where nothing else is left in them."""
+        """Remove the parent folders of removed objects, if they are empty."""
         for path in paths:
             folder = (self._root / path).parent
-            with suppress(OSError):  # not empty, or somebody was faster
+            with suppress(OSError):  # not empty, or already removed
                 while folder != self._root:
                     folder.rmdir()
                     folder = folder.parent
@@ -156,7 +156,7 @@ class LocalObjects:
             folders[:] = [name for name in folders if name != PARTIAL]
             relative = Path(folder).relative_to(self._root)
             for name in names:
-                with suppress(FileNotFoundError):  # removed since it was listed
+                with suppress(FileNotFoundError):  # removed after it was listed
                     yield (relative / name).as_posix(), (Path(folder) / name).stat()
 
     def _publish(self, partial: Path, path: str) -> None:
@@ -164,7 +164,7 @@ class LocalObjects:
         self._in_its_folder(target, lambda: partial.replace(target))
 
     def _in_its_folder(self, target: Path, place: Callable[[], object]) -> None:
-        """Put a file in place, though somebody may just have removed its folder, which was empty."""
+        """Move a file into place; create its folder again if another process removed it while it was empty."""
         for last in (False,) * _ATTEMPTS + (True,):
             try:
                 place()
@@ -181,7 +181,7 @@ class LocalObjects:
         Raises
         ------
         StoreError
-            If a folder lies in its place.
+            If there is a folder in its place.
         """
         try:
             mode = (self._root / path).stat().st_mode
@@ -210,12 +210,12 @@ class LocalObjects:
     def _new_partial(self) -> Path:
         """Create an empty file for one write, in the folder that the last writer to finish removes.
 
-        No name is ever used twice: a leftover may be a hard link to an object that its writer had just published.
+        Names are never reused: a leftover may be a hard link to an object that its writer has just published.
         """
         folder = self._root / PARTIAL
         partial = folder / f"{socket.gethostname()}-{os.getpid()}-{_PROCESS}.{secrets.token_hex(8)}"
         while True:
-            # Another writer may remove the folder between any two of these steps, until our file is in it.
+            # Another writer may remove the folder between any two of these steps, until it holds our file.
             with suppress(FileExistsError):
                 folder.mkdir()
             with suppress(FileNotFoundError):
@@ -236,7 +236,7 @@ class LocalObjects:
             raise StoreError(f"{self.uri}: object {path} cannot be read: {error.strerror or error}") from error
 
     def _unlisted(self, error: OSError) -> None:
-        """Say that a folder cannot be listed, but for one that is not there and so holds nothing."""
+        """Raise that a folder cannot be listed; a folder that does not exist is empty and no error."""
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
             raise StoreError(f"{self.uri}: {error.filename} cannot be listed: {error.strerror}") from error
 
@@ -250,7 +250,7 @@ def _write_durably(path: Path, data: bytes) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power failure."""
+    """Flush the names in a folder to disk, for the case of a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The few operations on object storage that a store is built from."""
+"""The operations on object storage that a store needs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class ObjectStore(Protocol):
     """Whole objects under one root, addressed by relative paths with forward slashes.
 
     Writes are atomic: a reader sees the old object, the new one or none, never a part. The suite in
-    `actstore.testing.conformance_objects` says what an implementation must do.
+    `actstore.testing.conformance_objects` defines what an implementation must do.
     """
 
     @property
     def uri(self) -> str:
-        """Where the root is, as a user would type it."""
+        """Place of the root, as a user would type it."""
         ...
 
     def get(self, path: str) -> bytes:
@@ -27,7 +27,7 @@ class ObjectStore(Protocol):
         ...
 
     def get_range(self, path: str, start: int, stop: int) -> bytes:
-        """Return bytes [start, stop) of an object, fewer where it ends before; raises `MissingObjectError`."""
+        """Return bytes [start, stop) of an object, fewer if it is shorter; raises `MissingObjectError`."""
         ...
 
     def read_into(self, path: str, start: int, into: memoryview) -> int:
@@ -51,7 +51,7 @@ class ObjectStore(Protocol):
         ...
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
-        """Return the paths and sizes in bytes of all objects below a prefix (a folder), in no order."""
+        """Return the paths and sizes in bytes of all objects below a prefix (a folder), in any order."""
         ...
 
     def delete(self, path: str) -> None:
@@ -59,11 +59,11 @@ class ObjectStore(Protocol):
         ...
 
     def modified(self, prefix: str = "") -> dict[str, float]:
-        """Return when the objects below a prefix were last written, in seconds since 1970, where the storage says."""
+        """Return when the objects below a prefix were last written, in seconds since 1970, if the storage tells."""
         ...
 
     def sweep(self, *, large: Collection[str] = ()) -> None:
-        """Remove what interrupted writers left behind and nobody can see; nothing of writers that may be alive.
+        """Remove hidden leftovers of interrupted writers; keep those of writers that may be alive.
 
         `large` names the objects that a store may upload in parts: only their parts are removed, since those of other
         objects belong to other programs.

@@ -32,15 +32,15 @@ def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any]
     uri
         Path or URL.
     storage_options
-        Passed to fsspec, but for `attempts`: how often an operation is tried while the storage fails for reasons that
-        may pass. For S3 see also `fsspec_options`. Credentials belong here or in the environment.
+        Passed to fsspec, except `attempts`: how often an operation is tried while the storage has transient
+        failures. For S3 see also `fsspec_options`. Credentials belong here or in the environment.
 
     Raises
     ------
     StoreError
         If the URL's protocol is unknown, its package is not installed, or it does not take these options.
     UsageError
-        If the URL holds credentials or is one of a web server, or an option is not what it should be.
+        If the URL holds credentials or belongs to a web server, or the value of an option is wrong.
     """
     text = os.fspath(uri)
     given = storage_options or {}
@@ -54,11 +54,11 @@ def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any]
     try:
         filesystem, root = url_to_fs(text, **options)
         if s3:
-            filesystem.connect()  # which finds wrong options, and asks no server but for credentials
+            filesystem.connect()  # finds wrong options; contacts no server except for credentials
     except Exception as error:
         if not isinstance(error, (ImportError, TypeError, ValueError, *backend_errors())):
             raise
-        # Without the error itself: its words may hold credentials.
+        # Without the error itself: its text may hold credentials.
         raise StoreError(f"{text}: cannot be opened: {describe_error(error, secrets)}") from None
     if isinstance(filesystem, LocalFileSystem):
         return LocalObjects(Path(root))

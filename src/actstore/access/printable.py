@@ -1,4 +1,4 @@
-"""Text that somebody else wrote, fit to be shown: no control characters, no surrogates, not too long."""
+"""Make text from other people safe to show: no control characters, no surrogates, limited length."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST_SHOWN: Final = 400
 
 
 def is_plain(text: str, *, most: int = MOST_SHOWN) -> bool:
-    r"""Return whether a name can be shown as it is: not empty, printable, and at most so long.
+    r"""Return whether a name can be shown unchanged: not empty, printable, and not too long.
 
     Examples
     --------
@@ -21,16 +21,16 @@ def is_plain(text: str, *, most: int = MOST_SHOWN) -> bool:
 
 
 def printable(text: str, *, most: int | None = MOST_SHOWN, keep: str = "") -> str:
-    r"""Return text with everything that a terminal would obey, or cannot show, written as an escape.
+    r"""Return text with characters that a terminal would obey or cannot show as escapes.
 
     Parameters
     ----------
     text
         Any text.
     most
-        Letters after which the rest is left out; None leaves out nothing.
+        Number of letters after which the text is cut; None for no limit.
     keep
-        Characters that stay as they are, such as the end of a line.
+        Characters that are kept, such as the end of a line.
 
     Examples
     --------

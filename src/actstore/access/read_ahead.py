@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 __all__ = ["REQUESTS", "map_ahead"]
 
 REQUESTS: Final = 16
-"""In flight at a time: with 20 ms a request, the manifest of 200 tasks took 2.8 s instead of 35 s."""
+"""Requests in flight: at 20 ms per request, the manifest of 200 tasks took 2.8 s instead of 35 s."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -19,10 +19,10 @@ _Result = TypeVar("_Result")
 def map_ahead(
     function: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int = REQUESTS
 ) -> Iterator[_Result]:
-    """Apply a function in threads; results come in the order of the items, and so does the first error.
+    """Apply a function in threads; yield results, and raise the first error, in the order of the items.
 
-    Unlike with `ThreadPoolExecutor.map`, no more results wait for their turn than twice the number of threads, and no
-    item is taken long before. What is under way when the caller stops or an error is raised is finished first.
+    Unlike `ThreadPoolExecutor.map`, it holds at most twice as many results as threads, and takes items only as needed.
+    When the caller stops or an error is raised, running calls are finished first.
 
     Examples
     --------

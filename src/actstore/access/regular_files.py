@@ -1,4 +1,4 @@
-"""Opening files that anybody may have put there: a pipe in place of one would be waited for without end."""
+"""Open files from untrusted sources: opening a pipe in the place of a file would wait for ever."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["IrregularFileError", "open_regular"]
 
 
 class IrregularFileError(OSError):
-    """A pipe, a socket or a device where a file should be."""
+    """A pipe, a socket or a device in the place of a file."""
 
 
 def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:
-    """Open a file for reading, without ever waiting for somebody to write it.
+    """Open a file for reading, without waiting for a writer.
 
     Parameters
     ----------

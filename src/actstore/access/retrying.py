@@ -1,4 +1,4 @@
-"""Ask again when the storage fails for a moment, and say so; give up after a while, and say why."""
+"""Retry when the storage has a transient failure, and log it; give up after some attempts, with the reason."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from actstore.errors import StorageUnavailableError
 __all__ = ["ATTEMPTS", "Retries"]
 
 ATTEMPTS: Final = 10
-"""With the waits below they span 36 to 72 s where connections are refused at once: a gateway that is killed and started
-again needs 6 to 15 s, and a load balancer takes a dead server out within 30 s."""
+"""With the waits below they span 36 to 72 s if connections are refused at once: a gateway that is killed and started
+again needs 6 to 15 s, and a load balancer removes a dead server within 30 s."""
 _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 20.0
 _WARN_FROM: Final = 3
-"""Single resets are everyday on object storage and no news."""
+"""Single resets are common on object storage, so only later attempts are logged as warnings."""
 _LOOK_UP_S: Final = 0.25
 
 _log = logging.getLogger("actstore.storage")
@@ -30,10 +30,10 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often and how patiently an operation is tried.
+    """Number of attempts and the waits between them.
 
-    The wait doubles from attempt to attempt up to a limit. Each is shortened at random by up to a half, so that many
-    clients that failed together do not come back together.
+    The wait doubles from attempt to attempt up to a limit. Each wait is shortened at random by up to a half, so that
+    clients that failed together do not retry together.
     """
 
     attempts: int = ATTEMPTS
@@ -44,26 +44,26 @@ class Retries:
     def wait_s(self, attempt: int) -> float:
         """Return how long to wait after a failed attempt, counted from 1."""
         longest = min(self.first_wait_s * 2.0 ** (attempt - 1), self.longest_wait_s)
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret, and no result depends on it
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - not a secret, and no result depends on it
 
     def run(self, act: Callable[[], _Result], *, name: str, describe: Callable[[Exception], str]) -> _Result:
-        """Do something until it succeeds.
+        """Call a function until it succeeds.
 
         Parameters
         ----------
         act
-            What to do; harmless if done twice.
+            The function; it must be harmless to call it twice.
         name
             The object, for messages.
         describe
-            Words for an error.
+            Returns the description of an error.
 
         Raises
         ------
         StorageUnavailableError
-            If the last attempt too failed for a reason that might have passed; with name, attempts and cause.
+            If the last attempt also had a transient failure; names object, attempts and cause.
         Exception
-            Whatever `act` raises that another attempt would not change.
+            Any exception of `act` that is not transient.
         """
         began = time.monotonic()
         attempt = 1
@@ -77,10 +77,10 @@ class Retries:
             if attempt >= self.attempts or _leaving():
                 waited_s = time.monotonic() - began
                 tries = "1 attempt" if attempt == 1 else f"{attempt} attempts"
-                # Without the exception itself: a traceback would show its own words, with whatever they hold.
+                # Without the exception itself: a traceback would show its text, which may hold credentials.
                 raise StorageUnavailableError(
-                    f"{name}: {cause}; given up after {tries} in {waited_s:.0f} s; do the same again when the storage "
-                    "answers, nothing that was committed is lost"
+                    f"{name}: {cause}; given up after {tries} in {waited_s:.0f} s; run the same again when the storage "
+                    "answers; committed tasks are not lost"
                 ) from None
             wait_s = self.wait_s(attempt)
             level = logging.WARNING if attempt >= _WARN_FROM else logging.INFO
@@ -89,7 +89,7 @@ class Retries:
             attempt += 1
 
     def _wait(self, wait_s: float) -> None:
-        """Wait, but not when the program is ending: its threads are waited for."""
+        """Wait, but not while the program ends, because it waits for its threads."""
         while wait_s > 0 and not _leaving():
             step_s = min(wait_s, _LOOK_UP_S)
             self.sleep(step_s)

@@ -1,4 +1,4 @@
-"""S3, and servers that speak it: single puts that create, ranges straight into memory, no debris of large uploads."""
+"""S3 and compatible servers: puts that create, ranges read directly into memory, removal of interrupted uploads."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from actstore.errors import MissingObjectError, StorageUnavailableError, StoreEr
 __all__ = ["S3Objects", "once"]
 
 _LARGEST_PUT_BYTES: Final = 5 << 30
-"""Limit of S3 for an object that is put with one request."""
+"""Limit of S3 for an object written with one request."""
 _PART_BYTES: Final = 64 << 20
-"""What is sent again if a connection is cut in the middle of a file."""
+"""Bytes that are sent again if a connection is cut in the middle of a file."""
 _MOST_PARTS: Final = 10_000
 """Limit of S3."""
 _MOST_UPLOADS: Final = 3
-"""How often a file is uploaded from its beginning, if somebody else removed the upload or its last answer was lost."""
+"""How often a file is uploaded from the start, if the upload was removed or its last answer was lost."""
 
 _log = logging.getLogger("actstore.storage")
 
 
 def once(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return storage options of an `s3fs.S3FileSystem` that does what it is told once, for `S3Objects`.
+    """Return storage options of an `s3fs.S3FileSystem` that tries each operation once, for `S3Objects`.
 
-    Attempts are counted there, not multiplied by those of botocore and s3fs.
+    `S3Objects` counts the attempts; those of botocore and s3fs must not multiply them.
     """
     config = {"retries": {"total_max_attempts": 1}} | options.get("config_kwargs", {})
     return {
-        # Other processes write to the same place.
+        # Other processes write to the same prefix, so listings are not cached.
         "use_listings_cache": False,
-        # No HEAD before every GET to find out whether it pays to split it.
+        # Without this, every GET begins with a HEAD, to decide whether to split it.
         "max_concurrency": 1,
         **options,
         "config_kwargs": config,
@@ -72,7 +72,7 @@ class S3Objects(FsspecObjects):
 
         super().__init__(filesystem, root, retries=retries, secrets=secrets)
         filesystem.retries = 1
-        # Clients would wait without a limit for a server to say that it expects a body.
+        # Without this, clients wait without a limit until a server says that it expects a body.
         filesystem.s3.meta.events.unregister("before-call.s3", add_expect_header)
         self._bucket, self._prefix, _ = filesystem.split_path(f"{self._root}/")
         self._part_bytes = part_bytes
@@ -90,10 +90,10 @@ class S3Objects(FsspecObjects):
             raise StoreError(f"{self._name(path)} cannot be written: {local}: {error.strerror or error}") from error
 
     def sweep(self, *, large: Collection[str] = ()) -> None:
-        """Remove the parts of interrupted uploads of large objects, which cost money and are seen by nobody.
+        """Remove the parts of interrupted uploads of large objects, which cost money and are not listed.
 
-        Uploads of other objects are those of other programs. Only if the object is there: whoever is still uploading it
-        can do without. Somebody who may not list uploads cannot sweep, and need not.
+        Uploads of other objects belong to other programs. Parts are removed only if the object exists, because a writer
+        that is still uploading it then does not need them. Without permission to list uploads, nothing is removed.
         """
         try:
             for path in large:
@@ -105,7 +105,7 @@ class S3Objects(FsspecObjects):
         except StorageUnavailableError:
             raise
         except StoreError as error:
-            _log.info("unfinished uploads are left as they are: %s", error)
+            _log.info("unfinished uploads are not removed: %s", error)
 
     def _read(self, path: str) -> bytes:
         data: bytes = self._fs.cat_file(self._full(path), max_concurrency=1)
@@ -128,7 +128,7 @@ class S3Objects(FsspecObjects):
         return found
 
     async def _fetch(self, key: str, start: int, into: memoryview) -> int:
-        """Read a range into memory as it arrives, without collecting it first."""
+        """Read a range into memory as it arrives, without a copy."""
         signed = await self._signed.fetch(key, start, into)
         if signed is not None:
             return signed
@@ -156,7 +156,7 @@ class S3Objects(FsspecObjects):
         self._put(path, data)
 
     def _create(self, path: str, data: bytes) -> None:
-        # The condition holds for single puts alone: some servers ignore it when parts are joined.
+        # The condition is used for single puts only: some servers ignore it when parts are joined.
         try:
             self._put(path, data, IfNoneMatch="*")
         except OSError as error:
@@ -181,7 +181,7 @@ class S3Objects(FsspecObjects):
                 f"{prefix}/", partial(self._once, "list_objects_v2", Prefix=below, **following), doing="listed"
             )
             for entry in page.get("Contents", ()):
-                # Without what some tools put in place of folders.
+                # Without the placeholder objects that some tools create for folders.
                 if entry["Size"] or not entry["Key"].endswith("/"):
                     yield entry["Key"][len(self._prefix) :], entry | {"size": entry["Size"]}
             if not page.get("IsTruncated"):
@@ -189,15 +189,15 @@ class S3Objects(FsspecObjects):
             following = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _upload(self, path: str, local: Path, size: int) -> None:
-        """Write a file in parts, and see that it is there before anybody is told."""
+        """Write a file in parts, and check that the object exists before returning."""
         for _ in range(_MOST_UPLOADS):
             upload: str = self._ask(path, "create_multipart_upload", doing="written")["UploadId"]
             try:
                 self._send_parts(path, upload, local, size)
-            except MissingObjectError:  # swept by another writer, or joined and the answer lost: once more
+            except MissingObjectError:  # removed by another writer, or joined but the answer was lost: try again
                 continue
             except BaseException:
-                # Once, since whoever interrupts waits for it; what is left is for `sweep`.
+                # One attempt, because the user waits for it; `sweep` removes what is left.
                 with suppress(*backend_errors()):
                     self._once("abort_multipart_upload", Key=self._key(path), UploadId=upload)
                 raise
@@ -205,7 +205,7 @@ class S3Objects(FsspecObjects):
                 raise StoreError(f"{self._name(path)} has {there:,} bytes after {size:,} were sent; write it again")
             self.sweep()
             return
-        raise StoreError(f"{self._name(path)} cannot be written: {_MOST_UPLOADS} uploads were removed by somebody else")
+        raise StoreError(f"{self._name(path)} cannot be written: another program removed {_MOST_UPLOADS} uploads")
 
     def _send_parts(self, path: str, upload: str, local: Path, size: int) -> None:
         part_bytes = max(self._part_bytes, -(-size // _MOST_PARTS))
@@ -228,7 +228,7 @@ class S3Objects(FsspecObjects):
             request = partial(self._once, "list_multipart_uploads", Prefix=self._key(path), **following)
             page = self._do(path, request, doing="listed")
             for upload in page.get("Uploads", ()):
-                if upload["Key"] == self._key(path):  # not of one that begins with the same letters
+                if upload["Key"] == self._key(path):  # without objects whose names only begin with the same letters
                     yield upload["UploadId"]
             if not page.get("IsTruncated"):
                 return
@@ -249,6 +249,6 @@ class S3Objects(FsspecObjects):
 
 
 def _is_answer(error: BaseException, status: int, code: str) -> bool:
-    """Return whether a server answered so; s3fs raises its own exception for that of botocore."""
+    """Return whether a server gave one of these answers; s3fs wraps the exception of botocore in its own."""
     answer = answer_of(error.__cause__ or error)
     return answer is not None and (answer.code == code or (not answer.code and answer.status == status))

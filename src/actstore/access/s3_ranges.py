@@ -1,4 +1,4 @@
-"""Ranges of S3 objects by signed URLs, which spares most of what a request costs the client."""
+"""Ranges of S3 objects by signed URLs, which need less CPU time of the client per request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EXPIRES_S: Final = 3600
 _MOST_URLS: Final = 65_536
 """About 40 MB."""
 _MOST_REFUSALS: Final = 3
-"""Of URLs signed a moment before, one after another; then this server does not take such URLs."""
+"""Consecutive refusals of freshly signed URLs after which signed URLs are no longer used for this server."""
 _PARTIAL: Final = 206
 _SIGNATURE: Final = "s3v4-query"
 _ABOUT_THE_OBJECT: Final = frozenset({404, 416})
@@ -27,7 +27,7 @@ _QUERY: Final = re.compile(r"\?[^\s'\"]*")
 class _SignedUrl(NamedTuple):
     url: str
     monotonic_s: float
-    """Until when it is used; this clock may stand still while a computer sleeps, and the other be set back."""
+    """Times until which it is used, by two clocks: one may stop while a computer sleeps, the other may be set back."""
     wall_s: float
 
 
@@ -35,8 +35,8 @@ class SignedRanges:
     """Gets ranges with URLs that are signed once for each object and used for half an hour.
 
     botocore takes a millisecond to make, sign and parse a request, and aiohttp a fifth of it to send the same one: in
-    ranges of 1 MiB a gigabyte took 1.75 s of a client's CPU, and takes 0.8 s so. Whatever is not answered with the
-    range, whether refused or failed, is for the ordinary way, which knows the words for it.
+    ranges of 1 MiB a gigabyte took 1.75 s of a client's CPU, and takes 0.8 s with signed URLs. If a request is refused
+    or fails, the ordinary request is used, which has the error messages.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class SignedRanges:
     def __init__(self, filesystem: fsspec.AbstractFileSystem, bucket: str) -> None:
         self._fs = filesystem
         self._bucket = bucket
-        # What else a request may need (a payer, keys of encryption) would have to be signed and sent, too.
+        # Other parameters of a request (a payer, encryption keys) would have to be signed and sent, too.
         plain = not (filesystem.anon or filesystem.req_kw or filesystem.s3_additional_kwargs)
         self._refusals_left = _MOST_REFUSALS if plain else 0
         self._urls: dict[str, _SignedUrl] = {}
@@ -57,12 +57,12 @@ class SignedRanges:
         filesystem.s3.meta.events.register_first("choose-signer.s3.GetObject", _choose_version, unique_id="actstore")
 
     async def fetch(self, key: str, start: int, into: memoryview) -> int | None:
-        """Read a range into memory as it arrives; return its length, or None if the ordinary way has to be asked.
+        """Read a range into memory as it arrives; return its length, or None if the ordinary request is needed.
 
         Raises
         ------
         ConnectionError
-            If the connection fails; the next time the object is left to the ordinary way.
+            If the connection fails; the next request for the object is an ordinary one.
         """
         if self._refusals_left <= 0:
             return None
@@ -77,7 +77,7 @@ class SignedRanges:
             return await self._get(key, url, start, into, is_new=is_new)
         except backend_errors() as error:
             self._failed.add(key)
-            # Without the error itself, whose words may hold the signature.
+            # Without the error itself: its text may hold the signature.
             raise ConnectionError(_QUERY.sub("", str(error)) or type(error).__name__) from None
 
     async def _get(self, key: str, url: str, start: int, into: memoryview, *, is_new: bool) -> int | None:
@@ -105,9 +105,9 @@ class SignedRanges:
         return found
 
     def _forget(self, key: str, status: int, *, is_new: bool) -> None:
-        """Do without a URL that was not answered with its range.
+        """Drop a URL that was refused or failed.
 
-        The credentials it was signed with may be gone, and with them all URLs; that says nothing about the next.
+        Its credentials may have expired, and with them all URLs; later URLs may still work.
         """
         if status in _ABOUT_THE_OBJECT:
             self._urls.pop(key, None)
@@ -131,5 +131,5 @@ class SignedRanges:
 
 
 def _choose_version(signature_version: object, **_: object) -> str | None:
-    """Sign URLs as requests are signed; botocore would take an older signature, which many servers refuse."""
+    """Sign URLs as requests are signed; botocore would use an older signature, which many servers refuse."""
     return _SIGNATURE if signature_version in {"v4-query", _SIGNATURE} else None

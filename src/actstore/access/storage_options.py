@@ -1,4 +1,4 @@
-"""What storage options mean, and how s3fs is told to behave where a user says nothing."""
+"""Storage options: their meaning, and the defaults for s3fs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["OWN_OPTIONS", "address_problem", "fsspec_options", "is_s3", "refuse_
 
 _CONNECT_TIMEOUT_S: Final = 5.0
 _READ_TIMEOUT_S: Final = 20.0
-"""Without a byte sent or received. Servers that compose a listing or flush an upload stay silent for seconds."""
+"""Seconds without a byte sent or received. Servers that prepare a listing or flush an upload are silent for seconds."""
 _POOL_CONNECTIONS: Final = 48
-"""At least the requests in flight of a stream, of `verify` and of a manifest that is assembled at the same time."""
+"""At least the requests in flight of a stream, of `verify` and of the assembly of a manifest together."""
 
 OWN_OPTIONS: Final = frozenset({"attempts"})
-"""Of our own, for every storage."""
+"""Options of actstore itself, for every storage."""
 _SHARED_BY: Final = ("s3", "gs", "az", "abfs", "hf", "s3a", "gcs", "abfss", "adl", "file", "memory")
 _WEB: Final = frozenset({"http", "https"})
 _LONGEST_ADDRESS: Final = 2048
@@ -38,10 +38,10 @@ _S3_ENDPOINTS: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 
 
 def address_problem(uri: str) -> str | None:
-    """Return why no store can be where a document says, None if one can.
+    """Return why an address in a document cannot be the place of a store; None if it can.
 
-    A document comes from anybody. It may name a folder, or a place on storage that holds plain objects; not one of the
-    file systems of fsspec that run something, unpack archives, log in elsewhere or go through another one (`::`).
+    Documents are untrusted. An address may be a folder, or a place on storage that holds plain objects. It may not use
+    file systems of fsspec that run programs, unpack archives, log in elsewhere or chain to another one (`::`).
 
     Examples
     --------
@@ -63,7 +63,7 @@ def address_problem(uri: str) -> str | None:
 def refuse_web(url: str) -> None:
     """Refuse the URL of a web server as the place of a store.
 
-    Such a server may send whole objects where a part was asked for, and cannot say which there are.
+    Such a server may send whole objects when a part was requested, and cannot list objects.
 
     Raises
     ------
@@ -72,27 +72,27 @@ def refuse_web(url: str) -> None:
     """
     if any(one.partition("://")[0].lower() in _WEB for one in url.split("::") if "://" in one):
         raise UsageError(
-            f"{url}: no store can be read from a web server, which may ignore what part is asked for; download it, or "
+            f"{url}: a store cannot be read from a web server, which may ignore the requested range; download it, or "
             "use s3://, gs:// or hf://"
         )
 
 
 def is_s3(url: str) -> bool:
-    """Return whether s3fs is what opens a URL."""
+    """Return whether s3fs opens a URL."""
     return get_protocol(url) in {"s3", "s3a"}
 
 
 def fsspec_options(url: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what to pass to fsspec for a URL, from what a user gave.
+    """Return the options to pass to fsspec for a URL, from those of the user.
 
     `attempts` is not passed on (`actstore.access.open.open_objects` takes it). For S3 there are `connect_timeout`,
-    `read_timeout` (seconds) and `max_pool_connections` besides those of s3fs, and text will do for numbers and
-    booleans, since it is all that a command line has. Seconds are finite and more than 0, counts whole and at least 1.
+    `read_timeout` (seconds) and `max_pool_connections` in addition to those of s3fs. Numbers and booleans may be text,
+    because a command line has only text. Seconds are finite and more than 0; counts are whole and at least 1.
 
     Raises
     ------
     UsageError
-        If a value is no such number or boolean, or URL or endpoint hold credentials.
+        If a value is not such a number or boolean, or the URL or endpoint holds credentials.
     """
     refuse_credentials(url)
     chosen = {name: value for name, value in (options or {}).items() if name not in OWN_OPTIONS}
@@ -113,7 +113,7 @@ def fsspec_options(url: str, options: Mapping[str, Any] | None) -> dict[str, Any
 
 @cache
 def _impatient_sockets(idle_s: float) -> Callable[[Any], socket.socket]:
-    """Return what makes sockets that fail when nobody takes what they send; the timeouts of HTTP see answers alone."""
+    """Return a factory of sockets that fail if sent data is not acknowledged; HTTP timeouts cover only answers."""
 
     def make(address: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, *_ = address
@@ -137,7 +137,7 @@ def _value(name: str, value: object) -> object:
 
 
 def _number(name: str, value: object) -> float:
-    """Return seconds or a count; others would be waited for without end, or not at all."""
+    """Return seconds or a count; other values would mean to wait for ever, or not at all."""
     try:
         number = math.nan if isinstance(value, bool) else float(cast("str | float", value))
     except (OverflowError, TypeError, ValueError):

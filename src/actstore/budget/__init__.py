@@ -1,1 +1,1 @@
-"""Numbers -> FLOPs, hours, dollars and break-even: arithmetic that knows nothing of files, models or stores."""
+"""Numbers -> FLOPs, hours, dollars and break-even: arithmetic without files, models or stores."""

@@ -1,4 +1,4 @@
-"""What a plan assumes beyond the recipe."""
+"""Assumptions of a plan that are not in the recipe."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["Assumptions"]
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What a plan assumes of trainer, GPU and prices.
+    """Assumptions of a plan about trainer, GPU and prices.
 
     Raises
     ------
     UsageError
-        If a name is unknown or a number makes no sense.
+        If a name is unknown or a number is out of range.
     """
 
     trainer: str | None = None
     """A row of `TRAINERS`; None for a crosscoder over several sites, or a sparse autoencoder of one."""
     site: str | None = None
-    """What a sparse autoencoder reads; None for the last site."""
+    """Site of a sparse autoencoder; None for the last site."""
     latents: int | None = None
     """Dictionary size F; None for `expansion` times the features D of a site."""
     expansion: int = 8
@@ -36,11 +36,11 @@ class Assumptions:
     utilisation: float = UTILISATION
     """Share of the datasheet rate."""
     measured_rate: float | None = None
-    """Residues a second that the model was seen to do on one such GPU, in place of datasheet and utilisation."""
+    """Measured residues/s of the model on one such GPU; replaces datasheet rate and utilisation."""
     chunks_per_get: int = 1
-    """Neighbouring chunks that a reader asks for at once; more of them need a larger shuffle buffer."""
+    """Neighbouring chunks that a reader requests at once; more chunks need a larger shuffle buffer."""
     months: float = 3.0
-    """How long the store is kept."""
+    """Months for which the store is kept."""
     prices: Prices = DEFAULT_PRICES
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class Assumptions:
             raise UsageError(f"--trainer {self.trainer}: unknown; choose from {', '.join(TRAINERS)}")
         if self.gpu not in GPUS:
             raise UsageError(
-                f"--gpu {self.gpu}: not in the table ({', '.join(GPUS)}); take the nearest, with --measured-rate or "
+                f"--gpu {self.gpu}: not in the table ({', '.join(GPUS)}); use the nearest, with --measured-rate or "
                 "--utilisation, and its price in [gpu] of a --price-file"
             )
         positive = {
@@ -68,7 +68,7 @@ class Assumptions:
         self.prices.gpu_hour(self.gpu)
 
     def flops_per_s(self, dtype: str) -> float:
-        """Return what one GPU is assumed to do in a number format.
+        """Return the assumed FLOP/s of one GPU in a number format.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""After how many training runs a store has paid for itself."""
+"""Number of training runs from which on a store is cheaper than running the model in each run."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Final, NamedTuple
 __all__ = ["BreakEven", "break_even"]
 
 _MOST_RUNS: Final = 1_000_000
-"""More training runs than this is never."""
+"""More training runs than this count as never."""
 
 
 class BreakEven(NamedTuple):
-    """The answer, or why there is none."""
+    """The break-even, or the reason why there is none."""
 
     runs: int | None
     """The first number of training runs at which the store is cheaper."""
     reason: str | None = None
-    """Why it never is; None where it is."""
+    """Why the store is never cheaper; None if there is a break-even."""
 
 
 def break_even(*, store_once: float, store_per_run: float, online_per_run: float) -> BreakEven:
     """Return the least n with ``store_once + n * store_per_run < n * online_per_run``.
 
-    What both pay, the training itself, is left out of all three.
+    All three leave out the cost of training itself, which is the same for both.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Accelerators by name, and how much of their datasheets to expect.
+"""Accelerators by name, and the share of their datasheet rates to expect.
 
 Rates are those of the makers' datasheets, dense (without structured sparsity).
 """
@@ -14,8 +14,8 @@ __all__ = ["GPUS", "UTILISATION", "Gpu"]
 UTILISATION: Final = 150 / 312
 """Share of the datasheet that large matrix products are assumed to reach: 150 TFLOP/s on an A100.
 
-The forward pass of a language model reaches less with short sequences or eager attention, so this flatters running the
-model online, the alternative to a store. A measured rate replaces it.
+The forward pass of a language model reaches less with short sequences or eager attention. So this share makes running
+the model online, the alternative to a store, look cheaper than it is. A measured rate replaces it.
 """
 
 

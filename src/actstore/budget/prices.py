@@ -1,4 +1,4 @@
-"""What storage and GPUs cost: a price list with its date, from TOML or the default."""
+"""Prices of storage and GPUs: a price list with its date, from TOML or the default."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ class _Section(BaseModel):
 
 
 class StoragePrices(_Section):
-    """Of an object store."""
+    """Prices of an object store."""
 
     dollars_per_gb_month: Dollars
-    """Keeping 10^9 bytes for a month."""
+    """Price for keeping 10^9 bytes for a month."""
 
     dollars_per_1000_put: Dollars
-    """A thousand requests that write."""
+    """Price of a thousand requests that write."""
 
     dollars_per_1000_get: Dollars
-    """A thousand requests that read."""
+    """Price of a thousand requests that read."""
 
     dollars_per_gb_egress: Dollars
-    """Reading 10^9 bytes from where the trainer runs; nothing within most clouds' regions."""
+    """Price for reading 10^9 bytes from the place of the trainer; 0 within a region of most clouds."""
 
 
 class Prices(_Section):
     """A price list."""
 
     name: str
-    """Whose prices these are."""
+    """Name of the list, for reports and messages."""
 
     date: str
-    """When they were looked up."""
+    """Date of the prices."""
 
     storage: StoragePrices
     gpu: dict[str, Dollars]
-    """Dollars an hour by name of the GPU."""
+    """Dollars per hour by name of the GPU."""
 
     def gpu_hour(self, gpu: str) -> float:
         """Return the price of an hour.
@@ -74,7 +74,7 @@ DEFAULT_PRICES: Final = Prices(
     ),
     gpu={"A100": 2.74, "H100": 6.88, "H200": 7.91, "L4": 0.80, "L40S": 1.86},
 )
-"""For want of a `--price-file`. The trainer is in the same region: the list price of egress to the internet is 0.09."""
+"""Used without a `--price-file`. The trainer is in the same region; egress to the internet costs 0.09 by the list."""
 
 
 def parse_prices(text: str, *, name: str) -> Prices:
@@ -85,12 +85,12 @@ def parse_prices(text: str, *, name: str) -> Prices:
     text
         TOML: `name`, `date`, `[storage]` and `[gpu]` with all their fields.
     name
-        Of the file, for messages.
+        Name of the file, for messages.
 
     Raises
     ------
     UsageError
-        Naming every field that is missing, unknown, negative or not a number.
+        Names every field that is missing, unknown, negative or not a number.
 
     Examples
     --------

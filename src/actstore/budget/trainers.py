@@ -1,9 +1,9 @@
-"""What a dictionary costs to train.
+"""Cost of training a dictionary.
 
-A dictionary has an encoder and a decoder, so a row costs 2 FLOP for each parameter going forward and twice that going
-back (gradients with respect to weights and to what came in): 6 FLOP for each parameter and row, the usual count
-(Kaplan et al. 2020, arXiv:2001.08361, section 2.1). All latents are counted, as a dense decoder computes them. The
-optimiser, which costs the same whatever the batch, and losses on dead latents are left out.
+A dictionary has an encoder and a decoder. A row costs 2 FLOP for each parameter in the forward pass and 4 in the
+backward pass (gradients of weights and of inputs): 6 FLOP for each parameter and row, the usual count (Kaplan et al.
+2020, arXiv:2001.08361, section 2.1). All latents are counted, as in a dense decoder. The optimiser, whose cost does not
+depend on the batch, and losses on dead latents are left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["TRAINERS", "TrainerKind", "TrainerShape"]
 
 
 class TrainerKind(NamedTuple):
-    """What decides the shapes of a dictionary."""
+    """Facts that determine the shapes of a dictionary."""
 
     one_site: bool
     """A sparse autoencoder reads one site, a crosscoder any number."""
@@ -33,7 +33,7 @@ TRAINERS: Final[Mapping[str, TrainerKind]] = MappingProxyType(
         "relu-sae": TrainerKind(one_site=True),
     }
 )
-"""By the names of `trainer read-from-store --dictionary`, and of the two families."""
+"""Keys: names of `trainer read-from-store --dictionary`, and of the two families."""
 
 
 class TrainerShape(NamedTuple):

@@ -1,8 +1,8 @@
 """Floating-point operations of a forward pass.
 
 A product of a matrix of W weights with one vector is W multiplications and W additions, so a token costs 2 FLOP for
-each weight of the blocks it passes; in attention it meets every token of its window twice, in the scores and in
-the weighted sum: 4 FLOP for each, and for each channel of all heads together. These are the terms of Kaplan et al.
+each weight of its blocks. In attention, each token is combined with every token of its window twice, in the scores and
+in the weighted sum: 4 FLOP for each pair and each channel of all heads together. These are the terms of Kaplan et al.
 (2020, arXiv:2001.08361, table 1), attention as in Chowdhery et al. (2022, arXiv:2204.02311, appendix B).
 Embeddings, norms, biases and softmax are left out: less than 1 % in the models of the field.
 """
@@ -15,7 +15,7 @@ __all__ = ["TransformerShape", "transformer_shape"]
 
 
 class TransformerShape(NamedTuple):
-    """What decides the cost of a forward pass."""
+    """Facts that determine the cost of a forward pass."""
 
     blocks: int
     block_weights: int
@@ -33,7 +33,7 @@ class TransformerShape(NamedTuple):
         token_pairs
             Sum of the squared lengths of the padded windows.
         blocks
-            Blocks that are run: the pass ends after the last site.
+            Number of blocks that run: the pass ends after the last site.
 
         Examples
         --------

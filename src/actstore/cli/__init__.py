@@ -1,4 +1,4 @@
-"""The door: arguments to configuration, workflow, exit code."""
+"""Command line: arguments to configuration, workflow, exit code."""
 
 from __future__ import annotations
 

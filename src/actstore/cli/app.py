@@ -23,16 +23,16 @@ app = typer.Typer(
 @app.callback()
 def actstore(
     version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and leave.")
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Extract protein language model activations once; train from the store any number of times.
 
-    A recipe says what to extract: model, sequences, sites, encoding. `plan` tells what it will come to, `extract` does
-    it (and continues where it stopped), `inspect` and `verify` look at the result, `repair` and `gc` put it
-    right, `manifest` shares it. Then `trainer read-from-store URI` trains on it.
+    A recipe states what to extract: model, sequences, sites, encoding. `plan` estimates size, time and cost. `extract`
+    writes the store, and continues if it was stopped. `inspect` and `verify` describe and check the store. `repair` and
+    `gc` repair damage and remove leftovers. `manifest` shares the store. `trainer read-from-store URI` trains on it.
 
-    Exit codes: 0 done, 1 failed, 2 usage.
+    Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted, 143 terminated.
     """
 
 

@@ -13,22 +13,22 @@ __all__ = ["gc"]
 
 def gc(
     store: Annotated[str, typer.Argument(metavar="URI", help="A store.")],
-    delete: Annotated[bool, typer.Option("--delete", help="Remove what is listed.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove the listed objects.")] = False,
     older_than: Annotated[
         str,
         typer.Option(
             metavar="TIME",
-            help="Leave younger objects alone: 90s, 30m, 12h, 1d. A running extractor's precede their commit.",
+            help="Keep younger objects: 90s, 30m, 12h, 1d. A running extractor writes objects before their commit.",
         ),
     ] = "1d",
     storage_option: StorageOptions = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List what lies in a store and is not part of it: leftovers of interrupted writers, foreign files.
+    """List objects that are not part of a store: leftovers of interrupted writers, foreign files.
 
-    Nothing is removed without --delete. Objects of tasks with a commit, sound or not, are never listed, nor is anything
-    in a folder that is a store itself.
+    Objects are removed only with --delete. Objects of tasks with a commit, intact or damaged, are never listed. Objects
+    in a folder that is a store itself are never listed either.
 
     `actstore gc s3://bucket/esm2-8m --older-than 12h --delete`
     """

@@ -18,7 +18,7 @@ def inspect(
 ) -> None:
     """Show what a store holds: sites, rows, splits, sizes, norms, outlier channels, quantisation error, completeness.
 
-    Only the manifest is read, however large the store; whether the objects are there is for `actstore verify`.
+    Only the manifest is read, for any size of store. `actstore verify` checks that the objects exist.
 
     `actstore inspect s3://bucket/esm2-8m --json`
     """

@@ -11,7 +11,7 @@ from actstore.cli.options import Json, StorageOptions, parse_storage_options, pr
 
 __all__ = ["app", "export", "show", "validate"]
 
-app = typer.Typer(no_args_is_help=True, help="Share a store: one file that finds, describes and identifies it.")
+app = typer.Typer(no_args_is_help=True, help="Share a store with one file that locates, describes and identifies it.")
 
 ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="An exported manifest.")]
 
@@ -20,11 +20,11 @@ ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="An exported 
 def export(
     store: Annotated[str, typer.Argument(metavar="URI", help="A complete store.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write; it must not exist.")],
-    uri: Annotated[str | None, typer.Option(help="Where readers will find the store, if not at URI.")] = None,
+    uri: Annotated[str | None, typer.Option(help="Place of the store for readers, if it is not URI.")] = None,
     storage_option: StorageOptions = None,
     json: Json = False,
 ) -> None:
-    """Write a manifest that is enough by itself: readers given it refuse a store with other content.
+    """Write a manifest file that is enough to read the store; readers with it refuse a store with other content.
 
     `actstore manifest export s3://bucket/esm2-8m -o esm2-8m.json`
     """
@@ -39,7 +39,7 @@ def export(
 
 @app.command()
 def show(file: ManifestFile, json: Json = False) -> None:
-    """Show what a manifest describes, without looking at the store.
+    """Show the content of a manifest file, without reading the store.
 
     `actstore manifest show esm2-8m.json`
     """
@@ -53,10 +53,10 @@ def show(file: ManifestFile, json: Json = False) -> None:
 
 @app.command()
 def validate(file: ManifestFile, json: Json = False) -> None:
-    """Check that a file is a valid manifest; exit 1 and say what is wrong if not.
+    """Check that a file is a valid manifest; exit 1 and print the problem if not.
 
-    This looks at the file alone. To compare it with its store, inspect it (`actstore inspect FILE`), and compare its
-    digest with the one that was published.
+    Only the file is checked. To compare it with its store, use `actstore inspect FILE`, and compare the digest with the
+    published one.
 
     `actstore manifest validate esm2-8m.json`
     """

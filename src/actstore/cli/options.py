@@ -28,9 +28,9 @@ __all__ = [
     "show_version",
 ]
 
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-Device = Annotated[str, typer.Option("--device", help="Where the model runs: cpu, cuda, cuda:1.")]
+Device = Annotated[str, typer.Option("--device", help="Device of the model: cpu, cuda, cuda:1.")]
 StorageOptions = Annotated[
     list[str] | None,
     typer.Option("--storage-option", metavar="KEY=VALUE", help="Passed to fsspec; may be repeated."),
@@ -38,7 +38,9 @@ StorageOptions = Annotated[
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Any recipe field, in TOML: `--set store.task_rows=8192`; may be repeated."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set any recipe field, in TOML: `--set store.task_rows=8192`; may be repeated.",
     ),
 ]
 
@@ -47,7 +49,7 @@ _UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def comma_separated(values: Sequence[str] | None) -> list[str] | None:
-    """Flatten ``["a,b", "c"]`` to ``["a", "b", "c"]``; None where nothing was given."""
+    """Flatten ``["a,b", "c"]`` to ``["a", "b", "c"]``; return None if no value was given."""
     if not values:
         return None
     return [part.strip() for value in values for part in value.split(",") if part.strip()]
@@ -68,7 +70,7 @@ def parse_duration(text: str, *, flag: str) -> float:
 
 
 def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
-    """Parse ``key=value`` with values in TOML; a bare word is text.
+    """Parse ``key=value`` with values in TOML; a value that is not TOML is text.
 
     Examples
     --------
@@ -100,12 +102,12 @@ def print_report(report: object, *, as_json: bool, view: Callable[[], Renderable
         return
     from rich.console import Console
 
-    # Paths and ids are shown as they are: rich would take `[a]` for markup and `:b:` for an emoji.
+    # Paths and ids must appear unchanged: rich would treat `[a]` as markup and `:b:` as an emoji.
     Console(highlight=False, markup=False, emoji=False).print(view())
 
 
 def show_version(wanted: bool) -> None:
-    """Print the version and leave."""
+    """Print the version and exit."""
     if wanted:
         from importlib.metadata import version
 
@@ -119,6 +121,6 @@ def _pairs(options: Sequence[str] | None, flag: str) -> list[tuple[str, str]]:
         key, separator, value = option.partition("=")
         if not separator or not key:
             # The value is not shown: it may be a credential.
-            raise UsageError(f"{flag} takes KEY=VALUE, and one was given without '='")
+            raise UsageError(f"{flag} takes KEY=VALUE; one value has no '='")
         pairs.append((key.strip(), value.strip()))
     return pairs

@@ -35,30 +35,30 @@ class AssumptionOptions:
         str | None,
         typer.Option(
             help="crosscoder or sae, or a name of `trainer read-from-store --dictionary`. "
-            "By default a crosscoder, or topk-sae where there is one site.",
+            "Default: crosscoder, or topk-sae if there is one site.",
             rich_help_panel=_WHAT,
         ),
     ] = None
     site: Annotated[
-        str | None, typer.Option(help="What a sparse autoencoder reads; the last site.", rich_help_panel=_WHAT)
+        str | None, typer.Option(help="Site of a sparse autoencoder. Default: the last site.", rich_help_panel=_WHAT)
     ] = None
     latents: Annotated[int | None, typer.Option(help="Dictionary size F.", rich_help_panel=_WHAT)] = None
     expansion: Annotated[
-        int, typer.Option(help="F over the features D of a site, without --latents.", rich_help_panel=_WHAT)
+        int, typer.Option(help="F divided by the features D of a site, without --latents.", rich_help_panel=_WHAT)
     ] = 8
-    batch_rows: Annotated[int, typer.Option(help="Rows of a step.", rich_help_panel=_WHAT)] = 2048
+    batch_rows: Annotated[int, typer.Option(help="Rows in one training step.", rich_help_panel=_WHAT)] = 2048
     gpu: Annotated[str, typer.Option(help="A100, H100, H200, L4 or L40S.", rich_help_panel=_COST)] = "A100"
     utilisation: Annotated[
         float | None,
         typer.Option(
-            help="Share of the GPU's datasheet rate; 0.48 (150 TFLOP/s on an A100) unless given.",
+            help="Share of the GPU's datasheet rate. Default: 0.48 (150 TFLOP/s on an A100).",
             rich_help_panel=_COST,
         ),
     ] = None
     measured_rate: Annotated[
         float | None,
         typer.Option(
-            help="Residues/s that the model does on one GPU: replaces the datasheet in what extraction costs.",
+            help="Residues/s of the model on one GPU; replaces the datasheet rate in the cost of extraction.",
             rich_help_panel=_COST,
         ),
     ] = None
@@ -69,10 +69,12 @@ class AssumptionOptions:
             rich_help_panel=_COST,
         ),
     ] = None
-    months: Annotated[float, typer.Option(help="How long the store is kept.", rich_help_panel=_COST)] = 3.0
+    months: Annotated[float, typer.Option(help="Months for which the store is kept.", rich_help_panel=_COST)] = 3.0
     chunks_per_get: Annotated[
         int,
-        typer.Option(help="Chunks that a reader asks for at once; more need a larger buffer.", rich_help_panel=_COST),
+        typer.Option(
+            help="Chunks that a reader requests at once; more chunks need a larger buffer.", rich_help_panel=_COST
+        ),
     ] = 1
 
     def assumptions(self) -> Assumptions:
@@ -104,25 +106,25 @@ def plan(
     assumed: AssumptionOptions,
     sequences: Annotated[
         list[str] | None,
-        typer.Option(help="FASTA or Parquet in place of what the recipe names or expects; may be repeated."),
+        typer.Option(
+            help="FASTA or Parquet files that replace those of the recipe, or its expected lengths; may be repeated."
+        ),
     ] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Also write a page with pictures of storage and cost, one file.")
-    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write one HTML file with charts of storage and cost.")] = None,
     settings: Settings = None,
     storage_option: StorageOptions = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Tell what a recipe will come to before anything is paid.
+    """Estimate size, time and cost of a recipe.
 
-    Rows, tasks, objects and bytes in every encoding and at other fractions; requests; FLOPs and GPU-hours of extraction
-    and of training; the bandwidth that keeps the trainer busy; dollars; and the break-even: after how many training
-    runs a store is cheaper than running the model in each of them. Formulas and sources are in
-    docs/explanation/planning.md.
+    The report has rows, tasks, objects and bytes in every encoding and at other fractions; requests; FLOPs and
+    GPU-hours of extraction and training; the bandwidth that keeps the trainer busy; dollars; and the break-even: the
+    number of training runs from which on a store is cheaper than running the model in each run. Formulas and sources
+    are in docs/explanation/planning.md.
 
-    Only the lengths of the sequences are needed: read from the files of the recipe once, or stated in it
-    (`expected_sequences`, `expected_lengths`), and then it takes a second.
+    Only the lengths of the sequences are needed. They are read once from the files of the recipe, or the recipe states
+    them (`expected_sequences`, `expected_lengths`); the plan then takes a second.
 
     `actstore plan manifests/prott5-xl-uniref50-all24.toml --trainer crosscoder`
 

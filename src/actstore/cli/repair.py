@@ -15,25 +15,25 @@ def repair(
     store: Annotated[str, typer.Argument(metavar="URI", help="A store.")],
     task: Annotated[
         list[int] | None,
-        typer.Option(help="Extract this task again whatever its state, and look at no other; may be repeated."),
+        typer.Option(help="Extract this task again in any state, and no other task; may be repeated."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what is damaged and what would be done; exit 1 if anything.")
+        bool, typer.Option("--dry-run", help="List damage and repairs without doing them; exit 1 if there are any.")
     ] = False,
     rewrite: Annotated[
         bool,
-        typer.Option("--rewrite", help="Accept tasks that come out with other bytes than before, and a new manifest."),
+        typer.Option("--rewrite", help="Accept tasks whose bytes differ from before, and a new manifest."),
     ] = False,
     device: Device = "cpu",
     storage_option: StorageOptions = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find damage and repair it; exit 1 with the list if something is left to do, as after a dry run on damage.
+    """Find damage and repair it; exit 1 with a list if anything is left to do, also after a dry run.
 
-    Damaged tasks are extracted again with the recipe and model of the store; Zarr metadata, recipe and manifest are
-    written again from each other. The store is then byte for byte what it was. If it is killed, repeat it. In JSON,
-    `ok` says that nothing is left to do.
+    Damaged tasks are extracted again with the recipe and model of the store. Zarr metadata, recipe and manifest are
+    written again from each other. The store then has the same bytes as before the damage. If the command is killed, run
+    it again. In JSON, `ok` means that nothing is left to do.
 
     `actstore repair s3://bucket/esm2-8m --dry-run`
 

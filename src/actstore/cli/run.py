@@ -21,10 +21,10 @@ _KEPT: Final = "\n\t"
 
 
 def run_command(app: typer.Typer) -> None:
-    """Run a command line to its end and leave the process with its exit code.
+    """Run a command line and exit with its exit code.
 
-    Errors of the project are one message on standard error; anything else is a defect and keeps its traceback. SIGTERM
-    ends it as an exception would, so that nothing temporary stays behind.
+    An error of the project is printed as one message on standard error. Any other exception is a defect and keeps its
+    traceback. SIGTERM ends the command as an exception would, so that temporary files are removed.
     """
     stop = Stop()
     try:
@@ -33,7 +33,7 @@ def run_command(app: typer.Typer) -> None:
     except Interrupted:
         sys.exit(_TERMINATED)
     except ActstoreError as error:
-        # Paths and ids are shown as they are: rich would take `[a]` for markup and `:b:` for an emoji.
+        # Paths and ids must appear unchanged: rich would treat `[a]` as markup and `:b:` as an emoji.
         Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False).print(
             f"error: {printable(str(error), most=_MOST_LETTERS, keep=_KEPT)}"
         )

@@ -14,17 +14,17 @@ __all__ = ["verify"]
 def verify(
     store: Annotated[str, typer.Argument(metavar="URI", help="A store.")],
     recompute: Annotated[
-        bool, typer.Option(help="Run the model on a sample of rows, if it is at hand, and compare.")
+        bool, typer.Option(help="Run the model on a sample of rows, if it is available locally, and compare.")
     ] = True,
     device: Device = "cpu",
     storage_option: StorageOptions = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check that every object is there and every byte right; exit 1 with the list if not.
+    """Check that every object exists and every byte is right; exit 1 with a list of faults if not.
 
-    Sizes and SHA-256 are compared with the commits, the commits with the manifest, and a sample of rows with what the
-    model gives.
+    Sizes and SHA-256 are compared with the commits, the commits with the manifest, and a sample of rows with the output
+    of the model.
 
     `actstore verify /scratch/store`
     """

@@ -1,1 +1,1 @@
-"""The words that cross rooms: records, rows, tasks, planes, and the protocols to extend."""
+"""Types shared by several rooms: records, rows, tasks, planes, and the protocols to extend."""

@@ -1,7 +1,7 @@
-"""Randomness that is frozen on disk: a keyed hash, the same in every language and every NumPy.
+"""Random draws that are frozen on disk: a keyed hash, the same in every language and every NumPy release.
 
-A plan must come out identical years later on another machine, so nothing that reaches a store is drawn from
-`numpy.random`, whose streams may change between releases. Every draw is the splitmix64 finaliser
+A plan must be identical years later on another machine. So no draw that affects a store comes from `numpy.random`,
+whose streams may change between releases. Every draw is the splitmix64 finaliser
 (Steele, Lea & Flood, 2014, "Fast splittable pseudorandom number generators") of a key and a counter.
 Permutations are stable argsorts of such draws. `docs/reference/format.md` gives the definition; the doctests are test
 vectors.
@@ -25,7 +25,7 @@ _MASK: Final = (1 << 64) - 1
 
 
 class Purpose(IntEnum):
-    """What a draw is for; part of its key, so that no two uses share a stream."""
+    """Use of a draw; part of its key, so that no two uses share a stream."""
 
     SPLIT = 1
     SEQUENCE_ORDER = 2

@@ -1,4 +1,4 @@
-"""What extraction needs of a model: named sites, a tokenizer, and rows out of text."""
+"""The protocol of a model for extraction: named sites, a tokenizer, and rows from residues."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Site(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is recorded of a model, enough to tell it from any other."""
+    """Recorded facts of a model, enough to identify it."""
 
     name: str
     revision: str | None
@@ -68,13 +68,13 @@ class ResidueTokenizer:
 
 
 class DeviceRows(Protocol):
-    """Memory of the device that a model computes on, for rows that need not come to the host before they are encoded.
+    """Memory of the device that a model computes on, for rows that are encoded before they come to the host.
 
-    Encoded rows are a quarter of the bytes, and a device encodes them in no time.
+    Encoded rows are a quarter of the bytes, and a device encodes them quickly.
     """
 
     def allocate(self, rows: int) -> dict[str, Any]:
-        """Return a float32 tensor [N, D] for each site, which holds anything.
+        """Return an uninitialised float32 tensor [N, D] for each site.
 
         Raises
         ------
@@ -90,16 +90,16 @@ class DeviceRows(Protocol):
         into: Mapping[str, Any],
         place_n: NDArray[np.int64],
     ) -> None:
-        """Run one forward pass, as `ActivationModel.activations`, whose rows become those rows of `into`."""
+        """Run one forward pass, as `ActivationModel.activations`, and write its rows to these places in `into`."""
         ...
 
 
 class ActivationModel(Protocol):
-    """A pinned model with the sites that were asked for. `testing.FakeModel` is the other implementation."""
+    """A pinned model with the requested sites. `testing.FakeModel` is the second implementation."""
 
     @property
     def facts(self) -> ModelFacts:
-        """What is recorded of the model."""
+        """Recorded facts of the model."""
         ...
 
     @property
@@ -118,17 +118,17 @@ class ActivationModel(Protocol):
 
     @property
     def most_tokens(self) -> int | None:
-        """Tokens of a forward pass, padding included, from which on larger ones are no faster; None for no limit."""
+        """Tokens of a forward pass, padding included, above which passes are not faster; None for no limit."""
         ...
 
     @property
     def pack_tokens(self) -> int | None:
-        """Tokens of the rows that several sequences share in a forward pass; None where each has a row of its own."""
+        """Tokens of the rows that several sequences share in a forward pass; None if each sequence has its own row."""
         ...
 
     @property
     def device_rows(self) -> DeviceRows | None:
-        """Where rows may stay until they are encoded; None for a model that computes in the memory of the host."""
+        """Device memory where rows may stay until they are encoded; None for a model that runs on the host."""
         ...
 
     def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:

@@ -1,4 +1,4 @@
-"""Doing several things at a time, for rooms that do not know what with."""
+"""The protocol for parallel calls, for rooms that do not know the threads."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _Result = TypeVar("_Result")
 
 
 class ParallelMap(Protocol):
-    """Like `map`: results come in the order of the items, and so does the first error.
+    """Like `map`: results come in the order of the items, as does the first error.
 
-    The calls may be made in any order and by several threads, and those behind an error may be left out.
+    Calls may run in any order and in several threads. Calls for items after an error may be left out.
     """
 
     def __call__(self, function: Callable[[_Item], _Result], items: Iterable[_Item], /) -> Iterator[_Result]:

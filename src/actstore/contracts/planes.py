@@ -1,4 +1,4 @@
-"""Encoded rows, what is needed to decode them, and the protocol of an encoding."""
+"""Encoded rows, the calibration to decode them, and the protocol of an encoding."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Planes:
     values_ND: NDArray[Any]
     """[..., `Quantizer.stored_width`], of `Quantizer.stored_dtype`."""
     scale_NG: NDArray[np.float16] | None
-    """[..., `Quantizer.scale_groups`]: a scale for each row and group of channels; None for encodings without."""
+    """[..., `Quantizer.scale_groups`]: a scale for each row and group of channels; None if there are no scales."""
 
 
 class Quantizer(Protocol):
@@ -51,12 +51,12 @@ class Quantizer(Protocol):
 
     @property
     def scales(self) -> Literal["row", "group"] | None:
-        """What a scale is for, which names the Zarr array of scales; None for encodings without."""
+        """Whether a scale is for a row or a group, which names the Zarr array of scales; None for no scales."""
         ...
 
     @property
     def largest(self) -> float:
-        """Largest magnitude it can hold; `encode` clamps beyond."""
+        """Largest magnitude of a value; `encode` clamps larger values."""
         ...
 
     def stored_width(self, width: int) -> int:

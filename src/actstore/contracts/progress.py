@@ -1,4 +1,4 @@
-"""How long work reports where it is, without knowing who watches."""
+"""The protocol by which long work reports progress, independent of the display."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Stage(Protocol):
 
 
 class Progress(Protocol):
-    """Where stages are announced."""
+    """Receives the stages of a run."""
 
     def stage(self, title: str, *, total: int | None, unit: str, done: int = 0) -> AbstractContextManager[Stage]:
         """Open a stage; `done` units of it were finished earlier."""
@@ -25,7 +25,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Reports to nobody."""
+    """Ignores all reports."""
 
     def stage(
         self,
@@ -35,7 +35,7 @@ class Silent:
         unit: str,  # noqa: ARG002
         done: int = 0,  # noqa: ARG002
     ) -> AbstractContextManager[Stage]:
-        """Return a stage that ignores what it is told."""
+        """Return a stage that ignores its reports."""
         return nullcontext(_SilentStage())
 
 

@@ -1,6 +1,7 @@
-"""The recipe: everything that decides what a store contains, and nothing else.
+"""The recipe: all choices that determine the content of a store, and no others.
 
-Read from TOML, frozen into the store as JSON. Where things run (device, executor, storage options) is not part of it.
+Read from TOML, frozen into the store as JSON. Device, executor and storage options do not belong here: they do not
+change the content.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class ModelRecipe(_Section):
     """Branch, tag or commit on the hub; the commit it resolves to is recorded in the store."""
 
     dtype: Dtype = "float32"
-    """Number format of weights and forward pass. ProtT5 overflows float16 inside: use bfloat16 or float32."""
+    """Number format of weights and forward pass. Inner layers of ProtT5 overflow float16: use bfloat16 or float32."""
 
     blocks: str | None = None
     """Module path of the list of transformer blocks; needed only for architectures without a table row."""
@@ -88,23 +89,23 @@ class ModelRecipe(_Section):
     """Module path whose output is the site `final_norm`; needed only for architectures without a table row."""
 
     pickle_weights: bool = False
-    """Accept weights that are not safetensors. Unpickling runs code chosen by whoever made the file."""
+    """Accept weights that are not safetensors. Unpickling runs code that the author of the file chose."""
 
     remote_code: bool = False
     """Run Python code that the model's repository ships."""
 
     tokens_per_batch: int = Field(default=8192, ge=64, le=_MOST_RESIDUES)
-    """Most tokens of one forward pass, padding included. Part of the recipe since it can move the last bit. On a CPU
-    passes are of 1,024 tokens at most, which is faster there; on a large GPU 32,768 are faster than the
-    default, in tasks of as many rows and more."""
+    """Most tokens of one forward pass, padding included. Part of the recipe because it can change the last bit. On a
+    CPU a pass has at most 1,024 tokens, which is faster there. On a large GPU 32,768 are faster than the default, if
+    tasks have at least as many rows."""
 
     compile: bool = False
-    """Run the blocks through torch.compile, which takes a minute or two to begin with. Meant for GPUs: on a CPU it is
-    slower. Part of the recipe since it moves the last bits."""
+    """Run the blocks through torch.compile, which first takes a minute or two. Meant for GPUs: on a CPU it is slower.
+    Part of the recipe because it changes the last bits."""
 
     @model_serializer(mode="wrap")
     def _without_defaults_of_late(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what recipes could not say at first, where they do not: those frozen then keep their digest."""
+        """Leave out fields added later, if they have their default: older frozen recipes keep their digest."""
         document: dict[str, Any] = dump(self)
         if not self.compile:
             document.pop("compile", None)
@@ -118,11 +119,11 @@ class CorpusRecipe(_Section):
     """Paths or fsspec URLs of FASTA (also gzip) or Parquet (`id`, `sequence`) files, read in this order."""
 
     expected_sequences: int | None = Field(default=None, ge=1, le=100_000_000_000)
-    """In place of `sequences`, for `actstore plan` alone: how many there will be."""
+    """Expected number of sequences, instead of `sequences`; for `actstore plan` only."""
 
     expected_lengths: Lengths | None = None
-    """With `expected_sequences`: residues of every one, or quantiles of their lengths at even steps from the shortest
-    to the longest (`[30, 250, 2000]`: half have at most 250), between which lengths are spread evenly."""
+    """With `expected_sequences`: residues of each sequence, or quantiles of the lengths at even steps from the shortest
+    to the longest (`[30, 250, 2000]`: half have at most 250). Between quantiles, lengths are spread evenly."""
 
     format: Literal["auto", "fasta", "parquet"] = "auto"
     """File format; `auto` looks at the first bytes."""
@@ -134,16 +135,17 @@ class CorpusRecipe(_Section):
     """Longer sequences are left out and counted."""
 
     on_bad_record: Literal["error", "skip"] = "error"
-    """`skip` leaves out records that are empty, duplicate or hold foreign letters, and counts them by reason."""
+    """`skip` leaves out records that are empty, duplicate or have foreign letters, and counts them by reason."""
 
     long_sequences: Literal["window", "truncate", "skip"] = "window"
-    """What happens beyond `window_residues`: overlapping windows, keep the first residues, or leave out."""
+    """Treatment of sequences longer than `window_residues`: cut into overlapping windows, keep the first residues, or
+    leave out."""
 
     window_residues: int = Field(default=1022, ge=2, le=_MOST_RESIDUES)
     """Most residues in one forward pass; ESM-2 was trained to 1,022."""
 
     window_overlap: int = Field(default=256, ge=0, le=_MOST_RESIDUES)
-    """Least overlap of neighbouring windows; each residue is kept once, where it has most context."""
+    """Least overlap of neighbouring windows; each residue is kept once, in the window where it has most context."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -157,18 +159,18 @@ class CorpusRecipe(_Section):
             raise ValueError("expected_sequences and expected_lengths belong together: give both or neither")
         if bool(self.sequences) == self.is_expected:
             raise ValueError(
-                "give sequences (files), or else expected_sequences and expected_lengths, which are enough to plan"
+                "give sequences (files), or expected_sequences and expected_lengths, which are enough to plan"
             )
         return self
 
     @property
     def is_expected(self) -> bool:
-        """Whether there are no sequences yet, only an expectation of how many and how long: enough to plan."""
+        """Whether the recipe has an expected number and length of sequences instead of files: enough to plan."""
         return self.expected_sequences is not None
 
     @model_serializer(mode="wrap")
     def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what the corpus has not: recipes that were frozen before expectations existed keep their digest."""
+        """Leave out fields that the corpus does not have: older frozen recipes keep their digest."""
         document: dict[str, Any] = dump(self)
         for key in ("expected_sequences", "expected_lengths") if self.sequences else ("sequences",):
             document.pop(key, None)
@@ -176,7 +178,7 @@ class CorpusRecipe(_Section):
 
 
 class SplitsRecipe(_Section):
-    """How sequences are divided, always whole and independently of each other."""
+    """How sequences are divided into splits, each as a whole and independently of the others."""
 
     fractions: dict[str, float] = {"train": 0.9, "test": 0.05, "valid": 0.05}
     """Share of each split, by seeded hash of the sequence id (or of its cluster); adds up to 1."""
@@ -188,7 +190,7 @@ class SplitsRecipe(_Section):
     @classmethod
     def _sums_to_one(cls, fractions: dict[str, float]) -> dict[str, float]:
         shares = fractions.values()
-        # Written so that NaN, of which every comparison is false, does not pass.
+        # Written so that NaN, for which every comparison is false, is refused.
         if not (fractions and min(shares) >= 0 and abs(sum(shares) - 1.0) <= 1e-9):
             raise ValueError(f"fractions must be non-negative and add up to 1, not {str(fractions)[:200]}")
         if len(fractions) > MOST_SPLITS:
@@ -196,12 +198,12 @@ class SplitsRecipe(_Section):
         bad = [name for name in fractions if not name.isidentifier()]
         if bad:
             raise ValueError(f"split names must be identifiers, not {str(bad)[:200]}")
-        # One order, whatever the order in which they were written: `train` first, the others by name.
+        # One order, independent of the order in the recipe: `train` first, the others by name.
         return dict(sorted(fractions.items(), key=lambda item: (item[0] != "train", item[0])))
 
 
 class RowsRecipe(_Section):
-    """Which residues become rows, drawn for each sequence on its own."""
+    """Which residues become rows, drawn independently for each sequence."""
 
     fraction: float = Field(default=1.0, gt=0.0, le=1.0)
     """Share of the residues of each sequence; a smaller fraction is a subset of a larger one."""
@@ -218,11 +220,11 @@ class StoreRecipe(_Section):
     calibration."""
 
     on_overflow: Literal["error", "saturate"] = "error"
-    """What happens to values beyond float16: stop, or clamp to +-65,504 and count."""
+    """Treatment of values beyond float16: stop, or clamp to +-65,504 and count."""
 
     compressor: Literal["none", "zstd", "blosc", "auto"] = "none"
-    """Zarr codec of the values. Activations hardly compress, and plain ones are read several times faster; `auto` tries
-    the first task and compresses only if that saves a quarter. `inspect` shows the measured ratios."""
+    """Zarr codec of the values. Activations compress little, and uncompressed values are read several times faster.
+    `auto` tries the first task and compresses only if that saves a quarter. `inspect` shows the measured ratios."""
 
     task_rows: int = Field(default=16384, ge=1, le=_MOST_TASK_ROWS)
     """Rows extracted, written and committed together: one shard object for each site."""
@@ -231,7 +233,7 @@ class StoreRecipe(_Section):
     """Rows of one inner Zarr chunk, the smallest range that is read."""
 
     calibration_sequences: int = Field(default=256, ge=1, le=_MOST_RESIDUES)
-    """Sequences from which int8 and int4 learn centre and scale of every channel."""
+    """Number of sequences from which centre and scale of every channel are computed for int8 and int4."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

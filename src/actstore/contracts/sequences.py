@@ -1,4 +1,4 @@
-"""Sequences as they cross rooms: one record while reading, columns once read."""
+"""Sequences shared by several rooms: one record while reading, columns after reading."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RawRecord(NamedTuple):
     number: int
     """1-based position of the record in its file."""
     line: int | None
-    """1-based line where the record starts; None where the format has no lines."""
+    """1-based line where the record starts; None if the format has no lines."""
 
     @property
     def place(self) -> str:
@@ -43,7 +43,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SequenceTable:
-    """What a plan needs to know of N sequences: never their text."""
+    """Facts of N sequences that a plan needs, without their text."""
 
     id_hash_N: UInt64s
     """`hash_text` of each id."""

@@ -1,4 +1,4 @@
-"""What a stream asks a reader for, and where the answer goes."""
+"""Windows that a stream requests from a reader, and the buffers for their rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RowWindow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RowLayout:
-    """What one encoded row of a stream consists of."""
+    """Layout of one encoded row of a stream."""
 
     sites: int
     """Sites S that the stream reads."""
@@ -48,12 +48,12 @@ class RowLayout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowBuffer:
-    """Memory that holds encoded rows, site by site. R counts places in it, which need not all hold a row."""
+    """Memory for encoded rows, site by site. R is the number of places; some may hold no row."""
 
     values: tuple[Any, ...]
     """For each site of the stream [R, stored width]: arrays, or tensors on a device."""
     scale_RTG: Any | None
-    """float16 scales of all T sites that are stored together, of which a stream may read fewer."""
+    """float16 scales of all T sites that are stored together; a stream may read fewer sites."""
     sequence_R: NDArray[np.int64]
 
     @classmethod
@@ -82,11 +82,11 @@ class RowBuffer:
 
 
 class WindowReader(Protocol):
-    """Fills buffers with windows: from a store, or from a model that runs at that moment."""
+    """Fills buffers with windows, from a store or from a running model."""
 
     @property
     def layout(self) -> RowLayout:
-        """What a row consists of."""
+        """Layout of a row."""
         ...
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
@@ -104,5 +104,5 @@ class WindowReader(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what it holds."""
+        """Release its resources."""
         ...

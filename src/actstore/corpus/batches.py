@@ -1,4 +1,4 @@
-"""Token lengths -> batches: neighbours in length share a forward pass, so that little of it is padding."""
+"""Token lengths -> batches: sequences of similar length share a forward pass, so that little of it is padding."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["ROW_STEP", "pack_rows", "padding_share", "plan_batches", "plan_packed_batches"]
 
 BATCH_TOKENS: Final = 256
-"""What one more forward pass costs beyond its area, in tokens.
+"""Fixed cost of a forward pass in addition to its area, in tokens.
 
 On natural proteins in tasks of 16,384 rows and batches of 8,192 tokens it gives 8 batches with 7 % padding, where
-batches filled to the brim are 3 with 29 %. Between 128 and 512 it gives 11 to 6 batches with 5 to 11 %.
+completely filled batches are 3 with 29 %. Between 128 and 512 it gives 11 to 6 batches with 5 to 11 %.
 """
 
 ROW_STEP: Final = 64
-"""Rows that items share have a multiple of so many tokens, so that there are few different shapes."""
+"""Shared rows have a multiple of this number of tokens, so that there are few different shapes."""
 
 Indices = NDArray[np.int64]
 
 
 def plan_batches(token_length_N: ArrayLike, *, tokens_per_batch: int) -> list[Indices]:
-    """Group the items of a task into the batches that cost least.
+    """Group the items of a task into the batches with the lowest cost.
 
-    A batch costs its padded area, and `BATCH_TOKENS` more. Among all ways to cut the items, sorted by length, into
+    The cost of a batch is its padded area plus `BATCH_TOKENS`. Among all ways to cut the items, sorted by length, into
     batches within the budget, the cheapest is found exactly. Batches run from the longest items to the shortest, so
     that one that does not fit the device fails at once and not after hours.
 
@@ -36,7 +36,7 @@ def plan_batches(token_length_N: ArrayLike, *, tokens_per_batch: int) -> list[In
         Tokens of each item, special tokens included.
     tokens_per_batch
         Most tokens of one batch, padding included: items times the longest of them. An item that is longer than
-        this by itself gets a batch of its own.
+        this by itself gets its own batch.
 
     Returns
     -------
@@ -74,8 +74,8 @@ def plan_packed_batches(token_length_N: ArrayLike, *, row_tokens: int, tokens_pe
     """Group the items of a task into batches of rows that several items share.
 
     A batch has as many rows as the budget allows; packed by themselves (`pack_rows`), its items take just those rows.
-    Where the budget is less than a row, so are the rows. An item that is longer than a row gets a batch of its own;
-    those come first, so that one that does not fit the device fails at once.
+    If the budget is less than a row, rows have the size of the budget. An item that is longer than a row gets its own
+    batch. These batches come first, so that an item that does not fit the device fails at once.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def plan_packed_batches(token_length_N: ArrayLike, *, row_tokens: int, tokens_pe
     row_tokens
         Tokens of a row.
     tokens_per_batch
-        Most tokens of one batch, padding included; an item that is longer is a batch all the same.
+        Most tokens of one batch, padding included; a longer item is a batch by itself.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Raw record -> upper-case residues within the alphabet, or what is wrong with it."""
+"""Raw record -> upper-case residues within the alphabet, or a fault."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Fault(NamedTuple):
     """Why a record cannot be used."""
 
     reason: FaultReason
-    """Under which it is counted."""
+    """Reason under which the record is counted."""
     detail: str
     """The same for an error message, with letters and positions."""
 
@@ -52,7 +52,7 @@ def clean_record(record: RawRecord, alphabet: frozenset[str]) -> str | Fault:
     text = "".join(record.sequence.split()).rstrip("*")
     if not text:
         return Fault("empty", f"the sequence of {record.id[:80]!r} is empty")
-    # Only ASCII may be upper-cased: 'ß'.upper() is 'SS', two serines out of nowhere.
+    # Only ASCII may be upper-cased: 'ß'.upper() is 'SS', which would add a serine.
     if text.isascii():
         text = text.upper()
         if not text.encode("ascii").translate(None, _codes(alphabet)):

@@ -1,4 +1,4 @@
-"""Which ids were seen before, by 64-bit hash, in 16 bytes a sequence."""
+"""Finds repeated ids by 64-bit hash, in 16 bytes per sequence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MERGE_RATIO: Final = 4
 
 
 class SeenHashes:
-    """A growing multiset of (hash, sequence) pairs that answers in batches.
+    """A growing multiset of (hash, sequence) pairs with batched look-ups.
 
     Kept as sorted runs of geometrically growing size, so that adding N hashes in batches costs O(N log N) copies
     and a look-up a few binary searches; a Python set of ten million ids would take about a gigabyte.

@@ -1,4 +1,4 @@
-"""How many sequences there are of each length: read from a corpus, or expected of one that is not at hand."""
+"""Number of sequences of each length: read from a corpus, or expected by a recipe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from actstore.contracts.recipe import CorpusRecipe
 __all__ = ["ExpectedCorpus", "LengthCounts", "expected_corpus"]
 
 _QUANTILES: Final = 100_000
-"""Points at which a distribution of lengths is evaluated: enough to know the mean to a hundredth of a per cent."""
+"""Points at which a distribution of lengths is evaluated; the mean is then exact to a hundredth of a per cent."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class LengthCounts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExpectedCorpus:
-    """What a recipe expects of its corpus, after its length rules."""
+    """The corpus that a recipe expects, after its length rules."""
 
     lengths: LengthCounts
     skipped: dict[str, int]
@@ -56,7 +56,7 @@ class ExpectedCorpus:
 
 
 def expected_corpus(recipe: CorpusRecipe) -> ExpectedCorpus:
-    """Return the lengths that `expected_sequences` and `expected_lengths` stand for.
+    """Return the lengths given by `expected_sequences` and `expected_lengths`.
 
     The quantiles are taken at even steps from the shortest sequence to the longest, and joined by straight lines.
 

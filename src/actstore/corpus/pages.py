@@ -1,8 +1,8 @@
-"""How large the pages of a Parquet file are, so that no more rows are decoded at once than fit into memory.
+"""Page sizes of a Parquet file, to limit the rows that are decoded at once to those that fit into memory.
 
-The sizes in the footer are what the writer chose to say; readers go by the header of each page, and so does this.
-A dictionary, or a prefix that is shared with the value before, lets a page of a few bytes decode to terabytes; but no
-value is longer than the page that holds it, so rows times the largest page bound what comes out.
+The sizes in the footer may be wrong. Readers use the header of each page, and so does this module. With a dictionary,
+or a prefix shared with the previous value, a page of a few bytes can decode to terabytes. But no value is longer than
+its page, so rows times the largest page is an upper bound for the decoded bytes.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, Final
 __all__ = ["BATCH_BYTES", "MOST_PAGE_BYTES", "batch_rows"]
 
 MOST_PAGE_BYTES: Final = 1 << 27
-"""Writers begin a new page after one megabyte, a few after a row group of some ten."""
+"""Most writers begin a new page after 1 MB; a few only with a new row group, after about 10 MB."""
 BATCH_BYTES: Final = 1 << 26
-"""Of what is decoded at once, where it takes more than a single row."""
+"""Limit for the bytes decoded at once, except for a single row."""
 _HEADER_BYTES: Final = 1 << 13
 _LONGEST_HEADER_BYTES: Final = 1 << 20
 _UNCOMPRESSED_SIZE: Final = 2
@@ -50,14 +50,14 @@ def batch_rows(
     groups
         Which row groups.
     columns
-        Flat columns that are to be read.
+        Flat columns to read.
     most
-        Rows that are wanted at once at most.
+        Most rows at once.
 
     Raises
     ------
     ValueError
-        If pages are not where the footer says, or one has more than `MOST_PAGE_BYTES`.
+        If pages are not at the places in the footer, or a page has more than `MOST_PAGE_BYTES`.
     """
     largest = 1
     for group in map(metadata.row_group, groups):

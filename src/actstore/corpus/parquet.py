@@ -47,7 +47,7 @@ def read_parquet(source: Source) -> Iterator[RawRecord]:
                         f"{source.name}, row {number}: more than {MAX_RECORD_BYTES:,} letters; no protein is that long"
                     )
                 yield RawRecord(record_id, sequence, source.name, number, None)
-        except (pa.ArrowException, OSError, ValueError) as error:  # of which texts that are not UTF-8
+        except (pa.ArrowException, OSError, ValueError) as error:  # ValueError also for text that is not UTF-8
             reason = printable((str(error).splitlines() or [type(error).__name__])[0])
             raise CorpusFormatError(
                 f"{source.name}: not a readable Parquet file after row {number}: {reason}; fetch or write it again"

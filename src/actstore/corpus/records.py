@@ -1,4 +1,4 @@
-"""Which reader opens which file."""
+"""Chooses the reader for a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READERS: Final[dict[str, Callable[[Source], Iterator[RawRecord]]]] = {
 
 
 def read_records(source: Source, file_format: Literal["auto", "fasta", "parquet"] = "auto") -> Iterator[RawRecord]:
-    """Yield the records of one file; `auto` takes for Parquet what begins like it, all else for FASTA.
+    """Yield the records of one file; `auto` uses Parquet if the file begins like Parquet, and FASTA otherwise.
 
     Raises
     ------

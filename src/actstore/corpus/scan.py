@@ -1,4 +1,4 @@
-"""Sequence files -> corpus: lengths and hashes in memory, text on local disk, a digest of it all."""
+"""Sequence files -> corpus: lengths and hashes in memory, text on local disk, a digest of all of it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _BATCH_RESIDUES: Final = 1 << 20
 class Corpus:
     """The N sequences that were kept, in the order of the files; a `contracts.ResidueSource`.
 
-    Texts lie in files without a name that vanish with `close`. In memory are 28 bytes for each sequence
-    (20 without residues), whatever its length.
+    Texts are in files without a name, which disappear with `close`. Each sequence takes 28 bytes of memory
+    (20 without residues), independent of its length.
     """
 
     id_hash_N: UInt64s
@@ -111,12 +111,12 @@ def scan(
     Parameters
     ----------
     recipe
-        Which files, and what happens to bad, short and long records.
+        Names the files, and the treatment of bad, short and long records.
     alphabet
         Letters that the model knows.
     spool
-        Local directory for the residues (one byte each); None keeps lengths only, which is enough to plan.
-        Ids are spooled in either case, to the system's temporary directory without one.
+        Local directory for the residues (one byte each); None keeps only lengths, which are enough to plan.
+        Ids are spooled in both cases; with None, to the system's temporary directory.
     storage_options
         Passed to the file systems.
     progress
@@ -210,7 +210,7 @@ class _Reading:
         self.skipped[fault.reason] += 1
 
     def _first_with_id(self, record_id: str) -> RawRecord:
-        """Read the files again: the places of all earlier records are not worth remembering for one message."""
+        """Read the files again, because places of earlier records are not kept in memory."""
         again = _Reading(self.sources, self.recipe, self.alphabet)
         return next(record for record, _ in again.entries() if record.id == record_id)
 
@@ -255,7 +255,7 @@ class _CorpusWriter:
         )
 
     def _is_known(self, record_id: str, id_hash: int) -> bool:
-        """Different ids may share a hash, so look at the ids themselves."""
+        """Compare the ids themselves, because different ids may share a hash."""
         return any(self._ids[sequence] == record_id for sequence in self._seen.sequences(id_hash))
 
     def _append(self, entries: Sequence[_Entry], hash_B: UInt64s) -> None:

@@ -28,11 +28,11 @@ class Source:
     """One file on one file system."""
 
     name: str
-    """The file as messages call it: the URL as it was given, or the match of a glob."""
+    """Name of the file in messages: the URL as given, or the match of a glob."""
     filesystem: Any
     """An `fsspec` file system."""
     path: str
-    """The file as the file system calls it."""
+    """Path of the file on the file system."""
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -64,7 +64,7 @@ class Source:
 
 
 def expand_sources(urls: Sequence[str], *, storage_options: Mapping[str, Any] | None = None) -> tuple[Source, ...]:
-    """Return the files that paths, URLs and globs stand for.
+    """Return the files named by paths, URLs and globs.
 
     Parameters
     ----------

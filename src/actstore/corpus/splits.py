@@ -1,4 +1,4 @@
-"""Sequence ids (or the clusters they belong to) -> splits, each sequence on its own."""
+"""Sequence ids (or their clusters) -> splits, each sequence independent of the others."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def assign_splits(
 ) -> NDArray[np.int8]:
     """Return the split of each sequence as an index into `fractions`: int8 [N].
 
-    A sequence goes to the split into whose interval of [0, 1) the draw of its hash falls; the intervals are as long
-    as the fractions and follow their order. No sequence depends on any other.
+    The fractions divide [0, 1) into intervals, in their order. A sequence goes to the split whose interval contains the
+    draw of its hash. No sequence depends on any other.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def assign_splits(
     dtype('int8')
     """
     stop_S = np.cumsum(list(fractions.values()))
-    # The sum may be 1 - 1e-16, and what lies beyond must not fall to a later split of fraction 0.
+    # The sum may be 1 - 1e-16; draws above it must not go to a later split of fraction 0.
     stop_S[stop_S >= stop_S[-1]] = 1.0
     draw_N = uniform(derive_key(seed, Purpose.SPLIT), id_hash_N if cluster_hash_N is None else cluster_hash_N)
     return np.searchsorted(stop_S, draw_N, side="right").astype(np.int8)
@@ -67,8 +67,8 @@ def read_clusters(
 ) -> UInt64s:
     """Return the cluster of each sequence as the hash of its representative's id: uint64 [N].
 
-    Members that are not in the corpus are passed over, so the clusters of a larger database will do.
-    Memory is about 40 bytes for each sequence, whatever the size of the file.
+    Members that are not in the corpus are ignored, so the clusters of a larger database can be used.
+    Memory is about 40 bytes for each sequence, for any size of file.
 
     Parameters
     ----------

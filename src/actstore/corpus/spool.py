@@ -16,15 +16,15 @@ __all__ = ["FlatTexts"]
 
 
 class FlatTexts:
-    """An append-only list of texts whose bytes live in a file and whose offsets (8 bytes each) live in memory.
+    """An append-only list of texts: bytes in a file, offsets (8 bytes each) in memory.
 
-    The file has no name: it disappears with `close`, or with the process however that ends. Reads are positioned
+    The file has no name: it disappears with `close`, or when the process ends in any way. Reads are positioned
     reads, served by the page cache and safe from several threads at once.
 
     Parameters
     ----------
     directory
-        Where the file is made; created if need be. None takes the system's temporary directory.
+        Directory of the file; created if it does not exist. None for the system's temporary directory.
     """
 
     __slots__ = ("_directory", "_file", "_stops")

@@ -1,8 +1,8 @@
 """Residues -> tokens: any Hugging Face tokenizer that maps residues one to one, as a lookup table.
 
-The table is learned by asking the tokenizer, then checked against it on every pair of residues. The two conventions
-of the field are tried in turn: residues as plain text (ESM-2), and residues separated by spaces with the ambiguous
-U, Z, O and B read as X (ProtT5, ProtBERT: what their authors did to the training data).
+The table is built from the output of the tokenizer, then checked against it on every pair of residues. The two
+conventions of the field are tried in turn: residues as plain text (ESM-2), and residues separated by spaces with the
+ambiguous U, Z, O and B read as X (ProtT5, ProtBERT: their authors prepared the training data like this).
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ KNOWN_ALPHABETS: Final[dict[str, frozenset[str]]] = {
     "facebook/esm2_": _ALL_BUT_J,
     "Rostlab/prot_t5_": _ALL_BUT_J,
 }
-"""By the start of a model's name, so that a plan needs no tokenizer and no network."""
+"""Alphabets by the start of a model's name, so that a plan needs no tokenizer and no network."""
 
 
 def known_alphabet(model_name: str) -> frozenset[str] | None:
-    """Return the letters a model accepts if its name alone tells, else None.
+    """Return the letters that a model accepts, if its name is in the table, else None.
 
     Examples
     --------
@@ -62,14 +62,14 @@ def known_alphabet(model_name: str) -> frozenset[str] | None:
 
 
 def residue_tokenizer(hf_tokenizer: PreTrainedTokenizerBase) -> ResidueTokenizer:
-    """Learn the residue table of a Hugging Face tokenizer and confirm it.
+    """Build the residue table of a Hugging Face tokenizer and check it.
 
-    Letters that come out as the unknown token, or as anything but one token, are outside the alphabet.
+    Letters that become the unknown token, or not exactly one token, are outside the alphabet.
 
     Parameters
     ----------
     hf_tokenizer
-        What `AutoTokenizer.from_pretrained` returns.
+        From `AutoTokenizer.from_pretrained`.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def load_tokenizer(recipe: ModelRecipe) -> ResidueTokenizer:
     Raises
     ------
     ModelError
-        If it cannot be had.
+        If it cannot be loaded.
     TokenizerError
         If it does not map residues to tokens one to one.
     """
@@ -111,8 +111,8 @@ def load_tokenizer(recipe: ModelRecipe) -> ResidueTokenizer:
 def pin_revision(recipe: ModelRecipe) -> ModelRecipe:
     """Return the recipe with the revision resolved to a commit, so that all files come from one snapshot.
 
-    A local folder keeps revision None and gets its `~` expanded. Pinning twice is harmless. Besides, with a commit
-    `transformers` never exchanges pickled weights for a conversion that it finds in somebody's pull request.
+    A local folder keeps revision None and gets its `~` expanded. Pinning twice is harmless. With a commit,
+    `transformers` also never replaces pickled weights with a conversion from a pull request.
 
     Raises
     ------
@@ -136,12 +136,12 @@ def pin_revision(recipe: ModelRecipe) -> ModelRecipe:
 
 @contextmanager
 def reading_model_files(recipe: ModelRecipe, what: str) -> Iterator[None]:
-    """Keep `transformers` quiet while it reads files, and say what went wrong in one line.
+    """Silence `transformers` while it reads files, and report an error in one line.
 
     Raises
     ------
     ModelError
-        In place of whatever `transformers` raised, with the way out.
+        Replaces any exception of `transformers`; names a remedy.
     """
     verbosity = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
@@ -168,7 +168,7 @@ def reading_model_files(recipe: ModelRecipe, what: str) -> Iterator[None]:
 
 
 def _hub_config(recipe: ModelRecipe) -> Path:
-    """Return the cached `config.json`, which lies in a folder named after the commit."""
+    """Return the path of the cached `config.json`, whose folder has the name of the commit."""
     at = f"{recipe.name} at {recipe.revision or 'main'}"
     try:
         return Path(hf_hub_download(recipe.name, "config.json", revision=recipe.revision))
@@ -189,7 +189,7 @@ def _hub_config(recipe: ModelRecipe) -> Path:
 
 
 def _way_out(error: Exception) -> str:
-    """Match what is known to go wrong with what helps."""
+    """Return the remedy for a known error."""
     text = str(error)
     if isinstance(error, SafetensorError) or "SafetensorError" in text or "safetensors header" in text.lower():
         return "the weights are damaged or truncated: fetch the file again"
@@ -198,7 +198,7 @@ def _way_out(error: Exception) -> str:
     if "safetensors" in text and isinstance(error, OSError):
         return "set 'pickle_weights = true' (--pickle-weights) if it has pickled weights from a source you trust"
     if isinstance(error, ImportError) or "sentencepiece" in text or "tiktoken" in text:
-        return "install what reads it (for ProtT5: pip install 'actstore[t5]')"
+        return "install the package that reads it (for ProtT5: pip install 'actstore[t5]')"
     return "check that the folder or repository holds a complete transformers model"
 
 
@@ -211,7 +211,7 @@ def _spaced(residues: str) -> str:
 
 
 def _learn(hf_tokenizer: PreTrainedTokenizerBase, convention: Callable[[str], str]) -> ResidueTokenizer | str:
-    """Return the table under one convention, or why there is none."""
+    """Return the table under one convention, or the reason why there is none."""
 
     def encode(residues: str) -> tuple[int, ...]:
         return tuple(int(token) for token in hf_tokenizer(convention(residues))["input_ids"])
@@ -223,7 +223,7 @@ def _learn(hf_tokenizer: PreTrainedTokenizerBase, convention: Callable[[str], st
         return f"{', '.join(foreign)} have no token of their own"
     frame = _special_tokens([ids_of[letter] for letter in STANDARD])
     if frame is None:
-        return "the twenty amino acids do not come out as one token each"
+        return "the twenty amino acids do not become one token each"
     prefix, suffix = frame
 
     token_of = np.full(256, -1, dtype=np.int32)
@@ -236,7 +236,7 @@ def _learn(hf_tokenizer: PreTrainedTokenizerBase, convention: Callable[[str], st
         return f"token {token_of.max()} does not fit the 16 bits in which tokens are stored"
 
     pad = hf_tokenizer.pad_token_id
-    # A model without a pad token never sees the padding: the mask hides it, so any token of the vocabulary will do.
+    # Without a pad token, any token of the vocabulary can be used: the mask hides the padding from the model.
     table = ResidueTokenizer(token_of, prefix, suffix, int(token_of[ord("A")]) if pad is None else int(pad))
     for probe in _probes(table.alphabet, hf_tokenizer.get_vocab()):
         got = encode(probe)
@@ -247,7 +247,7 @@ def _learn(hf_tokenizer: PreTrainedTokenizerBase, convention: Callable[[str], st
 
 
 def _special_tokens(ids: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Split encodings of single residues into what all begin with and what all end with, around one token."""
+    """Split encodings of single residues into their common prefix, one token, and their common suffix."""
     if len(set(ids)) < len(ids) or len({len(each) for each in ids}) > 1:
         return None
     columns = [len(set(column)) == 1 for column in zip(*ids, strict=True)]
@@ -269,7 +269,7 @@ def _probes(alphabet: frozenset[str], vocabulary: dict[str, int]) -> Iterator[st
 
 
 def _mismatch(probe: str, got: tuple[int, ...], want: tuple[int, ...], offset: int) -> str:
-    """Say where the table and the tokenizer part."""
+    """Describe the first difference between table and tokenizer."""
     pairs = enumerate(zip(got, want, strict=False))
     first = next((index for index, (a, b) in pairs if a != b), min(len(got), len(want)))
     residue = max(first - offset, 0)

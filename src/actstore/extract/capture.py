@@ -1,4 +1,4 @@
-"""One forward pass -> the outputs of some of its modules, and nothing else of it."""
+"""One forward pass -> the outputs of some of its modules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from actstore.errors import ModelError, SiteError
 __all__ = ["capture"]
 
 
-class _AllTaken(Exception):  # noqa: N818 - not an error: it ends a forward pass that has nothing left to give
+class _AllTaken(Exception):  # noqa: N818 - not an error: it ends a forward pass after the last site
     """Raised from the hook of the last site."""
 
 
@@ -25,9 +25,9 @@ def capture(
     take: Callable[[str, Tensor], Tensor],
     stop_early: bool = True,
 ) -> dict[str, Tensor]:
-    """Run a forward pass and return what `take` makes of the output of each module.
+    """Run a forward pass and return `take` of the output of each module.
 
-    Other threads may run forward passes of the same modules meanwhile.
+    Other threads may run forward passes of the same modules at the same time.
 
     Parameters
     ----------
@@ -37,15 +37,15 @@ def capture(
         Starts the forward pass.
     take
         Gets a site name and the module's output (the first tensor of a tuple or a `ModelOutput`). It is called
-        while the pass is going on, so it should copy what it wants: only its result is kept.
+        during the pass, so it should copy the values it needs. Only its result is kept.
     stop_early
-        Whether the pass ends as soon as every site has been taken. A pass that goes on finds modules that run
-        more than once.
+        Whether the pass ends as soon as every site is captured. Only a full pass detects modules that run more than
+        once.
 
     Returns
     -------
     dict
-        What `take` returned, in the order of `modules`.
+        The results of `take`, in the order of `modules`.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def _in_order(modules: Mapping[str, nn.Module], taken: Mapping[str, Tensor]) -> 
 
 
 def _first_tensor(name: str, output: object) -> Tensor:
-    """Unwrap what a module returned."""
+    """Return the first tensor of the output of a module."""
     first = output
     if isinstance(output, Mapping):
         first = next(iter(output.values()), None)

@@ -14,10 +14,10 @@ __all__ = ["compile_blocks", "compiling"]
 
 
 def compile_blocks(network: nn.Module, blocks: str | None, captured: Collection[str]) -> None:
-    """Have each block of a network compiled when it first runs; sizes of batches may vary.
+    """Let each block of a network be compiled when it first runs; sizes of batches may vary.
 
-    Blocks are compiled one by one: what is captured between them stays as it is, and as they are alike, one of them
-    takes nearly all the time that compiling takes.
+    Blocks are compiled one by one, so that modules captured between them do not change. Blocks are alike, so the first
+    one takes nearly all of the compile time.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def compile_blocks(network: nn.Module, blocks: str | None, captured: Collection[
     Raises
     ------
     ModelError
-        If nobody knows where the blocks are.
+        If the path of the blocks is not known.
     SiteError
         If a captured module is inside a block, where compiling would merge it with its neighbours.
     """
@@ -42,14 +42,14 @@ def compile_blocks(network: nn.Module, blocks: str | None, captured: Collection[
     if inside := sorted(
         path for path in captured if path.startswith(f"{blocks}.") and path.count(".") > blocks.count(".") + 1
     ):
-        raise SiteError(f"{inside[0]} is inside a block, which model.compile merges into one; leave one of them out")
+        raise SiteError(f"{inside[0]} is inside a block that model.compile merges; remove the site or model.compile")
     for block in network.get_submodule(blocks).children():
         block.forward = torch.compile(block.forward, dynamic=True)
 
 
 @contextmanager
 def compiling(name: str) -> Iterator[None]:
-    """Say what can be done about it if torch.compile fails on a model of this name.
+    """Raise an error with a remedy if torch.compile fails on a model of this name.
 
     Raises
     ------

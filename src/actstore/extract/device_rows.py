@@ -32,9 +32,9 @@ class TorchRows:
         except torch.OutOfMemoryError as error:
             size = sum(rows * site.width * 4 for site in sites)
             raise ModelError(
-                f"the rows of a task ({rows:,} at {len(sites)} sites, {size:,} bytes) do not fit the memory "
-                f"of {device} beside {self.model}; make tasks smaller (--set store.task_rows=...; another "
-                "store then)"
+                f"the rows of a task ({rows:,} at {len(sites)} sites, {size:,} bytes) do not fit into the "
+                f"memory of {device} beside {self.model}; make tasks smaller (--set store.task_rows=..., "
+                "in a new store)"
             ) from error
 
     def fill(

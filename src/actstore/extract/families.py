@@ -1,7 +1,7 @@
-"""Where the sites of each model family lie: one literal table row for each `model_type`.
+"""Places of the sites in each model family: one literal table row for each `model_type`.
 
-Every row is tested against `output_hidden_states=True` of its own model class, since the last hidden state differs
-in kind from the others (it has passed the final norm) and the first is taken after whatever follows the embedding.
+Every row is tested against `output_hidden_states=True` of its own model class, because the last hidden state
+differs from the others (it has passed the final norm), and the first is taken after all modules of the embedding.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ __all__ = ["ARCHITECTURES", "Architecture", "architecture_for"]
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A model class of `transformers` and the module paths of its sites; None where it has no such place."""
+    """A model class of `transformers` and the module paths of its sites; None for places that it does not have."""
 
     model_class: str = "AutoModel"
     """Name in the `transformers` namespace."""
     blocks: str | None = None
     """The list of blocks; the output of block k is `resid_post.k`."""
     embed: str | None = None
-    """Its output is what the first block gets, `hidden_states[0]`."""
+    """Its output is the input of the first block, `hidden_states[0]`."""
     final_norm: str | None = None
     """Its output is `last_hidden_state`."""
     positions: str | None = None
     """An embedding of absolute positions, whose size bounds a forward pass; models with other positions lack it."""
     packs: bool = False
-    """Whether several sequences may share a row, kept apart by a mask, and are faster so on a GPU."""
+    """Whether several sequences may share a row, kept apart by a mask, which is faster on a GPU."""
     pooler_option: bool = False
     """Whether the class has a pooling layer to leave out (its weights are often missing and never needed)."""
 
@@ -69,9 +69,9 @@ ARCHITECTURES: Final[dict[str, Architecture]] = {
 
 
 def architecture_for(model_type: str, recipe: ModelRecipe) -> Architecture:
-    """Return the row of a model type, with the module paths that the recipe names in place of the table's.
+    """Return the row of a model type; module paths in the recipe replace those of the table.
 
-    A type without a row is loaded by `AutoModel` and has the sites that the recipe names, and module paths.
+    A type without a row is loaded by `AutoModel`. Its sites are those that the recipe names, and module paths.
     """
     row = ARCHITECTURES.get(model_type, Architecture())
     return replace(

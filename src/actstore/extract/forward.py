@@ -33,7 +33,7 @@ class ForwardPass:
     tokenizer: ResidueTokenizer
     """The table of its tokenizer."""
     sites: Sequence[Site]
-    """What to capture; widths are not looked at."""
+    """Sites to capture; widths are not used."""
     longest: int | None
     """Most tokens that the network has positions for; None if there is no limit."""
     pack_tokens: int | None = None
@@ -46,15 +46,15 @@ class ForwardPass:
     ) -> dict[str, Float32s]:
         """Run one forward pass and return the rows of the kept residues.
 
-        Rows are gathered on the device, in the number format of the network, before they become float32 on the host, so
-        that padding and residues that nobody wants are never moved or converted.
+        Rows are gathered on the device, in the number format of the network, before they become float32 on the host. So
+        padding and residues that are not kept are never moved or converted.
 
         Parameters
         ----------
         residues
             B strings, at least one.
         kept
-            For each, the 0-based positions of the residues wanted.
+            For each string, the 0-based positions of the kept residues.
         stop_early
             Whether the pass ends after the last site.
 
@@ -68,7 +68,7 @@ class ForwardPass:
         TokenizerError
             If a letter is outside the alphabet.
         ModelError
-            If a sequence is too long for the network, or the batch for the memory of the device.
+            If a sequence is too long for the network, or the batch too large for the memory of the device.
         SiteError
             If a module does not return one vector for each token.
         """
@@ -85,7 +85,7 @@ class ForwardPass:
         into: Mapping[str, Tensor],
         place_n: NDArray[np.int64],
     ) -> None:
-        """Run one forward pass and put the rows of the kept residues into memory of the device; raises as `rows`.
+        """Run one forward pass and write the rows of the kept residues to memory of the device; raises as `rows`.
 
         Parameters
         ----------
@@ -94,7 +94,7 @@ class ForwardPass:
         into
             For each site float32 [N, D].
         place_n
-            Which row of `into` each of the kept residues becomes.
+            Row of `into` for each kept residue.
         """
         device = self.network.device
         with self.passes:
@@ -112,7 +112,7 @@ class ForwardPass:
         length = max(map(len, residues)) + tokenizer.special_tokens
         if self.longest is not None and length > self.longest:
             raise ModelError(
-                f"{self.network.name_or_path} has positions for {self.longest} tokens, and {length} were asked for; "
+                f"{self.network.name_or_path} has positions for {self.longest} tokens; {length} were requested; "
                 f"set 'corpus.window_residues' to {self.longest - tokenizer.special_tokens} or less"
             )
         if self.pack_tokens is None:
@@ -127,7 +127,7 @@ class ForwardPass:
         take: Callable[[str, Tensor], Tensor],
         stop_early: bool = True,
     ) -> dict[str, Tensor]:
-        """Return what `take` makes of the rows of the kept residues at each site, [n, D] on the device."""
+        """Return `take` of the rows of the kept residues at each site, [n, D] on the device."""
         network, device, (rows, length) = self.network, self.network.device, inputs.tokens_RT.shape
         first_n = np.repeat(inputs.first_B, [len(each) for each in kept])
         kept_n = torch.from_numpy(first_n + np.concatenate(kept)).to(device)
@@ -146,12 +146,12 @@ class ForwardPass:
                 return capture(modules, lambda: run_inputs(network, inputs), take=gather, stop_early=stop_early)
         except torch.OutOfMemoryError as error:
             raise ModelError(
-                f"{network.name_or_path}: {rows} rows of {length} tokens do not fit the memory of {device}; "
+                f"{network.name_or_path}: {rows} rows of {length} tokens do not fit into the memory of {device}; "
                 "lower 'model.tokens_per_batch'"
             ) from error
         except IndexError as error:
             raise ModelError(
-                f"{network.name_or_path} cannot take {length} tokens at once ({error}); lower 'corpus.window_residues'"
+                f"{network.name_or_path} cannot process {length} tokens at once ({error}); lower 'corpus.window_residues'"
             ) from error
 
 

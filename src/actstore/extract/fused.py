@@ -1,4 +1,4 @@
-"""Steps that a network does one by one and a kernel of torch does at once: the same function, fewer trips to memory."""
+"""One torch operation for several steps of a network: the same function with less memory traffic."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class _FusedIntermediate(EsmIntermediate):
 
 
 def fuse(network: nn.Module) -> None:
-    """Make a network faster in place; what it returns differs in the last bits of float32.
+    """Make a network faster in place; its outputs differ in the last bits of float32.
 
-    Networks in half precision stay as they are: there every step rounds, and one operation would round elsewhere.
+    Networks in half precision are not changed: there every step rounds, and one operation would round differently.
     """
     for module in network.modules():
         if type(module) is EsmIntermediate and module.dense.weight.dtype == torch.float32:

@@ -1,4 +1,4 @@
-"""Residues -> the arrays that one forward pass takes: a row for each sequence, or several sequences in a row."""
+"""Residues -> the input arrays of one forward pass: a row for each sequence, or several sequences in a row."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Inputs(NamedTuple):
     present_RT: NDArray[np.int64]
     """0 for padding."""
     first_B: NDArray[np.int64]
-    """Where the first residue of each sequence is among all R * T tokens."""
+    """Index of the first residue of each sequence among all R * T tokens."""
     sequence_RT: NDArray[np.int32] | None = None
-    """Which sequence a token belongs to, -1 for padding; None where every sequence has a row of its own."""
+    """Sequence of each token, -1 for padding; None if every sequence has its own row."""
     position_RT: NDArray[np.int64] | None = None
-    """Counted from 0 in each sequence; None as above."""
+    """Positions, from 0 in each sequence; None as above."""
 
 
 def padded(residues: Sequence[str], tokenizer: ResidueTokenizer) -> Inputs:
@@ -48,11 +48,11 @@ def padded(residues: Sequence[str], tokenizer: ResidueTokenizer) -> Inputs:
 
 
 def packed(residues: Sequence[str], tokenizer: ResidueTokenizer, *, row_tokens: int) -> Inputs:
-    """Put sequences into rows of one length, each into the first that has room, the longest first.
+    """Put sequences into rows of one length, the longest first, each into the first row with room.
 
-    Rows have `row_tokens` tokens, a multiple of `ROW_STEP` less if none needs as many, or as many as a longer sequence
-    has. So there are few shapes, and whatever a device prepares for each of them it has at hand. A sequence by itself
-    needs no mask, and no more tokens than it has.
+    Rows have `row_tokens` tokens, or a smaller multiple of `ROW_STEP` if that is enough, or the tokens of a longer
+    sequence. So there are few shapes, and a device prepares its kernels for each shape once. A single sequence needs no
+    mask and no padding.
 
     Raises
     ------

@@ -48,14 +48,14 @@ _KNOWN: Final[dict[str, KnownModel]] = {
 
 
 def known_model(model_name: str) -> KnownModel | None:
-    """Return the sizes of a model if its name alone tells, else None."""
+    """Return the sizes of a model if its name is in the table, else None."""
     return _KNOWN.get(model_name)
 
 
 def needed_blocks(sites: Sequence[Site], blocks: int) -> int:
-    """Return how many blocks of a model are run: the pass ends after the last site.
+    """Return the number of blocks that run: the pass ends after the last site.
 
-    A site by its module path counts as needing all of them.
+    For a site given by its module path, all blocks are counted.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def _blocks_before(site: str, blocks: int) -> int:
 
 
 def known_sites(model_name: str, requested: Sequence[str]) -> tuple[Site, ...] | None:
-    """Return the sites that a recipe asks for, or None if the model is not one of the table.
+    """Return the sites of a recipe, or None if the model is not in the table.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Which residues of a sequence become rows: a pure function of its id, its length and the rules.
 
-Every sequence draws for itself, so adding sequences changes nothing for the others, and for one seed a smaller
-fraction keeps a subset of what a larger one keeps.
+The draws of a sequence depend only on its id, so adding sequences changes nothing for the others. For one seed, the
+residues of a smaller fraction are a subset of those of a larger one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def kept_counts(id_hash_N: UInt64s, length_N: NDArray[np.int32], rules: RowRules
     """Return how many residues of each sequence are kept, int32 [N].
 
     ``floor(fraction * length + u)`` with one uniform draw u for each sequence, so that short sequences are
-    neither favoured nor lost; then at most `max_per_sequence`.
+    neither preferred nor lost; then at most `max_per_sequence`.
 
     Examples
     --------

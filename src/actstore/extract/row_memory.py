@@ -1,4 +1,4 @@
-"""Memory for the rows of tasks, used again."""
+"""Reused memory for the rows of tasks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["RowMemory", "allocate_rows"]
 
 
 class RowMemory:
-    """Gives the memory of tasks that are done to those that come.
+    """Reuses the memory of finished tasks for later tasks.
 
-    Pages that are new to a process cost several times more than writing to them does.
+    Getting new pages costs a process several times more than writing to pages that it has.
 
     Safe to use from several threads.
 
     Parameters
     ----------
     device_rows
-        Where the rows of a model stay until they are encoded; None for the memory of the host.
+        Device memory where rows stay until they are encoded; None for the memory of the host.
     """
 
     def __init__(self, device_rows: DeviceRows | None = None) -> None:
@@ -32,27 +32,27 @@ class RowMemory:
         self._lock = threading.Lock()
 
     def take(self, count: int, sites: Sequence[Site]) -> TaskRows:
-        """Return rows that hold anything: those of a task of the same shape that were given back, or new ones."""
+        """Return uninitialised rows: returned rows of a task of the same shape, or new memory."""
         with self._lock:
             for index, rows in enumerate(self._free):
                 if _shape_of(rows) == (count, {site.name: site.width for site in sites}):
                     return self._free.pop(index)
-            self._free.clear()  # what does not fit now would only take room
+            self._free.clear()  # rows of another shape would only take memory
         return allocate_rows(count, sites, self._device_rows)
 
     def reserve(self, count: int, sites: Sequence[Site], *, times: int) -> None:
-        """Get memory before it is needed; raises as `DeviceRows.allocate`."""
+        """Allocate memory before it is needed; raises as `DeviceRows.allocate`."""
         for rows in [self.take(count, sites) for _ in range(times)]:
             self.give_back(rows)
 
     def give_back(self, rows: TaskRows) -> None:
-        """Take back rows that nobody looks at any more."""
+        """Take back rows that are no longer used."""
         with self._lock:
             self._free.append(rows)
 
 
 def allocate_rows(count: int, sites: Sequence[Site], device_rows: DeviceRows | None = None) -> TaskRows:
-    """Return rows of new memory, which holds anything."""
+    """Return rows of new, uninitialised memory."""
     return TaskRows(
         sequence_N=np.empty(count, dtype=np.int64),
         position_N=np.empty(count, dtype=np.int32),

@@ -11,7 +11,7 @@ __all__ = ["network_shape"]
 
 
 def network_shape(network: transformers.PreTrainedModel, blocks_path: str | None) -> TransformerShape | None:
-    """Count the weights of a network's blocks; None where the path of their list is not known.
+    """Count the weights of a network's blocks; None if the path of their list is not known.
 
     Blocks that differ count with their mean. Embeddings inside blocks (T5's relative positions) are looked up, not
     multiplied, and do not count.

@@ -1,4 +1,4 @@
-"""Names that were asked for -> places in a model, in the order in which they are stored."""
+"""Requested names -> places in a model, in the order in which they are stored."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class SitePath(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AvailableSites:
-    """What a model offers."""
+    """Sites and modules of a model."""
 
     named: tuple[SitePath, ...]
-    """`embed`, `resid_post.0`, ..., `final_norm`: as far as they exist, in this order."""
+    """`embed`, `resid_post.0`, ..., `final_norm`: those that exist, in this order."""
     modules: tuple[str, ...]
     """Every module path, in the order of the model."""
 
@@ -72,20 +72,20 @@ def available_sites(architecture: Architecture, modules: Iterable[str]) -> Avail
 def resolve_sites(requested: Sequence[str], available: AvailableSites) -> tuple[SitePath, ...]:
     """Resolve names, globs and module paths.
 
-    A glob is matched against the named sites first, `*` standing for anything; if none match, against module paths,
-    `*` standing for one component. A module path that is the place of a named site becomes that site. Duplicates
+    A glob is matched against the named sites first; `*` matches any text. If none match, it is matched against module
+    paths; `*` matches one component. A module path that is the place of a named site becomes that site. Duplicates
     collapse.
 
     Returns
     -------
     tuple of SitePath
         Named sites in the order of the model (`embed`, `resid_post.0`, ..., `final_norm`), then other module
-        paths as they were asked for.
+        paths in the requested order.
 
     Raises
     ------
     SiteError
-        If something asked for does not exist, or has a name that could not be a folder.
+        If a requested site does not exist, or its name cannot be the name of a folder.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def resolve_sites(requested: Sequence[str], available: AvailableSites) -> tuple[
     ['resid_post.0', 'resid_post.1', 'final_norm', 'layer.0.mlp', 'layer.1.mlp']
     """
     if not requested:
-        raise SiteError(f"no sites were asked for; {_what_exists(available)}")
+        raise SiteError(f"no sites were requested; {_what_exists(available)}")
     found = dict.fromkeys(site for request in requested for site in _matches(request, available))
     rank = {site: index for index, site in enumerate(available.named)}
     return tuple(sorted(found, key=lambda site: rank.get(site, len(rank))))

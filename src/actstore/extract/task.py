@@ -31,9 +31,9 @@ def extract_task(
     take_rows: Callable[[int, Sequence[Site]], TaskRows] | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> TaskRows:
-    """Run the model over the pieces of a task and put every row where the shard wants it.
+    """Run the model over the pieces of a task and put every row at its place in the shard.
 
-    Memory: the rows of the task at every site, and one batch for each that runs at a time.
+    Memory: the rows of the task at every site, and one batch for each forward pass that runs at the same time.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ def extract_task(
     tokens_per_batch
         Most tokens of one forward pass, padding included; see `plan_passes`.
     parallel
-        Runs the forward passes: `LoneThreads.map`, since the bits of a store are those of passes of one thread each.
+        Runs the forward passes: `LoneThreads.map`, because the bits of a store are those of one-thread passes.
     take_rows
-        Gives the memory for the rows, as `RowMemory.take`; None for new memory of the host. Rows that stay on a device
-        are not looked at: whoever encodes them refuses values that are not finite.
+        Returns the memory for the rows, as `RowMemory.take`; None for new memory of the host. Rows that stay on a
+        device are not checked here; encoding refuses values that are not finite.
     on_rows
-        Called after each batch with the number of rows it gave, in this thread; what it raises ends the task.
+        Called after each batch with its number of rows, in this thread; its exceptions end the task.
 
     Returns
     -------
@@ -82,9 +82,9 @@ def extract_task(
 
 
 def plan_passes(task: Task, model: ActivationModel, *, tokens_per_batch: int) -> list[NDArray[np.int64]]:
-    """Return which pieces of a task go through the model together: indices of its pieces, a pass each.
+    """Return the forward passes of a task: for each pass, the indices of its pieces.
 
-    A model that is best with fewer tokens than the budget gets fewer; one that packs sequences gets whole rows.
+    A model that is fastest with fewer tokens than the budget gets fewer; one that packs sequences gets whole rows.
     """
     token_length_P = [piece.stop - piece.start + model.tokenizer.special_tokens for piece in task.pieces]
     budget = tokens_per_batch if model.most_tokens is None else min(tokens_per_batch, model.most_tokens)
@@ -96,11 +96,11 @@ def plan_passes(task: Task, model: ActivationModel, *, tokens_per_batch: int) ->
 class _Batch(NamedTuple):
     pieces: list[Piece]
     place_n: NDArray[np.int64]
-    """Where their rows go in the shard."""
+    """Places of their rows in the shard."""
 
 
 def _extract_batch(batch: _Batch, *, source: ResidueSource, model: ActivationModel, rows: TaskRows) -> int:
-    """Fill in the rows of a batch; return how many they are."""
+    """Fill in the rows of a batch; return their number."""
     pieces, place_n = batch
     windows = [_window(piece, source) for piece in pieces]
     kept = [(piece.position_K - piece.start).astype(np.int32) for piece in pieces]
@@ -116,7 +116,7 @@ def _extract_batch(batch: _Batch, *, source: ResidueSource, model: ActivationMod
                 raise _not_finite(site, values_nD, place_n, rows, source)
             rows.values[site][place_n] = values_nD
     else:
-        assert model.device_rows is not None  # noqa: S101 - whoever gave the memory had it from there
+        assert model.device_rows is not None  # noqa: S101 - the memory came from it
         model.device_rows.fill(windows, kept, rows.values, place_n)
     return len(place_n)
 
@@ -125,7 +125,7 @@ def _window(piece: Piece, source: ResidueSource) -> str:
     window = source.residues(piece.sequence)[piece.start : piece.stop]
     if len(window) != piece.stop - piece.start:
         raise CorpusError(
-            f"{source.sequence_id(piece.sequence)}: the plan wants residues {piece.start + 1} to {piece.stop}, "
+            f"{source.sequence_id(piece.sequence)}: the plan needs residues {piece.start + 1} to {piece.stop}, "
             f"the corpus has {piece.start + len(window)}; it has changed since it was planned"
         )
     return window
@@ -134,7 +134,7 @@ def _window(piece: Piece, source: ResidueSource) -> str:
 def _not_finite(
     site: str, values_nD: Float32s, place_n: NDArray[np.int64], rows: TaskRows, source: ResidueSource
 ) -> NumericsError:
-    """Say where the first bad value is."""
+    """Return the error that names the place of the first bad value."""
     bad_n = np.flatnonzero(~np.isfinite(values_nD).all(axis=1))
     row = place_n[bad_n[0]]
     return not_finite(
@@ -154,7 +154,7 @@ def not_finite(where: str, values_D: Float32s, others: str) -> NumericsError:
     values_D
         The row.
     others
-        How many there are like it.
+        Number of such rows.
     """
     bad = values_D[~np.isfinite(values_D)]
     return NumericsError(

@@ -1,4 +1,4 @@
-"""Threads that each do whole operations of torch alone."""
+"""Threads in which torch operations use one thread each."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import torch
 __all__ = ["LoneThreads"]
 
 _AHEAD: Final = 2
-"""Items begun for each thread, so that none waits for the caller."""
+"""Items begun for each thread, so that no thread waits for the caller."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
 class LoneThreads:
-    """As many threads as torch would use for one operation, each of which does its own.
+    """As many threads as torch would use for one operation; each runs its own operations.
 
-    torch's own threads wait for each other at the end of every operation. Where cores are shared, if only with the
-    encoding of the task before, that wait is for a thread that is not running: measured on two busy cores, the same
-    forward passes took 3 to 9 times as long (docs/decisions/0012). So a forward pass is one thread's, and several
-    are under way; and its bits do not depend on the number of cores.
+    torch's own threads wait for each other at the end of every operation. If cores are shared, for example with the
+    encoding of the previous task, they wait for a thread that is not running. On two busy cores the same forward passes
+    took 3 to 9 times as long (docs/decisions/0012). So one thread does a forward pass, and several passes run at the
+    same time. The bits of a pass do not depend on the number of cores.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class LoneThreads:
             self.close()
             raise
         finally:
-            # The setting is kept for each thread, but also for threads that torch has not seen yet.
+            # torch keeps the setting for each thread, and one for threads that it has not seen yet.
             torch.set_num_threads(setting)
 
     def __enter__(self) -> Self:
@@ -63,8 +63,8 @@ class LoneThreads:
     def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item], /) -> Iterator[_Result]:
         """Apply a function to every item, as `contracts.ParallelMap`; several callers share the threads.
 
-        Only a few items are begun ahead of the results that were taken, so that whoever stops taking them stops the
-        work, and callers get the threads in turn.
+        Only a few items are begun ahead of the results that were taken. So the work stops when the caller stops, and
+        callers share the threads fairly.
         """
         ahead: deque[Future[_Result]] = deque()
         left = iter(items)
@@ -80,7 +80,7 @@ class LoneThreads:
                 future.cancel()
 
     def close(self) -> None:
-        """End the threads, once what they are doing is done."""
+        """End the threads after their current items."""
         self._pool.shutdown(cancel_futures=True)
 
 

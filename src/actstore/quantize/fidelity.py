@@ -1,4 +1,4 @@
-"""How much of the signal an encoding keeps."""
+"""Signal to quantisation noise of an encoding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Fidelity", "fidelity", "round_trip_noise"]
 
 
 class Fidelity(NamedTuple):
-    """Signal to quantisation noise over channels, in decibels; None where nothing was lost."""
+    """Signal to quantisation noise over channels, in decibels; None if there is no noise."""
 
     median_db: float | None
     worst_db: float | None
@@ -24,7 +24,7 @@ class Fidelity(NamedTuple):
 def round_trip_noise(
     values_ND: Float32s, planes: Planes, quantizer: Quantizer, calibration: Calibration | None
 ) -> NDArray[np.float64]:
-    """Return the sum of squared differences of each channel, [D], after decoding what was encoded."""
+    """Return the sum of squared differences of each channel between values and decoded values, [D]."""
     error_ND = quantizer.decode(planes, calibration)
     error_ND -= values_ND
     return sum_of_squares(error_ND)

@@ -26,13 +26,13 @@ class Cursor:
 
     epoch: int
     start: int
-    """Rows of this epoch that had been dealt before batches were counted: not 0 once the number of seats changed."""
+    """Rows of this epoch dealt before batches are counted; not 0 after the number of seats changed."""
     batch: int
-    """Batches that each seat has been given since `start`."""
+    """Batches that each seat got since `start`."""
     world_size: int
     """Seats to which rows are dealt."""
     stream: str
-    """Fingerprint of store, sites, split, order, seed, batch and buffer size: what the position is a position in."""
+    """Fingerprint of store, sites, split, order, seed, batch and buffer size: identifies the stream of the position."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for a checkpoint."""
@@ -40,12 +40,12 @@ class Cursor:
 
     @classmethod
     def from_json(cls, document: object) -> Self:
-        """Take a cursor out of a checkpoint.
+        """Read a cursor from a checkpoint.
 
         Raises
         ------
         CursorError
-            If it is not one.
+            If it is not a cursor.
         """
         match document:
             case {

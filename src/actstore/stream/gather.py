@@ -1,4 +1,4 @@
-"""Rows of a buffer to one decoded batch, with NumPy alone."""
+"""Rows of a buffer to one decoded batch, with NumPy only."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["Gather", "NumpyGather", "RowDecoding"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowDecoding:
-    """What is needed to decode the rows of some sites of one width."""
+    """The facts needed to decode the rows of some sites of one width."""
 
     quantizer: Quantizer
     width: int
     """Features D."""
     site_columns: tuple[int, ...]
-    """Where each site's scales are among those of a row."""
+    """Index of the scales of each site among those of a row."""
     calibrations: tuple[Calibration | None, ...]
-    """For each site; None for encodings without."""
+    """For each site; None for encodings without calibration."""
 
     @property
     def groups(self) -> int:
@@ -40,7 +40,7 @@ class Gather(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what it holds."""
+        """Release its resources."""
         ...
 
 
@@ -63,4 +63,4 @@ class NumpyGather:
         return batch_BSD
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there are no resources."""

@@ -1,4 +1,4 @@
-"""How well batches are mixed, against what a uniform shuffle of all rows would give."""
+"""How well batches are mixed, compared with a uniform shuffle of all rows."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ __all__ = ["Mixing", "MixingReport", "expected_distinct"]
 
 
 class MixingReport(NamedTuple):
-    """What was seen in full batches. Every measure stands beside its expectation under a uniform shuffle."""
+    """Measures over full batches, each with its expectation under a uniform shuffle."""
 
     batches: int
-    """Batches looked at."""
+    """Batches measured."""
     distinct_sequences: float
     """Distinct sequences in a batch, on average."""
     distinct_sequences_uniform: float
     distinct_ratio: float
-    """The first over the second: 1 is as good as uniform."""
+    """The first divided by the second; 1 for a uniform shuffle."""
     neighbours: float
     """Share of the rows of a batch whose successor in the store is in the same batch."""
     neighbours_uniform: float
     """``(B - 1) / N``."""
     serial_correlation: float
-    """Correlation of the row numbers of one place of a batch and the next; 0 if uniform."""
+    """Correlation of the row numbers at neighbouring places of a batch; 0 if uniform."""
 
 
 class Mixing:
-    """Looks at batches.
+    """Measures batches.
 
     Parameters
     ----------
     sequences_by_rows
-        Returns how many sequences have 0, 1, 2, ... of the rows that are delivered; None if that is not known. It is
-        asked once, by the first report of a batch: in a large store counting them takes longer than opening it.
+        Returns how many sequences have 0, 1, 2, ... of the delivered rows; None if that is not known. It is called
+        once, by the first report, because in a large store counting takes longer than opening.
     batch_rows
-        Rows of a full batch; others are left out.
+        Rows of a full batch; other batches are left out.
     """
 
     def __init__(self, sequences_by_rows: Callable[[], NDArray[np.int64] | None], batch_rows: int) -> None:
@@ -49,7 +49,7 @@ class Mixing:
         self._correlation = 0.0
 
     def add(self, row_B: NDArray[np.int64], sequence_B: NDArray[np.int64]) -> None:
-        """Take a batch into account, if it is a full one of at least two rows."""
+        """Measure a batch, if it is full and has at least two rows."""
         if len(row_B) != self._batch_rows or len(row_B) < 2:
             return
         self._batches += 1
@@ -61,7 +61,7 @@ class Mixing:
         self._correlation += float(centred_B[1:] @ centred_B[:-1]) / variance
 
     def report(self) -> MixingReport | None:
-        """Return the means over all batches; None if there was none, or nothing is known of the sequences."""
+        """Return the means over all batches; None if there was no batch, or the sequences are not known."""
         if not self._batches or (sequences_by_rows := self._sequences_by_rows()) is None:
             return None
         distinct = self._distinct / self._batches
@@ -109,7 +109,7 @@ def expected_distinct(sequences_by_rows: NDArray[np.int64], batch_rows: int) -> 
 
 
 def _miss_probability(total: int, count: int, batch_rows: int) -> float:
-    # Multiplying over the smaller of the two counts: the probability is symmetric in them.
+    # Multiply over the smaller of the two counts: the probability is symmetric in them.
     few, many = sorted((count, batch_rows))
     if many > total - few:
         return 0.0

@@ -1,4 +1,4 @@
-"""Which rows are delivered when: a pure function of the store's tasks, the seed and the epoch."""
+"""The order of rows: a pure function of the store's tasks, the seed and the epoch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TaskRuns:
 
     @classmethod
     def of(cls, tasks: Sequence[tuple[int, int]], *, task_rows: int) -> TaskRuns:
-        """Take (task, rows) pairs."""
+        """Return runs from (task, rows) pairs."""
         task_T, rows_T = np.array(tasks, dtype=np.int64).reshape(-1, 2).T
         return cls(task_T, rows_T, task_rows)
 
@@ -42,15 +42,15 @@ class Fill:
     """The rows that one seat mixes in memory at a time."""
 
     windows: tuple[RowWindow, ...]
-    """Where they lie; empty if they lie everywhere."""
+    """Windows that hold the rows; empty if rows come from all tasks."""
     row_R: NDArray[np.int64]
     """Global rows, in the order in which they are delivered."""
     place_R: NDArray[np.int64]
-    """Where each of them is when the windows are laid end to end; empty if there are none."""
+    """Place of each row if the windows are laid end to end; empty without windows."""
 
 
 class EpochOrder(Protocol):
-    """The order of one epoch, any stretch of which can be worked out without those before."""
+    """The order of one epoch; any part can be computed without the parts before it."""
 
     def fill(self, start: int, stop: int) -> Fill:
         """Return the rows at places [start, stop) of the order, mixed."""
@@ -58,12 +58,12 @@ class EpochOrder(Protocol):
 
 
 class UniformOrder:
-    """Any order of all rows is as likely as any other."""
+    """A uniform permutation of all rows."""
 
     def __init__(self, runs: TaskRuns, *, seed: int, epoch: int) -> None:
         self._permutation = Permutation(runs.rows, seed=seed, epoch=epoch)
         self._end_T = np.cumsum(runs.rows_T)
-        # What to add to a place, counted over the rows there are, to get its global row.
+        # Offset from a place, counted over existing rows, to its global row.
         self._shift_T = runs.task_T * runs.task_rows - (self._end_T - runs.rows_T)
 
     def fill(self, start: int, stop: int) -> Fill:
@@ -77,12 +77,12 @@ class UniformOrder:
 
 
 class WindowOrder:
-    """Windows in an order of their own, and the rows of each fill mixed.
+    """Windows in a shuffled order, and the rows of each fill mixed.
 
     Tasks are cut into windows of `window_rows` (the last of a task may be shorter). The windows of each shard are
-    permuted and then spread evenly over the epoch, at a random phase: the windows of a fill come from as many
-    different shards as there are. Rows are counted along that order; a window that lies across the border of two
-    fills gives its first rows to one and the rest to the next.
+    permuted and then spread evenly over the epoch, at a random phase. So the windows of a fill come from as many
+    different shards as possible. Rows are counted along that order; a window across the border of two fills gives its
+    first rows to one and the rest to the next.
     """
 
     def __init__(self, runs: TaskRuns, *, window_rows: int, seed: int, epoch: int) -> None:
@@ -98,7 +98,7 @@ class WindowOrder:
         self._key = (seed, epoch, int(Purpose.FILL_ORDER))
 
     def windows(self, start: int, stop: int) -> tuple[RowWindow, ...]:
-        """Return where the rows at places [start, stop) lie."""
+        """Return the windows that hold the rows at places [start, stop)."""
         columns = (column_W.tolist() for column_W in self._cut(start, stop))
         return tuple(RowWindow(task, begin, begin + rows) for task, begin, rows in zip(*columns, strict=True))
 
@@ -124,10 +124,10 @@ class WindowOrder:
 
 
 def _spread_order(task_W: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return an order in which each task's windows are evenly spaced, themselves in random order.
+    """Return an order in which each task's windows are evenly spaced, in random order.
 
-    One phase for the whole task, not one for each window: a stretch shorter than the spacing of a task's windows
-    then never holds two of them.
+    All windows of a task have one phase. So a run of places shorter than the spacing never holds two windows of a
+    task.
     """
     by_task = np.lexsort((rng.random(len(task_W)), task_W))
     _, first, inverse, count = np.unique(task_W[by_task], return_index=True, return_inverse=True, return_counts=True)

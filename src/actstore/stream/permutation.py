@@ -1,4 +1,4 @@
-"""A permutation of any number of rows that needs no memory: each place is worked out when it is asked for."""
+"""A permutation of any number of rows without memory: each place is computed when it is needed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["Permutation"]
 
 _ROUNDS: Final = 6
 _FEWEST_BITS: Final = 6
-"""Halves of one or two bits have too few round functions: pairs of neighbours would be 14 % off at 5 and 8 rows."""
+"""Halves of one or two bits have too few round functions: pairs of neighbours were off by 14 % at 5 and 8 rows."""
 _UInt32s = NDArray[np.uint32]
 
 
 class Permutation:
     """A pseudorandom permutation of ``0 .. count - 1``, one for each seed and epoch.
 
-    A Feistel network over the smallest power of two that holds `count`, at least 64 (Luby & Rackoff, 1988: four
-    rounds of a random function are a permutation that cannot be told from a random one; here six), walked along its
-    cycles until a place below `count` is reached (Black & Rogaway, 2002). The round function is the 32-bit finaliser
-    of MurmurHash3.
+    A Feistel network over the smallest power of two that holds `count`, at least 64. Four rounds of a random function
+    are a permutation that cannot be distinguished from a random one (Luby & Rackoff, 1988); here there are six. The
+    network is applied again until a place below `count` is reached (Black & Rogaway, 2002). The round function is the
+    32-bit finaliser of MurmurHash3.
 
     Examples
     --------
@@ -41,7 +41,7 @@ class Permutation:
         self._keys = (draws(key, np.arange(_ROUNDS, dtype=np.uint64)) >> np.uint64(32)).astype(np.uint32)
 
     def __call__(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Return what lies at places [start, stop) of the permutation."""
+        """Return the elements at places [start, stop) of the permutation."""
         if not 0 <= start <= stop <= self._count:
             raise ValueError(f"places {start} to {stop} of {self._count}")
         place_P = self._encipher(np.arange(start, stop, dtype=np.int64))

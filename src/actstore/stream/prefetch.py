@@ -15,19 +15,19 @@ from actstore.stream.stages import FillStage, Job, LoadedFill
 __all__ = ["FillFetcher"]
 
 _CLOSE_S: Final = 1.0
-"""How long `close` waits for reads under way; those that take longer end by themselves."""
+"""Seconds that `close` waits for running reads; longer reads end later, without the stream."""
 
 
 class FillFetcher:
-    """Loads one fill while the one before it is consumed.
+    """Loads one fill while the previous one is consumed.
 
-    At most two fills are held: the next one is begun when the consumer takes one, and the one before that is released.
-    An error in a thread is raised by `take` at once, whatever the other threads are doing, and so is a `close`.
+    At most two fills are held: when the consumer takes one, the next is begun and the previous one is released.
+    `take` raises an error of a thread at once, also while other threads are running. It also ends at once on `close`.
 
     Parameters
     ----------
     stage
-        Where fills are loaded.
+        Loads the fills.
     threads
         Jobs that run at the same time.
     """
@@ -39,14 +39,14 @@ class FillFetcher:
         self._loading: _Loading | None = None
         self._held: LoadedFill | None = None
         self._running = 0
-        """Jobs that a thread is doing, also those of fills that were given up."""
+        """Jobs that are running, also those of abandoned fills."""
         self._closed = False
         self._stage_open = True
         self.wait_s = 0.0
         """Seconds that `take` spent waiting."""
 
     def start(self, plan: Callable[[], Fill]) -> None:
-        """Begin to work out and load a fill. One at a time."""
+        """Begin to compute and load a fill; only one at a time."""
         with self._changed:
             self._refuse_if_closed()
             if self._loading is not None:
@@ -55,14 +55,14 @@ class FillFetcher:
             self._submit(loading, lambda: self._begin(loading, plan))
 
     def take(self) -> LoadedFill:
-        """Wait for the fill that was started, and hand it over; the one taken before is released.
+        """Wait for the started fill and return it; the fill taken before is released.
 
         Raises
         ------
         StreamError
             If the fetcher is closed meanwhile.
         StoreError
-            Whatever stopped a read.
+            Any exception of a read.
         """
         began = time.perf_counter()
         with self._changed:
@@ -84,13 +84,13 @@ class FillFetcher:
             return loading.loaded
 
     def cancel(self) -> None:
-        """Give up what is being loaded and release what was taken; reads under way end by themselves."""
+        """Abandon the fill being loaded and release the fill taken; running reads end later."""
         with self._changed:
             self._give_up()
             self._release_held()
 
     def close(self) -> None:
-        """Stop. A consumer that waits in `take` gets `StreamError`; no row may be in use any more."""
+        """Stop. A consumer that waits in `take` gets `StreamError`. No row may be in use after this."""
         with self._changed:
             self._closed = True
             self._give_up()
@@ -139,7 +139,7 @@ class FillFetcher:
             self._loading = None
 
     def _release_held(self) -> None:
-        """Give back what the consumer is done with; not once the stage is closed, which another thread may do."""
+        """Release a consumed fill, unless another thread has closed the stage."""
         held, self._held = self._held, None
         if held is not None:
             self._stage.release(held)
@@ -157,7 +157,7 @@ class FillFetcher:
 
 
 class _Loading:
-    """A fill under way."""
+    """A fill that is being loaded."""
 
     def __init__(self) -> None:
         self.loaded: LoadedFill | None = None

@@ -1,4 +1,4 @@
-"""What a stream has delivered so far, and what its consumer waited for."""
+"""Report of a stream: rows delivered so far, and the waiting time of its consumer."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from actstore.stream.mixing import Mixing, MixingReport
 __all__ = ["Meter", "StreamReport"]
 
 _BATCHES_BETWEEN: Final = 8
-"""Looking at the mixing of a batch takes a tenth of the time of gathering it; one in eight is enough for a mean."""
+"""Measuring the mixing of a batch takes a tenth of the time of gathering it; one in eight is enough for a mean."""
 
 
 class StreamReport(NamedTuple):
-    """What a stream has delivered so far."""
+    """Totals of a stream so far."""
 
     path: str
-    """How rows are held while they are mixed: `mapped` (where they lie), `buffered` (read first) or `device`."""
+    """Where rows are while they are mixed: `mapped` (memory maps), `buffered` (host memory) or `device`."""
     rows: int
     bytes: int
     """Encoded bytes, scales included."""
@@ -37,11 +37,11 @@ class StreamReport(NamedTuple):
     batch_share: float
     """`batch_s` over `seconds`."""
     mixing: MixingReport | None
-    """Over one full batch in eight; None if there was none, or tasks are missing and nobody knows what to expect."""
+    """Over one full batch in eight; None without a full batch, or if missing tasks leave the expectation unknown."""
 
 
 class Meter:
-    """Counts what leaves the stream."""
+    """Counts batches, rows and times of a stream."""
 
     def __init__(self, sequences_by_rows: Callable[[], NDArray[np.int64] | None], batch_rows: int) -> None:
         self._mixing = Mixing(sequences_by_rows, batch_rows)
@@ -54,7 +54,7 @@ class Meter:
         self._last = time.perf_counter()
 
     def delivered(self, row_B: NDArray[np.int64], sequence_B: NDArray[np.int64], *, row_bytes: int) -> None:
-        """Count a batch that the consumer is about to get."""
+        """Count a batch just before the consumer gets it."""
         self._batch_s += self._tick()
         if self._batches % _BATCHES_BETWEEN == 0:
             self._mixing.add(row_B, sequence_B)
@@ -63,11 +63,11 @@ class Meter:
         self._bytes += len(row_B) * row_bytes
 
     def asked(self) -> None:
-        """Count the time that the consumer took over the batch: it asks for the next."""
+        """Count the time that the consumer used for the batch, when it asks for the next."""
         self._tick()
 
     def report(self, *, path: str, wait_s: float) -> StreamReport:
-        """Return the sums."""
+        """Return the totals."""
         seconds = self._seconds
         return StreamReport(
             path=path,

@@ -1,4 +1,4 @@
-"""How the rows of an epoch are dealt to the processes of a training run: arithmetic alone."""
+"""How the rows of an epoch are dealt to the processes of a training run; pure arithmetic."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ ONLY: Final = Seat()
 
 
 class FillShare(NamedTuple):
-    """What one seat gets of one round of fills."""
+    """The rows of one seat in one round of fills."""
 
     start: int
-    """First row, counted along the order of the epoch from where the deal begins."""
+    """First row, counted along the order of the epoch from the start of the deal."""
     batches: tuple[int, ...]
     """Rows of each batch."""
 
@@ -42,16 +42,16 @@ class FillShare(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Deal:
-    """Equal numbers of batches for every seat, and every row to exactly one of them.
+    """Equal numbers of batches for every seat; every row goes to exactly one seat.
 
-    Rows are dealt in *steps*: in each, every seat gets one batch. All steps are full (`batch_rows` for every seat) but
-    the last: what is left over is divided evenly, so its batches are smaller, and differ by one row at most. If fewer
-    rows than seats are left over, they are put together with the last full step, and dealt as two smaller ones.
-    With `drop_last`, what is left over is not dealt.
+    Rows are dealt in *steps*: in each step every seat gets one batch. All steps except the last are full (`batch_rows`
+    for every seat). The rows left over are divided evenly, so the last batches are smaller, and differ by one row at
+    most. If fewer rows than seats are left over, they and the last full step are dealt as two smaller steps. With
+    `drop_last`, the rows left over are not dealt.
 
     In a *round* each seat gets one fill: `fill_batches` steps, fewer in the last round. The rows of a round are
-    contiguous along the order of the epoch, and those of each seat are contiguous within them, so the end of a round
-    is a place at which all rows before have been dealt, and all rows after can be dealt to another number of seats.
+    contiguous along the order of the epoch, and those of each seat are contiguous within them. So at the end of a round
+    all earlier rows have been dealt, and all later rows can be dealt to another number of seats.
     """
 
     rows: int
@@ -88,7 +88,7 @@ class Deal:
         return self.begins_at(self.batches)
 
     def share(self, round_: int, rank: int) -> FillShare:
-        """Return what a seat gets in one round."""
+        """Return the share of a seat in one round."""
         first = round_ * self.fill_batches
         steps = range(first, min(first + self.fill_batches, self.batches))
         full = min(max(self._full_steps - first, 0), len(steps))
@@ -124,7 +124,7 @@ class Deal:
         return (left,)
 
     def _joins(self, full: int, left: int) -> bool:
-        """Return whether what is left over is too little for a step of its own."""
+        """Return whether the rows left over are too few for a step."""
         return not self.drop_last and full > 0 and 0 < left < self.world_size
 
     def _part(self, step: int, rank: int) -> int:

@@ -1,4 +1,4 @@
-"""Where the rows of a fill are while they are mixed: in buffers that were read, or where they lie on disk."""
+"""Places of the rows of a fill while they are mixed: in buffers, or in memory maps of the files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Job = Callable[[], None]
 
 
 class LoadedFill(NamedTuple):
-    """A fill, and where its rows are once all jobs are done."""
+    """A fill, and the places of its rows after all jobs are done."""
 
     fill: Fill
     buffer: RowBuffer
@@ -29,34 +29,34 @@ class LoadedFill(NamedTuple):
 
 
 class FillStage(Protocol):
-    """Makes room for a fill and says what must be done to have it there."""
+    """Reserves memory for a fill and returns the jobs that load it."""
 
     @property
     def name(self) -> str:
-        """What to call it in a report."""
+        """Name in a report."""
         ...
 
     def begin(self, fill: Fill) -> tuple[LoadedFill, list[Job]]:
-        """Return room for a fill and the jobs that fill it, for any threads in any order."""
+        """Return memory for a fill and the jobs that load it, for any threads in any order."""
         ...
 
     def release(self, loaded: LoadedFill) -> None:
-        """Take back the room of a fill whose rows are no longer needed."""
+        """Take back the memory of a fill whose rows are no longer needed."""
         ...
 
     def discard(self, loaded: LoadedFill) -> None:
-        """Take note of a fill that was given up; its jobs may still be running."""
+        """Handle an abandoned fill; its jobs may still be running."""
         ...
 
     def close(self) -> None:
-        """Let go of everything; no job is running, and no row is needed any more."""
+        """Release everything; no job is running, and no row is needed."""
         ...
 
 
 def places_of(fill: Fill) -> list[tuple[RowWindow, int, int]]:
     """Return the windows of a fill, each with its first and last place when they are laid end to end.
 
-    Those of one task follow each other: a reader that computes tasks then needs each once for a fill.
+    Windows of one task follow each other, so a reader that computes tasks computes each once for a fill.
     """
     stop_W = list(accumulate(window.stop - window.start for window in fill.windows))
     return sorted(zip(fill.windows, [0, *stop_W], stop_W, strict=False))
@@ -68,7 +68,7 @@ class BufferedStage:
     Parameters
     ----------
     reader
-        Where windows come from; called from several threads at once.
+        Reads the windows; called from several threads at once.
     rows
         Rows of the largest fill.
     """
@@ -93,7 +93,7 @@ class BufferedStage:
         self._idle.append(loaded.buffer)
 
     def discard(self, loaded: LoadedFill) -> None:
-        """Leave the buffer to the threads that may still write into it."""
+        """Leave the buffer to threads that may still write to it."""
 
     def close(self) -> None:
         """Free the buffers and close the reader."""
@@ -102,14 +102,14 @@ class BufferedStage:
 
 
 class MappedStage:
-    """Checks windows where they lie; nothing is copied until rows are gathered into a batch.
+    """Checks windows in their memory maps; rows are copied only when they are gathered into a batch.
 
     Parameters
     ----------
     rows
         The store's rows.
     everywhere
-        Windows that make up all rows: checked before a fill that does not say where its rows lie is delivered.
+        Windows of all rows: checked before a fill without windows is delivered.
     """
 
     name = "mapped"
@@ -128,11 +128,11 @@ class MappedStage:
         return loaded, [partial(self._forget, stale), *(partial(self._rows.admit, window) for window in fill.windows)]
 
     def release(self, loaded: LoadedFill) -> None:
-        """Have the fill's pages taken out of this process when the next fill is loaded."""
+        """Let the pages of the fill be released when the next fill is loaded."""
         self._stale += loaded.fill.windows
 
     def discard(self, loaded: LoadedFill) -> None:
-        """Have the pages that were read so far taken out, too."""
+        """Let the pages that were read so far be released, too."""
         self._stale += loaded.fill.windows
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamSource:
-    """Everything a stream reads from; `open_stream` puts it together."""
+    """Everything that a stream reads from; created by `open_stream`."""
 
     manifest: Manifest
     sites: tuple[str, ...]
@@ -72,12 +72,12 @@ class StreamSource:
 
 @dataclass(frozen=True, slots=True)
 class StreamConfig:
-    """In which order rows are delivered, and to whom."""
+    """Order of rows, and the seat that gets them."""
 
     batch_rows: int
     """Rows of a batch."""
     fill_batches: int
-    """Batches of one fill: what is mixed in memory at a time."""
+    """Batches of one fill, which is mixed in memory."""
     window_rows: int
     """Rows of a window."""
     order: OrderName = "windows"
@@ -92,8 +92,8 @@ class StreamConfig:
 class Stream:
     """Iterate for the batches of one epoch; iterate again for the next, in another order.
 
-    A stream belongs to one consumer: `seek`, `close` and a second iteration end the iteration under way, which then
-    raises `StreamError` when asked for another batch. `close` may be called from any thread. Use a stream in a
+    A stream belongs to one consumer: `seek`, `close` and a second iteration end the current iteration, which then
+    raises `StreamError` at its next batch. `close` may be called from any thread. Use a stream in a
     `with` statement, or call `close`.
 
     Parameters
@@ -101,12 +101,12 @@ class Stream:
     source
         What to read.
     config
-        In which order.
+        Order, batches and seat.
 
     Raises
     ------
     StreamError
-        If the rows cannot be dealt to so many seats.
+        If the rows cannot be dealt to this number of seats.
     """
 
     def __init__(self, source: StreamSource, config: StreamConfig) -> None:
@@ -117,10 +117,10 @@ class Stream:
         self._cursor = Cursor(0, 0, 0, config.seat.world_size, self._fingerprint)
         self._closed = False
         self._iteration = 0
-        """Number of the iteration that may go on."""
+        """Number of the iteration that may continue."""
         self._process = os.getpid()
         self._lock = threading.Lock()
-        """Held while rows are gathered: nothing is unmapped meanwhile."""
+        """Held while rows are gathered, so that nothing is unmapped then."""
         self._fetcher = FillFetcher(source.stage, threads=config.threads)
         self._meter = Meter(source.sequences_by_rows, config.batch_rows)
 
@@ -151,12 +151,12 @@ class Stream:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches of an epoch of one seat, the same for all; smaller ones at the end included."""
+        """Batches of an epoch for one seat, the same for all seats; with the smaller ones at the end."""
         return self._deal_from(0).batches
 
     @property
     def batches_per_fill(self) -> int:
-        """Batches of a fill: the multiples at which another number of seats can take over."""
+        """Batches of a fill; another number of seats can continue at multiples of it."""
         return self._config.fill_batches
 
     @property
@@ -165,16 +165,16 @@ class Stream:
         return self._cursor
 
     def seek(self, cursor: Cursor) -> None:
-        """Continue at a position; the next iteration yields exactly what would have followed.
+        """Continue at a position; the next iteration yields exactly the batches that would have followed.
 
-        A cursor of another number of seats is taken where a fill ends, at a multiple of `batches_per_fill`: the rows
-        that had not been dealt by then are dealt to the seats there are now.
+        A cursor of another number of seats is accepted at the end of a fill, at a multiple of `batches_per_fill`. The
+        remaining rows are then dealt to the current seats.
 
         Raises
         ------
         CursorError
-            If the cursor is of another store, selection, order, seed or size, lies beyond the epoch, or is of another
-            number of seats and in the middle of a fill.
+            If the cursor belongs to another store, selection, order, seed or size, is beyond the epoch, or belongs to
+            another number of seats and is in the middle of a fill.
         """
         if cursor.stream != self._fingerprint:
             raise CursorError(
@@ -184,16 +184,16 @@ class Stream:
         try:
             deal = self._deal_from(cursor.start, world_size=cursor.world_size)
         except StreamError as error:
-            raise CursorError(f"row {cursor.start} is no place to begin: {error}") from error
+            raise CursorError(f"an epoch cannot continue at row {cursor.start}: {error}") from error
         if cursor.batch >= deal.batches:
-            raise CursorError(f"batch {cursor.batch} of an epoch of {deal.batches}")
+            raise CursorError(f"the cursor is at batch {cursor.batch}, the epoch has {deal.batches}")
         world_size = self._config.seat.world_size
         if cursor.world_size != world_size:
             fill_batches = self._config.fill_batches
             if cursor.batch % fill_batches:
                 raise CursorError(
                     f"batch {cursor.batch} of {cursor.world_size} processes is in the middle of a fill; {world_size} "
-                    f"can take over at a multiple of {fill_batches} batches (stream.batches_per_fill)"
+                    f"can continue at a multiple of {fill_batches} batches (stream.batches_per_fill)"
                 )
             start = cursor.start + deal.begins_at(cursor.batch)
             cursor = replace(cursor, start=start, batch=0, world_size=world_size)
@@ -202,7 +202,7 @@ class Stream:
         try:
             deal = self._deal_from(cursor.start)
         except StreamError as error:
-            raise CursorError(f"what is left of epoch {cursor.epoch}: {error}, or begin the next epoch") from error
+            raise CursorError(f"rest of epoch {cursor.epoch}: {error}, or begin the next epoch") from error
         with self._lock:
             self._iteration += 1
         self._cursor, self._deal = cursor, deal
@@ -244,7 +244,7 @@ class Stream:
                 self._fetcher.cancel()
 
     def fill_tasks(self) -> Iterator[tuple[int, ...]]:
-        """Yield the tasks that the rows of each fill of the next epoch come from, as this process will ask for them."""
+        """Yield the tasks of the rows of each fill of the next epoch, in the order in which this process reads them."""
         order = self._order(self._cursor.epoch)
         if not isinstance(order, WindowOrder):
             return
@@ -254,21 +254,21 @@ class Stream:
             yield tuple(sorted({window.task for window in order.windows(share.start, share.stop)}))
 
     def report(self) -> StreamReport:
-        """Return what has been delivered so far, over all epochs.
+        """Return the totals so far, over all epochs.
 
-        The first report of a batch counts the sequences of the store, for which it reads two columns of them.
+        The first report after a batch counts the sequences of the store; it reads two of their columns.
 
         Raises
         ------
         MissingObjectError, CorruptObjectError
-            If they are lost or damaged.
+            If the sequences are lost or damaged.
         """
         return self._meter.report(path=self._source.stage.name, wait_s=self._fetcher.wait_s)
 
     def close(self) -> None:
         """Stop the threads and release the memory; an iteration that waits for bytes ends with `StreamError`."""
         if os.getpid() != self._process:
-            return  # the threads are the parent's
+            return  # the threads belong to the parent process
         with self._lock:
             self._closed = True
             self._iteration += 1
@@ -284,7 +284,7 @@ class Stream:
         self.close()
 
     def _deal_from(self, start: int, *, world_size: int | None = None) -> Deal:
-        """Return how the rows of an epoch are dealt from one of them on."""
+        """Return the deal of the rows of an epoch from one row on."""
         config = self._config
         return Deal(
             rows=max(self._source.runs.rows - start, 0),
@@ -301,7 +301,7 @@ class Stream:
         return WindowOrder(runs, window_rows=config.window_rows, seed=config.seed, epoch=epoch)
 
     def _load(self, order: EpochOrder, deal: Deal, start: int, index: int) -> None:
-        """Have a fill loaded; which rows it has is worked out in a thread, too."""
+        """Start to load a fill; a thread also computes its rows."""
         share = deal.share(index, self._config.seat.rank)
         self._fetcher.start(lambda: order.fill(start + share.start, start + share.stop))
 
@@ -332,7 +332,7 @@ class Stream:
 
 
 def _fingerprint(source: StreamSource, config: StreamConfig) -> str:
-    """Digest what decides which rows are in which batch, whoever gets them."""
+    """Return a digest of everything that determines the rows of each batch, without the seats."""
     parts: tuple[Any, ...] = (
         source.manifest.recipe_sha256,
         source.sites,

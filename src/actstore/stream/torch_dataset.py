@@ -30,7 +30,7 @@ class TensorBatch(NamedTuple):
 class StreamDataset(IterableDataset[TensorBatch]):
     """The batches of one epoch, each time it is iterated.
 
-    Batches come ready made, and threads of the stream fetch them ahead: give it to a `DataLoader` with
+    Batches are complete, and threads of the stream fetch them ahead. Give the dataset to a `DataLoader` with
     ``batch_size=None`` and without workers, or iterate it directly. It can be saved and restored by loaders that keep
     the state of their dataset (`state_dict`, `load_state_dict`).
 
@@ -64,7 +64,7 @@ class StreamDataset(IterableDataset[TensorBatch]):
             In a worker process: each would deliver every row.
         """
         if get_worker_info() is not None:
-            raise StreamError("a stream fetches in threads of its own; use a DataLoader with num_workers=0")
+            raise StreamError("a stream fetches in its own threads; use a DataLoader with num_workers=0")
         for batch in self._stream:
             yield TensorBatch(
                 torch.as_tensor(batch.values_BSD), torch.from_numpy(batch.row_B), torch.from_numpy(batch.sequence_B)
@@ -75,5 +75,5 @@ class StreamDataset(IterableDataset[TensorBatch]):
         return self._stream.cursor.to_json()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue at a position; raises `CursorError` if it is of another stream."""
+        """Continue at a position; raises `CursorError` if it belongs to another stream."""
         self._stream.seek(Cursor.from_json(state))

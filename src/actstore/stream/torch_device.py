@@ -20,12 +20,12 @@ __all__ = ["DeviceGather", "DeviceStage"]
 
 
 class DeviceStage:
-    """Reads windows into memory of the host, page-locked for CUDA, and copies each to the device when it is there.
+    """Reads windows into memory of the host, page-locked for CUDA, and copies each to the device when it is read.
 
     Parameters
     ----------
     reader
-        Where windows come from; called from several threads at once.
+        Reads the windows; called from several threads at once.
     rows
         Rows of the largest fill.
     device
@@ -44,21 +44,21 @@ class DeviceStage:
         self._copies = torch.cuda.Stream(self._device) if self._cuda else None  # type: ignore[no-untyped-call]
 
     def begin(self, fill: Fill) -> tuple[LoadedFill, list[Job]]:
-        """Return room on the device, and one job for each window."""
+        """Return memory on the device, and one job for each window."""
         room = self._idle.pop() if self._idle else self._allocate()
         jobs: list[Job] = [partial(self._read, window, room, start, stop) for window, start, stop in places_of(fill)]
         self._taken[id(room.device)] = room
         return LoadedFill(fill, room.device, fill.place_R), jobs
 
     def release(self, loaded: LoadedFill) -> None:
-        """Use the room again, once the device has gathered from it."""
+        """Use the memory again, after the device has gathered from it."""
         room = self._taken.pop(id(loaded.buffer))
         if self._cuda:
             room.gathered = torch.cuda.current_stream(self._device).record_event()
         self._idle.append(room)
 
     def discard(self, loaded: LoadedFill) -> None:
-        """Leave the room to the threads that may still write into it."""
+        """Leave the memory to threads that may still write to it."""
         self._taken.pop(id(loaded.buffer))
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class DeviceGather:
     device
         Where the buffer is.
     copy
-        Give every batch memory of its own.
+        Give every batch its own memory.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class DeviceGather:
         return batch_BSD
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """Do nothing: it holds only memory."""
 
 
 class _Room:
@@ -138,7 +138,7 @@ class _Room:
 
 
 def _locked(array: NDArray[Any]) -> NDArray[Any]:
-    """Return page-locked memory of the same shape, which CUDA copies from without going through another buffer."""
+    """Return page-locked memory of the same shape, from which CUDA copies without another buffer."""
     return torch.from_numpy(array).pin_memory().numpy()
 
 

@@ -1,7 +1,7 @@
 """Rows of a buffer to one decoded batch, with the vector instructions of torch.
 
-Rows are gathered and widened site by site, in blocks that stay in cache and are shared by a few threads, straight into
-a small ring of batches: allocation and trips to memory, not arithmetic, are what a batch costs.
+Rows are gathered and widened site by site, in blocks that stay in cache and are shared by a few threads, directly into
+a small ring of batches. Allocation and memory traffic are the main cost of a batch; arithmetic is cheap.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class BatchRing:
     Parameters
     ----------
     shape
-        Of the largest batch.
+        Shape of the largest batch.
     copy
-        Allocate every batch anew.
+        Allocate new memory for every batch.
     device
         Where.
     """
@@ -62,14 +62,14 @@ class BatchRing:
 
 
 class SiteDecoder:
-    """Decodes rows of one site, on the device where they lie.
+    """Decodes rows of one site, on their device.
 
     Parameters
     ----------
     decoding
         How rows are stored.
     slot
-        Which of the sites.
+        Index of the site.
     device
         Where the rows are.
     """
@@ -100,7 +100,7 @@ class TorchGather:
     batch_rows
         Most rows of a batch.
     copy
-        Give every batch memory of its own.
+        Give every batch its own memory.
     """
 
     def __init__(self, decoding: RowDecoding, *, batch_rows: int, copy: bool = False) -> None:
@@ -154,7 +154,7 @@ def _bfloat16(decoder: SiteDecoder, stored_BD: Tensor, scale_BG: Tensor, out_BD:
 
 
 def _int8(decoder: SiteDecoder, stored_BD: Tensor, scale_BG: Tensor, out_BD: Tensor) -> None:
-    # Widened on its own: an operation on two dtypes at once is slower than two on one.
+    # Widened separately: one operation on two dtypes is slower than two operations on one.
     out_BD.copy_(stored_BD)
     out_BD.mul_(scale_BG)
     torch.addcmul(decoder.center_D, out_BD, decoder.channel_D, out=out_BD)

@@ -1,4 +1,4 @@
-"""Threads that share the blocks of a batch, each doing whole operations of torch alone."""
+"""Threads that share the blocks of a batch; torch operations use one thread each."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["BlockWorkers"]
 class BlockWorkers:
     """Runs blocks of work in as many threads as torch would use.
 
-    torch's own threads wait for each other at the end of every operation. Where cores are shared that wait is for a
-    thread that is not running: measured on two busy cores, a gather of one batch became fifty times slower. Here each
-    thread takes the next block when it is done with one, and nothing is waited for but the end of the batch.
+    torch's own threads wait for each other at the end of every operation. If cores are shared, they wait for a thread
+    that is not running: on two busy cores, a gather of one batch became fifty times slower. Here each thread takes the
+    next block when it has finished one, and only the end of the batch is waited for.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class BlockWorkers:
     def run(self, blocks: int, work: Callable[[int, int], None]) -> None:
         """Call ``work(block, thread)`` for every block, and return when all are done; an error ends it.
 
-        One caller at a time.
+        Only one caller at a time.
         """
         if self._count == 1 or blocks == 1:
             for block in range(blocks):
@@ -56,14 +56,14 @@ class BlockWorkers:
             raise round_.error
 
     def close(self) -> None:
-        """End the threads; another `run` would start new ones. Workers that nobody holds any more end by themselves."""
+        """End the threads; another `run` starts new ones. Threads of unreferenced workers end without this call."""
         self._stop()
         for thread in self._threads:
             thread.join()
         self._threads = []
 
     def _start(self) -> None:
-        """Start the threads, and have each of them, but nobody else, keep torch to one thread."""
+        """Start the threads, and limit torch to one thread in each of them, and in no other thread."""
         setting = torch.get_num_threads()
         alone = threading.Barrier(self._count + 1)
         rounds: queue.SimpleQueue[_Round | None] = queue.SimpleQueue()
@@ -82,7 +82,7 @@ class BlockWorkers:
                 thread.join()
             raise
         finally:
-            # The setting is kept for each thread, but also for threads that torch has not seen yet.
+            # torch keeps the setting for each thread, and one for threads that it has not seen yet.
             torch.set_num_threads(setting)
         self._rounds, self._threads = rounds, threads
         self._stop = weakref.finalize(self, _end, rounds, len(threads))
@@ -112,12 +112,12 @@ class _Round:
         self._blocks = blocks
         self._work = work
         self.ended = threading.Semaphore(0)
-        """Counts the threads that found no block left."""
+        """Number of threads that found no block left."""
         self.error: BaseException | None = None
 
     def take_part(self, thread: int) -> None:
         try:
-            # One iterator for all threads: the interpreter hands each block out once.
+            # One iterator for all threads: the interpreter gives each block to one thread.
             for block in self._blocks:
                 if self.error is not None:
                     break

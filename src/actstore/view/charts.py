@@ -17,7 +17,7 @@ _TOP: Final = 16
 _BOTTOM: Final = 48
 _LABEL_GAP: Final = 15.0
 _TICK_GAP: Final = 44.0
-"""Six digits beside each other."""
+"""Width of six digits."""
 _STYLES: Final = 5
 """Lines have the classes `line0` to `line4`, of which a style sheet says how they look."""
 
@@ -132,7 +132,7 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _legible(values: Sequence[float], place: _Scale) -> list[float]:
-    """Return the values whose labels have room beside each other, given in ascending order; the last one has.
+    """Return the values, in ascending order, whose labels fit side by side; the last one always does.
 
     Examples
     --------

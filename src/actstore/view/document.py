@@ -10,7 +10,7 @@ __all__ = ["plain", "to_json"]
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON has no type
-    """Turn named tuples into dictionaries, all the way down.
+    """Turn named tuples into dictionaries, also nested ones.
 
     Examples
     --------

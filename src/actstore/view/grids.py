@@ -1,4 +1,4 @@
-"""What tables are made of: a list of facts, a grid with a head, sizes and times in words."""
+"""Parts of tables: a list of facts, a grid with a head, sizes and times as text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORDS: Final = {"problem", "outlier channels (x median)"}
 
 
 def facts(title: str, values: Mapping[str, str]) -> Table:
-    """Return names and what is so called, without a head."""
+    """Return a table of names and values, without a head."""
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
@@ -28,7 +28,7 @@ def facts(title: str, values: Mapping[str, str]) -> Table:
 
 
 def grid(first: str, *others: str) -> Table:
-    """Return an empty table with a head, numbers to the right."""
+    """Return an empty table with a head; numbers are aligned right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(first, style="cyan", overflow="fold")
     for name in others:
@@ -67,7 +67,7 @@ def human_count(count: float) -> str:
 
 
 def human_time(seconds: float) -> str:
-    """Return a time in the largest unit of which it is at least two.
+    """Return a time in the largest unit that gives at least 2.
 
     Examples
     --------

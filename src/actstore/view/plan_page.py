@@ -1,4 +1,4 @@
-"""A plan as one HTML file that needs nothing else: storage and cost against fraction and encoding."""
+"""A plan as one self-contained HTML file: storage and cost by fraction and encoding."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from actstore.view.plan_tables import assumed, by_fraction, dollars, hours, runs
 __all__ = ["plan_page"]
 
 _DRAWN: Final = {"float16": "float16, bfloat16", "int8": "int8", "int4": "int4"}
-"""Encodings that are drawn: bfloat16 takes what float16 takes."""
+"""Encodings in the charts; bfloat16 has the size of float16."""
 
 _FEW: Final = (
-    "Online, the model runs over the same windows again for each training run. Where an online run takes as many rows "
-    "from few sequences instead, every residue of as many as are needed, rows of one protein come together and the "
-    "store pays later:"
+    "Online, the model runs over the same windows again for each training run. If an online run takes as many rows "
+    "from few sequences instead, with every residue of these, rows come from few proteins and the store pays later:"
 )
 
 _STYLE: Final = """
@@ -49,17 +48,17 @@ dt { color: var(--soft); } dd { margin: 0; }
 
 
 def plan_page(report: PlanReport) -> str:
-    """Return a plan as an HTML document, with its pictures inside and the numbers of each in a table too."""
+    """Return a plan as an HTML document with its charts, and the numbers of each chart in a table."""
     scenarios = list(by_fraction(report))
     body = [
-        f"<h1>What {escape(report.model)} comes to</h1>",
+        f"<h1>Plan for {escape(report.model)}</h1>",
         _facts(_headline(report)),
         "<h2>Storage</h2>",
         _figure(
             _chart(
                 scenarios, "storage", "Size of the store by fraction of the residues and encoding", _size, human_bytes
             ),
-            "Values, scales and where each row comes from, before any compression. Both axes are logarithmic.",
+            "Values, scales and the position of each row, before any compression. Both axes are logarithmic.",
         ),
         _table("Size", report, lambda one: human_bytes(one.bytes)),
         "<h2>Cost</h2>",
@@ -108,7 +107,7 @@ def _cost(report: PlanReport, scenarios: Sequence[tuple[float, list[PlannedScena
     months = f"{report.assumptions.months:g} months"
     if report.dollars.once is None:
         return [f'<p class="note">Unknown: {escape(report.extraction.reason or "")}.</p>']
-    drawn = report.encoding if report.encoding in _DRAWN else "float16"  # bfloat16 takes what float16 takes
+    drawn = report.encoding if report.encoding in _DRAWN else "float16"  # bfloat16 has the size of float16
     online = Line(
         "one online run",
         tuple((fraction, one[0].online_per_run) for fraction, one in scenarios if one[0].online_per_run),
@@ -128,8 +127,8 @@ def _cost(report: PlanReport, scenarios: Sequence[tuple[float, list[PlannedScena
     return [
         _figure(
             chart,
-            "A store is paid once and read by any number of training runs, each of which pays for reading it; online, "
-            "each pays for running the model.",
+            "A store is paid once, and each training run pays for reading it. Online, each training run pays for "
+            "running the model.",
         ),
         _table(f"Dollars to extract, write and keep {months}", report, lambda one: dollars(one.dollars_once)),
         _table("Dollars to read the store for one training run", report, lambda one: dollars(one.dollars_per_run)),
@@ -161,7 +160,7 @@ def _chart(
                 points[one.encoding].append((fraction, y))
     lines = [Line(_DRAWN[name], tuple(pairs)) for name, pairs in points.items() if pairs]
     if not lines:
-        return f"<p>{escape(title)}: nothing to draw, all of it is free.</p>"
+        return f"<p>{escape(title)}: no chart, all costs are 0.</p>"
     ends = "; ".join(
         f"{line.name} from {text(min(line.points)[1])} to {text(max(line.points)[1])}" for line in [*lines, *others]
     )
@@ -172,7 +171,7 @@ def _chart(
         description=f"{ends}. The numbers are in the table below.",
         x_label="fraction of the residues",
         x_text=lambda x: f"{x:g}",
-        y_text=lambda y: text(y).replace(".00", "").replace(".0 ", " "),  # decades have nothing behind the point
+        y_text=lambda y: text(y).replace(".00", "").replace(".0 ", " "),  # decades have no decimals
     )
 
 

@@ -1,4 +1,4 @@
-"""What `actstore plan` reports, as plain named tuples: the same for Python, tables, the page and `--json`."""
+"""Reports of `actstore plan` as plain named tuples: the same for Python, tables, the page and `--json`."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ class PlannedExtraction(NamedTuple):
     """Running the model once."""
 
     residues: int
-    """Residues that the model is given, overlaps of windows and windows on cuts between tasks included."""
+    """Residues that the model reads, with overlaps of windows and windows on borders between tasks."""
     repeated: float
-    """How many times a token is run on average, since a window on a cut between two tasks is run for both."""
+    """Mean number of runs of a token; a window on the border between two tasks runs for both."""
     padding: float
-    """Tokens of the padded batches over tokens of the windows."""
+    """Tokens of the padded batches divided by tokens of the windows."""
     block_weights: int | None
-    """Weights of the matrices in the blocks that are run: a token costs 2 FLOP for each, and its attention."""
+    """Weights of the matrices in the blocks that run: a token costs 2 FLOP for each, plus attention."""
     flops_total: float | None
-    """None where the shape of the model is unknown."""
+    """None if the shape of the model is unknown."""
     gpu_hours: float | None
     residues_per_s: float | None
-    """Of one GPU: measured if so given, else from its datasheet."""
+    """Rate of one GPU: measured if given, else from its datasheet."""
     reason: str | None
-    """Why something is None."""
+    """Reason for values that are None."""
 
 
 class PlannedTrainer(NamedTuple):
@@ -58,7 +58,7 @@ class PlannedTrainer(NamedTuple):
 
     name: str
     sites: tuple[str, ...]
-    """What it reads."""
+    """Sites that it reads."""
     latents: int
     batch_rows: int
     parameters: int
@@ -70,24 +70,24 @@ class PlannedTrainer(NamedTuple):
     """On one GPU."""
     rows_per_s: float
     read_bytes_per_s: dict[str, float]
-    """Values and scales, by encoding: what keeps the GPU busy."""
+    """Bandwidth of values and scales that keeps the GPU busy, by encoding."""
 
 
 class PlannedDollars(NamedTuple):
-    """What it costs."""
+    """Costs in dollars."""
 
     extraction: float | None
     put: float
     storage: float
-    """For all the months."""
+    """Storage for all months."""
     once: float | None
     """Extraction, writing and keeping."""
     read_per_run: float
     """GET requests and egress of one training run."""
     online_per_run: float | None
-    """Running the model over the same rows, in place of reading them."""
+    """Running the model over the same rows instead of reading them."""
     training_per_run: float
-    """The dictionary itself, which a store and an online run cost alike."""
+    """Training the dictionary itself, the same with a store and online."""
 
 
 class PlannedScenario(NamedTuple):
@@ -107,16 +107,16 @@ class PlannedScenario(NamedTuple):
     online_per_run: float | None
     """Running the model over the same rows once."""
     break_even_runs: int | None
-    """The first number of training runs at which the store is cheaper than running the model online each time."""
+    """The first training run from which on the store is cheaper than running the model in each run."""
     break_even_reason: str | None
     """Why there is none."""
     break_even_few_runs: int | None
-    """The same where the online runs take as many rows from few sequences: every residue of as many as are needed."""
+    """The same, if online runs take as many rows from few sequences, with every residue of these."""
     break_even_few_reason: str | None
 
 
 class PlannedAssumptions(NamedTuple):
-    """What the plan assumes beyond the recipe."""
+    """Assumptions of the plan that are not in the recipe."""
 
     gpu: str
     training_datasheet_tflops: float
@@ -125,7 +125,7 @@ class PlannedAssumptions(NamedTuple):
     """In the number format of the recipe."""
     utilisation: float
     measured_rate: float | None
-    """Residues a second, in place of datasheet and utilisation of the extraction."""
+    """Measured residues/s; replaces datasheet rate and utilisation of the extraction."""
     chunks_per_get: int
     months: float
     prices: str
@@ -138,7 +138,7 @@ class PlannedAssumptions(NamedTuple):
 
 
 class PlanReport(NamedTuple):
-    """What a recipe will come to."""
+    """Size, time and cost of a recipe."""
 
     model: str
     dtype: str
@@ -146,14 +146,14 @@ class PlanReport(NamedTuple):
     sequences: int
     residues: int
     expected: bool
-    """Whether lengths are the recipe's expectation; then rows are the mean over all draws."""
+    """Whether the recipe states expected lengths; rows are then the mean over all draws."""
     skipped: dict[str, int]
     tasks: int
     objects: int
-    """Objects that commits will name; there is one commit for each task besides."""
+    """Objects that commits will name; each task also has one commit."""
     encoding: str
     compressor: str
-    """As the recipe has it; `auto` is decided on the first task, when the store is begun."""
+    """Compressor of the recipe; `auto` is decided on the first task, when the store is begun."""
     bytes_total: int
     """Bytes of those objects in the recipe's encoding, before any compression."""
     bytes_per_row: int
@@ -169,9 +169,9 @@ class PlanReport(NamedTuple):
     trainer: PlannedTrainer
     dollars: PlannedDollars
     break_even_runs: int | None
-    """After how many training runs the store is cheaper than running the model online each time."""
+    """The first training run from which on the store is cheaper than running the model in each run."""
     break_even_reason: str | None
-    """Why it never is."""
+    """Why the store is never cheaper."""
     scenarios: tuple[PlannedScenario, ...]
-    """Other fractions and encodings, the recipe's own among them."""
+    """Other fractions and encodings, with those of the recipe."""
     assumptions: PlannedAssumptions

@@ -15,7 +15,7 @@ __all__ = ["assumed", "by_fraction", "dollars", "hours", "plan_view", "runs"]
 
 
 def plan_view(report: PlanReport) -> RenderableType:
-    """Show what a recipe will come to."""
+    """Show size, time and cost of a recipe."""
     splits = grid("split", "sequences", "rows", "tasks")
     for name, split in report.splits.items():
         splits.add_row(name, f"{split.sequences:,}", f"{split.rows:,}", f"{split.tasks:,}")
@@ -54,7 +54,7 @@ def by_fraction(report: PlanReport) -> Iterator[tuple[float, list[PlannedScenari
 
 
 def dollars(amount: float | None) -> str:
-    """Return an amount of money, with cents where they matter.
+    """Return an amount of money, with cents below 100 dollars.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def runs(count: int | None) -> str:
 
 
 def assumed(report: PlanReport) -> dict[str, str]:
-    """Return what the plan rests on, in words."""
+    """Return the assumptions of the plan as text."""
     what = report.assumptions
     share = f"{what.utilisation:.0%} of the datasheet"
     extraction = (
@@ -105,7 +105,7 @@ def assumed(report: PlanReport) -> dict[str, str]:
         "reading": f"one GET for each {'chunk' if what.chunks_per_get == 1 else f'{what.chunks_per_get} chunks'} of "
         "each array",
         "kept": f"{what.months:g} months",
-        "online": "the same rows from the same windows, the model run again for each training run",
+        "online": "the same rows from the same windows; the model runs again for each training run",
     }
 
 
@@ -133,13 +133,13 @@ def _extraction(report: PlanReport) -> dict[str, str]:
     one = report.extraction
     values = {
         "residues": f"{one.residues:,} through the model; {one.padding - 1:.1%} padding, "
-        f"{one.repeated - 1:.1%} run twice at the cuts between tasks",
+        f"{one.repeated - 1:.1%} run twice at the borders between tasks",
         "FLOP": "unknown" if one.flops_total is None else f"{one.flops_total:.3g}",
         "GPU-hours": hours(one.gpu_hours)
         + ("" if one.residues_per_s is None else f", {human_count(one.residues_per_s)} residues/s"),
     }
     if one.block_weights is not None:
-        values["FLOP"] += f", by {human_count(one.block_weights)} weights in the blocks that are run"
+        values["FLOP"] += f", by {human_count(one.block_weights)} weights in the blocks that run"
     if one.reason is not None:
         values["unknown"] = one.reason
     return values
@@ -181,4 +181,4 @@ def _few(report: PlanReport) -> str:
         even = own.break_even_few_reason or "never"
     else:
         even = f"from run {own.break_even_few_runs:,} on"
-    return f"{even}, where online runs take as many rows from few sequences, all their residues"
+    return f"{even}, if online runs take as many rows from few sequences, with all their residues"

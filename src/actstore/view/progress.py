@@ -31,7 +31,7 @@ _PLAIN_EVERY_S: Final = 10.0
 
 
 def terminal_progress(*, quiet: bool = False) -> Progress:
-    """Return what shows progress to a person: bars on a terminal, a line now and then in a log file.
+    """Return a progress display: bars on a terminal, a line from time to time in a log file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What commands report, as plain named tuples: the same for Python, tables and `--json`."""
+"""Reports of commands as plain named tuples: the same for Python, tables and `--json`."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ _FLOAT16_BYTES: Final = 2
 
 
 class ExtractReport(NamedTuple):
-    """What a run of `extract` did."""
+    """Report of a run of `extract`."""
 
     uri: str
     manifest_sha256: str | None
-    """None while the store is not complete."""
+    """None if the store is not complete."""
     rows: int
-    """Rows of the whole store; zero, as the numbers of tasks, if the run was stopped before it knew."""
+    """Rows of the whole store. 0 if the run was stopped before the plan existed; so are the numbers of tasks."""
     tasks_total: int
     tasks_before: int
     """Tasks that earlier runs had committed."""
     tasks_done: int
-    """Tasks that have a commit now, whoever did them."""
+    """Tasks that have a commit now, from any run."""
     tasks_left: int
     complete: bool
     """Whether all tasks are done, and the manifest is written."""
     stopped: Literal["time", "signal"] | None
-    """What stopped this run before its tasks were done: `--stop-after`, or SIGTERM."""
+    """Cause of an early stop of this run: `--stop-after`, or SIGTERM."""
     workers: int
     """Most processes that worked for this run at the same time."""
     rows_extracted: int
     """Rows of the tasks that this run committed."""
     seconds: float
-    """Spent on tasks, without reading the corpus and calibrating."""
+    """Time for tasks, without reading the corpus and calibrating."""
     rows_per_s: float
 
 
@@ -61,9 +61,9 @@ class InspectedSite(NamedTuple):
     saturated: int
     """Values clamped to the range of the encoding."""
     outlier_channels: dict[int, float]
-    """Channels much larger than the median one, and how much."""
+    """Channels much larger than the median channel, with the ratio."""
     sqnr_median_db: float | None
-    """Signal to quantisation noise of the median channel; None where nothing was lost."""
+    """Signal to quantisation noise of the median channel; None if there is no noise."""
     sqnr_worst_db: float | None
 
 
@@ -77,7 +77,7 @@ class InspectedSplit(NamedTuple):
 
 
 class InspectReport(NamedTuple):
-    """What `actstore inspect` shows."""
+    """Report of `actstore inspect`."""
 
     uri: str | None
     manifest_sha256: str
@@ -93,23 +93,23 @@ class InspectReport(NamedTuple):
     encoding: str
     compressor: str
     compressor_ratios: dict[str, float]
-    """How many times smaller each compressor made the values of the first task, if the recipe asked for `auto`."""
+    """Compression ratio of each compressor on the values of the first task, if the recipe said `auto`."""
     bytes_total: int
     """All objects that commits name."""
     objects: int
     bytes_per_row: float
     """Values and scales of one row as stored; zero before the first commit."""
     bits_per_value: float
-    """Of the values and scales as stored, over the features of all sites."""
+    """Bits of stored values and scales, divided by the features of all sites."""
     ratio_to_fp16: float
-    """Bytes of the same values in 16 bit over `bytes_per_row`."""
+    """Bytes of the same values in 16 bit, divided by `bytes_per_row`."""
     model: dict[str, str | int | None]
     sites: dict[str, InspectedSite]
     splits: dict[str, InspectedSplit]
 
 
 class Fault(NamedTuple):
-    """One thing that is wrong."""
+    """One fault."""
 
     object: str
     """Path inside the store."""
@@ -118,16 +118,16 @@ class Fault(NamedTuple):
 
 
 class Unnamed(NamedTuple):
-    """An object that is not part of the store: no commit or metadata name it, and no reader looks at it."""
+    """An object that is not part of the store: no commit or metadata names it, and no reader reads it."""
 
     object: str
     bytes: int
     reason: str
-    """A leftover of a task without a commit, or something that no store has."""
+    """A leftover of a task without a commit, or a foreign object."""
 
 
 class VerifyReport(NamedTuple):
-    """What `actstore verify` found."""
+    """Report of `actstore verify`."""
 
     uri: str
     ok: bool
@@ -140,35 +140,35 @@ class VerifyReport(NamedTuple):
     recomputed_rows: int
     """Rows that were computed again and compared."""
     not_recomputed: str | None
-    """Why no row was computed again, if none was."""
+    """Reason if no row was computed again."""
     unnamed: tuple[Unnamed, ...] = ()
     """Objects that are not part of the store, which is no fault; `actstore gc` removes them."""
     other_stores: tuple[str, ...] = ()
-    """Folders in the store that are stores themselves; nothing in them was looked at."""
+    """Folders in the store that are stores themselves; their content was not examined."""
 
 
 class RepairReport(NamedTuple):
-    """What `actstore repair` did, or would do."""
+    """Report of `actstore repair`."""
 
     uri: str
     ok: bool
     """Whether nothing is left to do; in a dry run, whether there is nothing to do."""
     dry_run: bool
     faults: tuple[Fault, ...]
-    """What was found."""
+    """Faults that were found."""
     tasks: tuple[int, ...]
     """Tasks that were extracted again, or would be."""
     written: tuple[str, ...]
-    """Objects that were written or removed; in a dry run those known beforehand."""
+    """Objects that were written or removed; in a dry run, those known in advance."""
     left: tuple[Fault, ...]
-    """What could not be repaired, and why."""
+    """Faults that could not be repaired, with the reason."""
     rows_extracted: int
     seconds: float
-    """From the first look at the store to the last."""
+    """Time from the first to the last access to the store."""
     manifest_before: str | None
-    """Digest of the manifest that was found; None if there was none or it was damaged."""
+    """Digest of the manifest before the repair; None if it was missing or damaged."""
     manifest_sha256: str | None
-    """Digest of the one that is there now."""
+    """Digest of the present manifest."""
 
 
 class Garbage(NamedTuple):
@@ -182,25 +182,25 @@ class Garbage(NamedTuple):
 
 
 class GarbageReport(NamedTuple):
-    """What `actstore gc` found."""
+    """Report of `actstore gc`."""
 
     uri: str
     garbage: tuple[Garbage, ...]
-    """Old enough to be removed."""
+    """Objects that are old enough to be removed."""
     bytes: int
-    """Of those."""
+    """Bytes of these objects."""
     recent: tuple[Garbage, ...]
-    """Younger than the grace time, or of unknown age: perhaps the work of a running extractor."""
+    """Objects younger than the grace time, or of unknown age; a running extractor may need them."""
     recent_bytes: int
     older_than_s: float
     deleted: bool
-    """Whether the old ones were removed."""
+    """Whether the old objects were removed."""
     other_stores: tuple[str, ...] = ()
     """Folders in the store that are stores themselves; nothing in them is listed or removed."""
 
 
 def report_manifest(manifest: Manifest) -> InspectReport:
-    """Describe what a manifest says."""
+    """Return the report on a manifest."""
     frozen, stored = manifest.frozen, manifest.stored
     bytes_per_row = stored.payload / stored.payload_rows if stored.payload_rows else 0.0
     features = sum(site.width for site in manifest.sites)

@@ -35,7 +35,7 @@ _MOST_NAMED: Final = 20
 
 
 def extract_view(report: ExtractReport) -> RenderableType:
-    """Show what a run of `extract` did, and what is left."""
+    """Show the report of `extract`, with the tasks left."""
     rate = f"{report.rows_per_s:,.0f} rows/s" + (f", {report.workers:,} workers" if report.workers > 1 else "")
     facts = {
         "store": report.uri,
@@ -51,19 +51,19 @@ def extract_view(report: ExtractReport) -> RenderableType:
     if report.stopped is not None:
         facts["stopped"] = {"time": "the time is over", "signal": "by SIGTERM"}[report.stopped]
     if not report.tasks_total:
-        facts["left"] = "everything: the store was not begun; the same command starts again"
+        facts["left"] = "all tasks: the store was not begun; the same command starts again"
     elif report.stopped is not None:
         facts["left"] = f"{report.tasks_left:,} tasks; the same command continues"
     else:
         facts["left"] = (
-            f"{report.tasks_left:,} tasks of other shares; whoever does the last one writes the manifest, and "
-            f"'actstore extract --store {report.uri}' does what is left"
+            f"{report.tasks_left:,} tasks of other shares; the run that does the last one writes the manifest. "
+            f"'actstore extract --store {report.uri}' does the remaining tasks"
         )
     return _facts("Not complete", facts)
 
 
 def inspect_view(report: InspectReport) -> RenderableType:
-    """Show what a store holds."""
+    """Show the content of a store."""
     state = "complete" if report.complete else f"{report.tasks_done:,} of {report.tasks_total:,} tasks done"
     skipped = ", ".join(f"{count:,} {reason}" for reason, count in report.skipped.items()) or "none"
     facts = {
@@ -71,7 +71,7 @@ def inspect_view(report: InspectReport) -> RenderableType:
         "state": f"{state}, {report.rows_done:,} of {report.rows:,} rows",
         "model": f"{report.model['name']} ({report.model['architecture']}, {report.model['dtype']})",
         "corpus": f"{report.sequences:,} sequences, {report.residues:,} residues; skipped: {skipped}",
-        "encoding": f"{report.encoding}, {report.bits_per_value:.2f} bits a value; compressor {report.compressor}",
+        "encoding": f"{report.encoding}, {report.bits_per_value:.2f} bits per value; compressor {report.compressor}",
         "size": f"{human_bytes(report.bytes_total)} in {report.objects:,} objects",
         "a row": f"{report.bytes_per_row:,.0f} bytes, {report.ratio_to_fp16:.2f}x smaller than float16",
         "manifest": f"sha256 {report.manifest_sha256}",
@@ -97,7 +97,7 @@ def inspect_view(report: InspectReport) -> RenderableType:
 
 
 def verify_view(report: VerifyReport) -> RenderableType:
-    """Show what `verify` found."""
+    """Show the report of `verify`."""
     state = "sound" if report.ok else f"{len(report.faults):,} fault{'s' if len(report.faults) > 1 else ''}"
     recomputed = report.not_recomputed or f"{report.recomputed_rows:,} rows agree with the model"
     if report.recomputed_rows and not report.ok:
@@ -116,12 +116,12 @@ def verify_view(report: VerifyReport) -> RenderableType:
     if report.ok:
         return _facts("Verified", facts)
     faults = _fault_table(report.faults)
-    way_out = f"'actstore repair {report.uri}' makes again what can be made again; --dry-run says what."
+    way_out = f"'actstore repair {report.uri}' repairs this; --dry-run lists the repairs."
     return Group(_facts("Damaged", facts), faults, way_out)
 
 
 def repair_view(report: RepairReport) -> RenderableType:
-    """Show what `repair` did, or would do."""
+    """Show the report of `repair`."""
     tasks = ", ".join(map(str, report.tasks[:_MOST_NAMED])) + (", ..." if len(report.tasks) > _MOST_NAMED else "")
     found = f"{len(report.faults):,} fault{'s' if len(report.faults) > 1 else ''}" if report.faults else "no damage"
     facts = {"store": report.uri, "found": found, "tasks": tasks or "none to extract again"}
@@ -142,7 +142,7 @@ def repair_view(report: RepairReport) -> RenderableType:
 
 
 def garbage_view(report: GarbageReport) -> RenderableType:
-    """Show what `gc` found."""
+    """Show the report of `gc`."""
     found = f"{_objects(report.garbage)}, {human_bytes(report.bytes)}"
     done = "removed" if report.deleted else "not part of the store; --delete removes them"
     facts = {"store": report.uri, "found": f"{found}, {done}" if report.garbage else "nothing"}

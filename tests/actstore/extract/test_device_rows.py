@@ -64,5 +64,5 @@ def test_a_model_on_the_host_has_none(model_folder: Callable[[str], Path]) -> No
 def test_a_task_that_does_not_fit_says_what_to_do(model_folder: Callable[[str], Path]) -> None:
     rows = load_model(ModelRecipe(name=str(model_folder("esm"))), ["embed"], device="cuda").device_rows
     assert rows is not None
-    with pytest.raises(ModelError, match=r"do not fit the memory of cuda.*store\.task_rows"):
+    with pytest.raises(ModelError, match=r"do not fit into the memory of cuda.*store\.task_rows"):
         rows.allocate(1 << 40)

@@ -128,5 +128,5 @@ class TestWhetherAModelCanPack:
 
         original = model.network.forward
         monkeypatch.setattr(model.network, "forward", full)
-        with pytest.raises(ModelError, match="do not fit the memory"):
+        with pytest.raises(ModelError, match="do not fit into the memory"):
             can_pack(model)

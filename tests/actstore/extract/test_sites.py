@@ -101,7 +101,7 @@ class TestRefusals:
             names("mlp.*")
 
     def test_no_request_at_all_is_refused(self) -> None:
-        with pytest.raises(SiteError, match="no sites were asked for; this model has embed"):
+        with pytest.raises(SiteError, match="no sites were requested; this model has embed"):
             names()
 
     @pytest.mark.parametrize("name", ["a/b", ".hidden", "..", "back\\slash", "white space"])

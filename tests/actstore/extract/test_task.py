@@ -142,7 +142,7 @@ class TestRefusals:
 
     def test_a_sequence_that_has_become_shorter_is_named(self) -> None:
         planned, now = Corpus("MKT", "ACDEFG"), Corpus("MKT", "ACD")
-        with pytest.raises(CorpusError, match="P00001: the plan wants residues 1 to 6, the corpus has 3"):
+        with pytest.raises(CorpusError, match="P00001: the plan needs residues 1 to 6, the corpus has 3"):
             extract_task(whole(planned), now, FakeModel(), tokens_per_batch=64, parallel=map)
 
     def test_a_letter_outside_the_alphabet_is_refused(self) -> None:

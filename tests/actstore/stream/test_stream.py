@@ -212,9 +212,9 @@ def test_a_cursor_of_another_store_is_refused(store_of: StoreOf) -> None:
 def test_there_is_nothing_beyond_an_epoch(store: Path) -> None:
     with open_stream(store, batch_rows=256) as stream:
         before = stream.cursor
-        with pytest.raises(CursorError, match="batch 27 of an epoch of 27"):
+        with pytest.raises(CursorError, match="at batch 27, the epoch has 27"):
             stream.seek(replace(stream.cursor, batch=stream.batches_per_epoch))
-        with pytest.raises(CursorError, match="row 6657 is no place to begin"):
+        with pytest.raises(CursorError, match="cannot continue at row 6657"):
             stream.seek(replace(stream.cursor, start=stream.rows))
         assert stream.cursor == before
 

@@ -144,7 +144,7 @@ def test_the_middle_of_a_fill_is_no_place_to_take_over(store: Path) -> None:
         run(streams, fill + 1)
         cursor = streams[0].cursor
     with seats(store, 3) as streams:
-        message = f"batch {fill + 1} of 2 processes is in the middle of a fill; 3 can take over at a multiple of {fill}"
+        message = f"batch {fill + 1} of 2 processes is in the middle of a fill; 3 can continue at a multiple of {fill}"
         with pytest.raises(CursorError, match=message):
             streams[0].seek(cursor)
         streams[0].seek(replace(cursor, batch=fill))

@@ -69,7 +69,7 @@ def test_memory_is_shared_with_the_stream(store: Path) -> None:
 def test_worker_processes_are_refused(store: Path) -> None:
     with opened(store) as stream:
         loader = DataLoader(StreamDataset(stream), batch_size=None, num_workers=1)
-        with pytest.raises(StreamError, match="fetches in threads of its own; use a DataLoader with num_workers=0"):
+        with pytest.raises(StreamError, match="fetches in its own threads; use a DataLoader with num_workers=0"):
             next(iter(loader))
 
 

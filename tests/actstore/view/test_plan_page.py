@@ -131,4 +131,4 @@ def test_what_is_free_is_not_drawn() -> None:
     prices = DEFAULT_PRICES.model_copy(update={"storage": nothing, "gpu": {"A100": 0.0}})
     page = parsed(prott5_plan(Assumptions(prices=prices)))
     assert sum(tag == "svg" for tag, _ in page.seen) == 1
-    assert any("all of it is free" in text for text in page.text["p"])
+    assert any("all costs are 0" in text for text in page.text["p"])

@@ -111,7 +111,7 @@ def test_an_extraction_that_was_stopped_tells_how_to_go_on(stopped: Literal["tim
 def test_an_extraction_of_a_share_tells_what_is_left_to_others() -> None:
     text = unfolded(extract_view(UNFINISHED))
     assert "12 tasks of other shares" in text
-    assert "'actstore extract --store /data/store' does what is left" in text
+    assert "'actstore extract --store /data/store' does the remaining tasks" in text
 
 
 def test_an_extraction_that_was_stopped_before_its_store_was_begun_says_so() -> None:
@@ -137,7 +137,7 @@ def test_damage_is_listed_and_a_long_list_is_cut() -> None:
 
 
 def test_damage_comes_with_the_way_out() -> None:
-    assert f"'actstore repair {DAMAGED.uri}' makes again what can be made again" in unfolded(verify_view(DAMAGED))
+    assert f"'actstore repair {DAMAGED.uri}' repairs this; --dry-run" in unfolded(verify_view(DAMAGED))
 
 
 def test_what_is_not_part_of_a_store_is_counted() -> None:
