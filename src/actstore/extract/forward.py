@@ -151,7 +151,7 @@ class ForwardPass:
             ) from error
         except IndexError as error:
             raise ModelError(
-                f"{network.name_or_path} cannot process {length} tokens at once ({error}); lower 'corpus.window_residues'"
+                f"{network.name_or_path} cannot process {length} tokens ({error}); lower 'corpus.window_residues'"
             ) from error
 
 
