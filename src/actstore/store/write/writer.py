@@ -203,6 +203,9 @@ def encode_task(
     statistics = _statistics(sites)
     for spec in statistics_arrays(frozen.sites, frozen.tasks):
         shards[spec.object_path(task.index)] = Shard(_one_chunk(spec, statistics[spec.path]), ())
+    # Whoever reads plain Zarr sees a row as soon as `rows/sequence` says so: last of all, when its values are there.
+    told = arrays["rows/sequence"].object_path(task.index)
+    shards[told] = shards.pop(told)
     return shards
 
 
