@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,12 @@ class Site(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
     """Recorded facts of a model, enough to identify it."""
+
+    # Pydantic before 2.14 does not hand down the strictness of the document that holds a dataclass, or its docstring.
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = {
+        "extra": "forbid",
+        "json_schema_extra": {"description": __doc__},
+    }
 
     name: str
     revision: str | None

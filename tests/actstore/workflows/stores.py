@@ -1,7 +1,7 @@
-"""What tests see of a store: its files, and its rows as plain zarr-python and the documented formula give them."""
+"""What tests see of a store: its files, and its rows as zarr-python and the formula give them. And an odd model."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,10 @@ import pyarrow.parquet as pq
 import zarr
 from numpy.typing import NDArray
 
-__all__ = ["PlainRows", "Residue", "contents", "plain_rows", "read_fasta", "write_fasta"]
+from actstore.contracts.planes import Float32s
+from actstore.testing.fake_model import FakeModel
+
+__all__ = ["PlainRows", "Residue", "TwoWidths", "contents", "plain_rows", "read_fasta", "write_fasta"]
 
 Floats = NDArray[np.float32]
 Residue = tuple[str, int]
@@ -31,6 +34,18 @@ class PlainRows(NamedTuple):
     def by_residue(self, site: str) -> dict[Residue, Floats]:
         """Return the vector of every residue."""
         return dict(zip(self.residue_N, self.values[site], strict=True))
+
+
+class TwoWidths(FakeModel):
+    """Sites of 300 and of 21 features: two groups of channels, and one with half a byte to spare."""
+
+    def __init__(self) -> None:
+        super().__init__(sites=["wide", "narrow"], width=300)
+        self._sites = (self._sites[0], self._sites[1]._replace(width=21))
+
+    def activations(self, residues: Sequence[str], kept: Sequence[NDArray[np.int32]]) -> Mapping[str, Float32s]:
+        rows = super().activations(residues, kept)
+        return {"wide": rows["wide"], "narrow": rows["narrow"][:, :21]}
 
 
 def plain_rows(store: Path) -> PlainRows:

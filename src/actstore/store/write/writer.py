@@ -203,6 +203,9 @@ def encode_task(
     statistics = _statistics(sites)
     for spec in statistics_arrays(frozen.sites, frozen.tasks):
         shards[spec.object_path(task.index)] = Shard(_one_chunk(spec, statistics[spec.path]), ())
+    # A reader of plain Zarr takes a row for filled as soon as `rows/sequence` says so; so this object comes last.
+    last = arrays["rows/sequence"].object_path(task.index)
+    shards[last] = shards.pop(last)
     return shards
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -229,4 +230,4 @@ def test_sites_are_compared_whole(frozen: FrozenRecipe) -> None:
 def test_nothing_new_in_the_recipe_is_overlooked(frozen: FrozenRecipe) -> None:
     """Whoever adds a field has to decide whether it may differ on resume; the default is that it may not."""
     assert set(Recipe.model_fields) == {"model", "corpus", "sites", "rows", "splits", "store", "seed"}
-    assert set(ModelFacts.__dataclass_fields__) == set(frozen.model_dump(mode="json")["model"])
+    assert {field.name for field in fields(ModelFacts)} == set(frozen.model_dump(mode="json")["model"])

@@ -116,7 +116,7 @@ def test_writing_twice_gives_the_same_bytes(
     assert content(objects) == before
 
 
-def test_the_commit_is_written_last(
+def test_the_commit_is_written_last_and_before_it_what_tells_plain_zarr_that_there_are_rows(
     objects: LocalObjects, frozen: FrozenRecipe, task: Task, rows: TaskRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
@@ -128,7 +128,7 @@ def test_the_commit_is_written_last(
 
     monkeypatch.setattr(LocalObjects, "put_new", recorded)
     commit = write_task(objects, frozen, task, rows)
-    assert order == [*order[:-1], "commits/1.json"]
+    assert order[-2:] == ["rows/sequence/c/1", "commits/1.json"]
     assert set(order[:-1]) == set(commit.objects)
 
 
