@@ -36,8 +36,8 @@ class TorchRows:
             size = sum(rows * site.width * 4 for site in self.sites)
             raise ModelError(
                 f"the rows of a task ({rows:,} at {len(self.sites)} sites, {size:,} bytes) do not fit the memory "
-                f"of {device} beside {self.model}; make tasks smaller (--set store.task_rows=...; another "
-                "store then)"
+                f"of {device} beside {self.model}; make tasks smaller (--set store.task_rows=...; this makes "
+                "another store)"
             ) from error
 
     def fill(

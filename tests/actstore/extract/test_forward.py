@@ -76,7 +76,9 @@ def test_a_sequence_beyond_the_position_table_is_refused_with_the_length_that_fi
     model = load_model(ModelRecipe(name=str(model_folder("bert"))), ["resid_post.0"])
     assert model.longest == 64
     assert model.activations(["M" * 62], [positions(61)])["resid_post.0"].shape == (1, 32)
-    with pytest.raises(ModelError, match=r"positions for 64 tokens, and 65 .*'corpus.window_residues' to 62"):
+    with pytest.raises(
+        ModelError, match=r"positions for 64 tokens, and this input has 65.*'corpus.window_residues' to 62"
+    ):
         model.activations(["M" * 63], [positions(0)])
 
 
