@@ -1,4 +1,4 @@
-"""What a stream asks a reader for, and where the answer goes."""
+"""Windows of rows that a stream reads, and the buffers that they fill."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RowLayout:
     sites: int
     """Sites S that the stream reads."""
     stored_width: int
-    """Elements of `dtype` in a row of one site: D, or fewer where several values share one."""
+    """Elements of `dtype` in a row of one site: D, or fewer if several values share one."""
     dtype: np.dtype[Any]
     scale_sites: int = 0
     """Sites whose scales are stored side by side; 0 for encodings without scales."""
@@ -48,12 +48,12 @@ class RowLayout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowBuffer:
-    """Memory that holds encoded rows, site by site. R counts places in it, which need not all hold a row."""
+    """Memory that holds encoded rows, site by site. R counts its places; not all need to hold a row."""
 
     values: tuple[Any, ...]
     """For each site of the stream [R, stored width]: arrays, or tensors on a device."""
     scale_RTG: Any | None
-    """float16 scales of all T sites that are stored together, of which a stream may read fewer."""
+    """float16 scales of all T sites that are stored together; a stream may read fewer sites."""
     sequence_R: NDArray[np.int64]
 
     @classmethod
@@ -82,7 +82,7 @@ class RowBuffer:
 
 
 class WindowReader(Protocol):
-    """Fills buffers with windows: from a store, or from a model that runs at that moment."""
+    """Fills buffers with windows: from a store, or from a model that runs on demand."""
 
     @property
     def layout(self) -> RowLayout:
@@ -99,10 +99,10 @@ class WindowReader(Protocol):
         IndexError
             If the task has no such rows.
         ActstoreError
-            Whatever kept the rows from being read or computed.
+            If the rows cannot be read or computed.
         """
         ...
 
     def close(self) -> None:
-        """Release what it holds."""
+        """Release its resources."""
         ...
