@@ -1,4 +1,4 @@
-"""How much of the signal an encoding keeps."""
+"""Signal-to-noise ratio of an encoding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Fidelity", "fidelity", "round_trip_noise"]
 
 
 class Fidelity(NamedTuple):
-    """Signal to quantisation noise over channels, in decibels; None where nothing was lost."""
+    """Ratio of signal to quantisation noise over channels, in decibels; None if nothing was lost."""
 
     median_db: float | None
     worst_db: float | None

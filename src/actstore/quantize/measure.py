@@ -1,4 +1,4 @@
-"""What is recorded of encoded rows: moments, norms, extremes and the noise of the encoding, in one pass."""
+"""Measure encoded rows: moments, norms, extremes and the noise of the encoding, in one pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Measures", "measure"]
 
 
 class Measures(NamedTuple):
-    """Of the rows of one task at one site."""
+    """Measures of the rows of one task at one site."""
 
     moments: Moments
     norm_sum: float
@@ -24,14 +24,14 @@ class Measures(NamedTuple):
     max_abs_D: NDArray[np.float64]
     """Largest magnitude of each channel."""
     noise_D: NDArray[np.float64]
-    """Sum of squared differences between values and what is decoded."""
+    """Sum of squared differences between values and decoded values."""
 
 
 def measure(values_ND: Float32s, planes: Planes, quantizer: Quantizer, calibration: Calibration | None) -> Measures:
-    """Measure rows and what an encoding made of them.
+    """Measure rows and their encoding.
 
-    Every block of rows is read once and measured while it lies in cache. Squares are added up in float32 within a
-    block and in float64 across blocks, which is good to about 1e-6 of the sum.
+    Every block of rows is read once and measured while it is in cache. Squares are added up in float32 within a
+    block and in float64 across blocks, which is accurate to about 1e-6 of the sum.
     """
     rows, width = values_ND.shape
     parts: list[Moments] = []
@@ -52,7 +52,7 @@ def measure(values_ND: Float32s, planes: Planes, quantizer: Quantizer, calibrati
 
 
 def _norms(values_BD: Float32s) -> NDArray[np.floating]:
-    """Return the L2 norm of each row; in float64 where squares exceed float32."""
+    """Return the L2 norm of each row; in float64 if squares exceed float32."""
     with np.errstate(over="ignore"):
         square_B = np.einsum("bd,bd->b", values_BD, values_BD)
     if not np.isfinite(square_B).all():

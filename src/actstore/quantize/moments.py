@@ -14,7 +14,7 @@ from actstore.contracts.planes import Float32s
 __all__ = ["Moments", "sum_of_squares"]
 
 _BLOCK_ROWS: Final = 512
-"""So many squares are added up in float32."""
+"""Number of squares that are added up in float32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ class Moments:
             return cls(0, np.zeros(width), np.zeros(width))
         mean_D = values_ND.mean(axis=0, dtype=np.float64)
         centred_ND = values_ND - mean_D.astype(np.float32)
-        # The mean was rounded to float32 for the subtraction; the second term takes that offset out again.
+        # The mean was rounded to float32 for the subtraction; the second term corrects that offset.
         drift_D = mean_D - mean_D.astype(np.float32).astype(np.float64)
         m2_D = sum_of_squares(centred_ND) - count * drift_D**2
         return cls(count, mean_D, np.maximum(m2_D, 0.0))
