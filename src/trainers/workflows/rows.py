@@ -78,7 +78,7 @@ def open_rows(plan: RowsPlan, progress: Progress) -> Iterator[Rows]:
     Raises
     ------
     ActstoreError
-        Whatever `open_manifest` and `open_live` raise.
+        As `open_manifest` and `open_live`.
     """
     if plan.live is None:
         manifest = open_manifest(plan.source, storage_options=plan.storage_options)

@@ -32,7 +32,7 @@ class OnceAtATime:
         self._lock = threading.Lock()
         self._under_way: dict[int, Future[Any]] = {}
 
-    def __call__(self, key: int, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the work returns
+    def __call__(self, key: int, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the result of any work
         """Return what the work returns, or raise what it raises, in every thread that wants it."""
         with self._lock:
             known = self._under_way.get(key)
