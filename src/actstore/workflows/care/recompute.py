@@ -36,7 +36,7 @@ _OF_NORM: Final = 0.01
 """Beyond the loss of encoding it again, a row may differ by 5 % of its distance from the mean and 1 % of its norm, as
 other hardware rounds differently. Rows of other residues differ by more than their distance from the mean."""
 _ROWS_AT_ONCE: Final = 8
-_RUNS_CODE: Final = "its recipe lets the model run code that comes with the model"
+_RUNS_CODE: Final = "its recipe lets the model run code that comes with it"
 
 
 class Recomputed(NamedTuple):
