@@ -86,7 +86,7 @@ class RecipeOptions:
         }
 
     def recipe(self, file: Path | None) -> Recipe | None:
-        """Return what to extract; None to continue what is there."""
+        """Return what to extract; None to continue the existing store."""
         from actstore.workflows.recipes import merge_options, parse_recipe, read_recipe
 
         options = self.by_field()
@@ -98,29 +98,29 @@ class RecipeOptions:
         if not {"model.name", "corpus.sequences"} <= set(given):
             raise UsageError(
                 f"{', '.join(given)} without a recipe: give RECIPE.toml, or at least --model and --sequences; "
-                "--store alone continues what is there"
+                "--store alone continues an existing store"
             )
         return parse_recipe(merge_options({}, options), name="the options")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """Who does which of the tasks, and until when."""
+    """Which workers do which tasks, and until when."""
 
     executor: Annotated[
         str | None,
         typer.Option(
             metavar="serial|dask",
             rich_help_panel=_MANY,
-            help="serial: in this process (default). dask: on the workers of one of the following three.",
+            help="serial: in this process (default). dask: on the workers of one of the next three options.",
         ),
     ] = None
     workers: Annotated[
         int | None,
         typer.Option(
             rich_help_panel=_MANY,
-            help="This many processes on this machine, each with the model; with --device cuda each on one GPU, in "
-            "turn. With --slurm-config: this many jobs.",
+            help="Number of processes on this machine, each with the model; with --device cuda each on one GPU, in "
+            "turn. With --slurm-config: number of jobs.",
         ),
     ] = None
     scheduler: Annotated[
@@ -128,7 +128,7 @@ class WorkerOptions:
         typer.Option(
             metavar="tcp://HOST:PORT",
             rich_help_panel=_MANY,
-            help="The workers of a Dask scheduler that runs already; they may come and go.",
+            help="Address of a running Dask scheduler; its workers may join and leave.",
         ),
     ] = None
     slurm_config: Annotated[
@@ -147,7 +147,7 @@ class WorkerOptions:
             metavar="I/N",
             rich_help_panel=_MANY,
             help="Do only share I of N, counted from 1: for array jobs (`--shard-of $SLURM_ARRAY_TASK_ID/16`) and "
-            "anything else that starts processes. They may overlap; the last to finish writes the manifest.",
+            "other independent processes. They may overlap; the last to finish writes the manifest.",
         ),
     ] = None
     stop_after: Annotated[
@@ -155,13 +155,13 @@ class WorkerOptions:
         typer.Option(
             metavar="TIME",
             rich_help_panel=_MANY,
-            help="Begin no task that would not end within 90s, 30m, 47h, 2d from now, and leave with exit code 0; the "
+            help="Begin no task that would not end within 90s, 30m, 47h, 2d from now, and exit with code 0; the "
             "same command continues. `0` only begins the store.",
         ),
     ] = None
 
     def share(self) -> Share | None:
-        """Return which tasks to do; None for all."""
+        """Return the tasks to do; None for all."""
         from actstore.workflows.extraction.shares import parse_share
 
         return None if self.shard_of is None else parse_share(self.shard_of)
@@ -173,7 +173,7 @@ class WorkerOptions:
         return Stop(after_s=None if self.stop_after is None else parse_duration(self.stop_after, flag="--stop-after"))
 
     def cluster(self) -> Cluster | None:
-        """Return who does the tasks; None for this process."""
+        """Return the workers that do the tasks; None for this process."""
         from actstore.workflows.clusters.connect import ExistingScheduler, LocalWorkers, SlurmWorkers
         from actstore.workflows.clusters.slurm_config import read_slurm_config
 
@@ -215,19 +215,19 @@ def extract(
 
     `actstore extract recipe.toml --store /scratch/store`
 
-    `actstore extract --store /scratch/store`  (continues what is there)
+    `actstore extract --store /scratch/store`  (continues an existing store)
 
-    It may be stopped at any moment, also with kill -9: the same command continues with the tasks that have no commit.
-    SIGTERM stops it in good order: what is in the model is dropped, what is being written is finished, the exit code
-    is 0.
+    You can stop it at any moment, also with kill -9: the same command continues with the tasks that have no commit.
+    SIGTERM stops it cleanly: it drops the task in the model, finishes the task that is being written, and exits with
+    code 0.
 
-    Any number of these may work on one store, from any machines: `--shard-of 3/16` does every 16th task and needs no
-    scheduler; `--executor dask` hands tasks to whichever worker is free.
+    Any number of these commands may work on one store, on any machines: `--shard-of 3/16` does every 16th task and
+    needs no scheduler; `--executor dask` gives each task to a free worker.
     """
     if not store:
         raise UsageError("--store is needed: where the store is written (a path or an fsspec URL)")
     stop = who.stop()
-    with stop.on_sigterm():  # before what takes seconds to import
+    with stop.on_sigterm():  # before imports that take seconds
         from actstore.view.progress import terminal_progress
         from actstore.view.tables import extract_view
         from actstore.workflows.extract import extract_store

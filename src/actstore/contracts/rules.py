@@ -1,4 +1,4 @@
-"""What decides which residues become rows, and how the rows are divided into tasks: numbers, defaults filled in."""
+"""Rules that decide which residues become rows, and how rows are divided into tasks: numbers, defaults filled in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["RowRules"]
 
 @dataclass(frozen=True, slots=True)
 class RowRules:
-    """All that the plan of the rows follows from, beside the sequences themselves; from `Recipe.row_rules`."""
+    """The rules that decide the plan of the rows, together with the sequences; from `Recipe.row_rules`."""
 
     seed: int
     fraction: float = 1.0

@@ -33,7 +33,7 @@ class RowLayout:
     sites: int
     """Sites S that the stream reads."""
     stored_width: int
-    """Elements of `dtype` in a row of one site: D, or fewer where several values share one."""
+    """Elements of `dtype` in a row of one site: D, or fewer if several values share one."""
     dtype: np.dtype[Any]
     scale_sites: int = 0
     """Sites whose scales are stored side by side; 0 for encodings without scales."""
@@ -99,7 +99,7 @@ class WindowReader(Protocol):
         IndexError
             If the task has no such rows.
         ActstoreError
-            Whatever kept the rows from being read or computed.
+            If the rows cannot be read or computed.
         """
         ...
 

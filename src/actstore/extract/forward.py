@@ -1,4 +1,4 @@
-"""Residues -> one masked forward pass -> the rows of the kept ones."""
+"""Residues -> one masked forward pass -> the rows of the kept residues."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ForwardPass:
     longest: int | None
     """Most tokens that the network has positions for; None if there is no limit."""
     pack_tokens: int | None = None
-    """Tokens of rows that several sequences share; None for a row for each."""
+    """Tokens of rows that several sequences share; None gives each a row of its own."""
     passes: AbstractContextManager[object] = field(default_factory=nullcontext)
     """Entered for each forward pass; limits how many hold the memory of a device."""
 
@@ -156,7 +156,7 @@ class ForwardPass:
 
 
 def run_inputs(network: transformers.PreTrainedModel, inputs: Inputs) -> None:
-    """Run a network on its device over inputs of the host; whoever wants its states captures them."""
+    """Run a network on its device over inputs of the host; the caller captures its states."""
     device = network.device
     tokens, present = (torch.from_numpy(each).to(device) for each in (inputs.tokens_RT, inputs.present_RT))
     if inputs.sequence_RT is None or inputs.position_RT is None:
@@ -164,10 +164,10 @@ def run_inputs(network: transformers.PreTrainedModel, inputs: Inputs) -> None:
         return
     positions, sequence = (torch.from_numpy(each).to(device) for each in (inputs.position_RT, inputs.sequence_RT))
     apart = sequence[:, None, :, None] != sequence[:, None, None, :]
-    # Not a mask of booleans, which eager attention would add to its scores.
+    # Not a boolean mask: eager attention would add it to its scores.
     mask = torch.zeros(apart.shape, dtype=network.dtype, device=device)
     mask.masked_fill_(apart, torch.finfo(network.dtype).min)
-    # The embedding wants to know what is padding, for which the mask of attention has the wrong shape.
+    # The embedding needs to know the padding, and the attention mask has the wrong shape for that.
     embedded = network.get_submodule("embeddings")(input_ids=tokens, attention_mask=present, position_ids=positions)
     network(inputs_embeds=embedded, attention_mask=mask, position_ids=positions)
 
@@ -181,14 +181,14 @@ def _own_stream(device: torch.device) -> Iterator[None]:
     streams: dict[torch.device, torch.cuda.Stream] = _of_thread.__dict__.setdefault("streams", {})
     if device not in streams:
         streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    # The inputs were copied on the stream that is current outside.
+    # The inputs were copied on the stream of the caller.
     streams[device].wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(streams[device]):
         yield
 
 
 def _to_host(rows: Mapping[str, Tensor], device: torch.device) -> dict[str, Float32s]:
-    """Copy rows off the device as float32; through pinned memory, which the device writes by itself."""
+    """Copy rows off the device as float32, through pinned memory, which the device writes directly."""
     if device.type != "cuda":
         return {site: values.float().cpu().numpy() for site, values in rows.items()}
     there = {site: torch.empty(values.shape, dtype=torch.float32, pin_memory=True) for site, values in rows.items()}

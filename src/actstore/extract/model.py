@@ -1,4 +1,4 @@
-"""A model of `transformers`, pinned and checked, that gives the rows of kept residues at named sites."""
+"""A pinned and checked model of `transformers` that gives the rows of kept residues at named sites."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from actstore.extract.sites import available_sites, resolve_sites
 __all__ = ["PACK_TOKENS", "TransformersModel", "can_pack", "load_model"]
 
 PROBE: Final = ("ACDEFGHIK", "LMNP")
-"""Two sequences, so that an output shared by the batch is not taken for one of its own."""
+"""Two sequences, so that an output shared by the batch is not mistaken for an output of each sequence."""
 COMPUTED: Final = ("inv_freq", "position_ids")
-"""Buffers that follow from the configuration; old and new files differ in whether they hold them."""
+"""Buffers that follow from the configuration; some files hold them, others do not."""
 _MOST_NAMED: Final = 5
 _CPU_TOKENS: Final = 1024
-"""The states of a layer then stay in the cache of a core, and less is padding (docs/decisions/0012)."""
+"""The states of a layer then stay in the cache of a core, and there is less padding (docs/decisions/0012)."""
 PACK_TOKENS: Final = 1024
-"""Of a row that sequences share on a GPU: the longest window of ESM-2 (docs/decisions/0013)."""
+"""Tokens of a row that sequences share on a GPU: the longest window of ESM-2 (docs/decisions/0013)."""
 _PROBE_TOKENS: Final = 32
 """Room for all of `PROBE` in one row."""
 _PACKED_DIFFERS: Final = {"float32": 1e-3, "float16": 0.05, "bfloat16": 0.05}
-"""How far the median channel may be off where sequences share a row, of its deviation. On esm2-tiny rounding
-comes to 0.003 in bfloat16, and sequences that see each other are off by 0.3 and more."""
+"""Largest error of the median channel if sequences share a row, divided by its deviation. On esm2-tiny rounding
+gives 0.003 in bfloat16; sequences that attend to each other give 0.3 and more."""
 _DEVICE_PASSES: Final = 2
 """One computes while the rows of the other are copied off the device."""
 
@@ -57,13 +57,13 @@ class TransformersModel:
     network: transformers.PreTrainedModel
     """In evaluation mode, without gradients, on its device."""
     longest: int | None
-    """Most tokens of one sequence, where the network has absolute positions."""
+    """Most tokens of one sequence, if the network has absolute positions."""
     passes: AbstractContextManager[object] = field(default_factory=nullcontext)
     """Entered for each forward pass; limits how many hold the memory of a device."""
     pack_tokens: int | None = None
-    """Tokens of the rows that several sequences share in a forward pass; None where each has a row of its own."""
+    """Tokens of the rows that several sequences share in a forward pass; None if each has a row of its own."""
     blocks: str | None = None
-    """Path of the list of blocks in the network, where it is known."""
+    """Path of the list of blocks in the network, if it is known."""
     keeps_rows: bool = False
     """Whether rows of tasks stay on the device until they are encoded."""
 
@@ -73,7 +73,7 @@ class TransformersModel:
 
     @property
     def most_tokens(self) -> int | None:
-        """Tokens of a forward pass from which on larger ones are no faster."""
+        """Number of tokens above which larger forward passes are no faster."""
         return _CPU_TOKENS if self.network.device.type == "cpu" else None
 
     @property
@@ -106,7 +106,7 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
     Parameters
     ----------
     recipe
-        Which model, from where, in which number format.
+        Which model, its source, and its number format.
     sites
         Names, globs or module paths; see `resolve_sites`.
     device
@@ -128,12 +128,12 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
         config = transformers.AutoConfig.from_pretrained(
             pinned.name, revision=pinned.revision or "main", trust_remote_code=recipe.remote_code
         )
-    # A repository's own code goes before the table: its model type may be one of ours with another network in it.
+    # A repository's own code takes precedence: its model type may be in our table and its network another one.
     has_own_code = recipe.remote_code and bool(getattr(config, "auto_map", None))
     architecture = architecture_for("" if has_own_code else config.model_type, recipe)
     tokenizer = load_tokenizer(pinned)
     network = _load_network(recipe, pinned, config, architecture)
-    # Tied modules have several paths (transformers 4 ties T5's embeddings so), and any of them will do.
+    # Tied modules have several paths (transformers 4 ties T5's embeddings), and any of them works.
     modules = [path for path, _ in network.named_modules(remove_duplicate=False)]
     paths = resolve_sites(sites, available_sites(architecture, modules))
     facts = _facts(network, recipe, revision=pinned.revision)
@@ -159,9 +159,9 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
 
 
 def can_pack(model: TransformersModel) -> bool:
-    """Find out whether sequences that share a row have the activations that they have alone.
+    """Check whether sequences that share a row have the same activations as alone.
 
-    Old releases of `transformers` refuse the mask that keeps them apart.
+    Old releases of `transformers` refuse the mask that separates them.
     """
     kept = [np.arange(len(each), dtype=np.int32) for each in PROBE]
     alone = model.activations(PROBE, kept)
@@ -178,7 +178,7 @@ def can_pack(model: TransformersModel) -> bool:
 
 
 def _off(found_ND: Float32s, wanted_ND: Float32s) -> float:
-    """Return how far the median channel is off, of its deviation: a few loud channels decide nothing."""
+    """Return the error of the median channel, divided by its deviation: a few large channels have no influence."""
     error_D = np.linalg.norm(found_ND - wanted_ND, axis=0)
     deviation_D = np.linalg.norm(wanted_ND - wanted_ND.mean(axis=0), axis=0)
     varying_D = deviation_D > 0
@@ -186,7 +186,7 @@ def _off(found_ND: Float32s, wanted_ND: Float32s) -> float:
 
 
 def _passes(device: torch.device, *, compiled: bool) -> AbstractContextManager[object]:
-    """Return what limits the passes at a time; only one compiles at a time, and a new shape may have to."""
+    """Return the limit on concurrent passes; only one compiles at a time, and a new shape may need to compile."""
     if compiled:
         return threading.Lock()
     return threading.BoundedSemaphore(_DEVICE_PASSES) if device.type == "cuda" else nullcontext()
@@ -238,7 +238,7 @@ def _load_network(
         found = str(network.get_parameter(others[0]).dtype).removeprefix("torch.")
         raise ModelError(
             f"{recipe.name} keeps {_some(others)} in {found} although dtype is {recipe.dtype!r}, so its states would "
-            "not be what the store records; use dtype 'bfloat16' or 'float32'"
+            "differ from what the store records; use dtype 'bfloat16' or 'float32'"
         )
     network.config.use_cache = False
     network.eval().requires_grad_(requires_grad=False)
@@ -277,7 +277,7 @@ def _weights_sha256(network: nn.Module) -> str:
 
 
 def _longest(network: nn.Module, architecture: Architecture) -> int | None:
-    """Return how many positions the network knows; None if they are relative or rotary."""
+    """Return the number of positions of the network; None if they are relative or rotary."""
     table = dict(network.named_modules()).get(architecture.positions or "")
     if not isinstance(table, nn.Embedding):
         return None

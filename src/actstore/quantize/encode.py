@@ -1,4 +1,4 @@
-"""Rows of a task at one site -> `EncodedRows`, wherever the rows are: on the host, or on the device of the model."""
+"""Rows of a task at one site -> `EncodedRows`, on the host or on the device of the model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["encode_rows"]
 
 
 def encode_rows(values_ND: Any, quantizer: Quantizer, calibration: Calibration | None) -> EncodedRows:  # noqa: ANN401
-    """Encode and measure rows where they lie.
+    """Encode and measure rows on the host or on their device.
 
     Parameters
     ----------
     values_ND
-        float32 [N, D]: an array of finite numbers on the host, or a tensor of any on the device of a model.
+        float32 [N, D]: an array of finite numbers on the host, or a tensor of any numbers on the device of a model.
     quantizer, calibration
         The encoding.
 

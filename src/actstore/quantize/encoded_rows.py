@@ -1,4 +1,4 @@
-"""Rows of one site as planes, what is recorded of them, and what is wrong with them."""
+"""Rows of one site as planes, with their measures and faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BadRow(NamedTuple):
     row: int
     values_D: Float32s
     rows: int
-    """How many there are."""
+    """Number of such rows."""
 
 
 class EncodedRows(NamedTuple):
@@ -28,12 +28,12 @@ class EncodedRows(NamedTuple):
     planes: Planes
     measures: Measures
     beyond_N: NDArray[np.int64] | None
-    """Values of each row that the encoding cannot hold; None where it holds any."""
+    """Number of values of each row that the encoding cannot hold; None if it can hold any value."""
     bad: BadRow | None
 
 
 def count_beyond(values_ND: Float32s, quantizer: Quantizer) -> NDArray[np.int64] | None:
-    """Count the values of each row that an encoding cannot hold; None if it holds any."""
+    """Count the values of each row that an encoding cannot hold; None if it can hold any value."""
     if not np.isfinite(quantizer.largest):
         return None
     beyond_N: NDArray[np.int64] = (np.abs(values_ND) > quantizer.largest).sum(axis=1)

@@ -62,7 +62,7 @@ class BFloat16(_Unscaled):
         clipped = np.clip(values_ND, -_BFLOAT16_LARGEST, _BFLOAT16_LARGEST)
         bits = np.ascontiguousarray(clipped, dtype="<f4").view("<u4")
         rounded = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) >> np.uint32(16)
-        # Rounding would carry the all-ones exponent of a NaN over into the sign.
+        # Rounding would carry the all-ones exponent of a NaN into the sign.
         return Planes(np.where(np.isnan(clipped), _BFLOAT16_NAN, rounded).astype(self.stored_dtype), None)
 
     def decode(self, planes: Planes, calibration: Calibration | None = None) -> Float32s:

@@ -1,9 +1,9 @@
 """int4, centred, channel-scaled, and scaled by row and group of channels: ``x ~ center_D + channel_D * scale_G * q``.
 
-With sixteen levels the largest value of a row decides how coarse the others are, so a scale serves a group of about
+With sixteen levels the largest value of a row decides how coarse the others are. So a scale serves a group of about
 128 neighbouring channels instead of the whole row. The levels are -8 to 7, and the scale may be negative: its sign
-turns the side that reaches farther from zero towards -8, its size is the smallest for which every value of the group
-is within half a step of a level. So nothing clips, zero is a level, and all sixteen are used.
+maps the side that reaches farther from zero to -8. Its size is the smallest for which every value of the group is
+within half a step of a level. So nothing clips, zero is a level, and all sixteen levels are used.
 
 Layout of `q`: channel 2i in the low and channel 2i + 1 in the high four bits of byte i, each as ``q + 8`` (0 to 15).
 The high half of the last byte of an odd width is 8, which is zero.
@@ -22,12 +22,12 @@ from actstore.quantize.scales import block_rows, check_scales, needed, round_up
 __all__ = ["Int4", "group_width"]
 
 _ZERO: Final = 8
-"""What `q` = 0 is stored as."""
+"""Stored value of `q` = 0."""
 _FAR_REACH: Final = np.float32(8.5)
 _NEAR_REACH: Final = np.float32(7.5)
 """Steps from zero to half a step beyond the last level on the side of -8 and on the side of 7."""
 _GROUP: Final = 128
-"""Channels of a group where the width is a multiple: 4.125 bits a value."""
+"""Channels of a group if the width is a multiple of it: 4.125 bits a value."""
 
 
 class Int4:
@@ -85,7 +85,7 @@ class Int4:
     def decode(self, planes: Planes, calibration: Calibration | None = None) -> Float32s:
         """Decode bytes [..., ceil(D / 2)] with scales [..., G]; centre and channel broadcast against the last axes.
 
-        D is the width of the calibration. Scales beyond those of D are the padding of narrower sites, and ignored.
+        D is the width of the calibration. Further scales are the padding of narrower sites, and are ignored.
         """
         calibration = needed(calibration, encoding=self.name)
         width = calibration.center_D.shape[-1]
@@ -117,7 +117,7 @@ def group_width(width: int) -> int:
 
 
 def _scales(z_BGC: Float32s) -> NDArray[np.float16]:
-    """Return the scale of each group; extremes alone decide, so that no order of additions matters."""
+    """Return the scale of each group; only extremes decide it, so the order of additions does not matter."""
     above_BG = np.maximum(z_BGC.max(axis=2), 0)
     below_BG = np.maximum(-z_BGC.min(axis=2), 0)
     size_BG = np.maximum(

@@ -1,8 +1,8 @@
 """int8, centred, channel-scaled and row-scaled: ``x ~ center_D + channel_D * row_N * q``.
 
-The residual stream of a protein language model has channels fifty times larger than the rest. A scale for each
-row alone would leave the ordinary channels two or three levels; dividing every channel by its spread first makes
-all of them alike, and the row scale then adapts to each row so that nothing clips.
+The residual stream of a protein language model has channels fifty times larger than the rest. With only a
+scale for each row, the ordinary channels would have two or three levels. Dividing every channel by its spread first
+makes all of them alike. The row scale then adapts to each row, so that nothing clips.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NARROWEST: Final = 0.01
 
 
 class RowScaledInt8:
-    """The layout of eight bits and a float16 scale for each row: 8 + 16 / D bits a value."""
+    """The layout with eight bits a value and a float16 scale for each row: 8 + 16 / D bits a value."""
 
     stored_dtype: Final[np.dtype[Any]] = np.dtype("<i1")
     scales: Final = "row"
@@ -86,7 +86,7 @@ def calibrate(mean_D: NDArray[np.float64], variance_D: NDArray[np.float64]) -> C
     """Return centre (mean) and channel scale (standard deviation) from the moments of a calibration sample.
 
     A channel that hardly varied in the sample gets a hundredth of the median deviation instead of its own, so
-    that a later row which differs there cannot blow up its row scale.
+    that a later row which differs there does not get a very large row scale.
     """
     deviation_D = np.sqrt(variance_D)
     varying = deviation_D[deviation_D > 0]

@@ -1,4 +1,4 @@
-"""What the encodings with scales have in common."""
+"""Functions shared by the encodings with scales."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _FEWEST_ROWS: Final = 16
 def block_rows(width: int) -> int:
     """Return how many rows of D channels to work on at a time.
 
-    The temporaries of a block stay in the cache of a core; with much smaller blocks, threads mostly wait for their turn
-    in the interpreter.
+    The temporaries of a block stay in the cache of a core; with much smaller blocks, threads mostly wait for the
+    interpreter lock.
     """
     return max(_BLOCK_VALUES // max(width, 1), _FEWEST_ROWS)
 

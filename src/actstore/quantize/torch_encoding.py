@@ -1,8 +1,8 @@
-"""Rows that lie on the device of the model -> planes and measures on the host.
+"""Rows on the device of the model -> planes and measures on the host.
 
-The same encodings as `quantize.table`, to the bit, and the same measures as `quantize.measure`, to rounding. What takes
-a GPU one or two milliseconds takes sixteen cores of its host over eighty (docs/decisions/0013), and only encoded rows
-cross the bus.
+The same encodings as `quantize.table`, to the bit, and the same measures as `quantize.measure`, to rounding. A GPU
+takes one or two milliseconds where sixteen cores of its host take over eighty (docs/decisions/0013), and only encoded
+rows cross the bus.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from actstore.quantize.scales import check_scales, needed
 __all__ = ["encode_tensor"]
 
 _BLOCK_VALUES: Final = 1 << 24
-"""So many float32 are 64 MiB, and up to six blocks of them are there at a time."""
+"""This number of float32 is 64 MiB; up to six such blocks are in memory at a time."""
 _LARGEST_SQUARED: Final = 1e18
-"""Squares of more, and sums of them, may exceed float32."""
+"""Squares of larger values, and sums of them, may exceed float32."""
 _BFLOAT16_LARGEST: Final = torch.finfo(torch.bfloat16).max
 _encoding: Final = threading.Lock()
 
@@ -54,10 +54,10 @@ class _Calibrated(NamedTuple):
 
 
 def encode_tensor(values_ND: Tensor, quantizer: Quantizer, calibration: Calibration | None) -> EncodedRows:
-    """Encode and measure rows, float32 [N, D], where they lie, in blocks; see `quantize.encode.encode_rows`.
+    """Encode and measure rows, float32 [N, D], on their device, in blocks; see `quantize.encode.encode_rows`.
 
-    Work is queued on the stream that is current, and waited for. One call works at a time, so that sites which are
-    encoded in several threads do not all want memory; a device is no slower for it.
+    The work runs on the current stream, and the call waits for it. One call works at a time, so that sites that are
+    encoded in several threads do not all take memory; the device is no slower.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def encode_tensor(values_ND: Tensor, quantizer: Quantizer, calibration: Calibrat
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"encoding rows on {values_ND.device} takes {6 * 4 * _BLOCK_VALUES:,} bytes of its memory, which are "
-                "not free beside the model and the rows; make tasks smaller (--set store.task_rows=...; another store "
-                "then), or lower 'model.tokens_per_batch'"
+                "not free beside the model and the rows; make tasks smaller (--set store.task_rows=...; this makes "
+                "another store), or lower 'model.tokens_per_batch'"
             ) from error
 
 
@@ -116,7 +116,7 @@ def _encoded(values_ND: Tensor, quantizer: Quantizer, calibration: Calibration |
 
 
 def _on_host(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return memory that the device can write by itself."""
+    """Return memory that the device can write directly."""
     return torch.empty(shape, dtype=dtype, pin_memory=device.type == "cuda")
 
 
@@ -139,7 +139,7 @@ def _bfloat16(values_BD: Tensor, _calibrated: _Calibrated | None) -> _Block:
 
 def _int8(values_BD: Tensor, calibrated: _Calibrated | None) -> _Block:
     """`quantize.int8.Int8.encode`."""
-    assert calibrated is not None  # noqa: S101 - `encode_tensor` saw to it
+    assert calibrated is not None  # noqa: S101 - `encode_tensor` checks it
     z_BD = (values_BD - calibrated.center_D).mul_(calibrated.inverse_D)
     scale_B1 = _round_up(_over(z_BD.abs().amax(dim=1, keepdim=True), 127.0))
     step_B1 = scale_B1.float()
@@ -150,7 +150,7 @@ def _int8(values_BD: Tensor, calibrated: _Calibrated | None) -> _Block:
 
 def _int4(values_BD: Tensor, calibrated: _Calibrated | None) -> _Block:
     """`quantize.int4.Int4.encode`."""
-    assert calibrated is not None  # noqa: S101 - `encode_tensor` saw to it
+    assert calibrated is not None  # noqa: S101 - `encode_tensor` checks it
     rows, width = values_BD.shape
     wide = group_width(width)
     z_BD = (values_BD - calibrated.center_D).mul_(calibrated.inverse_D)
@@ -170,7 +170,7 @@ def _int4(values_BD: Tensor, calibrated: _Calibrated | None) -> _Block:
 
 
 def _over(numerator: Tensor, denominator: float) -> Tensor:
-    """Divide by a number as IEEE does: on a GPU torch multiplies by the inverse of one that is no tensor."""
+    """Divide by a number as IEEE does: on a GPU torch multiplies by the inverse of a plain number."""
     return numerator / torch.full_like(numerator, denominator)
 
 

@@ -33,7 +33,7 @@ __all__ = ["open_stream", "stream_over"]
 
 _THREADS: Final = 4
 _REMOTE_THREADS: Final = 32
-"""Of storage far away. benchmarks/results/s3_stream.json: over 20 ms thrice the rate of 4, a fifth over 16."""
+"""For remote storage. benchmarks/results/s3_stream.json: over 20 ms three times the rate of 4, a fifth over 16."""
 
 
 def open_stream(
@@ -58,7 +58,7 @@ def open_stream(
 ) -> Stream:
     """Open a stream of shuffled batches.
 
-    Local stores without compression are gathered from where they lie (memory maps); others are read into buffers.
+    Rows of local stores without compression are gathered from memory maps; others are read into buffers.
 
     Parameters
     ----------
@@ -73,32 +73,32 @@ def open_stream(
     split
         Name of a split; None for all rows.
     buffer_bytes
-        Memory for encoded rows: two fills, one being consumed while the next is fetched. The larger, the better mixed;
-        5 % of the store is hardly told from uniform. Of no effect on `order="uniform"`.
+        Memory for encoded rows: two fills, one being consumed while the next is fetched. A larger buffer mixes better;
+        with 5 % of the store our mixing tests hardly distinguish it from uniform. No effect on `order="uniform"`.
     order
         `windows` mixes the rows of windows from many shards in a buffer, and suits any storage. `uniform` is a true
         permutation of all rows, for local stores without compression; best if the store fits into memory, since rows
         are read one by one.
     rank, world_size
-        Which of how many processes this is. All get the same number of batches, and each row goes to one of them.
-        What does not make a full batch for every process is divided evenly into smaller ones at the end of the epoch.
+        This process, and the number of processes. All get the same number of batches, and each row goes to one of them.
+        Rows that make no full batch for every process are divided evenly into smaller ones at the end of the epoch.
     drop_last
         Leave out those smaller batches, and with them fewer than ``batch_rows * world_size`` rows.
     device
         Keep the buffer on a device of torch: encoded rows cross the bus, are gathered and decoded there, and batches
         are tensors.
     allow_incomplete
-        Stream what is there of a store whose extraction has not finished.
+        Stream the available rows of a store whose extraction has not finished.
     copy
         Give every batch memory of its own; otherwise a batch is valid until the third one after it.
     kernels
-        What gathers and decodes rows. `numpy` does not import torch, and is slower (five times for float16); int8
-        values may differ in the last bit between the two.
+        Library that gathers and decodes rows. `numpy` does not import torch, and is slower (five times for float16);
+        int8 values may differ in the last bit between the two.
     storage_options
         Passed to fsspec.
     cache, cache_bytes
-        A folder on a local disk that keeps what is read of a store far away, and how much of it; other processes may
-        use the same. What is kept is checked each time it is used.
+        A folder on a local disk that keeps bytes read from a remote store, and most bytes to keep; processes may share
+        it. Kept bytes are checked each time they are used.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def open_stream(
         If tasks of the split are missing and `allow_incomplete` is not set.
     StreamError
         If there is no such split, it is empty, the seed is negative, the buffer cannot hold a batch, the rows cannot be
-        dealt to so many processes, the order is not possible on this store, or options contradict each other.
+        divided among so many processes, the order is not possible on this store, or options contradict each other.
     UsageError, StoreError
         If one of `cache` and `cache_bytes` is missing, `cache_bytes` is too small, or the folder cannot be used.
     """
@@ -145,7 +145,7 @@ def stream_over(
     reader_of: Callable[[StoredColumns], WindowReader] | None = None,
     name: str | None = None,
 ) -> Stream:
-    """Open a stream on a store whose manifest is at hand; raises as `open_stream`.
+    """Open a stream on a store whose manifest is loaded; raises as `open_stream`.
 
     Parameters
     ----------
@@ -154,11 +154,11 @@ def stream_over(
     request
         Which rows, and how.
     allow_incomplete
-        Stream what is there.
+        Stream the available rows.
     reader_of
-        Gives what reads windows of some columns instead of `StoreReader`; then every task of the plan is there.
+        Returns a reader for windows of some columns, in place of `StoreReader`; then every task is available.
     name
-        What messages call the store; None for its place.
+        Name of the store in messages; None for its place.
     """
     threads = _THREADS if isinstance(objects, LocalObjects) else _REMOTE_THREADS
     plan = plan_stream(
@@ -187,7 +187,7 @@ def stream_over(
 
 
 def _on_device(plan: StreamPlan, objects: ObjectStore, reader: WindowReader | None) -> tuple[FillStage, Gather]:
-    """Return a buffer on a device, and what gathers from it."""
+    """Return a buffer on a device, and its gather function."""
     from actstore.stream.torch_device import DeviceGather, DeviceStage  # noqa: PLC0415 - only with torch
 
     assert plan.device is not None  # noqa: S101 - else the buffer is in memory
@@ -202,7 +202,7 @@ def _on_device(plan: StreamPlan, objects: ObjectStore, reader: WindowReader | No
 
 
 def _in_memory(plan: StreamPlan, objects: ObjectStore, reader: WindowReader | None) -> tuple[FillStage, Gather]:
-    """Return a buffer in memory, or mapped rows, and what gathers from it."""
+    """Return a buffer in memory, or mapped rows, and its gather function."""
     stage = _stored(plan, objects) if reader is None else BufferedStage(reader, rows=plan.fill_rows)
     if plan.kernels == "numpy":
         return stage, NumpyGather(plan.decoding)
@@ -227,15 +227,15 @@ def _with_cache(
     cache_bytes: int | None,
 ) -> tuple[Manifest, ObjectStore]:
     if cache is None and cache_bytes is not None:
-        raise UsageError("cache_bytes (--cache-bytes) needs cache (--cache): the folder to keep them in")
+        raise UsageError("cache_bytes (--cache-bytes) needs cache (--cache): the folder of the cache")
     if cache is not None and cache_bytes is None:
-        raise UsageError("cache (--cache) needs cache_bytes (--cache-bytes): how much may be kept there")
+        raise UsageError("cache (--cache) needs cache_bytes (--cache-bytes): the most bytes to keep there")
     manifest, objects = opened()
     return manifest, objects if cache is None else CachedObjects(objects, manifest, Path(cache), cache_bytes)
 
 
 def _stored(plan: StreamPlan, objects: ObjectStore) -> FillStage:
-    """Map the rows where that is possible, else read them into buffers."""
+    """Map the rows if that is possible; otherwise read them into buffers."""
     manifest, columns, runs = plan.manifest, plan.columns, plan.runs
     uniform = plan.config.order == "uniform"
     obstacle = mapping_obstacle(objects, manifest, columns, len(runs.task_T))
@@ -244,7 +244,7 @@ def _stored(plan: StreamPlan, objects: ObjectStore) -> FillStage:
         try:
             mapped = MappedRows(objects, manifest, columns, runs.task_T.tolist())
         except OSError as error:
-            obstacle = f"the system gives no addresses for it ({error.strerror})"
+            obstacle = f"the system cannot map it into memory ({error.strerror})"
     if mapped is not None:
         everywhere = []
         if uniform:

@@ -1,4 +1,4 @@
-"""A request against a store: what is streamed, in which order and sizes, settled before anything is read."""
+"""Plan a stream: which rows, in which order and sizes, settled before anything is read."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from actstore.stream.stream import StreamConfig
 __all__ = ["StreamPlan", "plan_stream"]
 
 _UNIFORM_FILL_BATCHES: Final = 16
-"""Batches whose rows are worked out ahead; nothing is held for them."""
+"""Batches whose rows are chosen ahead; they hold no memory."""
 _BESIDE_BYTES: Final = 16
-"""Of a row in a buffer, beside what is stored of it: its place in the order, and where it came from."""
+"""Bytes of a row in a buffer beside its stored bytes: its place in the order, and its origin."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamPlan:
-    """Everything that a request comes to on one store."""
+    """A request resolved against one store."""
 
     manifest: Manifest
     uri: str
-    """What messages call the store."""
+    """Name of the store in messages."""
     split: str | None
     sites: tuple[str, ...]
     """Names, in the order of axis S."""
@@ -61,7 +61,7 @@ class StreamPlan:
 
     @property
     def has_all_tasks(self) -> bool:
-        """Whether every task of the split is streamed, not only those that are there so far."""
+        """Whether every task of the split is streamed, or only the tasks committed so far."""
         frozen = self.manifest.frozen
         return len(self.runs.task_T) == (frozen.tasks if self.split is None else frozen.splits[self.split].tasks)
 
@@ -84,13 +84,13 @@ def plan_stream(
     request
         Which rows, and how.
     uri
-        What messages call the store.
+        Name of the store in messages.
     threads
         Windows to load at the same time.
     allow_incomplete
-        Stream the tasks that are there.
+        Stream the available tasks.
     computed
-        Whether rows are computed as they are needed: then every task of the plan is there.
+        Whether rows are computed on demand: every task of the plan is then available.
 
     Raises
     ------
@@ -106,8 +106,8 @@ def plan_stream(
     columns = StoredColumns.of(manifest, names, uri=uri)
     if computed and request.order == "uniform":
         raise StreamError(
-            f"{uri}: order='uniform' gathers from all rows where they lie, and these are computed as they are "
-            "needed; use order='windows', or extract the store first"
+            f"{uri}: order='uniform' gathers from all stored rows, and the rows of this stream are computed on "
+            "demand; use order='windows', or extract the store first"
         )
     return StreamPlan(
         manifest=manifest,

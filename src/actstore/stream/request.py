@@ -1,4 +1,4 @@
-"""What a stream was asked for, against what a store has: sites, tasks, sizes of fills and windows."""
+"""Match a stream request with a store: sites, tasks, sizes of fills and windows."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from actstore.stream.stream import OrderName
 __all__ = ["StreamRequest", "choose_tasks", "common_width", "fill_batches", "match_sites", "window_rows"]
 
 _WINDOWS_PER_FILL: Final = 64
-"""A fill of fewer, larger windows would draw on fewer shards than it could."""
+"""With fewer, larger windows a fill would mix fewer shards."""
 _FEWEST_WINDOWS: Final = 32
 """In small fills windows are parts of chunks: a buffer of 5 % of 200,000 rows then gets 0.99 of uniform, not 0.85."""
 _PARTS_OF_A_CHUNK: Final = 4
-"""Where rows are not mapped, a chunk is read again for every part; so not too many."""
+"""If rows are not mapped, a chunk is read again for every part; so this is small."""
 _MOST_CHUNKS_PER_WINDOW: Final = 16
 
 
 def match_sites(available: Sequence[Site], wanted: Sequence[str] | None, *, uri: str) -> list[Site]:
-    """Return the sites that names or globs mean, in the order asked for; None for all."""
+    """Return the sites that match names or globs, in the order given; None for all."""
     if wanted is None:
         return list(available)
     if not wanted:
@@ -40,7 +40,7 @@ def match_sites(available: Sequence[Site], wanted: Sequence[str] | None, *, uri:
 
 
 def common_width(sites: Sequence[Site]) -> int:
-    """Return the features of every site; raises where they differ."""
+    """Return the features of every site; raises if they differ."""
     widths = {site.width for site in sites}
     if len(widths) > 1:
         listed = ", ".join(f"{site.name} {site.width}" for site in sites)
@@ -50,7 +50,7 @@ def common_width(sites: Sequence[Site]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRequest:
-    """Which rows are asked for, and how they are to be delivered: as the parameters of `open_stream`."""
+    """Which rows to stream, and how to deliver them: the parameters of `open_stream`."""
 
     sites: Sequence[str] | None = None
     batch_rows: int = 4096
@@ -66,7 +66,7 @@ class StreamRequest:
     kernels: Literal["torch", "numpy"] = "torch"
 
     def check(self) -> None:
-        """Refuse what is not offered, and options that contradict each other."""
+        """Refuse unknown values, and options that contradict each other."""
         choices = (("order", self.order, get_args(OrderName)), ("kernels", self.kernels, ("torch", "numpy")))
         for name, asked, offered in choices:
             if asked not in offered:
@@ -74,7 +74,7 @@ class StreamRequest:
         if self.device is not None and self.kernels == "numpy":
             raise StreamError("kernels='numpy' cannot gather on a device; leave out one of the two")
         if self.device is not None and self.order == "uniform":
-            raise StreamError("order='uniform' gathers from all rows where they lie, so it has no buffer on a device")
+            raise StreamError("order='uniform' gathers from all stored rows, so it has no buffer on a device")
         if operator.index(self.seed) < 0:
             raise StreamError(f"seed must not be negative, not {self.seed}")
 
@@ -82,7 +82,7 @@ class StreamRequest:
 def choose_tasks(
     manifest: Manifest, split: str | None, *, uri: str, allow_incomplete: bool = False, planned: bool = False
 ) -> list[tuple[int, int]]:
-    """Return the tasks of a split and their rows: of those that are there, or of all that are planned."""
+    """Return the tasks of a split and their rows: available tasks, or all planned ones."""
     frozen = manifest.frozen
     if split is not None and split not in frozen.splits:
         raise StreamError(f"{uri}: no split {split!r}; the store has {', '.join(frozen.splits)}")
@@ -92,7 +92,7 @@ def choose_tasks(
     if missing and not allow_incomplete:
         raise IncompleteStoreError(
             f"{uri}: {len(missing)} of {len(tasks)} tasks are not extracted yet; finish with 'actstore extract', "
-            "or stream what is there with allow_incomplete (--allow-incomplete)"
+            "or stream the available rows with allow_incomplete (--allow-incomplete)"
         )
     present = [(task, frozen.rows_of(task)) for task in tasks if planned or manifest.commits[task] is not None]
     if not present:

@@ -1,4 +1,4 @@
-"""What every `ActivationModel` must do, as checks that a test runs on an implementation.
+"""Checks that every `ActivationModel` must pass; a test runs them on an implementation.
 
 Use them with pytest::
 
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 TOLERANCE: Final = 1e-5
-"""Largest difference that the company in a batch may make, relative to the largest value of the site."""
+"""Largest difference that other sequences in a batch may make, relative to the largest value of the site."""
 SEQUENCES: Final = (
     "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ",
     "M",
@@ -61,7 +61,7 @@ def check_facts(model: ActivationModel) -> None:
 
 
 def check_alphabet(model: ActivationModel) -> None:
-    """Check that the twenty amino acids are accepted, each with a token of its own that is not a special one."""
+    """Check that the twenty amino acids are accepted, each with its own token, which is no special token."""
     standard = "ACDEFGHIKLMNPQRSTVWY"
     assert model.tokenizer.alphabet.issuperset(standard)
     tokens = model.tokenizer.tokens(standard).tolist()
@@ -102,7 +102,7 @@ def check_row_order(model: ActivationModel) -> None:
 
 
 def check_batch_independence(model: ActivationModel) -> None:
-    """Check that a sequence gives the same rows alone as among longer and shorter ones."""
+    """Check that a sequence gives the same rows alone as in a batch with longer and shorter ones."""
     together = model.activations(SEQUENCES, _everything(SEQUENCES))
     alone = [model.activations([sequence], _everything([sequence])) for sequence in SEQUENCES]
     for site in model.sites:
@@ -117,14 +117,14 @@ def check_determinism(model: ActivationModel) -> None:
 
 
 def check_rows_differ(model: ActivationModel) -> None:
-    """Check that different residues have different rows: nothing is constant by mistake."""
+    """Check that different residues have different rows, so that no output is constant by mistake."""
     standard = "ACDEFGHIKLMNPQRSTVWY"
     for site, values_ND in model.activations([standard], _everything([standard])).items():
         assert len(np.unique(values_ND, axis=0)) == len(standard), site
 
 
 def check_empty_requests(model: ActivationModel) -> None:
-    """Check that sequences without kept residues give no rows, and neither does a batch of nothing."""
+    """Check that sequences without kept residues give no rows, and an empty batch gives none."""
     nothing = np.empty(0, dtype=np.int32)
     some = model.activations(["MKT", "PROTEIN", "ACD"], [nothing, np.array([2], dtype=np.int32), nothing])
     alone = model.activations(["PROTEIN"], [np.array([2], dtype=np.int32)])
@@ -139,7 +139,7 @@ def check_empty_requests(model: ActivationModel) -> None:
 
 
 def check_some_sites(model: ActivationModel) -> None:
-    """Check that a model asked for some of its sites gives the same bits there, and none elsewhere."""
+    """Check that a model limited to some of its sites gives the same bits there, and no other sites."""
     complete = model.activations(SEQUENCES, _everything(SEQUENCES))
     for site in (model.sites[0], model.sites[-1]):
         narrow = model.only([site.name])
@@ -151,13 +151,13 @@ def check_some_sites(model: ActivationModel) -> None:
 
 
 def check_passes(model: ActivationModel) -> None:
-    """Check that what a model says of its forward passes is a number of tokens, or nothing."""
+    """Check that the limits of a model's forward passes are numbers of tokens, or None."""
     for tokens in (model.most_tokens, model.pack_tokens):
         assert tokens is None or tokens > 0
 
 
 def check_device_rows(model: ActivationModel) -> None:
-    """Check that rows which stay on a device are those that come to the host, each in its place, and no other."""
+    """Check that rows kept on a device equal the rows on the host, each in its place, and no other place is written."""
     if model.device_rows is None:
         return
     wanted = model.activations(SEQUENCES, _everything(SEQUENCES))

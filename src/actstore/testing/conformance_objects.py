@@ -1,4 +1,4 @@
-"""What every `ObjectStore` must do, as checks that a test runs on an empty one.
+"""Checks that every `ObjectStore` must pass; a test runs them on an empty one.
 
 Use them with pytest::
 
@@ -47,7 +47,7 @@ _CONTENT: Final = bytes(range(256)) * 40
 
 
 def check_get_returns_what_was_put(objects: ObjectStore) -> None:
-    """Check that bytes come back as they were given, at any depth of path."""
+    """Check that `get` returns the bytes that were put, at any depth of path."""
     for path in ("zarr.json", "commits/0.json", "sites/resid_post.0/values/c/17/0"):
         objects.put(path, path.encode() + _CONTENT)
     for path in ("sites/resid_post.0/values/c/17/0", "commits/0.json", "zarr.json"):
@@ -55,7 +55,7 @@ def check_get_returns_what_was_put(objects: ObjectStore) -> None:
 
 
 def check_empty_objects(objects: ObjectStore) -> None:
-    """Check that an object may have no bytes, and is there all the same."""
+    """Check that an object without bytes exists like any other."""
     objects.put("empty", b"")
     assert objects.get("empty") == b""
     assert objects.sizes() == {"empty": 0}
@@ -63,7 +63,7 @@ def check_empty_objects(objects: ObjectStore) -> None:
 
 
 def check_put_replaces(objects: ObjectStore) -> None:
-    """Check that a second `put` replaces, a shorter one without leftovers of the longer."""
+    """Check that a second `put` replaces the object, and that a shorter one leaves no bytes of the longer one."""
     objects.put("a/b", _CONTENT)
     objects.put("a/b", b"short")
     assert objects.get("a/b") == b"short"
@@ -81,7 +81,7 @@ def check_put_new_creates_only(objects: ObjectStore) -> None:
 
 
 def check_put_new_has_one_winner(objects: ObjectStore) -> None:
-    """Check that of several threads that create an object at once exactly one is told that it did, and it is its."""
+    """Check that if several threads create an object at once, exactly one succeeds, and the object has its content."""
     with ThreadPoolExecutor(_THREADS) as pool:
         for round_ in range(_ROUNDS):
             path, together = f"commits/{round_}.json", threading.Barrier(_THREADS)
@@ -122,7 +122,7 @@ def check_writers_do_not_disturb_each_other(objects: ObjectStore) -> None:
 
 
 def check_ranges(objects: ObjectStore) -> None:
-    """Check that `get_range` returns bytes [start, stop), and fewer where the object ends before."""
+    """Check that `get_range` returns bytes [start, stop), and fewer if the object ends before."""
     objects.put("rows/sequence/c/0", _CONTENT)
     size = len(_CONTENT)
     for start, stop in ((0, size), (0, 1), (7, 300), (size - 4, size), (size - 4, size + 100)):
@@ -130,7 +130,7 @@ def check_ranges(objects: ObjectStore) -> None:
 
 
 def check_read_into(objects: ObjectStore) -> None:
-    """Check that `read_into` fills memory from any place on, says how much there was, and writes nothing beyond."""
+    """Check that `read_into` fills memory from any start, returns the number of bytes, and writes nothing beyond."""
     objects.put("rows/sequence/c/0", _CONTENT)
     size = len(_CONTENT)
     for start, asked in ((0, size), (0, 1), (7, 293), (size - 4, 4), (size - 4, 100), (size, 8), (5, 0)):
@@ -143,7 +143,7 @@ def check_read_into(objects: ObjectStore) -> None:
 
 
 def check_sizes(objects: ObjectStore) -> None:
-    """Check that `sizes` lists all objects below a folder, and not those of a folder whose name begins alike."""
+    """Check that `sizes` lists all objects below a folder, and no objects of a folder whose name only begins alike."""
     assert objects.sizes() == {}
     assert objects.sizes("commits") == {}
     for path, size in {"zarr.json": 3, "commits/0.json": 4, "commits/10.json": 5, "commits2/0.json": 6}.items():
@@ -154,7 +154,7 @@ def check_sizes(objects: ObjectStore) -> None:
 
 
 def check_missing_objects(objects: ObjectStore) -> None:
-    """Check that reading what is not there raises an error naming store and object; folders are not there."""
+    """Check that reading a missing object or a folder raises an error that names store and object."""
     objects.put("folder/object", b"there")
 
     def open_it(path: str) -> None:
@@ -205,7 +205,7 @@ def check_open_seeks(objects: ObjectStore) -> None:
 
 
 def check_delete(objects: ObjectStore) -> None:
-    """Check that a removed object is gone and can be created again, and that removing what is not there is no error."""
+    """Check that a removed object is gone and can be created again, and that removing a missing one is no error."""
     for path in ("commits/3.json", "commits/4.json"):
         objects.put(path, path.encode())
     objects.delete("commits/3.json")
@@ -223,7 +223,7 @@ def check_delete(objects: ObjectStore) -> None:
 
 
 def check_modified(objects: ObjectStore) -> None:
-    """Check that the storage says of every object when it was written, by a clock within an hour of this one."""
+    """Check that the storage gives the time of writing of every object, by a clock within an hour of this one."""
     assert objects.modified() == {}
     for path in ("zarr.json", "commits/0.json"):
         objects.put(path, b"x")
@@ -254,5 +254,5 @@ OBJECT_CHECKS: Final[tuple[Callable[[ObjectStore], None], ...]] = (
 
 
 def _signed(writer: int) -> bytes:
-    """Return content long enough to be torn, of which every byte tells who wrote it."""
+    """Return content long enough to be torn, of which every byte identifies its writer."""
     return bytes([writer]) * (1 << 16)

@@ -1,4 +1,4 @@
-"""What every `WindowReader` must do, as checks that a test runs on an implementation.
+"""Checks that every `WindowReader` must pass; a test runs them on an implementation.
 
 Use them with pytest::
 
@@ -64,7 +64,7 @@ class WindowCase:
 
 
 def check_layout(case: WindowCase) -> None:
-    """Check that buffers of the reader's layout hold what it says, and that every row is of a sequence."""
+    """Check that buffers match the reader's layout, and that every row belongs to a sequence."""
     layout = case.reader.layout
     for window in case.windows():
         buffer = case.read(window)
@@ -76,14 +76,14 @@ def check_layout(case: WindowCase) -> None:
 
 
 def check_windows_are_parts_of_tasks(case: WindowCase) -> None:
-    """Check that a window holds the rows that the whole task holds there, wherever it begins and ends."""
+    """Check that a window holds the same rows as the whole task there, for any start and stop."""
     whole = {task: case.read(RowWindow(task, 0, rows)) for task, rows in case.tasks.items()}
     for window in case.windows():
         _assert_equal(case.read(window), whole[window.task].part(window.start, window.stop))
 
 
 def check_determinism(case: WindowCase) -> None:
-    """Check that the same window gives the same bytes, in whatever order windows are read."""
+    """Check that the same window gives the same bytes, for any order of reading."""
     windows = list(case.windows())
     before = [case.read(window) for window in windows]
     after = [case.read(window) for window in reversed(windows)][::-1]
@@ -92,7 +92,7 @@ def check_determinism(case: WindowCase) -> None:
 
 
 def check_all_of_the_buffer_is_written(case: WindowCase) -> None:
-    """Check that nothing of what was in the buffer before is left."""
+    """Check that reading overwrites the whole buffer."""
     for window in case.windows():
         buffer = case.allocate(window.stop - window.start, pattern=0xA5)
         case.reader.read(window, buffer)
@@ -120,7 +120,7 @@ def check_threads(case: WindowCase) -> None:
 
 
 def check_rows_outside_are_refused(case: WindowCase) -> None:
-    """Check that rows that a task does not have raise `IndexError`, and are not made up."""
+    """Check that rows that a task does not have raise `IndexError`."""
     for task, rows in case.tasks.items():
         for start, stop in ((0, rows + 1), (rows, rows + 1), (-1, 1)):
             try:
@@ -131,7 +131,7 @@ def check_rows_outside_are_refused(case: WindowCase) -> None:
 
 
 def check_buffers_of_other_sizes_are_refused(case: WindowCase) -> None:
-    """Check that a buffer of more or fewer rows than the window raises `ValueError`; one row never fills many."""
+    """Check that a buffer of more or fewer rows than the window raises `ValueError`; one row is never repeated."""
     task, rows = next(iter(case.tasks.items()))
     for stop, buffer_rows in ((1, 2), (2, 1), (rows, rows - 1)):
         try:

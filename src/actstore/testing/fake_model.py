@@ -24,10 +24,10 @@ _FIRST_TOKEN: Final = 4
 
 
 class FakeModel:
-    """Activations as a pure function of (site, residue, everything to the left of it in the window).
+    """Activations as a pure function of site, residue, and all residues to the left of it in the window.
 
     Each row is a vector for the residue letter plus one for the left context, both from keyed hashes, uniform in
-    [-1, 1] and [-0.5, 0.5]. A few channels are `OUTLIER_SCALE` times larger. The same on every machine.
+    [-1, 1] and [-0.5, 0.5]. A few channels are `OUTLIER_SCALE` times larger. Results are the same on every machine.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class FakeModel:
     outliers
         Channels of each site that are `OUTLIER_SCALE` times larger.
     seed
-        Another seed is another model, with other weights in its facts.
+        Another seed gives another model, with another weights digest in its facts.
 
     Examples
     --------
@@ -74,7 +74,7 @@ class FakeModel:
 
     @property
     def facts(self) -> ModelFacts:
-        """What is recorded of the model."""
+        """Facts of the model that a store records."""
         return self._facts
 
     @property
@@ -95,7 +95,7 @@ class FakeModel:
 
     @property
     def most_tokens(self) -> int | None:
-        """None: as many as are asked for."""
+        """None: no limit."""
         return None
 
     @property

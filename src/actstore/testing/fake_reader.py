@@ -24,7 +24,7 @@ class FakeReader:
     tasks
         Rows of each task.
     task_rows
-        Rows of a full task, which decides the numbers of rows.
+        Rows of a full task; they decide the row numbers.
     sites
         Names of the sites.
     width
@@ -74,7 +74,7 @@ class FakeReader:
                 into.scale_RTG[:, slot, 0] = 1 + self._bytes(site, row_N, counters=1)[:, 0] / 256
 
     def close(self) -> None:
-        """Remember that it was closed."""
+        """Record that it was closed."""
         self.closed = True
 
     def _values(self, site: str, row_N: NDArray[np.int64]) -> NDArray[Any]:

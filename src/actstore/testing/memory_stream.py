@@ -1,4 +1,4 @@
-"""Rows in memory behind the interface of `actstore.Stream`, in uniform random order: the reference for a store."""
+"""Rows in memory behind the interface of `actstore.Stream`, in uniform random order; a reference for a store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["MemoryMoments", "MemoryStream", "moments_of"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryMoments:
-    """Statistics of one site, as a manifest has them."""
+    """Statistics of one site, as in a manifest."""
 
     count: int
     mean_norm: float
@@ -107,7 +107,7 @@ class MemoryStream:
             yield Batch(self.values_NSD[row_B], row_B, sequence_N[row_B])
 
     def report(self) -> StreamReport:
-        """Return what was delivered so far; mixing is not measured, it is uniform."""
+        """Return what was delivered so far; mixing is uniform and therefore not measured."""
         seconds = time.perf_counter() - self._started
         return StreamReport(
             path="memory",
@@ -123,7 +123,7 @@ class MemoryStream:
         )
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""
 
     def __enter__(self) -> Self:
         return self

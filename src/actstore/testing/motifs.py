@@ -1,4 +1,4 @@
-"""PROSITE patterns: what they say, where they occur, and which residues they allow when one is planted.
+"""PROSITE patterns: parse them, find them, and draw the residues that they allow when a motif is planted.
 
 Accessions, identifiers and patterns are those of PROSITE (Sigrist et al., 2013, "New and continuing developments
 at PROSITE"); the syntax is that of its user manual, without the anchors ``<`` and ``>``.
@@ -62,7 +62,7 @@ class Motif:
         return sum(element.most for element in self.elements)
 
     def draw_allowed(self, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Choose how often each element repeats, and return which residues are then allowed where: bool [R, 20]."""
+        """Choose how often each element repeats, and return the residues then allowed at each place: bool [R, 20]."""
         rows: list[list[bool]] = []
         for allowed, least, most in self.elements:
             row = [residue in allowed for residue in RESIDUES]

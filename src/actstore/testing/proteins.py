@@ -1,8 +1,8 @@
 """Synthetic protein families with planted motifs, and the ground truth about both.
 
-A family descends from one ancestor: residues drawn from the Swiss-Prot background, a length like natural ones, motifs
-planted where they do not overlap. Members are the ancestor after substitutions that BLOSUM62 finds likely, faster at
-some sites than at others, and after insertions and deletions. Inside a motif a residue changes only into another one
+A family descends from one ancestor: residues drawn from the Swiss-Prot background, a natural length, planted motifs
+that do not overlap. A member is the ancestor after substitutions by BLOSUM62 probabilities, faster at some sites than
+at others, and after insertions and deletions. Inside a motif a residue changes only into another one
 that the pattern allows, so every member keeps every motif. The seed, `i` and `j` alone decide member `j` of family `i`.
 
 Axes: R residues of a protein, A the twenty letters of `residues.RESIDUES`.
@@ -42,7 +42,7 @@ _FASTA_COLUMNS: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class SyntheticProtein:
-    """A protein of which everything is known."""
+    """A protein with its family and planted motifs."""
 
     id: str
     sequence: str
@@ -53,23 +53,23 @@ class SyntheticProtein:
 
 @dataclass(frozen=True, slots=True)
 class FamilyShape:
-    """What families look like. With the defaults two members have six of ten residues in common."""
+    """Shape of the families. With the defaults two members have six of ten residues in common."""
 
     median_residues: int = 300
     log_deviation: float = 0.6
     """Standard deviation of the natural logarithm of the length; the mean is then 1.2 medians, as in Swiss-Prot."""
     min_residues: int = 60
     max_residues: int = 1000
-    """Shorter and longer ancestors are brought to these bounds, and no member leaves them."""
+    """Lengths of ancestors are clipped to these bounds, and no member leaves them."""
     motifs: int = 3
-    """Families have one to this many planted motifs, fewer where they do not fit; 0 for none."""
+    """Largest number of planted motifs of a family; it has at least one, or fewer if they do not fit. 0 for none."""
     divergence: float = 0.3
     """Substitutions per residue between ancestor and member, averaged over sites."""
     indels: float = 0.01
     """Insertions and deletions per residue between ancestor and member, each of 2.5 residues on average."""
 
     def __post_init__(self) -> None:
-        """Refuse shapes that no family can have.
+        """Refuse impossible shapes.
 
         Raises
         ------
@@ -111,7 +111,7 @@ def synthetic_proteins(
     Parameters
     ----------
     families, members
-        How many families of how many members; more of either leaves the others as they were.
+        Number of families, and of members of each; a larger number does not change the others.
     seed
         Non-negative.
     shape
@@ -147,7 +147,7 @@ def _ancestor(rng: np.random.Generator, shape: FamilyShape) -> _Ancestor:
 
 
 def _plant(rng: np.random.Generator, allowed_RA: NDArray[np.bool_], most: int) -> tuple[Feature, ...]:
-    """Restrict what is allowed at random places after the first residue to motifs that do not overlap."""
+    """Restrict the allowed residues at random places after the first residue to motifs that do not overlap."""
     count = int(rng.integers(1, most + 1)) if most else 0
     chosen = [list(MOTIFS)[index] for index in rng.integers(len(MOTIFS), size=count)]
     windows = [MOTIFS[name].draw_allowed(rng) for name in chosen]
@@ -216,7 +216,7 @@ def write_synthetic_corpus(folder: Path, proteins: Iterable[SyntheticProtein]) -
     Parameters
     ----------
     folder
-        Made if it is not there.
+        Created if it does not exist.
     proteins
         From `synthetic_proteins`.
     """
@@ -239,7 +239,7 @@ def write_fasta(path: Path, proteins: Iterable[SyntheticProtein]) -> None:
 
 
 def write_clusters(path: Path, proteins: Iterable[SyntheticProtein]) -> None:
-    """Write families as MMseqs2 does clusters, ``representative<TAB>member``; the first member represents."""
+    """Write families like MMseqs2 clusters, ``representative<TAB>member``; the first member is the representative."""
     representatives: dict[int, str] = {}
     with _open_text(path) as file:
         for protein in proteins:
@@ -264,7 +264,7 @@ def _open_text(path: Path) -> Iterator[TextIO]:
         return
     with (
         path.open("wb") as raw,
-        # Without name and time in its header, a gzip file depends on its content alone.
+        # Without name and time in its header, a gzip file depends only on its content.
         gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
         io.TextIOWrapper(packed, encoding="ascii", newline="\n") as file,
     ):

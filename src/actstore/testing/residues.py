@@ -1,4 +1,4 @@
-"""The twenty residues: how common they are in nature, and what evolution replaces them with."""
+"""The twenty residues: their natural frequencies and substitution probabilities."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _background() -> NDArray[np.float64]:
 
 def _substitution() -> NDArray[np.float64]:
     scores_AA = np.array(_BLOSUM62.split(), dtype=np.float64).reshape(len(RESIDUES), len(RESIDUES))
-    # A score is 2 log2(q_ab / (p_a p_b)), so q_ab / p_a is p_b 2^(score / 2); the diagonal would be no substitution.
+    # A score is 2 log2(q_ab / (p_a p_b)), so q_ab / p_a is p_b 2^(score / 2); the diagonal is no substitution.
     rates_AA = _background() * 2 ** (scores_AA / 2)
     np.fill_diagonal(rates_AA, 0.0)
     substitution_AA: NDArray[np.float64] = rates_AA / rates_AA.sum(axis=1, keepdims=True)
@@ -72,7 +72,7 @@ def draw_residues(rng: np.random.Generator, weights_RA: NDArray[np.float64]) -> 
     Parameters
     ----------
     rng
-        Where the draws come from, one for each row.
+        Source of the draws, one for each row.
     weights_RA
         float64 [R, 20], non-negative, every row with a positive sum; a residue of weight zero is never drawn.
 

@@ -1,4 +1,4 @@
-"""Share: one file that names a store, describes it, and tells it from any other."""
+"""Share a store: export one file that names, describes and identifies it."""
 
 from __future__ import annotations
 

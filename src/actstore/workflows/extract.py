@@ -1,4 +1,4 @@
-"""Extract: recipe and model to a complete store, or on from wherever an earlier run stopped."""
+"""Extract: turn a recipe and a model into a complete store, or continue where an earlier run stopped."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def extract_store(
     share: Share | None = None,
     stop: Stop | None = None,
 ) -> ExtractReport:
-    """Extract a store; tasks that are committed already are not done again.
+    """Extract a store; skip tasks that are already committed.
 
-    Any number of processes may work on one store. Whichever finds all tasks committed writes the manifest.
+    Any number of processes may work on one store. The process that finds all tasks committed writes the manifest.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def extract_store(
     progress
         Where to report.
     cluster
-        Who does the tasks; None for this process. A new store is begun by this process in any case.
+        Workers that do the tasks; None for this process. This process begins a new store in any case.
     share
         Which tasks to do; None for all.
     stop
@@ -71,16 +71,16 @@ def extract_store(
     Raises
     ------
     RecipeChangedError
-        If the store was made with another recipe, with the differences.
+        If the store was made with another recipe; the message lists the differences.
     RecipeError
-        If the recipe has no sequences, only an expectation of them.
+        If the recipe has no sequences, only expected ones.
     CorpusError, ModelError, NumericsError, StoreError, WorkerError
-        Whatever stopped the work; what was committed stays good.
+        If the work fails; committed tasks stay good.
     """
     objects = open_objects(store, storage_options)
     progress, stop = progress or Silent(), stop or Stop()
     if cluster is not None and recipe is not None:
-        check_cluster(cluster)  # before the store is begun, which may take hours
+        check_cluster(cluster)  # first: beginning the store may take hours
     asked = recipe or load_frozen(objects).recipe
     if cluster is None or recipe is not None:
         load = partial(load_model, asked.model, asked.sites, device=device)
@@ -89,7 +89,7 @@ def extract_store(
             return begun
         if cluster is None:
             return _extract_here(objects, begun, progress, share, stop)
-        del begun  # the memory of its model is for the workers
+        del begun  # frees the memory of its model for the workers
     else:
         objects.sweep(large=LARGE_OBJECTS)
     order = WorkOrder(store, storage_options, asked.model, device)
@@ -105,7 +105,7 @@ def extract_on(
     share: Share | None = None,
     stop: Stop | None = None,
 ) -> ExtractReport:
-    """Do the tasks of a store that was begun before on the workers of a cluster; see `extract_store`."""
+    """Do the tasks of a begun store on the workers of a cluster; see `extract_store`."""
     frozen = load_frozen(objects)
     processes = cluster.workers if isinstance(cluster, LocalWorkers) else 0
 
@@ -143,7 +143,7 @@ def extract_with(
 
 
 class _Begun(NamedTuple):
-    """A store that only needs its tasks done, and the model that does them."""
+    """A store whose tasks can be done, and the model for them."""
 
     plan: ExtractionPlan
     model: ActivationModel
@@ -158,7 +158,7 @@ def _begin(
     progress: Progress,
     stop: Stop,
 ) -> _Begun | ExtractReport:
-    """Load the model and begin or continue the store; a report if the run was told to stop meanwhile."""
+    """Load the model and begin or continue the store; return a report if the run was told to stop meanwhile."""
     if recipe is not None:
         require_sequences(recipe)  # before a model is loaded or anything is written
     try:
@@ -196,9 +196,9 @@ def _do_tasks(
     share: Share | None,
     stop: Stop,
 ) -> ExtractReport:
-    """Do the tasks without a commit, and write the manifest if there is none left.
+    """Do the tasks without a commit; write the manifest if no task is left.
 
-    `executor` is told how many tasks are done, and not asked if none is missing.
+    `executor` is called with the number of tasks done; it is not called if none is missing.
     """
     before = _committed(objects, frozen)
     own = [task for task in range(frozen.tasks) if share is None or task in share]

@@ -1,4 +1,4 @@
-"""Plan: what a recipe will come to before anything is paid; only lengths are read."""
+"""Plan: estimate size, time and cost of a recipe before it runs; only lengths are read."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def plan_store(
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> PlanReport:
-    """Work out what a recipe will come to: rows, objects, bytes, requests, FLOPs, hours, dollars and the break-even.
+    """Estimate a recipe: rows, objects, bytes, requests, FLOPs, hours, dollars and the break-even.
 
-    The sequences are read once for their lengths and letters, or are expected by the recipe: then nothing is read. The
-    public models of the table in `extract.known` are known by name; any other is loaded, since only the model knows the
-    widths of its sites.
+    The sequences are read once for their lengths and letters; if the recipe only expects them, nothing is read. The
+    public models of the table in `extract.known_models` are known by name. Any other model is loaded, since only the
+    model has the widths of its sites.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def plan_store(
     Raises
     ------
     CorpusError, ModelError, SiteError
-        Whatever `extract` would stop at before its first forward pass.
+        The errors that would stop `extract` before its first forward pass.
     UsageError
         If the trainer does not fit the sites.
     """
@@ -76,7 +76,7 @@ def read_prices(path: str | Path) -> Prices:
     Raises
     ------
     UsageError
-        If it cannot be read, or naming every field that is wrong.
+        If it cannot be read or is invalid; the message names every wrong field.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ def read_prices(path: str | Path) -> Prices:
 
 
 def write_plan_page(report: PlanReport, path: str | Path) -> None:
-    """Write a plan as one HTML file that needs nothing else.
+    """Write a plan as one self-contained HTML file.
 
     Raises
     ------

@@ -26,32 +26,32 @@ _PATHS: Final = (("corpus", "sequences"), ("splits", "clusters"), ("model", "nam
 def read_recipe(path: str | Path, *, options: Mapping[str, Any] | None = None) -> Recipe:
     """Read a recipe from a TOML file.
 
-    Relative paths and globs in it (sequences, clusters, a local model) are relative to the file, as long as something
-    is there; otherwise they are taken as they stand.
+    Relative paths and globs in it (sequences, clusters, a local model) are relative to the file if something is there;
+    otherwise they are used unchanged.
 
     Parameters
     ----------
     path
         The file.
     options
-        Values that take precedence, by dotted key: ``{"store.encoding": "float16"}``. Files of sequences take the
-        place of expected ones, and the reverse.
+        Values that take precedence, by dotted key: ``{"store.encoding": "float16"}``. Files of sequences
+        replace expected ones, and the reverse.
 
     Raises
     ------
     RecipeError
-        Naming the file and every field that is wrong.
+        If the recipe cannot be read or is invalid; the message names the file and every wrong field.
     """
     file = Path(path)
     try:
         with file.open("rb") as stream:
             data = stream.read(_LARGEST_BYTES + 1)
         if len(data) > _LARGEST_BYTES:
-            raise RecipeError(f"{path}: more than {_LARGEST_BYTES:,} bytes, as no recipe has; is this the right file?")
+            raise RecipeError(f"{path}: over {_LARGEST_BYTES:,} bytes, too large for a recipe; is this the right file?")
         document = tomllib.loads(data.decode())
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # of which TOMLDecodeError, and numbers of too many digits
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, and numbers of too many digits
         raise RecipeError(f"{path}: not TOML: {printable(str(error))}") from error
     for section, key in _PATHS:
         table = document.get(section)
@@ -95,7 +95,7 @@ def parse_recipe(document: Mapping[str, Any], *, name: str) -> Recipe:
     Raises
     ------
     RecipeError
-        Naming every field that is wrong.
+        If the recipe is invalid; the message names every wrong field.
     """
     try:
         return Recipe.model_validate(document)

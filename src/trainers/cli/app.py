@@ -30,11 +30,11 @@ All sites in one dictionary:
 
     trainer read-from-store STORE --dictionary crosscoder-topk --out runs/all
 
-It was killed; go on where its last checkpoint is:
+Resume a killed run from its last checkpoint:
 
     trainer read-from-store STORE --dictionary crosscoder-topk --out runs/all --resume
 
-No store yet; the model computes the same rows in the same order:
+Train without a store; the model computes the same rows in the same order:
 
     trainer online recipe.toml --dictionary topk-sae --site resid_post.3
 """,

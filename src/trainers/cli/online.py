@@ -22,34 +22,32 @@ def online(
     training: options.TrainingOptions,
     place: options.PlaceOptions,
     allow_incomplete: Annotated[
-        bool, typer.Option("--allow-incomplete", help="Of no effect: rows are computed, extracted or not.")
+        bool, typer.Option("--allow-incomplete", help="No effect: rows are computed, extracted or not.")
     ] = False,
     storage: options.StorageOptions,
     on_missing: Annotated[
         options.MissingChoice,
-        typer.Option(
-            help="Only `compute`, which is what this does about all rows; for the others use read-from-store."
-        ),
+        typer.Option(help="Only `compute`: this command computes all rows; for the others use read-from-store."),
     ] = options.MissingChoice.COMPUTE,
     recipe: options.RecipeOptions,
     model: options.ModelOptions,
     output: options.OutputOptions,
 ) -> None:
-    """Train as `read-from-store` does, on the same rows in the same order, but have the model compute them all.
+    """Train as `read-from-store` does, on the same rows in the same order, but let the model compute all of them.
 
-    Nothing is written but the folder of the run. A batch mixes rows of many proteins, so what was computed is kept
-    until it is needed. If all of it fits into --cache-bytes, the model runs once over each protein; else more often,
-    which is refused, saying how often, unless --most-passes allows it.
+    Only the folder of the run is written. A batch mixes rows of many proteins, so computed rows are kept until they
+    are needed. If all of them fit into --cache-bytes, the model runs once over each protein. Otherwise it runs more
+    often: the command stops and says how often, unless --most-passes allows it.
 
     Without a store:
 
         trainer online recipe.toml --site resid_post.3 --steps 500
 
-    A recipe that names no files yet, on some:
+    A recipe without files, on files that you name:
 
         trainer online manifests/esm2-8m-uniref50.toml --sequences some.fasta --set rows.fraction=1.0 --site final_norm
 
-    A split that does not fit into memory, kept on a local disk:
+    A split too large for memory, kept on a local disk:
 
         trainer online recipe.toml --site resid_post.3 --cache /local/disk --cache-bytes 500000000000
     """

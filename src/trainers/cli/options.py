@@ -1,4 +1,4 @@
-"""The options of the commands, each written once, in groups that belong together."""
+"""The options of the commands, each defined once, in groups."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class NormalisationChoice(StrEnum):
 
 
 class OrderChoice(StrEnum):
-    """In which order rows come."""
+    """Choices of --order."""
 
     WINDOWS = "windows"
     UNIFORM = "uniform"
 
 
 class MissingChoice(StrEnum):
-    """What to do about rows that the store does not have yet."""
+    """Choices of --on-missing: how to treat rows that the store does not have yet."""
 
     ERROR = "error"
     COMPUTE = "compute"
@@ -67,7 +67,7 @@ class TrainingOptions:
     )
     site: Annotated[list[str] | None, typer.Option(help="Site or glob; repeat for several. [default: all]")] = None
     latents: Annotated[int | None, typer.Option(help="Dictionary size F. [default: expansion x features]")] = None
-    expansion: Annotated[int, typer.Option(help="F over the features of a site.")] = 8
+    expansion: Annotated[int, typer.Option(help="F divided by the features of a site.")] = 8
     k: Annotated[int | None, typer.Option(help="Latents kept for each row (TopK). [default: 32]")] = None
     sparsity: Annotated[float | None, typer.Option(help="Coefficient of the penalty (relu-sae, l1, l2).")] = None
     lr: Annotated[float | None, typer.Option(help="Peak learning rate. [default: 2e-3 sqrt(1024 / F)]")] = None
@@ -85,10 +85,10 @@ class TrainingOptions:
 
 @dataclass(frozen=True, slots=True)
 class PlaceOptions:
-    """Where training runs, and where it keeps what it makes: fields of `RunOptions`."""
+    """Device and folder of a training run: fields of `RunOptions`."""
 
     out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: runs/DICTIONARY-SITES-seedN]")] = None
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the folder.")] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint of the folder.")] = False
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 1000
     buffer_bytes: Annotated[int, typer.Option(min=1, help="Memory of the shuffle buffer.")] = 256 << 20
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
@@ -96,7 +96,7 @@ class PlaceOptions:
 
 @dataclass(frozen=True, slots=True)
 class StorageOptions:
-    """How the store is reached, and where its bytes are kept."""
+    """Access to the store, and the cache of its bytes."""
 
     storage_option: Annotated[
         list[str] | None,
@@ -104,11 +104,11 @@ class StorageOptions:
     ] = None
     cache: Annotated[
         Path | None,
-        typer.Option(help="Local folder that keeps what is read of a remote store, or computed. [default: memory]"),
+        typer.Option(help="Local folder that keeps rows read from a remote store, or computed. [default: memory]"),
     ] = None
     cache_bytes: Annotated[
         int | None,
-        typer.Option(min=1, help="How much is kept there; of what is computed, 4 GiB by default."),
+        typer.Option(min=1, help="Most bytes to keep there; for computed rows 4 GiB by default."),
     ] = None
 
 
@@ -133,11 +133,11 @@ class OutputOptions:
 
 @dataclass(frozen=True, slots=True)
 class RecipeOptions:
-    """Fields of the recipe, where rows are computed from one."""
+    """Fields of the recipe, if rows are computed from one."""
 
     sequences: Annotated[
         list[str] | None,
-        typer.Option(help="FASTA or Parquet in place of what the recipe names or expects; may be repeated."),
+        typer.Option(help="FASTA or Parquet in place of the recipe's sequences; may be repeated."),
     ] = None
     settings: Annotated[
         list[str] | None,
@@ -149,5 +149,5 @@ class RecipeOptions:
     ] = None
 
     def by_field(self) -> dict[str, Any]:
-        """Return them by dotted field of the recipe."""
+        """Return the options by dotted field of the recipe."""
         return {"corpus.sequences": self.sequences, **parse_settings(self.settings)}

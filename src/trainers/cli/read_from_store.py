@@ -41,15 +41,15 @@ def read_from_store(
     model: options.ModelOptions,
     output: options.OutputOptions,
 ) -> None:
-    """Stream a store, train a dictionary on it, and say how good it is on held-out rows.
+    """Stream a store, train a dictionary on it, and score it on held-out rows.
 
-    Weights, checkpoints and metrics go to the folder of the run; nothing there is ever overwritten.
+    Weights, checkpoints and metrics go to the folder of the run; no existing run is ever overwritten.
 
     L1 penalty on two blocks, larger dictionary:
 
         trainer read-from-store STORE --dictionary crosscoder-l1 --site resid_post.2 --site resid_post.5 --latents 4096
 
-    Train while extracting; what the first epoch computes, later ones read:
+    Train while extracting; later epochs read the rows that the first one computes:
 
         trainer read-from-store STORE --on-missing store --site resid_post.3 --steps 20000
 

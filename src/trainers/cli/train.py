@@ -1,4 +1,4 @@
-"""What both commands do with their options: train or stream, and print the result."""
+"""Shared by both commands: train or stream as the options say, and print the result."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Batch to code to reconstruction: one dictionary a file, one table (`table.py`)."""
+"""Batch to code to reconstruction: one file for each dictionary, one table (`table.py`)."""

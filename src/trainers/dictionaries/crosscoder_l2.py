@@ -16,8 +16,8 @@ __all__ = ["CrosscoderL2"]
 class CrosscoderL2(ReluDictionary, Crosscoder):
     """Penalty ``sum_f f_i * sqrt(sum_s ||W_dec[i, s]||^2)`` (the alternative discussed in Lindsey et al. 2024).
 
-    A latent pays the norm of its whole decoder, however it is spread over sites: no pressure towards few sites, and a
-    loss directly comparable to that of an SAE of the concatenated sites.
+    The penalty of a latent is the norm of its whole decoder, for any spread over sites. So nothing favours few sites,
+    and the loss is directly comparable to the loss of an SAE of the concatenated sites.
     """
 
     @classmethod

@@ -1,4 +1,4 @@
-"""`crosscoder-topk`: a crosscoder that keeps the K latents that weigh most in each row."""
+"""`crosscoder-topk`: a crosscoder that keeps the K highest-ranked latents of each row."""
 
 from __future__ import annotations
 

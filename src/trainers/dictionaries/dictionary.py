@@ -1,4 +1,4 @@
-"""What every dictionary is: shapes, weights and the result of one pass."""
+"""Base of all dictionaries: shapes, weights and the result of one pass."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class DictionaryOutput(NamedTuple):
 
     reconstruction_BSD: Tensor
     fired_F: Tensor
-    """int64: on how many rows of the batch each latent was active."""
+    """int64: number of rows of the batch on which each latent was active."""
     penalty: Tensor | None
-    """Sparsity penalty, mean over the batch, without its coefficient; None where there is none."""
+    """Sparsity penalty, mean over the batch, without its coefficient; None if there is none."""
 
 
 class FlatWeights(NamedTuple):
@@ -42,7 +42,7 @@ class FlatWeights(NamedTuple):
 
     encoder_XF: Tensor
     encoder_bias_F: Tensor
-    """What is added to ``x @ encoder``; includes the effect of subtracting b_dec where the dictionary does that."""
+    """Added to ``x @ encoder``; includes the effect of subtracting b_dec if the dictionary subtracts it."""
     decoder_FX: Tensor
     decoder_bias_X: Tensor
 
@@ -55,7 +55,7 @@ class Dictionary(nn.Module, ABC):
     unit_norm_decoder: ClassVar[bool]
     """Whether training keeps every decoder row at norm 1."""
     keeps_k: ClassVar[bool]
-    """Whether it keeps K latents of each row; else a penalty makes it sparse."""
+    """Whether it keeps K latents of each row; otherwise a penalty makes it sparse."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Dictionary(nn.Module, ABC):
 
     @classmethod
     def default_sparsity(cls, sites: int) -> float | None:  # noqa: ARG003 - for overriding
-        """Return the default coefficient of the penalty for sites of mean square norm 1; None where there is none."""
+        """Return the default coefficient of the penalty for sites of mean square norm 1; None if it has no penalty."""
         return None
 
     @abstractmethod

@@ -11,7 +11,7 @@ __all__ = ["ReluDictionary", "relu_code", "relu_pass"]
 
 
 class ReluDictionary(Dictionary):
-    """A ReLU makes the code, a penalty makes it sparse. The other base of such a dictionary says its shapes."""
+    """A ReLU makes the code, a penalty makes it sparse. The other base class of such a dictionary sets its shapes."""
 
     keeps_k = False
 

@@ -11,7 +11,7 @@ __all__ = ["ReluSae"]
 class ReluSae(ReluDictionary, Sae):
     """ReLU sparse autoencoder, penalty ``sum_f f_i`` (Bricken et al. 2023, "Towards Monosemanticity").
 
-    Decoder rows are held at norm 1, or the penalty could be escaped by small codes and long decoders.
+    Decoder rows are held at norm 1; otherwise small codes with long decoders would avoid the penalty.
     """
 
     @classmethod

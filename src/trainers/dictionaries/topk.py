@@ -2,8 +2,8 @@
 
 Only K of F latents are active in a row, so everything after the choice needs K/F of the work of a dense product. On a
 CPU sums of chosen decoder rows (`embedding_bag`) replace four of the five matrix products of a training step: for 8
-sites of 128, F = 1,024, K = 32 and 1,024 rows on two cores, 26 ms instead of 63 ms. A GPU has the dense products for
-almost nothing, and bags of very unequal length suit it badly, so there the products stay.
+sites of 128, F = 1,024, K = 32 and 1,024 rows on two cores, 26 ms instead of 63 ms. On a GPU the dense products take
+almost no time, and bags of very unequal length are slow, so the products stay.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["TopKDictionary", "topk_code", "topk_pass"]
 
 
 class TopKDictionary(Dictionary):
-    """The K latents of a row that rank highest make the code. The other base of such a dictionary says its shapes."""
+    """The K highest-ranked latents of a row make the code. The other base class of a dictionary sets its shapes."""
 
     keeps_k = True
 
@@ -40,12 +40,12 @@ class TopKDictionary(Dictionary):
         return topk_pass(self.flat(), values_BSD, kept=self.kept, score_F=self.score_F())
 
     def score_F(self) -> Tensor | None:
-        """Return the factor by which an activation counts in the ranking; None ranks by activation."""
+        """Return the factor of each activation in the ranking; None ranks by activation."""
         return None
 
 
 def topk_code(weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: Tensor | None = None) -> Tensor:
-    """Return the dense code [B, F]: ``relu(x W_enc + bias)``, zero but for the K largest of each row.
+    """Return the dense code [B, F]: ``relu(x W_enc + bias)``, zero except for the K largest of each row.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class _SparseAutoencode(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,  # noqa: ANN401 - torch types it so
+        ctx: Any,  # noqa: ANN401 - the type in torch
         values_BX: Tensor,
         encoder_XF: Tensor,
         bias_F: Tensor,

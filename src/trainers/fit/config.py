@@ -1,4 +1,4 @@
-"""What a user decides about a training run."""
+"""Configuration of a training run, which decides its result."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Normalisation = Literal["unit", "sqrt_d"]
 
 
 class TrainConfig(BaseModel):
-    """Everything that decides the result of a training run; what is None is derived from the store by `plan_training`.
+    """Everything that decides the result of a training run; `plan_training` derives fields of None from the store.
 
-    Where a run happens (device, buffer, output folder) is not part of it.
+    Device, buffer size and output folder do not belong here: they do not change the result.
 
     Examples
     --------
@@ -38,10 +38,10 @@ class TrainConfig(BaseModel):
     """Dictionary size F; None for `expansion` times the features D of a site."""
 
     expansion: int = Field(default=8, ge=1)
-    """F over D where `latents` is not given."""
+    """F divided by D, if `latents` is not given."""
 
     k: int | None = Field(default=None, ge=1)
-    """Latents kept for each row in TopK dictionaries, which None leaves at 32; others keep no fixed number."""
+    """Latents kept for each row in TopK dictionaries, where None means 32; others keep no fixed number."""
 
     sparsity: float | None = Field(default=None, ge=0.0)
     """Coefficient of the sparsity penalty; None for the default of the dictionary. TopK dictionaries have none."""
@@ -50,7 +50,7 @@ class TrainConfig(BaseModel):
     """Peak learning rate of Adam; None for ``2e-3 * sqrt(1024 / F)``."""
 
     steps: int | None = Field(default=None, ge=1)
-    """Batches to train on; None for one pass over the split. Beyond an epoch, the next has another order."""
+    """Batches to train on; None for one pass over the split. Each epoch has another order."""
 
     batch_rows: int = Field(default=2048, ge=1)
     """Rows B of a batch."""
@@ -74,10 +74,10 @@ class TrainConfig(BaseModel):
     """Share of the steps, at the end, in which the learning rate falls linearly to zero."""
 
     sparsity_warmup_share: float = Field(default=0.1, ge=0.0, le=1.0)
-    """Share of the steps in which the penalty rises linearly, so that latents do not die before they mean anything."""
+    """Share of the steps in which the penalty rises linearly, so that latents do not die before they learn."""
 
     gradient_clip: float = Field(default=1.0, gt=0.0)
-    """Largest norm of the gradient of all weights together."""
+    """Largest norm of the gradient over all weights."""
 
     auxk_weight: float = Field(default=1 / 32, ge=0.0)
     """Weight of the AuxK loss of TopK dictionaries; 0 turns it off."""
@@ -92,7 +92,7 @@ def make_config(options: Mapping[str, Any]) -> TrainConfig:
     Raises
     ------
     UsageError
-        Naming the option, what was given and what is allowed.
+        If an option is invalid; the message names the option, its value and the allowed ones.
     """
     try:
         return TrainConfig.model_validate(dict(options))

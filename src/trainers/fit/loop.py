@@ -18,12 +18,12 @@ __all__ = ["Trained", "train"]
 
 
 class Trained(NamedTuple):
-    """One step with the time that it took."""
+    """One step with its duration."""
 
     report: StepReport
     batch_rows: int
     seconds: float
-    """Wall time of the step, from asking for the batch."""
+    """Wall time of the step, from the request for the batch."""
     data_s: float
     """Part of it in which the batch was being made: waiting, gathering, decoding."""
 
@@ -31,20 +31,20 @@ class Trained(NamedTuple):
 def train(state: TrainState, source: BatchSource, plan: TrainPlan) -> Iterator[Trained]:
     """Train until `plan.steps`, yielding after each step.
 
-    While the caller holds a result, `source.cursor` is the position of the next batch: the moment to save a
+    While the caller holds a result, `source.cursor` is the position of the next batch: the time to save a
     checkpoint. Epochs follow each other, each in its own order.
 
     Raises
     ------
     TrainingError
-        If a loss is not finite, or the source has run dry.
+        If a loss is not finite, or the source gives no batches.
     """
     dry_epochs = 0
     while state.step < plan.steps:
         dry_epochs += 1
-        if dry_epochs > 2:  # one may be dry: a cursor at the end of its epoch
+        if dry_epochs > 2:  # one may be empty: a cursor at the end of its epoch
             raise errors.TrainingError(
-                f"step {state.step + 1}: the stream gives no batches, though it claims {source.rows} rows"
+                f"step {state.step + 1}: the stream gives no batches, but reports {source.rows} rows"
             )
         batches = iter(source)
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Input scale of each site, from the statistics of the store: no estimation pass."""
+"""Input scale of each site, from the statistics of the store, without an estimation pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Float64s = NDArray[np.float64]
 
 
 class SiteMoments(Protocol):
-    """What a manifest says of the rows of a site, all in float64."""
+    """Statistics of the rows of a site, as in a manifest, all in float64."""
 
     @property
     def mean_norm(self) -> float:
@@ -87,7 +87,7 @@ def site_scale(site: str, moments: SiteMoments, *, normalisation: Normalisation)
     size = math.sqrt(moments.mean_square_norm) if normalisation == "unit" else moments.mean_norm
     if not (math.isfinite(size) and size > 0):
         raise errors.TrainingError(
-            f"site {site}: the mean norm of its rows is {size} in the statistics of the store, so there is no scale "
-            "that would bring it to 1; check the site with 'actstore inspect'"
+            f"site {site}: the mean norm of its rows is {size} in the statistics of the store, so no scale "
+            "can bring it to 1; check the site with 'actstore inspect'"
         )
     return 1.0 / size if normalisation == "unit" else math.sqrt(len(moments.mean_D)) / size

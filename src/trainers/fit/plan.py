@@ -1,4 +1,4 @@
-"""A run with every number settled, before anything is computed."""
+"""Settle every number of a run before anything is computed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST: Final = 1 << 62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamFacts:
-    """What planning needs to know of a stream."""
+    """Facts of a stream that planning needs."""
 
     sites: tuple[str, ...]
     width: int
@@ -37,7 +37,7 @@ class StreamFacts:
 
     @classmethod
     def of(cls, source: BatchSource) -> Self:
-        """Ask a stream."""
+        """Read the facts of a stream."""
         return cls(
             sites=source.sites,
             width=source.width,
@@ -47,14 +47,14 @@ class StreamFacts:
         )
 
     def rows_of(self, batches: int) -> int:
-        """Return the rows of so many batches from the start, short last batches of epochs included."""
+        """Return the rows of the first `batches` batches, short last batches of epochs included."""
         epochs, rest = divmod(batches, self.batches_per_epoch)
         return epochs * self.rows + min(rest * self.batch_rows, self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamingPlan:
-    """What is read where nothing is trained."""
+    """The batches to read if nothing is trained."""
 
     sites: tuple[str, ...]
     split: str
@@ -66,10 +66,10 @@ class StreamingPlan:
 
 
 class TrainPlan(BaseModel):
-    """All that decides the result of a run, in numbers.
+    """Everything that decides the result of a run, in numbers.
 
-    Two runs with equal plans and stores end in equal weights, to the bit where machine and number of threads are equal
-    too. Saved with each checkpoint; a checkpoint resumes only under an equal plan.
+    Two runs with equal plans and stores end in equal weights, to the bit if machine and number of threads are equal
+    too. Each checkpoint holds the plan, and resumes only under an equal plan.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -103,7 +103,7 @@ class TrainPlan(BaseModel):
 
 
 def plan_streaming(config: TrainConfig, stream: StreamFacts) -> StreamingPlan:
-    """Settle what is read where nothing is trained. Of `config`, what concerns a dictionary does not count."""
+    """Settle what to read if nothing is trained. Fields of `config` that concern a dictionary do not count."""
     batches = _batches(config, stream)
     return StreamingPlan(
         sites=stream.sites,
@@ -191,5 +191,5 @@ def _kept(kind: type[Dictionary], config: TrainConfig, *, latents: int) -> int |
 
 def _default_sparsity(kind: type[Dictionary], config: TrainConfig, stream: StreamFacts) -> float | None:
     default = kind.default_sparsity(len(stream.sites))
-    # Rows of norm sqrt(D) instead of 1 multiply the error by D, but the penalty only by sqrt(D).
+    # With rows of norm sqrt(D) instead of 1, the error grows by D, the penalty only by sqrt(D).
     return default if default is None or config.normalisation == "unit" else default * math.sqrt(stream.width)

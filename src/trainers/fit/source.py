@@ -1,4 +1,4 @@
-"""What the loop needs of a stream. `actstore.Stream` provides it; so do rows in memory in the tests."""
+"""The stream interface that the loop needs. `actstore.Stream` provides it, and rows in memory in the tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["BatchSource"]
 
 
 class BatchSource(Protocol):
-    """Batches of rows, each row once an epoch, from a position that can be saved and sought."""
+    """Batches of rows, each row once an epoch, from a position that can be saved and restored."""
 
     @property
     def sites(self) -> tuple[str, ...]:

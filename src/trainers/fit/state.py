@@ -1,4 +1,4 @@
-"""All that changes during training."""
+"""Everything that changes during training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["TrainState"]
 
 @dataclass(slots=True, eq=False)
 class TrainState:
-    """Weights, optimiser and counters of a run; together with the cursor of the stream, what a checkpoint holds."""
+    """Weights, optimiser and counters of a run; a checkpoint holds these and the cursor of the stream."""
 
     dictionary: Dictionary
     optimizer: torch.optim.Adam

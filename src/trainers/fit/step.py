@@ -21,7 +21,7 @@ __all__ = ["StepReport", "train_step"]
 
 
 class StepReport(NamedTuple):
-    """What one step did. Losses are those before the update."""
+    """Report of one step. Losses are computed before the update."""
 
     step: int
     """Steps done, this one included."""
@@ -49,7 +49,7 @@ def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepRe
     Raises
     ------
     TrainingError
-        If loss or gradient is not finite; the state is then what it was before the step.
+        If loss or gradient is not finite; the state is then unchanged.
     """
     rows = len(values_BSD)
     scaled_BSD = values_BSD.to(state.idle_rows_F.device) * state.scale_S[:, None]
@@ -109,7 +109,7 @@ def _check_finite(state: TrainState, scaled_BSD: Tensor, *, loss: float, norm: f
 
 @torch.no_grad()
 def _remove_parallel_gradient(dictionary: Dictionary) -> None:
-    """Keep of the decoder's gradient what turns its rows, not what stretches them, or Adam's moments fill with it."""
+    """Remove the part of the decoder's gradient that stretches its rows, so that Adam's moments do not contain it."""
     weight_FX, gradient_FX = dictionary.W_dec, dictionary.W_dec.grad
     if gradient_FX is None:
         raise RuntimeError("the decoder has no gradient: call backward first")

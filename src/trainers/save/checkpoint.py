@@ -7,8 +7,8 @@
       optimizer.safetensors    W_enc.exp_avg, W_enc.exp_avg_sq, W_enc.step, ..., idle_rows
       checkpoint.json          plan, origin, cursor, counters, digests of the two files
 
-A checkpoint is written beside its predecessor and renamed when it is on disk; only then the predecessor goes. So a run
-that is killed at any moment has one that loads.
+A checkpoint is written beside its predecessor and renamed when it is on disk; only then the predecessor is removed. So
+a run that is killed at any moment has a checkpoint that loads.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def write_checkpoint(root: Path, state: TrainState, *, plan: TrainPlan, origin: 
 
 
 def newest_checkpoint(root: Path) -> Path | None:
-    """Return the folder of the checkpoint with most steps, or None."""
+    """Return the folder of the checkpoint with the most steps, or None."""
     if not root.is_dir():
         return None
     steps = {int(match[1]): path for path in root.iterdir() if (match := _FOLDER.fullmatch(path.name))}
@@ -105,19 +105,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        If a file is missing, truncated, malformed or not the one that was saved.
+        If a file is missing, truncated, malformed or not the saved one.
     """
     record = _read_record(path)
     return Checkpoint(path, record, _read_tensors(path / WEIGHTS, record), _read_tensors(path / OPTIMIZER, record))
 
 
 def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, device: torch.device) -> TrainState:
-    """Return the state that was saved, to go on exactly as if training had never stopped.
+    """Return the saved state; training continues exactly as if it had never stopped.
 
     Raises
     ------
     CheckpointError
-        If it was saved under another plan or with rows of another origin; the message lists every difference.
+        If it was saved with another plan or rows of another origin; the message lists every difference.
     """
     record = checkpoint.record
     changed = [*differences(record.plan, plan), *differences(record.origin, origin)]
@@ -180,14 +180,14 @@ def _read_record(path: Path) -> CheckpointRecord:
 
 
 def _shown(text: str) -> str:
-    """Return text out of a file in a form that no terminal obeys."""
+    """Return text from a file without characters that control a terminal."""
     return ascii(text[:_MOST_SHOWN])[1:-1]
 
 
 def _restore_dictionary(checkpoint: Checkpoint, device: torch.device) -> Dictionary:
     plan = checkpoint.record.plan
     try:
-        with torch.device("meta"):  # nothing is set aside for what the record claims before the weights bear it out
+        with torch.device("meta"):  # allocate nothing for the sizes in the record before the weights confirm them
             claimed = DICTIONARIES[plan.dictionary](plan.shape)
     except ValueError as error:
         raise errors.CheckpointError(f"{checkpoint.path / RECORD}: {error}") from error
@@ -237,7 +237,7 @@ def _check_tensors(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str,
 
 
 def _discard(folder: Path) -> None:
-    """Remove a folder; a kill in between leaves nothing that looks like a checkpoint."""
+    """Remove a folder; a kill at any moment leaves nothing that looks like a checkpoint."""
     if not folder.exists():
         return
     doomed = folder.with_name(f".{folder.name.lstrip('.')}.doomed")

@@ -1,4 +1,4 @@
-"""Writes that are whole or absent."""
+"""Writes that are complete or absent."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["file_sha256", "flush_to_disk", "replace_file", "writing_to"]
 
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
-    """Say in one line that a folder cannot be written, instead of how.
+    """Report in one line, without a traceback, that a folder cannot be written.
 
     Raises
     ------
     TrainingError
-        In place of an OSError; what was written before stays as it is.
+        In place of an OSError; files written before stay as they are.
     """
     try:
         yield
@@ -31,7 +31,7 @@ def writing_to(folder: Path) -> Iterator[None]:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file so that a kill at any moment leaves the old one or the new one."""
+    """Replace a file; a kill at any moment leaves the old one or the new one."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(data)
     flush_to_disk(partial)
@@ -40,7 +40,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, would survive a power cut."""
+    """Wait until a file, or the names in a folder, would survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -32,7 +32,7 @@ class MetricsLog:
         self._file.flush()
 
     def flush_to_disk(self) -> None:
-        """Wait until all lines are on disk: before a checkpoint that counts on them."""
+        """Wait until all lines are on disk: call it before a checkpoint that needs them."""
         os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
@@ -45,7 +45,7 @@ class MetricsLog:
 
 
 def drop_lines_after(path: Path, step: int) -> None:
-    """Remove the lines of steps after `step`, and a last line that a kill has torn.
+    """Remove the lines of steps after `step`, and an incomplete last line of a killed run.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself: `checkpoint.json`."""
+"""The record of a checkpoint: `checkpoint.json`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SiteRecord(_Record):
 
 
 class Origin(_Record):
-    """Where the rows came from: enough to refuse another store, model or site, whose shapes may well fit."""
+    """Origin of the rows: enough to refuse another store, model or site, even if its shapes fit."""
 
     manifest_sha256: _Digest
     encoding: str
@@ -90,7 +90,7 @@ def describe_origin(manifest: Manifest, sites: Sequence[str]) -> Origin:
 
 
 def software() -> dict[str, str]:
-    """Return the versions that a result may depend on."""
+    """Return the software versions that a result may depend on."""
     return {"actstore": version("actstore"), "torch": torch.__version__}
 
 

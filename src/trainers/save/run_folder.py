@@ -16,13 +16,13 @@ __all__ = ["RunFolder"]
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where a run keeps its files. One run, one folder."""
+    """The folder with the files of one run."""
 
     path: Path
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of checkpoints; its existence marks the folder as a run's."""
+        """Folder of checkpoints; its existence marks the folder as the folder of a run."""
         return self.path / "checkpoints"
 
     @property
@@ -32,16 +32,16 @@ class RunFolder:
 
     @property
     def result(self) -> Path:
-        """What the finished run reported."""
+        """Report of the finished run."""
         return self.path / "result.json"
 
     def check(self, *, resume: bool) -> None:
-        """Refuse what `begin`, or going on, would refuse, before anything is computed; nothing is written.
+        """Refuse early what `begin` or a resume would refuse; nothing is written.
 
         Raises
         ------
         CheckpointError
-            If a run lives there; with `resume`, if none does.
+            If the folder holds a run; with `resume`, if it holds none.
         """
         if resume:
             self.newest_checkpoint()
@@ -54,7 +54,7 @@ class RunFolder:
         Raises
         ------
         CheckpointError
-            If a run lives there.
+            If the folder holds a run.
         """
         with writing_to(self.path):
             try:
@@ -63,19 +63,19 @@ class RunFolder:
                 raise errors.CheckpointError(self._describe_occupant()) from error
 
     def newest_checkpoint(self) -> Path | None:
-        """Return the checkpoint to resume from; None if the run was stopped before its first.
+        """Return the checkpoint to resume from; None if the run was stopped before its first checkpoint.
 
         Raises
         ------
         CheckpointError
-            If no run lives there.
+            If the folder holds no run.
         """
         if not self.checkpoints.is_dir():
             raise errors.CheckpointError(f"{self.path}: no run to resume; leave out --resume to begin one")
         return newest_checkpoint(self.checkpoints)
 
     def write_result(self, document: dict[str, Any]) -> None:
-        """Write `result.json`, whole or not at all."""
+        """Write `result.json`, complete or not at all."""
         with writing_to(self.path):
             replace_file(self.result, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
 
@@ -84,6 +84,6 @@ class RunFolder:
         newest = newest_checkpoint(self.checkpoints)
         at = f" (newest checkpoint {newest.name})" if newest else ""
         return (
-            f"{self.path}: {state} lives there{at} and nothing is overwritten; "
-            "go on with --resume, or give another --out"
+            f"{self.path}: the folder holds {state}{at} and nothing is overwritten; "
+            "continue it with --resume, or give another --out"
         )

@@ -1,1 +1,1 @@
-"""How good a dictionary is: explained variance, L0, dead latents, on held-out rows."""
+"""Score a dictionary on held-out rows: explained variance, L0, dead latents."""

@@ -16,15 +16,15 @@ __all__ = ["Score", "evaluate"]
 
 
 class Score(NamedTuple):
-    """How good a dictionary is on some rows."""
+    """Scores of a dictionary on some rows."""
 
     rows: int
     explained_variance: float | None
-    """Over all sites, in scaled units: each site weighs as in the objective."""
+    """Over all sites, in scaled units: each site has the same weight as in the objective."""
     explained_variance_per_site: dict[str, float | None]
     l0: float
     dead_fraction: float
-    """Share of latents active on none of these rows."""
+    """Share of latents that are active on none of these rows."""
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ __all__ = ["ExplainedVariance", "LatentUse"]
 
 
 class ExplainedVariance:
-    """1 - FVU, ``FVU = sum ||x - x^||^2 / sum ||x - mean||^2`` with the mean of the rows that were added."""
+    """1 - FVU, ``FVU = sum ||x - x^||^2 / sum ||x - mean||^2`` with the mean of the added rows."""
 
     def __init__(self) -> None:
         self._rows = 0
@@ -18,7 +18,7 @@ class ExplainedVariance:
         """Add a batch of rows and their reconstructions, float32 [B, S, D]."""
         values = values_BSD.double()
         if not self._rows:
-            # Sums are taken about the first batch's mean: about zero, a large mean would cancel the variance away.
+            # Sums are taken about the first batch's mean: about zero, a large mean would make the variance inaccurate.
             self._origin_SD = values.mean(dim=0)
             self._sum_SD = torch.zeros_like(self._origin_SD)
             self._square_S = values.new_zeros(values.shape[1])
@@ -30,7 +30,7 @@ class ExplainedVariance:
         self._error_S += (values - reconstruction_BSD.double()).square().sum(dim=(0, 2))
 
     def overall(self) -> float | None:
-        """Return it over all sites together, each weighing as its scale makes it; None if the rows do not vary."""
+        """Return it over all sites together, each weighted by its scale; None if the rows do not vary."""
         return _explained(float(self._error_S.sum()), float(self._spread_S().sum()))
 
     def per_site(self) -> list[float | None]:
@@ -43,14 +43,14 @@ class ExplainedVariance:
 
 
 class LatentUse:
-    """How many latents are active on a row, and how many never are."""
+    """Number of latents active on a row, and of latents that never are."""
 
     def __init__(self, latents: int) -> None:
         self._fired_F = torch.zeros(latents, dtype=torch.int64)
         self._rows = 0
 
     def add(self, fired_F: Tensor, *, rows: int) -> None:
-        """Add how often each latent was active on a batch of `rows`."""
+        """Add the number of rows on which each latent was active, of a batch of `rows`."""
         self._fired_F += fired_F.cpu()
         self._rows += rows
 

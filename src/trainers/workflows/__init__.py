@@ -1,1 +1,1 @@
-"""The wiring: config to stream to fit to save to score."""
+"""Workflows: config to stream to fit to save to score."""

@@ -1,4 +1,4 @@
-"""The device of a name."""
+"""Choose the device that a name means."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def read_from_store(
     *,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Train a dictionary from a store, evaluate it on held-out rows, and keep it in the folder of the run.
+    """Train a dictionary from a store, evaluate it on held-out rows, and save it in the folder of the run.
 
     Parameters
     ----------
@@ -43,18 +43,18 @@ def read_from_store(
     config
         What to train.
     options
-        Where and how.
+        Device, folder, memory and access.
     progress
-        Told how far it is; None tells nobody.
+        Where to report; None for no report.
 
     Raises
     ------
     UsageError
         If the request does not fit the store; nothing was written.
     CheckpointError
-        If the folder holds a run and `resume` is not set, or holds another run, or none, and it is.
+        If the folder holds a run and `resume` is not set; if `resume` is set and it holds no run or another one.
     TrainingError
-        If training cannot go on.
+        If training cannot continue.
     """
     options = options or RunOptions()
     progress = progress or Silent()
@@ -83,14 +83,14 @@ def read_from_store(
 
 
 def default_folder(plan: TrainPlan) -> Path:
-    """Return ``runs/<dictionary>-<sites>-seed<seed>``; more than two sites are named by first, last and number."""
+    """Return ``runs/<dictionary>-<sites>-seed<seed>``; the name of more than two sites is first, last and number."""
     sites = plan.sites
     named = "-".join(sites) if len(sites) <= 2 else f"{sites[0]}-to-{sites[-1]}-{len(sites)}-sites"
     return Path("runs") / re.sub(r"[^\w.-]", "_", f"{plan.dictionary}-{named}-seed{plan.seed}")
 
 
 def _resolve(plan: TrainPlan, options: RunOptions, rows: Rows, *, device: torch.device, progress: Progress) -> Run:
-    """Settle where a planned run lives and what it is scored on, and refuse a folder that it cannot have."""
+    """Settle the folder of a planned run and its rows for scoring, and refuse a folder that it cannot use."""
     folder = RunFolder(options.out or default_folder(plan))
     folder.check(resume=options.resume)
     return Run(
@@ -101,7 +101,7 @@ def _resolve(plan: TrainPlan, options: RunOptions, rows: Rows, *, device: torch.
         device=device,
         checkpoint_every=options.checkpoint_every,
         resume=options.resume,
-        # The held-out split if it is there, whole; else the split of training. The result names it.
+        # The held-out split if all of it is available; otherwise the split of training. The result names it.
         evaluated_on=HELD_OUT_SPLIT if rows.has_whole(HELD_OUT_SPLIT) else plan.split,
         evaluation_rows=options.evaluation_rows,
     )

@@ -1,4 +1,4 @@
-"""What the workflows report, as they appear in `--json` and `result.json`."""
+"""Reports of the workflows, as they appear in `--json` and `result.json`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["StreamingResult", "TrainingResult", "describe_streaming", "describe_
 
 
 class StreamingResult(NamedTuple):
-    """What streaming without training reports."""
+    """Report of streaming without training."""
 
     dictionary: str
     """`none`."""
@@ -30,11 +30,11 @@ class StreamingResult(NamedTuple):
     """Share of the time in which the stream waited for bytes."""
     order: str
     path: str
-    """How the stream held its rows: where they lie (`mapped`), in buffers it read (`buffered`), on a `device`."""
+    """How the stream held its rows: in memory maps (`mapped`), in buffers (`buffered`), on a `device`."""
     mixing: dict[str, float] | None
-    """How well batches were mixed, beside what a uniform shuffle gives; None without a full batch."""
+    """How well batches were mixed, compared with a uniform shuffle; None without a full batch."""
     live: dict[str, Any] | None = None
-    """What the model computed, and whether the store is complete now; None if all rows were to be read."""
+    """What the model computed, and whether the store is now complete; None if all rows were to be read."""
 
     def document(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -42,7 +42,7 @@ class StreamingResult(NamedTuple):
 
 
 class TrainingResult(NamedTuple):
-    """What a finished training run reports."""
+    """Report of a finished training run."""
 
     dictionary: str
     sites: tuple[str, ...]
@@ -57,7 +57,7 @@ class TrainingResult(NamedTuple):
     rows: int
     """Rows trained on, in all parts of a resumed run."""
     seconds: float
-    """Of streaming and training in this process; likewise the rates below."""
+    """Time of streaming and training in this process; the rates below refer to it."""
     rows_per_s: float
     megabytes_per_s: float
     """Encoded bytes, in units of 10^6."""
@@ -67,9 +67,9 @@ class TrainingResult(NamedTuple):
     """Share of `seconds` in which a batch was being made: waiting, gathering and decoding."""
     order: str
     path: str
-    """How the stream held its rows: where they lie (`mapped`), in buffers it read (`buffered`), on a `device`."""
+    """How the stream held its rows: in memory maps (`mapped`), in buffers (`buffered`), on a `device`."""
     mixing: dict[str, float] | None
-    """How well batches were mixed, beside what a uniform shuffle gives; None without a full batch."""
+    """How well batches were mixed, compared with a uniform shuffle; None without a full batch."""
     explained_variance: float | None
     explained_variance_per_site: dict[str, float | None]
     l0: float
@@ -84,7 +84,7 @@ class TrainingResult(NamedTuple):
     """Folder of the trained dictionary."""
     out: str
     live: dict[str, Any] | None = None
-    """What the model computed, and whether the store is complete now; None if all rows were to be read."""
+    """What the model computed, and whether the store is now complete; None if all rows were to be read."""
 
     def document(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -92,7 +92,7 @@ class TrainingResult(NamedTuple):
 
 
 def describe_streaming(plan: StreamingPlan, report: StreamReport, *, live: dict[str, Any] | None) -> StreamingResult:
-    """Return what streaming without training reports.
+    """Return the report of streaming without training.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def describe_streaming(plan: StreamingPlan, report: StreamReport, *, live: dict[
 def describe_training(
     run: Run, finished: Finished, report: StreamReport, score: Score, *, live: dict[str, Any] | None
 ) -> TrainingResult:
-    """Return what a training run reports.
+    """Return the report of a training run.
 
     Parameters
     ----------

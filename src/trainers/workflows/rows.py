@@ -1,4 +1,4 @@
-"""The rows of a run, opened: from a store, or from the model itself."""
+"""Open the rows of a run: from a store, or from the model itself."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ class Rows:
     plan: RowsPlan
     manifest: Manifest
     origin: Manifest
-    """What says where rows came from: the manifest, or what it was before the first task where rows are computed."""
+    """Manifest with the origin of the rows; if rows are computed, as it was before the first task."""
     live: LiveSource | None
 
     def open(self) -> Stream:
-        """Open the stream to train on. All of it is read, so it matters how often rows are computed."""
+        """Open the stream to train on. All of it is read, so the number of computations of each row is limited."""
         return self._open(self.plan.request, most_passes=1.0 if self.plan.live is None else self.plan.live.most_passes)
 
     def open_for_scoring(self, split: str) -> Stream:
-        """Open a stream on a split of which only a part is read, so it does not matter how often rows are computed."""
+        """Open a stream on a split that is read in part, without a limit on computations of each row."""
         return self._open(dataclasses.replace(self.plan.request, split=split), most_passes=math.inf)
 
     def statistics(self, progress: Progress) -> Mapping[str, SiteStatistics]:
-        """Return what the rows are like; where there are none yet, some are computed."""
+        """Return the statistics of the rows; if the store has none yet, compute some."""
         return self.manifest.statistics if self.live is None else self.live.statistics(progress=progress)
 
     def has_whole(self, split: str) -> bool:
-        """Return whether a split has rows, and all of them can be had."""
+        """Return whether a split has rows, and all of them are available."""
         facts = self.manifest.splits.get(split)
         return facts is not None and facts.rows > 0 and (self.live is not None or self.manifest.complete)
 
     def finish(self, split: str, progress: Progress) -> dict[str, Any] | None:
-        """Complete a store if the run has filled `split`; return what was computed, None where nothing could be."""
+        """Complete a store if the run has filled `split`; return what was computed, or None if all rows are read."""
         if self.live is None:
             return None
         complete = self.live.finish(split, progress=progress)
@@ -78,7 +78,7 @@ def open_rows(plan: RowsPlan, progress: Progress) -> Iterator[Rows]:
     Raises
     ------
     ActstoreError
-        Whatever `open_manifest` and `open_live` raise.
+        As `open_manifest` and `open_live`.
     """
     if plan.live is None:
         manifest = open_manifest(plan.source, storage_options=plan.storage_options)

@@ -1,4 +1,4 @@
-"""Which rows a run asks for and how they come, settled before anything is opened."""
+"""Plan the rows of a run and their source, before anything is opened."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RowsPlan:
     source: str | os.PathLike[str]
     """Path or URL of a store, an exported manifest file, or a recipe."""
     request: StreamRequest
-    """The rows to train on, and how they are delivered."""
+    """The rows to train on, and their delivery."""
     live: LivePlan | None
     """How rows are computed; None if all are read."""
     allow_incomplete: bool
@@ -48,7 +48,7 @@ class RowsPlan:
 def plan_rows(
     source: str | os.PathLike[str], config: TrainConfig, options: RunOptions, *, device: torch.device | None
 ) -> RowsPlan:
-    """Settle which rows are opened, and how.
+    """Plan which rows to open, and how.
 
     Parameters
     ----------
@@ -57,16 +57,16 @@ def plan_rows(
     config
         What to train.
     options
-        Where and how.
+        Device, folder, memory and access.
     device
         Where training runs; None if nothing is trained.
 
     Raises
     ------
     UsageError
-        If options contradict each other, or a device is not there.
+        If options contradict each other, or a device does not exist.
     """
-    # On a GPU the buffer is there too, unless the order is one that has no buffer.
+    # On a GPU the buffer is on the GPU too, unless the order has no buffer.
     on_device = device is not None and device.type == "cuda" and config.order == "windows"
     return RowsPlan(
         source=source,
@@ -89,7 +89,7 @@ def plan_rows(
 
 def _plan_live(mode: LiveMode, options: RunOptions) -> LivePlan:
     if options.allow_incomplete and mode != "online":
-        raise errors.UsageError("rows that are missing are either computed or left out; drop allow_incomplete")
+        raise errors.UsageError("missing rows are either computed or left out, not both; drop allow_incomplete")
     return LivePlan(
         mode=mode,
         device=str(choose_device(options.model_device)),

@@ -24,12 +24,12 @@ from trainers.save.run_folder import RunFolder
 __all__ = ["Finished", "Run", "run_training"]
 
 _LOGGED_STEPS = 1000
-"""About as many lines of metrics are kept, however long the run."""
+"""Approximate number of metric lines of a run of any length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A training run with everything resolved: what is trained, on what, where, and what it is scored on."""
+    """A resolved training run: its dictionary, its rows, its folder, and its rows for scoring."""
 
     plan: TrainPlan
     origin: Origin
@@ -39,9 +39,9 @@ class Run:
     checkpoint_every: int
     resume: bool
     evaluated_on: str
-    """Split of the rows that the dictionary is scored on."""
+    """Split of the rows for scoring."""
     evaluation_rows: int
-    """Most rows to score it on."""
+    """Most rows for scoring."""
 
 
 class Finished(NamedTuple):
@@ -54,16 +54,16 @@ class Finished(NamedTuple):
     seconds: float
     """Time of the steps."""
     data_s: float
-    """Part of it in which the next batch was being made: waiting, gathering, decoding."""
+    """Part of it in which the next batch was prepared: waiting, gathering, decoding."""
 
 
 def run_training(run: Run, source: BatchSource, *, progress: Progress) -> Finished:
-    """Train until the plan is done; killed at any moment, the run can be resumed with the same result.
+    """Train until the plan is done; a run killed at any moment can be resumed with the same result.
 
     Raises
     ------
     CheckpointError
-        If the folder holds a run and `resume` is not set, or holds none, or another, and it is.
+        If the folder holds a run and `resume` is not set; if `resume` is set and it holds no run or another one.
     TrainingError
         If the loss is not finite. The last checkpoint stays as it is.
     """

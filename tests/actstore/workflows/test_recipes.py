@@ -162,9 +162,7 @@ class TestExpectedSequences:
     def test_are_enough_to_plan_and_not_to_extract(self, tmp_path: Path) -> None:
         recipe = read_recipe(write(tmp_path, self.EXPECTED))
         assert recipe.corpus.is_expected
-        with pytest.raises(
-            RecipeError, match=r"expected_sequences \(1,000\) is for 'actstore plan' alone.*--sequences"
-        ):
+        with pytest.raises(RecipeError, match=r"expected_sequences \(1,000\) is only for 'actstore plan'.*--sequences"):
             require_sequences(recipe)
 
     def test_make_way_for_files_that_an_option_names(self, tmp_path: Path) -> None:

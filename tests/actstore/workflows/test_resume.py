@@ -209,7 +209,7 @@ class TestTheCommandAgain:
         (unfinished / "sequences.parquet").unlink()
         refused = actstore("extract", "--store", unfinished)
         assert (refused.code, refused.out) == (1, "")
-        assert "sequences.parquet is missing; 'actstore extract RECIPE --store URI'" in refused.err
+        assert "sequences.parquet is missing; write it again with 'actstore extract RECIPE --store URI'" in refused.err
         done = actstore("extract", *arguments(unfinished, "--encoding=float16"))
         assert done.code == 0, done.err
         assert contents(unfinished) == contents(uninterrupted("float16"))

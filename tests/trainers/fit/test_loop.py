@@ -79,7 +79,7 @@ def test_a_stream_that_has_run_dry_is_an_error_not_an_endless_loop() -> None:
     values_NSD = plant(rows=600).values_NSD
     stream = stream_of(values_NSD, batch_rows=300)
     plan = plan_of(stream, steps=5, k=4)
-    with pytest.raises(errors.TrainingError, match="step 1: the stream gives no batches, though it claims 600 rows"):
+    with pytest.raises(errors.TrainingError, match="step 1: the stream gives no batches, but reports 600 rows"):
         list(train(state_of(stream, plan), Dry(values_NSD, stream.sites), plan))
 
 

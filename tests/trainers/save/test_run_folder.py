@@ -9,7 +9,7 @@ from trainers.save.run_folder import RunFolder
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     RunFolder(tmp_path / "run").begin()
-    with pytest.raises(errors.CheckpointError, match="an unfinished run lives there and nothing is overwritten"):
+    with pytest.raises(errors.CheckpointError, match="the folder holds an unfinished run and nothing is overwritten"):
         RunFolder(tmp_path / "run").begin()
 
 
@@ -19,7 +19,7 @@ def test_a_finished_run_is_not_overwritten_either(tmp_path: Path) -> None:
     (folder.checkpoints / "step-000000012").mkdir()
     folder.write_result({"steps": 12})
     assert json.loads(folder.result.read_text()) == {"steps": 12}
-    with pytest.raises(errors.CheckpointError, match=r"a finished run lives there \(newest checkpoint step-0+12\)"):
+    with pytest.raises(errors.CheckpointError, match=r"holds a finished run \(newest checkpoint step-0+12\)"):
         folder.begin()
 
 

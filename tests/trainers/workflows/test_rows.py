@@ -118,7 +118,7 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_computed(store: Pa
     empty = without(store, tmp_path / "empty", lambda _: True)
     before = contents(empty)
     (tmp_path / "run/checkpoints").mkdir(parents=True)
-    with pytest.raises(errors.CheckpointError, match="an unfinished run lives there"):
+    with pytest.raises(errors.CheckpointError, match="the folder holds an unfinished run"):
         train(empty, tmp_path / "run", live="store")
     with pytest.raises(errors.CheckpointError, match="no run to resume"):
         train(empty, tmp_path / "other", resume=True, live="store")

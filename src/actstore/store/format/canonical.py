@@ -1,4 +1,4 @@
-"""Equal content, equal bytes, equal digest: how documents are written and objects are named by what they hold."""
+"""Canonical JSON and digests: documents of equal content have equal bytes and equal digests."""
 
 from __future__ import annotations
 

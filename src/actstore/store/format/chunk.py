@@ -1,4 +1,4 @@
-"""One chunk: compressed, and decoded again whatever its bytes are."""
+"""Compress one chunk, and decode one safely from any bytes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["chunk_codec", "decode_chunk"]
 
 
 def chunk_codec(spec: ArraySpec) -> Blosc | Zstd | None:
-    """Return what compresses the chunks of an array; None if they are stored as they are."""
+    """Return the codec that compresses the chunks of an array; None if they are stored uncompressed."""
     return _codec(spec.compressor, np.dtype(spec.dtype).itemsize)
 
 
 def decode_chunk(spec: ArraySpec, stored: bytes, *, name: str) -> NDArray[Any]:
-    """Decode one chunk to [chunk rows, ...], whatever somebody has put in its place.
+    """Decode one chunk to [chunk rows, ...]; the stored bytes may be anything.
 
     Raises
     ------
     CorruptObjectError
-        If it does not decode to the bytes of a chunk; `name` says of which object.
+        If it does not decode to the bytes of a chunk; `name` is the object in the message.
     """
     chunk_bytes = spec.chunk[0] * spec.row_bytes
     codec = chunk_codec(spec)
@@ -52,7 +52,7 @@ def _codec(compressor: str, item_bytes: int) -> Blosc | Zstd | None:
         case "zstd":
             return Zstd(level=3)
         case "blosc":
-            # With several threads it lays blocks in the order in which they get done: other bytes every time.
+            # With several threads it writes blocks in the order in which they finish: the bytes would vary.
             blosc.use_threads = False
             return Blosc(cname="zstd", clevel=5, shuffle=Blosc.BITSHUFFLE, typesize=item_bytes)
         case unknown:

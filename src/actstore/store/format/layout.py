@@ -37,11 +37,11 @@ ROOT_METADATA: Final = "zarr.json"
 RECIPE: Final = "recipe.json"
 SEQUENCES: Final = "sequences.parquet"
 LARGE_OBJECTS: Final = (SEQUENCES,)
-"""Objects so large that storage may take them in parts; all others are written by one request."""
+"""Objects that may be large enough to be written in parts; all others are written by one request."""
 MANIFEST: Final = "manifest.json"
 COMMITS: Final = "commits"
 HOLE: Final = -1
-"""`rows/sequence` of a row that no residue fills: the tail of a split's last shard."""
+"""`rows/sequence` of a row without a residue: the tail of a split's last shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class ArraySpec:
 
 @dataclass(frozen=True, slots=True)
 class StoreLayout:
-    """All that decides which arrays a store has, beside the numbers of its rows and tasks."""
+    """Everything that decides which arrays a store has, except its numbers of rows and tasks."""
 
     sites: tuple[Site, ...]
     quantizer: Quantizer

@@ -1,4 +1,4 @@
-"""Which compressor pays, measured on the encoded values of one task."""
+"""Choose a compressor by measuring it on the encoded values of one task."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ COMPRESSORS: Final = ("none", "zstd", "blosc")
 LEAST_SAVING: Final = 0.25
 """Share of the bytes that a compressor must save to be taken.
 
-One core decompresses some 0.5 GB/s of activations and copies ten times as much of plain ones, so a saving of a
-quarter pays where storage gives a core less than a quarter of 0.5 GB/s, which is a line of 1 Gbit/s. Besides, only
-plain shards can be read in uniform order. Residual streams save 4 to 8 % as float16, int8 and int4 and 22 % as
+One core decompresses some 0.5 GB/s of activations and copies uncompressed ones ten times as fast. So a saving of a
+quarter pays if storage gives a core less than a quarter of 0.5 GB/s, which is a line of 1 Gbit/s. Besides, only
+uncompressed shards can be read in uniform order. Residual streams save 4 to 8 % as float16, int8 and int4 and 22 % as
 bfloat16; the site `embed`, which has few distinct rows, saves 90 % (docs/decisions/0008-auto-compressor.md)."""
 
 
 def measure_compressors(frozen: FrozenRecipe, task: Task, rows: TaskRows) -> CompressionFacts:
     """Compress the values of a task with every compressor, in memory.
 
-    Whole chunks only, if there is one: the last chunk of a task may be padded, and padding compresses too well.
+    Only whole chunks count, if there is one: the last chunk of a task may be padded, and padding compresses too well.
 
     Parameters
     ----------
     frozen
         The recipe, with its calibration.
     task, rows
-        What a writer would get.
+        The arguments of a writer.
 
     Raises
     ------

@@ -65,10 +65,10 @@ NOT_CONTENT: Final = frozenset(
         "software",
     }
 )
-"""What may differ on resume: where things were read from, since digests of what was read are compared instead."""
+"""Fields that may differ on resume: sources of data. Digests of the data are compared instead."""
 
 COMPRESSOR: Final = "recipe.store.compressor"
-"""May differ too where the one that resumes asked for `auto`: then the choice that is frozen is taken."""
+"""May also differ if the resuming recipe says `auto`: the frozen choice is then taken."""
 
 DERIVED: Final = frozenset({"rows", "tasks", "array_rows", "splits", "plan_sha256"})
 """What follows from recipe, corpus and model."""
@@ -104,12 +104,12 @@ class CalibrationFacts(Document):
 
 
 class CompressionFacts(Document):
-    """What the compressors made of the values of the first task, where the recipe asked for `auto`."""
+    """Compressed sizes of the values of the first task, if the recipe says `auto`."""
 
     rows: int = Field(ge=1)
     """Rows that were compressed."""
     value_bytes: dict[str, Annotated[int, Field(ge=1, le=1 << 62)]]
-    """Bytes of their values at all sites by compressor; `none` as they are."""
+    """Bytes of their values at all sites by compressor; `none` is uncompressed."""
 
     @model_validator(mode="after")
     def _has_a_base(self) -> Self:
@@ -159,7 +159,7 @@ class FrozenRecipe(Document):
         if [split.first_task for split in splits] + [self.tasks] != list(ends):
             raise ValueError("the tasks of the splits do not follow each other")
         if any(split.tasks != -(-split.rows // store.task_rows) for split in splits):
-            raise ValueError("a split has not the tasks that its rows need")
+            raise ValueError("a split does not have the tasks that its rows need")
         if sum(split.rows for split in splits) != self.rows:
             raise ValueError(f"the rows of the splits do not add up to {self.rows}")
         if self.array_rows != (self.tasks - 1) * store.task_rows + self.rows_of(self.tasks - 1):
@@ -169,12 +169,12 @@ class FrozenRecipe(Document):
         if self.calibration is not None:
             lengths = {name: (len(facts.center), len(facts.channel)) for name, facts in self.calibration.items()}
             if lengths != {site.name: (site.width, site.width) for site in self.sites}:
-                raise ValueError(f"calibration has {str(lengths)[:200]}, which are not the sites and their widths")
+                raise ValueError(f"calibration has {str(lengths)[:200]}, which differs from the sites and their widths")
         return self
 
     @model_serializer(mode="wrap")
     def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `compression` where nothing was measured: those documents have never had the key."""
+        """Leave out `compression` if nothing was measured: such documents never had the key."""
         document: dict[str, Any] = dump(self)
         if self.compression is None:
             document.pop("compression", None)
@@ -191,7 +191,7 @@ class FrozenRecipe(Document):
 
     @cached_property
     def layout(self) -> StoreLayout:
-        """What decides which arrays the store has."""
+        """The layout, which decides which arrays the store has."""
         return StoreLayout.of(self.sites, self.recipe.store)
 
     @cached_property
@@ -201,7 +201,7 @@ class FrozenRecipe(Document):
 
     @cached_property
     def task_arrays(self) -> tuple[ArraySpec, ...]:
-        """The arrays of which every task writes an object."""
+        """The arrays to which every task writes one object."""
         return (*self.row_arrays, *statistics_arrays(self.sites, self.tasks))
 
     @property
@@ -216,12 +216,12 @@ class FrozenRecipe(Document):
 
     @property
     def pinned_model(self) -> ModelRecipe:
-        """The model as the recipe names it, at the revision that was extracted."""
+        """The model of the recipe, at the revision that was extracted."""
         asked = self.recipe.model
         return asked.model_copy(update={"revision": self.model.revision or asked.revision})
 
     def compressed_by(self, compressor: str, *, facts: CompressionFacts | None = None) -> FrozenRecipe:
-        """Return the same with a compressor, and what was measured to choose it."""
+        """Return the same recipe with a compressor, and the sizes that were measured to choose it."""
         store = self.recipe.store.model_copy(update={"compressor": compressor})
         recipe = self.recipe.model_copy(update={"store": store})
         return self.model_copy(update={"recipe": recipe, "compression": facts})
@@ -240,7 +240,7 @@ class FrozenRecipe(Document):
         return min(task_rows, split.rows - (task - split.first_task) * task_rows)
 
     def site_calibration(self, site: str) -> Calibration | None:
-        """Return the calibration of a site, None for encodings without."""
+        """Return the calibration of a site; None for encodings without one."""
         return None if self.calibration is None else self.calibration[site].to_calibration()
 
 
@@ -286,7 +286,7 @@ def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> N
     Raises
     ------
     RecipeChangedError
-        With every difference, if `asked` would give other content than what is in the store.
+        If `asked` would give other content than the store has; the message lists every difference.
     """
     may_differ = NOT_CONTENT if asked.compression is None else NOT_CONTENT | {COMPRESSOR}
     before = dict(_flatten(stored.model_dump(mode="json")))
@@ -296,7 +296,7 @@ def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> N
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key) and not _is_part_of(key, may_differ)
     ]
-    # What follows from the rest is shown only where nothing else explains it.
+    # Consequences of other fields are shown only if nothing else explains the difference.
     causes = [key for key in changed if not _is_part_of(key, DERIVED)] or changed
     if causes:
         raise RecipeChangedError(

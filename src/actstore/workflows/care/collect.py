@@ -1,4 +1,4 @@
-"""Collect garbage: what lies in a store and is not part of it, and is too old to be anybody's work."""
+"""Collect garbage: objects that are not part of a store and are too old to belong to a running extraction."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def collect_garbage(
 ) -> GarbageReport:
     """List what is not part of a store: leftovers of interrupted writers, and foreign objects; remove it if told to.
 
-    Nothing of a task that has a commit, sound or not, or that the manifest names is ever garbage, nor is anything in a
-    folder that is a store itself.
+    Objects of a task are never garbage if it has a commit, sound or not, or if the manifest names it. Neither are
+    objects in a folder that is itself a store.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def collect_garbage(
     delete
         Remove what is listed as old.
     older_than_s
-        The grace time: objects of a running extractor precede their commit, and are younger. With a shorter one than
-        a task takes, run this only while nobody extracts.
+        The grace time. A running extractor writes objects before their commit; they are younger than this. If it is
+        shorter than a task takes, run this only while no extraction runs.
     storage_options
         Passed to fsspec.
     progress
@@ -58,7 +58,7 @@ def collect_garbage(
     StoreNotFoundError
         If there is no store at all.
     CorruptObjectError, ManifestError
-        If recipe or manifest are damaged, so that nobody can tell what belongs to the store.
+        If recipe or manifest are damaged: what belongs to the store is then unknown.
     UsageError
         If the grace time is negative, or `store` is an exported manifest.
     """
@@ -86,7 +86,7 @@ def collect_garbage(
 
 def _find(objects: ObjectStore, frozen: FrozenRecipe, inventory: Inventory) -> tuple[list[Garbage], tuple[str, ...]]:
     """Return what is not part of a store, and the folders of other stores below it."""
-    # Times before names before commits: a task that is committed in between is no garbage.
+    # Read times, then names, then commits: a task committed in between is not garbage.
     written = objects.modified()
     sizes = objects.sizes()
     named = committed_tasks(objects) | _tasks_of_manifest(objects, frozen)
@@ -99,18 +99,18 @@ def _find(objects: ObjectStore, frozen: FrozenRecipe, inventory: Inventory) -> t
 def _sound_recipe(objects: ObjectStore) -> FrozenRecipe:
     frozen = load_frozen(objects)
     if sha256_hex(read_document(objects, RECIPE)) != frozen.digest:
-        raise StoreError(f"{objects.uri}: {RECIPE} was edited; 'actstore repair URI' comes first")
+        raise StoreError(f"{objects.uri}: {RECIPE} was edited; run 'actstore repair URI' first")
     return frozen
 
 
 def _tasks_of_manifest(objects: ObjectStore, frozen: FrozenRecipe) -> set[int]:
-    """Return the tasks that the manifest names: their commits may be lost and their objects good."""
+    """Return the tasks that the manifest names: even if a commit is lost, its objects may be good."""
     try:
         manifest = parse_manifest(read_document(objects, MANIFEST), name=f"{objects.uri}/{MANIFEST}")
     except MissingObjectError:
         return set()
     if manifest.recipe_sha256 != frozen.digest:
-        raise ManifestError(f"{objects.uri}: {MANIFEST} is of another recipe; 'actstore repair URI' comes first")
+        raise ManifestError(f"{objects.uri}: {MANIFEST} belongs to another recipe; run 'actstore repair URI' first")
     return {task for task, commit in enumerate(manifest.commits) if commit is not None}
 
 
@@ -124,7 +124,7 @@ def _unnamed(
 
 
 def _interrupted(objects: ObjectStore, now: float) -> Iterator[Garbage]:
-    """Yield writes that were not finished. Those in object storage cannot be seen; `sweep` removes them."""
+    """Yield unfinished writes. Those in object storage cannot be listed; `sweep` removes them."""
     if isinstance(objects, LocalObjects):
         for path, status in sorted(objects.unfinished().items()):
             yield Garbage(path, status.st_size, now - status.st_mtime, "a write that was not finished")

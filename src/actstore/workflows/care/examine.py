@@ -1,4 +1,4 @@
-"""Examine: what a store should hold, from whatever in it can be trusted, and what is wrong with it."""
+"""Examine: find what a store should hold, from the parts that can be trusted, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FOLDER_IN_PLACE: Final = "a folder lies in its place; remove it"
 _REQUESTS: Final = 8
 _METADATA_BYTES: Final = 1 << 16
 _WITNESSES: Final = 16
-"""Commits that are asked for their recipe where `recipe.json` and the manifest contradict each other."""
+"""Number of commits whose recipe is read if `recipe.json` and the manifest contradict each other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,14 +43,14 @@ class Examination:
     frozen: FrozenRecipe | None
     """The recipe that the store was made with; None if it is lost."""
     manifest: Manifest | None
-    """The one in the store; None if there is none, it does not parse, or is of another recipe."""
+    """The manifest in the store; None if it is missing, does not parse, or belongs to another recipe."""
     commits: tuple[int, ...]
     """Tasks whose commits do not contradict recipe or manifest."""
     faults: tuple[Fault, ...]
     unnamed: tuple[Unnamed, ...]
-    """Objects that are not part of the store. That is no fault: no reader looks at them."""
+    """Objects that are not part of the store. They are not faults: no reader looks at them."""
     other_stores: tuple[str, ...]
-    """Folders in the store that are stores themselves, whose objects are not among those."""
+    """Folders in the store that are stores themselves; their objects are not in `unnamed`."""
     objects: int
     """Objects read and compared."""
     bytes: int
@@ -67,9 +67,9 @@ class _Found(NamedTuple):
     task: int
     problems: tuple[str, ...] = ()
     disowned: str = ""
-    """What the manifest says of it, if that is something else; else empty."""
+    """How the manifest contradicts it; empty if it does not."""
     is_sound: bool = False
-    """Whether it does not contradict the recipe, so that what it names was compared."""
+    """Whether it agrees with the recipe; only then its objects were compared."""
     objects: int = 0
     bytes: int = 0
 
@@ -83,7 +83,7 @@ class _Check(NamedTuple):
 
 
 class _Looked(NamedTuple):
-    """What is left of the commits when all is compared."""
+    """The result of comparing all commits with their objects."""
 
     found: list[_Found]
     different: list[tuple[str, int, Difference]]
@@ -93,15 +93,15 @@ class _Looked(NamedTuple):
 def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progress: Progress) -> Examination:
     """Read a store and compare every object with its commit, every commit with manifest and recipe.
 
-    Where the root of the tree and its leaves contradict each other, whoever has more on its side is believed: a commit
-    of which every object agrees, against a manifest that names another.
+    If the root of the tree and its leaves contradict each other, the side with more evidence is trusted: a commit that
+    all its objects match is trusted over a manifest that names another commit.
 
     Parameters
     ----------
     objects
         The store.
     tasks
-        Look at the commits and objects of these alone; None for all.
+        Check only the commits and objects of these tasks; None for all.
     progress
         Where to report.
 
@@ -126,7 +126,7 @@ def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progr
             problem = "missing, though every task is committed; 'actstore repair URI' writes it"
             faults.append(Fault(MANIFEST, None, problem))
         elif manifest is not None and tasks is None and not faults and not _is_up_to_date(objects):
-            faults.append(Fault(MANIFEST, None, "does not say what the commits and statistics of the store say"))
+            faults.append(Fault(MANIFEST, None, "differs from the commits and statistics of the store"))
     inventory = Inventory.of(frozen)
     unnamed: tuple[Unnamed, ...] = ()
     others: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progr
 
 
 def _root(objects: ObjectStore, faults: list[Fault]) -> _Root:
-    """Return the recipe and manifest that the rest of the store speaks for."""
+    """Return the recipe and manifest that agree with the rest of the store."""
     manifest: Manifest | None = None
     try:
         manifest = parse_manifest(read_document(objects, MANIFEST), name=MANIFEST)
@@ -169,7 +169,7 @@ def _root(objects: ObjectStore, faults: list[Fault]) -> _Root:
 
 
 def _credible(objects: ObjectStore, frozen: FrozenRecipe, manifest: Manifest | None, faults: list[Fault]) -> _Root:
-    """Return what commits and Zarr metadata speak for, of a recipe and a manifest that may contradict each other."""
+    """Return the recipe and manifest that agree with commits and Zarr metadata; they may contradict each other."""
     witnesses, stored = _witnesses(objects), sha256_hex(read_document(objects, RECIPE))
     others = witnesses.keys() - {frozen.digest}
     if manifest is None and others and not witnesses[frozen.digest]:
@@ -177,13 +177,13 @@ def _credible(objects: ObjectStore, frozen: FrozenRecipe, manifest: Manifest | N
         return _Root(None, None)
     if manifest is not None and manifest.recipe_sha256 != frozen.digest:
         if witnesses[frozen.digest] > witnesses[manifest.recipe_sha256]:
-            faults.append(Fault(MANIFEST, None, "is of another recipe than the commits of this store"))
+            faults.append(Fault(MANIFEST, None, "belongs to another recipe than the commits of this store"))
             return _Root(frozen, None)
         problem = f"sha256 {stored[:12]}..., the manifest says {manifest.recipe_sha256[:12]}..."
         faults.append(Fault(RECIPE, None, problem))
         return _Root(manifest.frozen, manifest)
     if stored != frozen.digest:
-        faults.append(Fault(RECIPE, None, "is not written as recipes are; it was edited"))
+        faults.append(Fault(RECIPE, None, "differs from the form that actstore writes; it was edited"))
     return _Root(frozen, manifest)
 
 
@@ -214,7 +214,7 @@ def _look(
     tasks: Collection[int] | None,
     progress: Progress,
 ) -> _Looked:
-    """Read the commits that the store has or the manifest names, and all that they name; keep no commit."""
+    """Read the commits that the store has or the manifest names, and all objects that they name; keep no commit."""
     named = {task: one for task, one in _named(manifest).items() if tasks is None or task in tasks}
     arrays = frozen.task_arrays
     wanted = sorted({*done, *named})
@@ -270,7 +270,7 @@ def _metadata_faults(
     said = dict.fromkeys(contents, "") if manifest is None else manifest.metadata
     for path, wanted in contents.items():
         try:
-            stored = objects.get_range(path, 0, 2 * len(wanted) + _METADATA_BYTES)  # more of it would be wrong anyway
+            stored = objects.get_range(path, 0, 2 * len(wanted) + _METADATA_BYTES)  # a longer one is wrong anyway
         except MissingObjectError:
             # Before the first commit the set-up may have been interrupted: the next run completes it.
             if manifest is not None or begun:
@@ -285,7 +285,7 @@ def _metadata_faults(
         elif manifest is not None and digest != said.get(path) and stored != wanted:
             yield Fault(path, None, f"sha256 {digest[:12]}..., the manifest says {said.get(path, 'nothing')[:12]}...")
         elif manifest is not None and digest != said.get(path):
-            yield Fault(MANIFEST, None, f"says sha256 {said.get(path)} of {path}, which is what the recipe implies")
+            yield Fault(MANIFEST, None, f"says sha256 {said.get(path)} of {path}, but that is as the recipe implies")
     if manifest is not None:
         roots = {RECIPE: frozen.digest, SEQUENCES: frozen.sequences_sha256}
         if {path: said.get(path) for path in roots} != roots or said.keys() != contents.keys() | roots.keys():
@@ -299,7 +299,7 @@ def _sequence_faults(objects: ObjectStore, frozen: FrozenRecipe) -> Iterator[Fau
 
 
 def _commit_faults(found: list[_Found], different: list[tuple[str, int, Difference]]) -> Iterator[Fault]:
-    """Yield what is wrong with commits and their objects; and with the manifest, if it names others than are sound."""
+    """Yield what is wrong with commits and their objects, and with the manifest if it contradicts sound commits."""
     damage: dict[int, list[tuple[str, Difference]]] = {}
     for path, task, difference in different:
         damage.setdefault(task, []).append((path, difference))
@@ -333,7 +333,7 @@ def _unnamed(
 
 
 def _explained(objects: ObjectStore, faults: list[Fault]) -> tuple[Fault, ...]:
-    """Say of objects that are missing since a folder has their name that this is so."""
+    """Add the reason to faults of objects that are missing because a folder has their name."""
     if not isinstance(objects, LocalObjects):
         return tuple(faults)
     return tuple(

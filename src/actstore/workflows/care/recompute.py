@@ -1,4 +1,4 @@
-"""Compute a sample of stored rows again, to see that a store holds what its model gives."""
+"""Compute a sample of stored rows again, to check that a store holds what its model gives."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ __all__ = ["Recomputed", "local_model", "model_at_hand", "recompute_sample"]
 
 _OF_DEVIATION: Final = 0.05
 _OF_NORM: Final = 0.01
-"""Beyond what encoding it again would lose, a row may differ by 5 % of its distance from the mean and 1 % of its norm,
-for hardware that rounds otherwise; rows of other residues differ by more than their distance from the mean."""
+"""Beyond the loss of encoding it again, a row may differ by 5 % of its distance from the mean and 1 % of its norm, as
+other hardware rounds differently. Rows of other residues differ by more than their distance from the mean."""
 _ROWS_AT_ONCE: Final = 8
-_RUNS_CODE: Final = "its recipe has the model run code that comes with it"
+_RUNS_CODE: Final = "its recipe lets the model run code that comes with it"
 
 
 class Recomputed(NamedTuple):
@@ -44,7 +44,7 @@ class Recomputed(NamedTuple):
 
     rows: int
     differences: tuple[tuple[str, int, str], ...]
-    """Object, task and problem of each row and site that came out differently."""
+    """Object, task and problem of each row and site that differs."""
 
 
 class _Place(NamedTuple):
@@ -56,7 +56,7 @@ class _Place(NamedTuple):
 
 
 def model_at_hand(frozen: FrozenRecipe, *, device: str) -> tuple[ActivationModel | None, str]:
-    """Return the model of a store if it can be had without network, else None and why."""
+    """Return the model of a store if it is available without network, else None and why."""
     try:
         return local_model(frozen, device=device), ""
     except (ModelError, RecipeChangedError) as error:
@@ -69,16 +69,16 @@ def local_model(frozen: FrozenRecipe, *, device: str) -> ActivationModel:
     Raises
     ------
     ModelError
-        If it cannot be had like that.
+        If the model is not available in this way.
     RecipeChangedError
-        If the one at hand has other weights than the one that the store was begun with.
+        If the available model has other weights than the one that the store was begun with.
     """
     recipe = frozen.recipe.model
     if not Path(recipe.name).expanduser().is_dir() and not _is_cached(frozen):
         raise ModelError(f"the model {recipe.name} is neither a local folder nor in the Hugging Face cache")
     if recipe.remote_code or recipe.pickle_weights:
         raise ModelError(
-            f"{_RUNS_CODE} (model.remote_code or model.pickle_weights), and whoever made the store wrote it"
+            f"{_RUNS_CODE} (model.remote_code or model.pickle_weights), and the maker of the store wrote the recipe"
         )
     try:
         model = load_model(frozen.pinned_model, [site.module for site in frozen.sites], device=device)
@@ -93,7 +93,7 @@ def _is_cached(frozen: FrozenRecipe) -> bool:
     pinned = frozen.pinned_model
     try:
         found = try_to_load_from_cache(pinned.name, "config.json", revision=pinned.revision)
-    except HFValidationError:  # the path of a folder that is gone cannot be a name on the hub
+    except HFValidationError:  # the path of a removed folder is not a valid name on the hub
         return False
     return isinstance(found, str)
 
@@ -103,14 +103,14 @@ def recompute_sample(
 ) -> Recomputed:
     """Run the model over the windows of a seeded sample of committed rows and compare.
 
-    Rows that name a residue that does not exist, or with another token than that residue has, count as different.
+    A row also counts as different if its residue does not exist or has another token.
 
     Parameters
     ----------
     objects, manifest
         The store.
     model
-        The model that it was extracted with.
+        The model that the store was extracted with.
     rows
         Size of the sample.
     progress
@@ -214,6 +214,6 @@ def _differences(
 def _lost_by_encoding(values_D: Float32s, quantizer: Quantizer, calibration: Calibration | None) -> float:
     try:
         planes = quantizer.encode(values_D[None], calibration)
-    except NumericsError:  # what the encoding cannot hold is not what was stored, however far it is off
+    except NumericsError:  # a value that the encoding cannot hold was never stored
         return 0.0
     return float(np.linalg.norm(quantizer.decode(planes, calibration)[0] - values_D))

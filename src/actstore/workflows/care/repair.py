@@ -1,4 +1,4 @@
-"""Repair: what is damaged is made again from what is not, and nothing else is touched."""
+"""Repair: rebuild the damaged parts of a store from the sound ones, and touch nothing else."""
 
 from __future__ import annotations
 
@@ -51,21 +51,21 @@ def repair_store(
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> RepairReport:
-    """Find damage and repair it: extract the damaged tasks again, and write what follows from the recipe anew.
+    """Find damage and repair it: extract damaged tasks again, and rewrite what follows from the recipe.
 
-    Extraction is deterministic, so that a repaired store is byte for byte what it was, and its manifest too. Readers
-    may go on meanwhile, a killed repair can be repeated, and other extractors may be at work.
+    Extraction is deterministic: a repaired store and its manifest have the same bytes as before. Readers may continue
+    meanwhile, a killed repair can be repeated, and other extractors may run.
 
     Parameters
     ----------
     store
         Path or URL of the store.
     tasks
-        Extract these again and compare them, and look at no others; None for those that are found damaged.
+        Extract these again, compare them, and check no others; None for the tasks that are found damaged.
     dry_run
-        Only say what would be done.
+        Only report what would be done.
     rewrite
-        Accept tasks that come out with other bytes than those that were lost, and write a new manifest.
+        Accept tasks whose new bytes differ from the lost ones, and write a new manifest.
     device
         Where the model runs.
     storage_options
@@ -82,8 +82,8 @@ def repair_store(
     RecipeChangedError
         If the model at hand is not the one that the store was made with.
     ModelError, NumericsError, StoreError
-        Whatever stopped the work; what was repaired stays good. A task that the storage does not take is reported,
-        and the others are repaired all the same.
+        If the work fails; repaired parts stay good. If the storage rejects a task, it is reported, and the others are
+        still repaired.
     """
 
     def model_of(frozen: FrozenRecipe) -> ActivationModel:
@@ -149,11 +149,11 @@ class _Plan(NamedTuple):
     metadata: dict[str, bytes]
     """Path and content of what follows from the recipe."""
     surplus: tuple[str, ...]
-    """Commits of tasks that the recipe does not have: they keep a store from being opened."""
+    """Commits of tasks that the recipe does not have: a store with them cannot be opened."""
     tasks: tuple[int, ...]
     """To be extracted again."""
     expected: tuple[str, ...]
-    """What will be written or removed, as far as that is known before."""
+    """What will be written or removed, as far as it is known in advance."""
     left: tuple[Fault, ...]
     """What cannot be repaired."""
 
@@ -200,7 +200,7 @@ def _check_asked(objects: ObjectStore, found: Examination, asked: Collection[int
         if task not in known and (found.manifest is None or found.manifest.commits[task] is None):
             raise UsageError(
                 f"{objects.uri}: task {task} was never extracted, so there is nothing to repair; "
-                "'actstore extract --store URI' does it"
+                "extract it with 'actstore extract --store URI'"
             )
 
 
@@ -218,15 +218,15 @@ def _lost_recipe(fault: Fault) -> Fault:
 def _lost_sequences(frozen: FrozenRecipe) -> str:
     return (
         f"nothing else in a store holds the sequences: put back a copy (sha256 {frozen.sequences_sha256}); or remove "
-        "what is there, and 'actstore extract RECIPE --store URI', with the recipe that it was begun with, writes it "
-        "again"
+        "what is there, and write it again with 'actstore extract RECIPE --store URI' and the recipe that the store "
+        "was begun with"
     )
 
 
 def _other_zarr(frozen: FrozenRecipe) -> str:
     return (
-        f"zarr {version('zarr')} writes it otherwise than zarr {frozen.software.get('zarr', '(not said)')}, with which "
-        "the store was made: repair it with that, or accept the change and a new manifest with --rewrite"
+        f"zarr {version('zarr')} writes it differently from zarr {frozen.software.get('zarr', '(not said)')}, which "
+        "made the store: repair it with that version, or accept the change and a new manifest with --rewrite"
     )
 
 
@@ -248,7 +248,7 @@ def _extract_again(
     rewrite: bool,
     progress: Progress,
 ) -> tuple[list[str], list[Fault]]:
-    """Extract tasks and put right what is not as it comes out; return what was written and what failed."""
+    """Extract tasks and replace stored objects that differ; return what was written and what failed."""
     written: list[str] = []
     failed: list[Fault] = []
     plan, memory = replan(objects, frozen, model), RowMemory(model.device_rows)
@@ -282,7 +282,7 @@ def _extract_again(
 
 
 def _manifest_is_right(objects: ObjectStore, found: Examination, plan: _Plan, *, everything: bool) -> bool:
-    """Return whether the manifest was sound and still says what is there, now that the rest is repaired."""
+    """Return whether the manifest was sound and still matches the store after the repair."""
     if any(fault.object == MANIFEST for fault in found.faults):
         return False
     if found.manifest is None or not (found.faults or plan.tasks):
@@ -298,7 +298,7 @@ def _manifest_is_right(objects: ObjectStore, found: Examination, plan: _Plan, *,
 def _renew_manifest(objects: ObjectStore, frozen: FrozenRecipe, progress: Progress) -> tuple[list[str], list[Fault]]:
     """Write the manifest, if every task is done; return what was written and what is left."""
     if missing := len(set(range(frozen.tasks)) - committed_tasks(objects)):
-        problem = f"{missing:,} tasks are not extracted: 'actstore extract --store URI' does that, and writes it"
+        problem = f"{missing:,} tasks are not extracted: 'actstore extract --store URI' extracts them and writes it"
         return [], [Fault(MANIFEST, None, problem)]
     write_manifest(objects, progress=progress)
     return [MANIFEST], []

@@ -1,4 +1,4 @@
-"""Verify: every object there, every byte right, and a sample of rows computed again."""
+"""Verify: check that every object exists and every byte is right, and compute a sample of rows again."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def verify_store(
 ) -> VerifyReport:
     """Read a whole store and compare it with its commits and manifest.
 
-    Objects that nothing names are listed and are no fault.
+    Objects that are not part of the store are listed; they are not faults.
 
     Parameters
     ----------
     store
         Path or URL of the store.
     recompute
-        Run the model on a sample of rows if it is at hand: a local folder, or in the Hugging Face cache.
+        Run the model on a sample of rows if it is available: a local folder, or in the Hugging Face cache.
     device
-        Where it runs.
+        Where the model runs.
     storage_options
         Passed to fsspec.
     progress

@@ -1,1 +1,1 @@
-"""Tasks on workers of Dask: of this machine, of a scheduler, of Slurm."""
+"""Run tasks on Dask workers: local processes, an existing scheduler, or Slurm jobs."""

@@ -1,4 +1,4 @@
-"""Where Dask workers come from: processes of this machine, a scheduler that is there, or jobs of Slurm."""
+"""Sources of Dask workers: processes on this machine, an existing scheduler, or Slurm jobs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class LocalWorkers:
 
 @dataclass(frozen=True, slots=True)
 class ExistingScheduler:
-    """A scheduler that runs already, with workers that come and go as they like."""
+    """A running scheduler; its workers may join and leave at any time."""
 
     address: str
 
@@ -60,7 +60,7 @@ class SlurmWorkers:
     config: Mapping[str, Any]
     """Arguments of `dask_jobqueue.SLURMCluster`; `adapt` holds those of its method `adapt`."""
     jobs: int | None = None
-    """How many; None to adapt, as the configuration says."""
+    """Number of jobs; None to adapt it as the configuration says."""
 
     def __post_init__(self) -> None:
         if self.jobs is not None and self.jobs < 1:
@@ -77,12 +77,12 @@ Cluster = LocalWorkers | ExistingScheduler | SlurmWorkers
 
 @contextmanager
 def workers_of(cluster: Cluster, order: WorkOrder, *, recipe_sha256: str) -> Iterator[Executor]:
-    """Give what does tasks on the workers of a cluster; those that were started for it end with it.
+    """Yield an executor on the workers of a cluster; workers that were started for it end with it.
 
     Raises
     ------
     UsageError
-        If a package is missing, or an address or configuration is no such thing.
+        If a package is missing, or an address or configuration is invalid.
     WorkerError
         If no scheduler answers.
     """
@@ -104,12 +104,12 @@ def workers_of(cluster: Cluster, order: WorkOrder, *, recipe_sha256: str) -> Ite
 
 @contextmanager
 def connected(cluster: Cluster, *, device: str) -> Iterator[Any]:
-    """Give a `distributed.Client` of a cluster; workers that were started for it end with it.
+    """Yield a `distributed.Client` of a cluster; workers that were started for it end with it.
 
     Raises
     ------
     UsageError
-        If a package is missing, or an address or configuration is no such thing.
+        If a package is missing, or an address or configuration is invalid.
     WorkerError
         If no scheduler answers.
     """
@@ -127,12 +127,12 @@ def connected(cluster: Cluster, *, device: str) -> Iterator[Any]:
 
 
 def check_cluster(cluster: Cluster) -> None:
-    """Find out whether there could be workers, before anything takes long; none is started.
+    """Check early whether the cluster can have workers; start none.
 
     Raises
     ------
     UsageError
-        If a package is missing, or an address or configuration is no such thing.
+        If a package is missing, or an address or configuration is invalid.
     WorkerError
         If no scheduler answers, or Slurm would not take a job.
     """
@@ -148,7 +148,7 @@ def check_cluster(cluster: Cluster) -> None:
 
 
 def _needed(module: str, *, extra: str) -> ModuleType:
-    """Import a package; Ctrl-C stays what it was, which dask-jobqueue would change."""
+    """Import a package; keep the handling of Ctrl-C, which dask-jobqueue would change."""
     before = signal.getsignal(signal.SIGINT)
     try:
         return importlib.import_module(module)
@@ -162,7 +162,7 @@ def _needed(module: str, *, extra: str) -> ModuleType:
 @contextmanager
 def _client(distributed: ModuleType, scheduler: Any) -> Iterator[Any]:  # noqa: ANN401 - an address or a cluster
     try:
-        if isinstance(scheduler, str):  # the client would try for a minute to reach what is no address
+        if isinstance(scheduler, str):  # the client would try an invalid address for a minute
             importlib.import_module("distributed.comm.addressing").get_address_host_port(scheduler)
         client = distributed.Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
     except ValueError as error:
@@ -191,7 +191,7 @@ def _local(workers: int, device: str) -> Iterator[Any]:
         each = {
             "host": "127.0.0.1",
             "nthreads": THREADS,
-            "memory_limit": 0,  # the limit is the machine's: a worker that is merely large must not be killed
+            "memory_limit": 0,  # the machine sets the limit: a worker must not be killed only for its size
             "dashboard": False,
             "local_directory": folder,
             "silence_logs": logging.ERROR,
@@ -223,12 +223,12 @@ def _slurm(workers: SlurmWorkers) -> Iterator[Any]:
 
 @contextmanager
 def _slurm_scheduler(workers: SlurmWorkers) -> Iterator[Any]:
-    """Give a cluster that has no jobs yet."""
+    """Yield a cluster that has no jobs yet."""
     jobqueue = _needed("dask_jobqueue", extra="slurm")
     jobs = _needed("actstore.workflows.clusters.slurm_jobs", extra="slurm")
     try:
         cluster = jobqueue.SLURMCluster(job_cls=jobs.SlurmJob, **slurm_arguments(workers.config))
-    except (TypeError, ValueError, RuntimeError) as error:  # the last from its scheduler, as of an unknown interface
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: its scheduler, such as an unknown interface
         raise UsageError(f"the Slurm configuration: {error}") from error
     with cluster:
         yield cluster

@@ -1,4 +1,4 @@
-"""Tasks on Dask workers: a bounded number in flight, to whoever is free, again if a worker is lost."""
+"""Run tasks on Dask workers: a bounded number in flight, each on a free worker, again if a worker is lost."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from actstore.workflows.extraction.executors import THREADS, Tally
 __all__ = ["DaskExecutor"]
 
 _LOOK_S: Final = 0.5
-"""How often the deadline, and the number of workers, are looked at while no task ends."""
+"""How often the deadline and the number of workers are checked while no task ends."""
 _SPARE: Final = 1
-"""Tasks that wait at each worker, so that it need not."""
+"""Tasks queued at each worker, so that the worker does not wait."""
 _MOST_LOSSES: Final = 3
-"""How often a task may be given up by Dask, each time after four workers were lost with it."""
+"""How often Dask may give up a task, each time after four workers were lost with it."""
 
 
 class DaskExecutor:
-    """Sends numbers of tasks to the workers of a cluster; rows never travel, workers write to the store themselves.
+    """Sends task numbers to the workers of a cluster; workers write the rows to the store themselves.
 
-    As many tasks are in flight as there are workers for, so that a worker which joins late gets work at once, and the
-    scheduler never holds a hundred thousand.
+    The number of tasks in flight follows the number of workers: a worker that joins late gets work at once, and the
+    scheduler never holds a hundred thousand tasks.
 
     Parameters
     ----------
     client
-        Of the scheduler.
+        Client of the scheduler.
     order, recipe_sha256
-        What workers need to know.
+        The information that workers need.
     own_processes
-        Whether they were started by this run, on its machine.
+        Whether this run started the workers, on its machine.
     check_idle
         Called while there are no workers; raises if none can come.
     """
@@ -55,7 +55,7 @@ class DaskExecutor:
         own_processes: bool,
         check_idle: Callable[[], None] | None = None,
     ) -> None:
-        self._client: Any = client  # of which only half is typed
+        self._client: Any = client  # only half of it is typed
         name = f"actstore-{recipe_sha256[:8]}-{uuid.uuid4().hex[:8]}"
         self._job = Job(name, order, recipe_sha256, software(), own_processes)
         self._check_idle = check_idle
@@ -71,21 +71,21 @@ class DaskExecutor:
         try:
             self._register()
             self._work(deque(tasks), stop, tally)
-        except OSError as error:  # also timeouts, and connections that were closed
+        except OSError as error:  # also timeouts and closed connections
             raise WorkerError(
-                f"the scheduler cannot be reached any more ({type(error).__name__}); what is committed is good, and "
+                f"the scheduler can no longer be reached ({type(error).__name__}); committed tasks are good, and "
                 "the same command continues"
             ) from error
         finally:
             self._leave()
 
     def _register(self) -> None:
-        """Give the job to the workers that are there, and to all that will come."""
+        """Give the job to all present and future workers."""
         try:
             self._client.register_plugin(StorePlugin(self._job))
         except OSError:
             raise
-        except Exception as error:  # whatever a worker met with the package, which may be a bare Exception
+        except Exception as error:  # any error of a worker with the package, also a bare Exception
             raise WorkerError(
                 f"the workers cannot run actstore {self._job.software['actstore']} ({error}); install it there"
             ) from error
@@ -104,7 +104,7 @@ class DaskExecutor:
                 self._submit(left.popleft())
             if not self._flying and (held or not left):
                 return
-            if held and not self._workers:  # what they had is lost, and there is nobody to wait for
+            if held and not self._workers:  # their tasks are lost, and no worker is left to wait for
                 return
             try:
                 future = self._ended.get(timeout=_LOOK_S)
@@ -158,11 +158,11 @@ class DaskExecutor:
         return sum(min(THREADS, threads) + _SPARE for threads in self._workers.values())
 
     def _tell(self, *, drop: bool) -> None:
-        """Have all workers begin no more tasks; those that are just being lost need not hear it."""
+        """Tell all workers to begin no more tasks; workers that are being lost may miss it."""
         self._client.run(tell_worker, self._job.name, drop=drop, on_error="ignore")
 
     def _leave(self) -> None:
-        """Leave nothing on workers that go on: after an error, what they have of this run is dropped."""
+        """Clean up on workers that keep running: after an error, they drop their tasks of this run."""
         try:
             if self._flying:
                 self._tell(drop=True)
@@ -170,10 +170,10 @@ class DaskExecutor:
             self._flying.clear()
             self._client.unregister_worker_plugin(self._job.name)
         except (OSError, ValueError, RuntimeError, KeyError):
-            return  # the scheduler is gone, or the job never came to a worker
+            return  # the scheduler is gone, or the job never reached a worker
 
 
 def _error_of(kind: str, message: str) -> ActstoreError:
-    """Return the error that a worker met, as it would have been met here."""
+    """Return the error of a worker as this process would have raised it."""
     error: ActstoreError = getattr(errors, kind)(message)
     return error

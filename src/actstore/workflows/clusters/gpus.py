@@ -1,4 +1,4 @@
-"""Which processes of a machine use which of its GPUs and cores, and how they keep memory."""
+"""Assign GPUs and cores of a machine to its processes, and set how they keep memory."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["ALLOCATOR", "claim_device", "thread_environment", "visible_gpus", "w
 _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 _OMP: Final = "OMP_NUM_THREADS"
 _THREADS: Final = (_OMP, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Dask gives all of them to its workers, and torch takes the second before the first."""
+"""Dask sets all of them for its workers; torch prefers the second to the first."""
 ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
-"""Where glibc itself arrives once large arrays were freed. Nannies of Dask set the second to 64 KiB, which keeps the
-first at its 128 KiB: the tensors of every forward pass are then given back to the kernel and fetched from it again."""
+"""The values that glibc itself reaches after large arrays were freed. Nannies of Dask set the second to 64 KiB, which
+keeps the first at 128 KiB: every forward pass then returns its tensors to the kernel and requests memory again."""
 
 _claims: dict[Path, int] = {}
 """Descriptors of the locks that this process holds until it ends."""
@@ -26,7 +26,7 @@ _claiming: Final = threading.Lock()
 
 
 def visible_gpus(environ: Mapping[str, str], *, devices: Path = Path("/dev")) -> tuple[str, ...]:
-    """Return what CUDA calls the GPUs that a process with this environment may use."""
+    """Return the CUDA names of the GPUs that a process with this environment may use."""
     if _VISIBLE in environ:
         return tuple(name for part in environ[_VISIBLE].split(",") if (name := part.strip()))
     return tuple(str(index) for index in range(len(list(devices.glob("nvidia[0-9]*")))))
@@ -37,8 +37,8 @@ def worker_environments(
 ) -> list[dict[str, str]]:
     """Return what to add to the environment of each worker of one machine.
 
-    With `device = "cuda"` each sees one GPU, in turn; `cuda:1` is for all of them. Cores are shared out, unless the
-    environment says how many threads there should be.
+    With `device = "cuda"` each worker sees one GPU, in turn; with `cuda:1` all use the same one. Cores are divided,
+    unless the environment sets the number of threads.
 
     Examples
     --------
@@ -53,9 +53,9 @@ def worker_environments(
 
 
 def thread_environment(threads: int, *, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that give a process so many threads, unless the environment says how many.
+    """Return the variables that set the number of threads of a process, unless the environment sets it.
 
-    As in a process without Dask, what is said by `OMP_NUM_THREADS` alone is said for all of them.
+    As in a process without Dask, `OMP_NUM_THREADS` alone counts for all of them.
 
     Examples
     --------
@@ -68,8 +68,8 @@ def thread_environment(threads: int, *, environ: Mapping[str, str]) -> dict[str,
 def claim_device(device: str, *, gpus: Sequence[str], folder: Path | None = None) -> str:
     """Return the device for this process: with `cuda` and several GPUs, one that no other process has claimed.
 
-    The claim is a lock in the folder for temporary files and goes with the process, which gets the same device whenever
-    it asks. When all are taken, two share one.
+    The claim is a lock in the folder for temporary files. It ends with the process. The process gets the same device
+    each time. If all devices are claimed, two processes share one.
     """
     if device != "cuda" or len(gpus) < 2:
         return device

@@ -1,4 +1,4 @@
-"""What a file says of Slurm jobs, as the arguments of `dask_jobqueue.SLURMCluster`."""
+"""Read the configuration of Slurm jobs: arguments of `dask_jobqueue.SLURMCluster`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from actstore.workflows.extraction.executors import THREADS
 __all__ = ["ADAPT", "read_slurm_config", "slurm_arguments"]
 
 ADAPT: Final = "adapt"
-"""The table of a configuration that makes the number of jobs follow the work."""
+"""The table of a configuration that adapts the number of jobs to the work."""
 _SAID: Final = {"extra_forbidden": "not known", "missing": "is missing"}
 _QUIET: Final = {"dashboard": False, "dashboard_address": ":0"}
 
 
 class _Adapt(BaseModel):
-    """Arguments of `SLURMCluster.adapt`, which takes any other without a word."""
+    """Arguments of `SLURMCluster.adapt`, which silently accepts unknown ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -40,7 +40,7 @@ class _Adapt(BaseModel):
 
 
 class _SlurmConfig(BaseModel):
-    """Arguments of `SLURMCluster` that a file may give: neither those of this program nor deprecated ones."""
+    """Arguments of `SLURMCluster` that a file may give, without those that actstore sets and deprecated ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -79,7 +79,7 @@ def read_slurm_config(path: Path) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        If it cannot be read, or has keys that are no such argument, or values of another type.
+        If the file cannot be read, or has unknown keys or values of another type.
     """
     try:
         config = _SlurmConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -93,7 +93,7 @@ def read_slurm_config(path: Path) -> dict[str, Any]:
         )
         known, below = (", ".join(sorted(model.model_fields)) for model in (_SlurmConfig, _Adapt))
         raise UsageError(
-            f"{path}: not a Slurm configuration:\n{problems}\nthere are {known}; below [adapt] {below}"
+            f"{path}: not a Slurm configuration:\n{problems}\nallowed are {known}; below [adapt] {below}"
         ) from error
     return config.model_dump(exclude_unset=True)
 
@@ -101,7 +101,7 @@ def read_slurm_config(path: Path) -> dict[str, Any]:
 def slurm_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of `SLURMCluster` for a configuration: one worker in each job, and no dashboard."""
     chosen = {name: value for name, value in config.items() if name != ADAPT}
-    # Nannies hand on what they have of these; a variable DASK_... could not set names with capitals.
+    # Nannies pass these variables on; a variable DASK_... cannot set names with capitals.
     environment = thread_environment(int(config["cores"]), environ={}) | ALLOCATOR
     return {
         "processes": 1,
@@ -110,7 +110,7 @@ def slurm_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
             *(f"export {name}={value}" for name, value in environment.items()),
             *chosen.get("job_script_prologue", []),
         ],
-        # The last word counts: dask-jobqueue gives each worker as many threads as it has cores.
+        # The last argument counts: dask-jobqueue itself gives each worker as many threads as it has cores.
         "worker_extra_args": ["--nthreads", str(THREADS), *chosen.get("worker_extra_args", [])],
         "scheduler_options": _QUIET | chosen.get("scheduler_options", {}),
     }

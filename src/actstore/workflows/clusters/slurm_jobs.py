@@ -1,4 +1,4 @@
-"""Jobs of Slurm: whether they can be submitted, and what Slurm says where they cannot."""
+"""Slurm jobs: check whether they can be submitted, and report what Slurm says if not."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["SlurmJob", "check_jobs", "try_job"]
 _WAY_OUT: Final = "start this where sbatch can submit jobs; queue, account and sizes are in the Slurm configuration"
 _TRY_S: Final = 120
 _SAID: Final = "stderr:\n"
-"""After it dask-jobqueue quotes what a command said."""
+"""After this text dask-jobqueue quotes the output of a command."""
 
 
 class SlurmJob(SLURMJob):
-    """A job that keeps the reason if Slurm refuses it, which dask-jobqueue only logs."""
+    """A job that keeps the reason if Slurm refuses it; dask-jobqueue only logs it."""
 
     refusal: str | None = None
 
     async def start(self) -> None:
-        """Submit the job; one that is refused counts as started, and nothing will come of it."""
+        """Submit the job; a refused job counts as started and never gets a worker."""
         try:
             await super().start()  # type: ignore[no-untyped-call]
         except (OSError, RuntimeError, ValueError) as error:  # no sbatch; it failed; no number in its answer
@@ -35,12 +35,12 @@ class SlurmJob(SLURMJob):
 
 
 def check_jobs(cluster: Any) -> None:  # noqa: ANN401 - a SLURMCluster, which has no types
-    """Look at the jobs of a cluster that has no worker.
+    """Check the jobs of a cluster that has no worker.
 
     Raises
     ------
     WorkerError
-        If all that are left were refused.
+        If Slurm refused all remaining jobs.
     """
     refusals = [job.refusal for job in tuple(cluster.workers.values())]
     if refusals and None not in refusals:
@@ -53,7 +53,7 @@ def try_job(script: str) -> None:
     Raises
     ------
     WorkerError
-        If not.
+        If it would not.
     """
     with tempfile.TemporaryDirectory(prefix="actstore-") as folder:
         path = Path(folder, "job.sh")

@@ -1,4 +1,4 @@
-"""What a worker must be told to do tasks of a store, and how it gets its model."""
+"""The information that a worker needs to do tasks of a store, and the loading of its model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["WorkOrder", "load_on_worker"]
 
 def load_on_worker(recipe: ModelRecipe, sites: Sequence[str], device: str) -> ActivationModel:
     """Load the model that the recipe names."""
-    # Here, for the scheduler imports this module too, and has no use for PyTorch.
+    # Imported here: the scheduler imports this module too, and does not need PyTorch.
     extract = importlib.import_module("actstore.extract.model")
     model: ActivationModel = extract.load_model(recipe, sites, device=device)
     return model
@@ -23,12 +23,12 @@ def load_on_worker(recipe: ModelRecipe, sites: Sequence[str], device: str) -> Ac
 
 @dataclass(frozen=True, slots=True)
 class WorkOrder:
-    """What workers are told about the store: where it is, and what they need to do its tasks."""
+    """Where the store is, and what else workers need to do its tasks."""
 
     store: str
     storage_options: Mapping[str, Any] | None = field(repr=False)
-    """May hold credentials, so they go to workers alone."""
+    """May hold credentials, so only workers get them."""
     model: ModelRecipe
     device: str
     load: Callable[[ModelRecipe, Sequence[str], str], ActivationModel] = load_on_worker
-    """Gives the model for a recipe, sites and a device; sent by name."""
+    """Loads the model for a recipe, sites and a device; sent by name."""

@@ -1,4 +1,4 @@
-"""What runs on a Dask worker: the store is opened and the model loaded once, then task after task is done."""
+"""Code that runs on a Dask worker: open the store and load the model once, then do task after task."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def software() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What workers must know of a run. Goes to them alone: keys and arguments of tasks name it and say no more."""
+    """What workers must know about a run. Only workers get it: keys and arguments of tasks hold only its name."""
 
     name: str
     order: WorkOrder
@@ -51,11 +51,11 @@ class Job:
     software: Mapping[str, str]
     """Versions where the run was started."""
     own_processes: bool
-    """Whether the workers were started by this run, on its machine, and get signals that are meant for it."""
+    """Whether this run started the workers, on its machine; they then also get its signals."""
 
 
 class Outcome(NamedTuple):
-    """What became of a task; errors of the project are no failures to Dask, which would log their traceback."""
+    """The outcome of a task. It holds errors of actstore: if they were raised, Dask would log their traceback."""
 
     ending: Ending | None
     """None after an error."""
@@ -65,7 +65,7 @@ class Outcome(NamedTuple):
 
 
 class StorePlugin(WorkerPlugin):
-    """Carries a job to every worker, also to those that come later."""
+    """Gives a job to every worker, also to workers that join later."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -91,7 +91,7 @@ def do_on_worker(name: str, task: int) -> Outcome:
 
 
 def tell_worker(name: str, *, drop: bool) -> None:
-    """Have a worker begin no more tasks of a job, and drop the one in the model."""
+    """Tell a worker to begin no more tasks of a job, and to drop the task in the model."""
     if name in _works:
         _works[name].stopping = True
         _works[name].dropping |= drop
@@ -106,7 +106,7 @@ class _Work:
         self._worker = worker
         self._opening = threading.Lock()
         self._opened: tuple[TaskRunner, ObjectStore, FrozenRecipe] | None = None
-        # However many threads the worker has, no third task waits for the model while others could have it.
+        # The worker may have more threads: a third task must not wait here while another worker could run it.
         self._places = threading.BoundedSemaphore(THREADS)
 
     def do(self, task: int) -> Outcome:
@@ -132,8 +132,8 @@ class _Work:
                 frozen = load_frozen(objects)
                 if frozen.digest != self._job.recipe_sha256:
                     raise CorruptObjectError(
-                        f"{objects.uri}: worker {self._worker} finds another recipe there than the run was started "
-                        "with; give a place that is the same on every machine"
+                        f"{objects.uri}: worker {self._worker} finds another recipe there than the one of this "
+                        "run; give a place that is the same on every machine"
                     )
                 device = claim_device(order.device, gpus=visible_gpus(os.environ))
                 model = order.load(order.model, frozen.recipe.sites, device)

@@ -28,7 +28,7 @@ def calibrate_sites(
 ) -> dict[str, CalibrationFacts]:
     """Run the model over a sample of sequences (the first window of each) and return each site's calibration.
 
-    The sample is those sequences with the smallest seeded draws of their ids, so it hardly changes as a corpus grows.
+    The sample holds the sequences with the smallest seeded draws of their ids, so it hardly changes as a corpus grows.
 
     Parameters
     ----------

@@ -39,16 +39,16 @@ class PlanOrder:
 def choose_compressor(
     frozen: FrozenRecipe, plan: Plan, source: ResidueSource, model: ActivationModel, *, progress: Progress
 ) -> FrozenRecipe:
-    """Compress the first task in memory, and return what is to be frozen with the best compressor.
+    """Compress the first task in memory, and return the recipe to freeze, with the best compressor.
 
-    The task is extracted again when it is written: that it is one task more is what the choice costs.
+    The choice costs one extra task: the first task is extracted again when it is written.
 
     Parameters
     ----------
     frozen
         Everything else that the recipe resolved to, calibration included.
     plan
-        Whose first task is taken.
+        Its first task is compressed.
     source
         The sequences in plan order.
     model

@@ -1,4 +1,4 @@
-"""When to stop before the end: after some time, or when told to; what may still be begun, and what is dropped."""
+"""Stop before the end, after a time limit or on request: which tasks may still begin, and which are dropped."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Interrupted(BaseException):
 class Stop:
     """Says whether another task may be begun, and whether the one in the model must be dropped.
 
-    With a time limit, a task is begun only if it would end in time, judging by the median of those before it. Of a task
-    that does not, what is in the model when the time is over is dropped, and what is being written is finished.
-    When the run is told to stop, the same happens at once.
+    With a time limit, a task is begun only if it would end in time, by the median duration of the tasks before it. When
+    the time is over, a task in the model is dropped, and a task that is being written is finished. A request to stop
+    has the same effect at once.
 
     Parameters
     ----------
@@ -60,15 +60,15 @@ class Stop:
         return "signal" if self._requested else "time"
 
     def request(self) -> None:
-        """Tell the run to stop as soon as it can."""
+        """Tell the run to stop as soon as possible."""
         self._requested = True
 
     def took(self, seconds: float) -> None:
-        """Take note of how long a task took, from its beginning to its commit."""
+        """Record how long a task took, from its beginning to its commit."""
         self._seconds.append(seconds)
 
     def may_begin(self) -> bool:
-        """Return whether a task may be begun; once it may not, none may."""
+        """Return whether a task may be begun; once False, always False."""
         if not self._closed and self._ends_s is not None:
             expected_s = statistics.median(self._seconds) if self._seconds else 0.0
             self._closed = self._clock() + expected_s >= self._ends_s
@@ -92,12 +92,12 @@ class Stop:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Let a signal break off what is done inside, which nobody will miss.
+        """Let a signal abort the work inside; use it only for work that can be lost.
 
         Raises
         ------
         Interrupted
-            When the signal comes, or has come.
+            When the signal arrives, or if it has arrived before.
         """
         if self._requested:
             raise Interrupted
@@ -110,5 +110,5 @@ class Stop:
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
         self.request()
         if self._interruptible:
-            self._interruptible = False  # once: a second signal must not break off what the first one had cleaned up
+            self._interruptible = False  # once: a second signal must not abort the clean-up after the first
             raise Interrupted

@@ -1,4 +1,4 @@
-"""Who does the tasks of a store: the protocol, and this process."""
+"""Executors, which do the tasks of a store: the protocol, and the one of this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from actstore.workflows.extraction.runner import STAGES, TaskRunner
 __all__ = ["THREADS", "Ending", "Executor", "SerialExecutor", "Tally", "do_task"]
 
 THREADS: Final = 2
-"""Of a worker: while one task is in the model, the one before it is encoded and written."""
+"""Threads of a worker: while one task is in the model, the one before it is encoded and written."""
 
 Ending = Literal["committed", "found", "dropped"]
 """A task was committed here, had been committed by another process, or was dropped."""
@@ -55,12 +55,12 @@ class Executor(Protocol):
     """Does tasks of one store, in any order and any number at a time."""
 
     def run(self, tasks: Sequence[int], *, stop: Stop, tally: Tally) -> None:
-        """Do the tasks, or those that can be done before `stop` says no.
+        """Do the tasks, or as many as `stop` allows.
 
         Raises
         ------
         ActstoreError
-            Whatever was wrong with a task: no other is begun then, and what was committed stays good.
+            If a task fails: no other is begun then, and committed tasks stay good.
         """
         ...
 
@@ -84,7 +84,7 @@ class SerialExecutor:
         try:
             for thread in threads:
                 thread.join()
-        except BaseException:  # interrupted: what is being written is finished, unless it comes again
+        except BaseException:  # interrupted: finish what is being written, unless interrupted again
             turns.halted.set()
             for thread in threads:
                 thread.join()
@@ -116,7 +116,7 @@ class SerialExecutor:
 
 
 class _Turns:
-    """Tasks that threads take in turn and in order, until there is none, time is over or one has failed."""
+    """Tasks that threads take in turn and in order, until none is left, time is over or one has failed."""
 
     def __init__(self, tasks: Sequence[int], stop: Stop, runner: TaskRunner) -> None:
         self.halted = threading.Event()
@@ -127,7 +127,7 @@ class _Turns:
         self._taking = threading.Lock()
 
     def take(self) -> int | None:
-        """Return the next task, which the model is then free for; None if no other is to be begun."""
+        """Return the next task once the model is free for it; None if no other may be begun."""
         with self._taking:
             self._runner.begin()
             may_begin = self._stop.may_begin() and not self.halted.is_set()
@@ -155,13 +155,13 @@ def do_task(
     runner, objects
         The store.
     task, rows
-        Which, and how many rows it has.
+        Number of the task, and number of its rows.
     must_drop
-        Asked after each batch; the task is dropped then, unless that was the last one.
+        Called after each batch; if true, the task is dropped, unless that was the last batch.
     halted
-        Likewise, and the task is dropped in any case.
+        Called likewise; if true, the task is dropped in any case.
     on_rows
-        Told the rows of each batch; those of a task that was found committed, at once.
+        Called with the rows of each batch; if the task has a commit already, once with all its rows.
     begun
         Whether `TaskRunner.begin` was called for it.
     """

@@ -10,7 +10,7 @@ __all__ = ["available_memory"]
 
 
 class _Files(NamedTuple):
-    """Where a version of control groups says what a group may have, what it has, and what of it can be dropped."""
+    """Names in one version of control groups: the limit of a group, its use, and the part that can be dropped."""
 
     limit: str
     used: str
@@ -21,13 +21,13 @@ _VERSIONS: Final = {
     "memory": _Files("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     "": _Files("memory.max", "memory.current", "inactive_file"),
 }
-"""By the folder below /sys/fs/cgroup in which groups are: version 1 has one for each controller, version 2 none."""
+"""By the folder of groups below /sys/fs/cgroup: version 1 has one for each controller, version 2 has none."""
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
-    """Return the bytes that could be allocated now, by the system and its control groups; None if nobody says.
+    """Return the bytes that the system and the control groups allow to allocate now; None if unknown.
 
-    Files that a group has read or written lately count as used by it, though the kernel drops them when it needs to.
+    The use of a group includes files that it read or wrote lately. They count as free here: the kernel can drop them.
 
     Parameters
     ----------

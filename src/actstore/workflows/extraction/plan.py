@@ -1,4 +1,4 @@
-"""From a recipe to a frozen plan of its extraction: everything before the first task, each thing resolved once."""
+"""Turn a recipe into a frozen plan of its extraction: everything before the first task, each part resolved once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["ExtractionPlan", "plan_extraction", "reopen", "replan", "require_seq
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExtractionPlan:
-    """All that a recipe resolved to: whoever comes after it asks for nothing else."""
+    """Everything that a recipe resolved to; later stages need nothing else."""
 
     frozen: FrozenRecipe
     """Model, sites, corpus, sizes and calibration, as they are frozen in the store."""
@@ -37,16 +37,16 @@ class ExtractionPlan:
 
 
 def require_sequences(recipe: Recipe) -> None:
-    """Refuse to extract what can only be planned.
+    """Refuse a recipe that can only be planned.
 
     Raises
     ------
     RecipeError
-        If the recipe has no sequences, only an expectation of how many and how long.
+        If the recipe has no sequences, only their expected number and lengths.
     """
     if recipe.corpus.is_expected:
         raise RecipeError(
-            f"corpus.expected_sequences ({recipe.corpus.expected_sequences:,}) is for 'actstore plan' alone, and there "
+            f"corpus.expected_sequences ({recipe.corpus.expected_sequences:,}) is only for 'actstore plan', so there "
             "is nothing to extract; name the files: --sequences FILE, or corpus.sequences in place of it"
         )
 
@@ -60,29 +60,29 @@ def plan_extraction(
     progress: Progress,
     keep_rows: bool = True,
 ) -> ExtractionPlan:
-    """Begin a store, or continue the one that is there: corpus, rows, calibration and compressor, each resolved once.
+    """Begin or continue a store: resolve corpus, rows, calibration and compressor, each once.
 
     With `compressor = "auto"` the first task is tried before anything is frozen.
 
     Parameters
     ----------
     objects, recipe, model
-        Where the store is or will be, and what it is made from. Without a recipe, the one that is frozen there.
+        Where the store is or will be, and what it is made from. None as recipe takes the frozen one of the store.
     storage_options
         Passed to fsspec.
     progress
         Where to report.
     keep_rows
-        Whether rows will be written there, for which there must be room.
+        Whether rows will be written there; there must then be room for them.
 
     Raises
     ------
     RecipeChangedError
-        If a store made with another recipe is there. A recipe that says `auto` accepts any compressor that is frozen.
+        If the store there was made with another recipe. A recipe that says `auto` accepts any frozen compressor.
     CorpusError
         If the sequences cannot be used.
     RecipeError
-        If sites or sizes of the recipe are beyond what a store holds.
+        If sites or sizes of the recipe exceed what a store can hold.
     """
     if recipe is None:
         return reopen(objects, load_frozen(objects), model)
@@ -107,7 +107,7 @@ def _begin(objects: ObjectStore, resolved: Resolution, *, progress: Progress, ke
 
 
 def _continue(objects: ObjectStore, stored: FrozenRecipe, resolved: Resolution) -> FrozenRecipe:
-    """Find that a store was begun with the same, and complete what it lacks before its first task."""
+    """Check that a store was begun with the same recipe, and complete what it lacks before its first task."""
     asked = resolved.draft
     if resolved.chooses_compressor:
         asked = asked.compressed_by(stored.layout.compressor)
@@ -133,9 +133,9 @@ def replan(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -
     Raises
     ------
     RecipeChangedError
-        If the model at hand is not the one that the store was begun with.
+        If `model` is not the one that the store was begun with.
     CorruptObjectError
-        If the plan does not come out as it was frozen.
+        If the plan differs from the frozen one.
     StoreError
         If its sequences are missing.
     """
@@ -148,8 +148,8 @@ def replan(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -
             raise RecipeChangedError(f"{objects.uri} was begun with {what} {there}, the model at hand has {here}")
     if not has_sequences(objects):
         raise StoreError(
-            f"{objects.uri}: sequences.parquet is missing; 'actstore extract RECIPE --store URI', with the recipe that "
-            "it was begun with, writes it again"
+            f"{objects.uri}: sequences.parquet is missing; write it again with 'actstore extract RECIPE --store URI' "
+            "and the recipe that the store was begun with"
         )
     with StoredSequences(objects) as sequences:
         plan = plan_tasks(sequences.table(tuple(frozen.recipe.splits.fractions)), frozen.recipe.row_rules)

@@ -1,4 +1,4 @@
-"""What a recipe comes to with a corpus and a model: each thing worked out once, when it is first asked for."""
+"""Resolve a recipe with its corpus and model: compute each part once, when it is first needed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Resolution", "resolving"]
 
 _RECORDED: Final = ("actstore", "torch", "transformers", "numpy", "zarr", "numcodecs", "pyarrow")
 _NO_DIGEST: Final = "0" * 64
-"""Of sequences that the store has already."""
+"""Stands for the digest of sequences that the store has already."""
 
 
 @contextmanager
@@ -46,12 +46,12 @@ def resolving(
     storage_options: Mapping[str, Any] | None,
     progress: Progress,
 ) -> Iterator[Resolution]:
-    """Read the corpus of a recipe, and keep it at hand for as long as the recipe is being resolved.
+    """Read the corpus of a recipe, and keep it while the recipe is being resolved.
 
     Parameters
     ----------
     recipe, model
-        What is asked for.
+        What to resolve.
     needs_sequences
         Whether residues are needed: for the model, or for the store.
     storage_options
@@ -81,7 +81,7 @@ def resolving(
 
 @dataclass(frozen=True, eq=False)
 class Resolution:
-    """What a recipe comes to: sequences, sizes, rows, and everything that a store freezes."""
+    """A resolved recipe: sequences, sizes, rows, and everything that a store freezes."""
 
     recipe: Recipe
     """As it was written."""
@@ -105,7 +105,7 @@ class Resolution:
 
     @cached_property
     def sized(self) -> Recipe:
-        """The recipe with its number of rows for a task, and with the compressor `none` where that is to be chosen."""
+        """The recipe with its rows per task, and with the compressor `none` if that is still to be chosen."""
         sized = choose_task_rows(self.recipe, self.model.sites, residues=self.corpus.total_residues)
         if not self.chooses_compressor:
             return sized
@@ -125,17 +125,17 @@ class Resolution:
 
     @property
     def sequences(self) -> Path:
-        """Local file of the sequences as the store keeps them; there once `draft` was asked for, if they are needed."""
+        """Local file of the sequences as the store keeps them; exists after the first use of `draft`, if needed."""
         return self.folder / SEQUENCES
 
     @cached_property
     def draft(self) -> FrozenRecipe:
-        """What is frozen, but for calibration and compressor: all that is known without running the model.
+        """What is frozen, except calibration and compressor: everything known without running the model.
 
         Raises
         ------
         RecipeError
-            If sites or sizes of the recipe are beyond what a store holds.
+            If sites or sizes of the recipe exceed what a store can hold.
         StoreError
             If the temporary folder has no room for the sequences.
         """
@@ -174,7 +174,7 @@ class Resolution:
         Raises
         ------
         ModelError, NumericsError
-            Whatever stopped the model.
+            If the model fails.
         """
         frozen, model = self.draft, self.model
         if frozen.quantizer.calibrated:
@@ -196,7 +196,7 @@ class Resolution:
 
 @contextmanager
 def _spool_folder() -> Iterator[Path]:
-    """Give a folder for what has to be at hand until the store is frozen."""
+    """Yield a folder for files that are needed until the store is frozen."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="actstore-")
     except OSError as error:

@@ -20,16 +20,16 @@ from actstore.workflows.extraction.plan import ExtractionPlan
 __all__ = ["STAGES", "TaskRunner"]
 
 STAGES: Final = 3
-"""Threads that can make use of `TaskRunner.do` at a time: each task is in another stage."""
+"""Threads that can use `TaskRunner.do` at a time: each task is in another stage."""
 
 
 class TaskRunner:
     """Does tasks of a store: threads that call `begin` and `do` are in different stages of their tasks.
 
-    A task is computed, encoded and hashed, and written. While one is computed the one before it may be encoded and the
-    one before that written; so the rows of two tasks are in memory, and the encoded objects of two.
+    A task is computed, encoded and hashed, and written. While one is computed, the one before it may be encoded and the
+    one before that written. So memory holds the rows of two tasks, and the encoded objects of two.
 
-    Every forward pass is one thread's, and so is every site that is encoded; several are under way at a time.
+    One thread runs each forward pass, and one encodes each site; several work at a time.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class TaskRunner:
         self._objects = objects
         self._computing, self._encoding, self._writing = (threading.Lock() for _ in range(STAGES))
         self._memory = RowMemory(model.device_rows)
-        if model.device_rows is not None:  # too little is said now, and not after the first task
+        if model.device_rows is not None:  # fail now if memory is too small, not after the first task
             frozen = plan.frozen
             self._memory.reserve(
                 min(frozen.recipe.store.task_rows, frozen.rows), model.sites, times=min(2, frozen.tasks)
@@ -70,7 +70,7 @@ class TaskRunner:
         self.close()
 
     def close(self) -> None:
-        """End the threads, once what they are doing is done."""
+        """End the threads after their current work."""
         self._threads.close()
 
     def begin(self) -> None:
@@ -78,7 +78,7 @@ class TaskRunner:
         self._computing.acquire()
 
     def leave(self) -> None:
-        """Let another task be computed after all."""
+        """Let another task be computed in place of this one."""
         self._computing.release()
 
     def do(self, index: int, *, on_rows: Callable[[int], None] | None = None) -> None:
@@ -87,14 +87,14 @@ class TaskRunner:
         Parameters
         ----------
         index
-            Of the task.
+            Number of the task.
         on_rows
-            Called with a number of rows whenever so many were computed; what it raises drops the task.
+            Called with a number of rows after they are computed; if it raises, the task is dropped.
 
         Raises
         ------
         CorpusError, ModelError, NumericsError, StoreError
-            Whatever stopped the work; the task is then not committed.
+            If the work fails; the task is then not committed.
         """
         frozen = self._plan.frozen
         with _handed_on(self._computing, self._encoding):
@@ -118,7 +118,7 @@ class TaskRunner:
 
 @contextmanager
 def _handed_on(stage: threading.Lock, following: threading.Lock | None = None) -> Iterator[None]:
-    """Leave a stage at the end, and not before the following one can be entered."""
+    """Leave a stage at the end, but only when the following one can be entered."""
     try:
         yield
         if following is not None:

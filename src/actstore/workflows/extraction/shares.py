@@ -40,7 +40,7 @@ def parse_share(text: str) -> Share:
     Raises
     ------
     UsageError
-        If it is none.
+        If the text is not a share.
 
     Examples
     --------

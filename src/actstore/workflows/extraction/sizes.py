@@ -1,4 +1,4 @@
-"""How many rows a task gets, and whether memory and disk can hold what is to be done: before anything is run."""
+"""Choose the rows of a task, and check that memory and disk are large enough, before anything runs."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ __all__ = ["check_room", "choose_task_rows", "task_memory"]
 TASK_BYTES: Final = 2 << 30
 """Most memory of one task's rows at all sites, in float32; two are in memory at a time."""
 OBJECT_VALUES: Final = 128 << 20
-"""Most values of one object: with int8, 128 MiB that one request puts and ranges are read from."""
+"""Most values of one object: with int8, 128 MiB, written by one request and read in ranges."""
 MANY_TASKS: Final = 20_000
-"""From here on larger tasks are better: every task is a line of the manifest and some twenty objects."""
+"""From this number on larger tasks are better: every task is a line of the manifest and some twenty objects."""
 
 
 def choose_task_rows(recipe: Recipe, sites: Sequence[Site], *, residues: int) -> Recipe:
-    """Return the recipe with a number of rows for a task that suits sites and corpus, unless it names one.
+    """Return the recipe with rows per task that suit sites and corpus; a number that it names is kept.
 
-    Tasks of very many features become smaller, so that two fit into memory; those of very large stores larger, as long
-    as their objects stay below a size. It follows from the arguments alone, so a recipe comes to the same wherever it
-    is run.
+    Tasks of very many features become smaller, so that two fit into memory. Tasks of very large stores become larger,
+    as long as their objects stay below a size. The number follows from the arguments alone, so a recipe gives the same
+    on every machine.
 
     Parameters
     ----------
     recipe
-        Its own `store.task_rows` is kept where it was given.
+        If it names `store.task_rows`, that is kept.
     sites
         Names and widths.
     residues
-        Of the corpus.
+        Residues of the corpus.
     """
     store = recipe.store
     if "task_rows" in store.model_fields_set:
@@ -56,7 +56,7 @@ def choose_task_rows(recipe: Recipe, sites: Sequence[Site], *, residues: int) ->
 
 
 def task_memory(frozen: FrozenRecipe, *, rows_elsewhere: bool = False) -> int:
-    """Return the bytes of what is in memory while tasks are done: two in float32, and two encoded.
+    """Return the bytes in memory while tasks are done: two tasks in float32, and two encoded.
 
     `rows_elsewhere` if rows stay on a device until they are encoded.
     """
@@ -82,16 +82,16 @@ def check_room(
     frozen
         What is to be extracted.
     tasks_done
-        Tasks that are there already.
+        Tasks that are already stored.
     processes
-        How many of this machine do the tasks; 0 if they are done elsewhere.
+        Number of processes on this machine that do tasks; 0 if tasks are done elsewhere.
     rows_elsewhere
-        Whether rows stay on a device until they are encoded; whoever takes its memory says if there is too little.
+        Whether rows stay on a device until they are encoded; its memory is checked when it is allocated.
 
     Raises
     ------
     StoreError
-        If less is free than is needed, with the way out.
+        If less is free than needed; the message names ways out.
     """
     if tasks_done >= frozen.tasks:
         return
@@ -101,7 +101,7 @@ def check_room(
         raise StoreError(
             f"{objects.uri}: tasks of {rows:,} rows at {len(frozen.sites)} sites take {human_bytes(needed)} of memory "
             f"beside the model{'' if processes == 1 else f' in {processes} processes'}, and {human_bytes(free)} are "
-            f"free; make them smaller (--set store.task_rows={fitting}; another store then), "
+            f"free; make them smaller (--set store.task_rows={fitting}; this makes another store), "
             f"{'' if processes == 1 else 'use fewer processes, '}or use a machine with more"
         )
     if not isinstance(objects, LocalObjects) or frozen.layout.compressor != "none":

@@ -1,1 +1,1 @@
-"""Streams of rows that the model computes as they are asked for."""
+"""Streams of rows that the model computes on demand."""

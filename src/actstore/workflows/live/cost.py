@@ -1,4 +1,4 @@
-"""What computing windows costs: which tasks stay at hand, and how often the others are computed again."""
+"""Cost of computing windows: which tasks are kept, and how often the others are computed again."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ __all__ = ["LiveCost", "live_cost"]
 
 
 class LiveCost(NamedTuple):
-    """What one epoch asks of the model."""
+    """Work of the model in one epoch."""
 
     tasks: int
     """Tasks whose rows are not stored."""
     computed: int
-    """How often one of them is computed."""
+    """Number of times that one of them is computed."""
     needed_bytes: int
-    """What keeping all of them takes, so that each is computed once."""
+    """Bytes needed to keep all of them, so that each is computed once."""
 
     @property
     def passes(self) -> float:
-        """How often the model runs over each of them, in the mean."""
+        """How often the model runs over each of them, on average."""
         return self.computed / self.tasks if self.tasks else 0.0
 
 
 def live_cost(fills: Iterable[Iterable[int]], *, task_bytes: int, kept_bytes: int) -> LiveCost:
     """Count how often tasks are computed if the first that fit are kept, and of the others only the latest.
 
-    Every fill draws on as many tasks as it can, one after the other in the same order. Of what comes round like that
-    a cache that drops the oldest would keep nothing that is ever asked for again; one that keeps what it has does.
+    Every fill uses as many tasks as it can, always in the same cyclic order. In such a cycle a cache that drops the
+    oldest task never holds the next one. A cache that keeps its first tasks serves them in every cycle.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def live_cost(fills: Iterable[Iterable[int]], *, task_bytes: int, kept_bytes: in
     task_bytes
         Bytes of the rows of a task.
     kept_bytes
-        How much is kept.
+        Most bytes to keep.
 
     Examples
     --------

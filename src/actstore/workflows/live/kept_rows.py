@@ -18,14 +18,14 @@ __all__ = ["KeptRows", "buffer_bytes"]
 
 
 class KeptRows:
-    """Keeps the tasks that came first, and of those for which there is no room the latest; safe to share by threads.
+    """Keeps the first tasks that fit, and of the others the latest; threads may share it.
 
     Parameters
     ----------
     most_bytes
-        How much is kept, the latest task not counted.
+        Most bytes to keep, the latest task not counted.
     folder
-        Where files are made that vanish with this process; None keeps rows in memory.
+        Folder for files that disappear with this process; None keeps rows in memory.
     """
 
     def __init__(self, most_bytes: int, folder: Path | None = None) -> None:
@@ -38,7 +38,7 @@ class KeptRows:
         self._lock = threading.Lock()
 
     def want(self, tasks: Collection[int]) -> None:
-        """Say which tasks matter from now on; the others make way for them."""
+        """Set which tasks are needed from now on; others are dropped to make room for them."""
         with self._lock:
             self._wanted = frozenset(tasks)
 
@@ -64,7 +64,7 @@ class KeptRows:
             self._bytes += size
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Drop everything."""
         with self._lock:
             self._kept.clear()
             self._bytes, self._latest = 0, None

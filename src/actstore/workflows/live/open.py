@@ -46,10 +46,10 @@ def open_live(
     ----------
     source
         Path or URL of a store, an exported manifest file, or a recipe (TOML), which is prepared in a temporary folder.
-        What ends in `.toml` is a recipe, unless it is a URL or a folder.
+        A source that ends in `.toml` is a recipe, unless it is a URL or a folder.
     mode
-        `online` computes all rows; `compute` those that the store does not have, and writes nothing; `store` commits
-        what it computes to the store, and reads it from there afterwards.
+        `online` computes all rows. `compute` computes the rows that the store lacks, and writes nothing. `store` also
+        commits them to the store, and reads them from there afterwards.
     device
         Where the model runs.
     recipe_options
@@ -57,19 +57,19 @@ def open_live(
     storage_options
         Passed to fsspec.
     cache, cache_bytes
-        Where computed rows are kept, memory if None, and how much (4 GiB if None). Of a store that is complete already:
-        as in `open_stream`.
+        Folder for computed rows (None: memory), and most bytes to keep (None: 4 GiB). For a complete store: as in
+        `open_stream`.
     progress
         Where to report.
 
     Raises
     ------
     ModelError
-        If the model is not at hand, or would run code that came with the store.
+        If the model is not available, or would run code that came with the store.
     RecipeChangedError
-        If the model at hand is not the one that the store was begun with.
+        If the available model is not the one that the store was begun with.
     UsageError, StoreError, ManifestError, RecipeError, CorpusError
-        If there is no such store or recipe, it cannot be used, or a local disk has no room for what is to be stored.
+        If there is no such store or recipe, it cannot be used, or a local disk has too little room.
     """
     folder = None if cache is None else Path(cache)
     given = {name: value for name, value in (recipe_options or {}).items() if value is not None}

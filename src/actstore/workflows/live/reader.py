@@ -26,13 +26,13 @@ __all__ = ["HybridReader", "LiveReader", "OnceAtATime"]
 
 
 class OnceAtATime:
-    """Lets threads that want the same done at the same time wait for the one that does it."""
+    """Does a piece of work once if several threads want it at the same time; the others wait."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._under_way: dict[int, Future[Any]] = {}
 
-    def __call__(self, key: int, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the work returns
+    def __call__(self, key: int, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - the result of any work
         """Return what the work returns, or raise what it raises, in every thread that wants it."""
         with self._lock:
             known = self._under_way.get(key)
@@ -55,19 +55,19 @@ class LiveReader:
     """Computes windows: runs the model over a task and encodes its rows as a store would; a `WindowReader`.
 
     The rows of a task are permuted, so any window of it needs most of its sequences: tasks are computed as a whole,
-    one at a time, and kept as long as there is room. The model runs as far as the last site that is streamed. On one
-    kind of processor the encoded rows are those of a store to the bit.
+    one at a time, and kept as long as there is room. The model runs up to the last site that is streamed. On one kind
+    of processor the encoded rows equal those of a store to the bit.
 
     Parameters
     ----------
     plan, source, model
         What rows there are, and where they come from.
     columns
-        What a row consists of. Scales of sites that are not among them are left at zero.
+        What a row consists of. Scales of other sites are left at zero.
     kept
         Keeps the rows of tasks.
     threads
-        Run the forward passes; whoever made them closes them.
+        Run the forward passes; the caller closes them.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class LiveReader:
         Raises
         ------
         CorpusError, ModelError, NumericsError
-            Whatever stopped the model.
+            If the model fails.
         StreamError
             If the reader was interrupted.
         """
@@ -127,14 +127,14 @@ class LiveReader:
         return self._compute(task, self._model)[0]
 
     def interrupt(self) -> None:
-        """Have whatever is being computed end soon, with an error."""
+        """Make current computations end soon, with an error."""
         self._interrupted = True
 
     def close(self) -> None:
-        """Release nothing: several streams read with this reader, and what it holds belongs to who made it."""
+        """Release nothing: several streams share this reader, and its maker owns what it holds."""
 
     def _compute(self, index: int, model: ActivationModel) -> tuple[TaskRows, RowBuffer]:
-        """Run the model over a task; return its rows, and as they are encoded."""
+        """Run the model over a task; return its rows, plain and encoded."""
         with self._computing:
             self._go_on(0)
             task = self._plan.tasks.task(index)
@@ -177,16 +177,16 @@ class LiveReader:
 
 
 class HybridReader:
-    """Reads what a store has, and has the rest computed; a `WindowReader`.
+    """Reads the rows that a store has, and computes the others; a `WindowReader`.
 
     Parameters
     ----------
     objects
         The store.
     stored
-        Reads it, tasks that are committed late, too.
+        Reads it, also tasks that are committed later.
     supply
-        Called with a task that is not committed and a window of it: gives its rows, or commits it and returns False.
+        Called with a window of a task that is not committed: fills the buffer, or commits the task and returns False.
     missing
         Tasks that were not committed before.
     """

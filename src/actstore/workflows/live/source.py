@@ -1,4 +1,4 @@
-"""Streams whose rows the model computes as they are asked for: all of them, or those that a store does not have yet."""
+"""Streams whose rows the model computes on demand: all of them, or those that a store does not have yet."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from actstore.workflows.live.reader import HybridReader, LiveReader, OnceAtATime
 __all__ = ["DEFAULT_KEPT_BYTES", "LiveMode", "LiveReport", "LiveSource"]
 
 LiveMode = Literal["online", "compute", "store"]
-"""Compute all rows; those that a store does not have; or those, and commit them to it."""
+"""Compute all rows; the rows that a store lacks; or the rows that it lacks, and commit them to it."""
 DEFAULT_KEPT_BYTES: Final = 4 << 30
 _STATISTICS_TASKS: Final = 16
-"""Tasks that say what rows are like where none is committed: a million rows at the default size of a task."""
+"""Tasks whose statistics are taken if none is committed: a million rows at the default size of a task."""
 
 
 class LiveReport(NamedTuple):
-    """What the model was asked for."""
+    """What the model computed."""
 
     mode: str
     tasks_missing: int
@@ -59,20 +59,20 @@ class LiveReport(NamedTuple):
 class LiveSource:
     """A recipe or a store whose streams deliver rows that the model computes; from `open_live`.
 
-    Streams are those of a store of the same recipe: the same rows in the same order.
+    Its streams equal those of a store of the same recipe: the same rows in the same order.
 
     Parameters
     ----------
     objects, manifest
-        The store, or what is there of one.
+        The store, complete or not.
     plan, model
         None where nothing is to be computed.
     mode
         Which rows are computed, and whether they are kept in the store.
     cache, cache_bytes
-        Folder where computed rows are kept, None for memory; and how much of them, for each choice of sites.
+        Folder for computed rows, None for memory; and most bytes to keep, for each choice of sites.
     name
-        What messages call it; None for the place of the store.
+        Its name in messages; None for the place of the store.
     afterwards
         Closed last.
     """
@@ -117,7 +117,7 @@ class LiveSource:
 
     @property
     def planned(self) -> Manifest:
-        """What the manifest was before the first task: the same however many tasks are done by now."""
+        """The manifest as it was before the first task; it does not change while tasks are done."""
         frozen = self.manifest.frozen
         return Manifest(
             recipe_sha256=self.manifest.recipe_sha256,
@@ -136,14 +136,14 @@ class LiveSource:
         request
             Which rows, and how. The order `uniform` needs all rows in a local store.
         most_passes
-            How often an epoch may compute each task, in the mean.
+            How often an epoch may compute each task, on average.
 
         Raises
         ------
         StreamError
-            If an epoch would compute tasks more often, since not enough of them is kept; and as `open_stream`.
+            If an epoch would compute tasks more often, because too few are kept; and as `open_stream`.
         SiteError, NumericsError, ModelError, StoreError
-            As `open_stream`; batches raise whatever stopped the model.
+            As `open_stream`; batches raise the errors of the model.
         """
         if not self._missing:
             objects = self._objects
@@ -166,9 +166,9 @@ class LiveSource:
         return stream
 
     def statistics(self, *, progress: Progress | None = None) -> Mapping[str, SiteStatistics]:
-        """Return what the rows of each site are like: as the commits say, or a first few tasks that are computed now.
+        """Return the statistics of each site: from the commits, or from the first few tasks, which are computed now.
 
-        A store of no more than sixteen tasks has these very statistics.
+        A store of at most sixteen tasks has the same statistics.
         """
         if self._statistics is None:
             frozen = self.manifest.frozen
@@ -189,7 +189,7 @@ class LiveSource:
         return self._statistics
 
     def finish(self, split: str, *, progress: Progress | None = None) -> bool:
-        """Complete the store, if all rows of a split are in it by now: the other splits, and the manifest.
+        """Complete the store, its other splits and the manifest, if it now has all rows of a split.
 
         Returns
         -------
@@ -199,7 +199,7 @@ class LiveSource:
         if self._mode != "store":
             return self.manifest.complete
         if not self._missing:
-            complete_manifest(self._objects, progress=progress)  # whoever did the last task may have been killed then
+            complete_manifest(self._objects, progress=progress)  # a process may have been killed after the last task
             return True
         part = self.manifest.splits[split]
         if not committed_tasks(self._objects) >= set(range(part.first_task, part.first_task + part.tasks)):
@@ -207,12 +207,12 @@ class LiveSource:
         return extract_with(self._model, self._objects, None, progress=progress).complete
 
     def report(self) -> LiveReport:
-        """Return what the model was asked for so far."""
+        """Return what the model has computed so far."""
         computed = self._committed + sum(reader.tasks_computed for reader in self._readers.values())
         return LiveReport(self._mode, len(self._missing), computed, self._cost.passes)
 
     def close(self) -> None:
-        """Have what is being computed end, and release everything."""
+        """End current computations, and release everything."""
         self._interrupted = True
         for reader in self._readers.values():
             reader.interrupt()
@@ -252,7 +252,7 @@ class LiveSource:
         return False
 
     def _commit(self, task: int) -> None:
-        """Have a task in the store."""
+        """Make sure that the store has a task."""
         self._once(task, lambda: self._do(task))
 
     def _do(self, task: int) -> None:
@@ -267,7 +267,7 @@ class LiveSource:
             raise StreamError("rows were being computed when their source was closed")
 
     def _measure(self, task: int, aside: ObjectStore) -> None:
-        """Compute a task and put its statistics aside; its rows are kept for the streams that are open."""
+        """Compute a task and keep its statistics in `aside`; its rows are kept for open streams."""
         reader = next(reversed(self._readers.values()), None)
         if reader is None:
             raise StreamError("open a stream before asking for statistics: the rows that are measured are kept for it")
@@ -279,7 +279,7 @@ class LiveSource:
         publish_task(aside, commit, {path: shard for path, shard in shards.items() if path.startswith("statistics/")})
 
     def _keep_within(self, stream: Stream, columns: StoredColumns, request: StreamRequest, most_passes: float) -> None:
-        """Have the tasks of a stream kept, and refuse one that computes them too often."""
+        """Keep the tasks of a stream; refuse a stream that computes them too often."""
         frozen = self.manifest.frozen
         fills = [[task for task in tasks if task in self._missing] for tasks in stream.fill_tasks()]
         kept_bytes = DEFAULT_KEPT_BYTES if self._cache_bytes is None else self._cache_bytes
@@ -290,6 +290,6 @@ class LiveSource:
             raise StreamError(
                 f"{self._name}: an epoch of {request.split or 'all splits'} would run the model "
                 f"{self._cost.passes:.1f} times over each of {self._cost.tasks:,} tasks, since a batch mixes rows of "
-                f"many and {kept_bytes:,} bytes do not keep them; keep {self._cost.needed_bytes:,} (--cache-bytes, "
+                f"many and {kept_bytes:,} bytes cannot hold them; keep {self._cost.needed_bytes:,} (--cache-bytes, "
                 "with --cache FOLDER on disk), use a larger buffer, allow it (--most-passes), or extract a store"
             )

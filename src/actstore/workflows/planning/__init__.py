@@ -1,1 +1,1 @@
-"""What a recipe comes to before anything is paid: lengths and sizes in, FLOPs, bytes, hours and dollars out."""
+"""Estimate a recipe before it runs: lengths and sizes in, FLOPs, bytes, hours and dollars out."""

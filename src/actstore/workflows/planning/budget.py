@@ -1,4 +1,4 @@
-"""From a recipe, its lengths and its model to what everything costs: the arithmetic of `budget`, put together."""
+"""Estimate all costs from a recipe, its lengths and its model, with the arithmetic of `budget`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FRACTIONS: Final = (1.0, 0.3, 0.1, 0.03, 0.01)
 """Shown beside the fraction of the recipe."""
 
 _SAME: Final = 1.25
-"""Fractions closer than this to that of the recipe say nothing new."""
+"""Fractions closer than this factor to that of the recipe add nothing."""
 
 _TRAINING_DTYPE: Final = "bfloat16"
 _HOUR_S: Final = 3600.0
@@ -47,7 +47,7 @@ _GB: Final = 1e9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Calculation:
-    """One plan at the work: a method for each figure of the report."""
+    """The calculation of one plan: a method for each figure of the report."""
 
     recipe: Recipe
     corpus: PlannedCorpus
@@ -64,7 +64,7 @@ class _Calculation:
         return self._run(rules, self.model.sites)
 
     def _run(self, rules: RowRules, sites: Sequence[Site]) -> PlannedExtraction:
-        """Return the cost of running the model once for the rows of some rules, as far as the last of some sites."""
+        """Return the cost of running the model once for the rows of some rules, up to the last of some sites."""
         passes = model_passes(
             self.corpus.lengths,
             rules,
@@ -76,7 +76,7 @@ class _Calculation:
         share = 1.0
         if shape is not None:
             blocks, measured = (needed_blocks(each, shape.blocks) for each in (sites, self.model.sites))
-            share = blocks / measured if measured else 1.0  # a measured rate is that of all sites
+            share = blocks / measured if measured else 1.0  # a measured rate counts all sites
             weights = blocks * shape.block_weights
             flops = shape.forward_flops(tokens=passes.run_tokens, token_pairs=passes.run_token_pairs, blocks=blocks)
         if rate is not None:
@@ -179,11 +179,11 @@ class _Calculation:
         )
 
     def storage_dollars(self, size: int) -> float:
-        """Return the price of keeping so many bytes for all the months."""
+        """Return the price of keeping `size` bytes for all the months."""
         return size / _GB * self.assume.prices.storage.dollars_per_gb_month * self.assume.months
 
     def put_dollars(self, requests: int) -> float:
-        """Return the price of so many writes."""
+        """Return the price of that many writes."""
         return requests / 1000 * self.assume.prices.storage.dollars_per_1000_put
 
     def _scenario(
@@ -225,11 +225,11 @@ class _Calculation:
         )
 
     def _online_per_run(self, rules: RowRules, trainer: PlannedTrainer) -> float | None:
-        """Return the price of running the model for one training run: as far as the last site that is trained on."""
+        """Return the price of running the model for one training run: up to the last site that is trained on."""
         return self.run_dollars(self._run(rules, [site for site in self.model.sites if site.name in trainer.sites]))
 
     def run_dollars(self, run: PlannedExtraction) -> float | None:
-        """Return the price of running the model once; None if nobody knows how long that takes."""
+        """Return the price of running the model once; None if its duration is unknown."""
         return None if run.gpu_hours is None else run.gpu_hours * self.assume.gpu_hour
 
     def _at(self, fraction: float) -> RowRules:
@@ -256,14 +256,14 @@ class _Calculation:
 
 
 def plan_budget(recipe: Recipe, corpus: PlannedCorpus, model: ModelSizes, assume: Assumptions) -> PlanReport:
-    """Work out what a recipe will come to.
+    """Estimate size, time and cost of a recipe.
 
     Parameters
     ----------
     recipe
         What would be extracted.
     corpus
-        How many sequences there are of each length, and the rows of each split.
+        Number of sequences of each length, and rows of each split.
     model
         Its sites and the shape of its blocks.
     assume
@@ -314,7 +314,7 @@ def plan_budget(recipe: Recipe, corpus: PlannedCorpus, model: ModelSizes, assume
 
 
 def _windows(rows: int, task_rows: int, get_rows: int) -> int:
-    """Return how many reads the rows of a split take, none of which reaches beyond its task."""
+    """Return the number of reads for the rows of a split; no read crosses a task boundary."""
     tasks, rest = divmod(rows, task_rows)
     return tasks * -(-task_rows // get_rows) + -(-rest // get_rows)
 

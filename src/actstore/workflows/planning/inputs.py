@@ -1,4 +1,4 @@
-"""What a plan is worked out from: the sizes of a model, and how many sequences there are of each length."""
+"""Inputs of a plan: the sizes of a model, and the number of sequences of each length."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ModelSizes(NamedTuple):
 
     sites: tuple[Site, ...]
     shape: TransformerShape | None
-    """None where it cannot be told; then `reason` says why."""
+    """None where it is unknown; then `reason` says why."""
     special_tokens: int
     """Added to every window."""
     reason: str | None = None

@@ -1,4 +1,4 @@
-"""What a plan must read or load: files of sequences, and models that are not known by name."""
+"""Read or load what a plan needs: files of sequences, and models that are not known by name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load_sizes(recipe: Recipe) -> ModelSizes:
     Raises
     ------
     ModelError, SiteError
-        Whatever `extract` would stop at.
+        The errors that would stop `extract`.
     """
     model = load_model(recipe.model, recipe.sites)
     shape = network_shape(model.network, model.blocks)
@@ -41,7 +41,7 @@ def read_lengths(recipe: Recipe, *, storage_options: Mapping[str, Any] | None, p
     Raises
     ------
     CorpusError
-        Whatever `extract` would stop at.
+        The errors that would stop `extract`.
     """
     alphabet = known_alphabet(recipe.model.name) or load_tokenizer(recipe.model).alphabet
     with scan(

@@ -160,7 +160,7 @@ class TestWhatIsDamagedIsNoGarbage:
 
     def test_nor_with_those_of_another_store(self, store: Path, store_of: StoreOf) -> None:
         shutil.copy(store_of(seed=1) / "manifest.json", store / "manifest.json")
-        with pytest.raises(ManifestError, match="is of another recipe; 'actstore repair URI' comes first"):
+        with pytest.raises(ManifestError, match="belongs to another recipe; run 'actstore repair URI' first"):
             collect_garbage(str(store), delete=True, older_than_s=0)
 
     def test_nor_with_a_recipe_that_was_edited(self, store: Path) -> None:

@@ -136,7 +136,7 @@ class TestTheManifest:
         found = look(objects)
         assert places(found) == {("manifest.json", None)}
         assert found.manifest is None
-        assert "is of another recipe than the commits" in problem(found)
+        assert "belongs to another recipe than the commits" in problem(found)
 
     EDITS: tuple[tuple[str, Any, Any], ...] = (
         ("commits", 1, "0" * 64),

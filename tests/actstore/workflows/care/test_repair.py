@@ -169,7 +169,8 @@ class TestNamedTasks:
     def test_that_were_never_extracted_are_refused(self, local: LocalObjects) -> None:
         for path in ("manifest.json", "commits/2.json"):
             local.delete(path)
-        with pytest.raises(UsageError, match=r"task 2 was never extracted.*'actstore extract --store URI' does it"):
+        match = r"task 2 was never extracted.*extract it with 'actstore extract --store URI'"
+        with pytest.raises(UsageError, match=match):
             repair(local, tasks=[2])
 
 
@@ -205,7 +206,7 @@ class TestWhatIsLost:
         local.delete("commits/2.json")
         report = repair(local, no_model)
         assert [fault.object for fault in report.left] == ["manifest.json"]
-        assert "'actstore extract --store URI' does that, and writes it" in report.left[0].problem
+        assert "'actstore extract --store URI' extracts them and writes it" in report.left[0].problem
 
 
 class TestAManifestThatIsWrong:
@@ -329,7 +330,7 @@ class TestOtherBytes:
         digest = sha256_hex(local.get("manifest.json"))
         local.delete("rows/token/zarr.json")
         report = repair(local, no_model)
-        assert "writes it otherwise than zarr" in report.left[0].problem
+        assert "writes it differently from zarr" in report.left[0].problem
         assert "rows/token/zarr.json" not in local.sizes()
         assert repair(local, no_model, rewrite=True).manifest_sha256 != digest
         assert not examine(local, progress=Silent()).faults

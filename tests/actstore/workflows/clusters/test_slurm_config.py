@@ -47,7 +47,7 @@ def test_becomes_a_job_script_with_one_worker_of_two_threads(config: Callable[[s
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        (CONFIG + "partition = 'gpu'\n", "  partition: not known\nthere are account, adapt, "),
+        (CONFIG + "partition = 'gpu'\n", "  partition: not known\nallowed are account, adapt, "),
         (CONFIG + "n_workers = 3\n", "n_workers: not known"),
         ("cores = 8\n", "memory: is missing"),
         ("cores = ", "not TOML"),
