@@ -1,4 +1,4 @@
-"""Equal content, equal bytes, equal digest: how documents are written and objects are named by what they hold."""
+"""Canonical documents and digests: equal content has equal bytes and an equal digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commits to manifest: a pure function of what is in the store, whichever runs wrote it."""
+"""Commits to manifest: a pure function of the content of the store, independent of the runs that wrote it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) ->
     Raises
     ------
     CorruptObjectError
-        As `assemble_manifest`; and if Zarr metadata are not what the recipe implies, of which the manifest will vouch.
+        As `assemble_manifest`; also if Zarr metadata differ from those that the recipe implies.
     """
     manifest = assemble_manifest(objects, progress=progress)
     metadata = metadata_objects(manifest.frozen)
@@ -60,7 +60,7 @@ def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) ->
 
 
 def complete_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> None:
-    """Write the manifest of a store with all its commits where it is missing; raises as `write_manifest`."""
+    """Write the manifest of a store that has all its commits, if it is missing; raises as `write_manifest`."""
     try:
         objects.get_range(MANIFEST, 0, 1)
     except MissingObjectError:
@@ -68,7 +68,7 @@ def complete_manifest(objects: ObjectStore, *, progress: Progress | None = None)
 
 
 def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> Manifest:
-    """Read all commits of a store and describe it as it is now.
+    """Read all commits of a store and return a manifest of its present state.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
 
 
 class _Loaded(NamedTuple):
-    """What is kept of a task until its turn comes."""
+    """Data of a task that is kept until it is merged."""
 
     task: int
     sha256: str
@@ -119,14 +119,14 @@ class _Loaded(NamedTuple):
 
 
 def task_arrays(frozen: FrozenRecipe) -> tuple[ArraySpec, ...]:
-    """Return the arrays of which every task writes an object."""
+    """Return the arrays for which every task writes an object."""
     store = frozen.recipe.store
     rows = row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows)
     return (*rows, *statistics_arrays(frozen.sites, frozen.tasks))
 
 
 def commit_problems(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> Iterator[str]:
-    """Yield what a commit says that its recipe does not, given the arrays of a task."""
+    """Yield the contradictions between a commit and its recipe, given the arrays of a task."""
     if commit.recipe_sha256 != frozen.digest:
         yield "was made under another recipe"
     wanted = (frozen.split_of(commit.task), frozen.rows_of(commit.task))
@@ -159,7 +159,7 @@ def _sizes(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) ->
 
 
 def _metadata(objects: ObjectStore, frozen: FrozenRecipe) -> dict[str, str]:
-    """Return the digests of everything that is not named by a commit."""
+    """Return the digests of all objects that commits do not name."""
     quantizer = QUANTIZERS[frozen.recipe.store.encoding]
     specs = array_specs(frozen.sites, quantizer, frozen.recipe.store, length=frozen.array_rows, tasks=frozen.tasks)
     paths = [RECIPE, *metadata_paths(specs)]

@@ -1,4 +1,4 @@
-"""`recipe.json`: the recipe and everything it resolved to, frozen before the first forward pass."""
+"""`recipe.json`: the recipe and everything resolved from it, frozen before the first forward pass."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ NOT_CONTENT: Final = frozenset(
         "software",
     }
 )
-"""What may differ on resume: where things were read from, since digests of what was read are compared instead."""
+"""Fields that may differ on resume: the places of inputs, because the digests of their content are compared."""
 
 COMPRESSOR: Final = "recipe.store.compressor"
-"""May differ too where the one that resumes asked for `auto`: then the choice that is frozen is taken."""
+"""Fields that may also differ if the resumed recipe says `auto`: the frozen choice is then used."""
 
 DERIVED: Final = frozenset({"rows", "tasks", "array_rows", "splits", "plan_sha256"})
-"""What follows from recipe, corpus and model."""
+"""Fields that follow from recipe, corpus and model."""
 
 
 class CorpusFacts(Document):
-    """The corpus as it was read."""
+    """Facts of the corpus that was read."""
 
     digest: str = _DIGEST
     sequences: _Count
@@ -96,12 +96,12 @@ class CalibrationFacts(Document):
 
 
 class CompressionFacts(Document):
-    """What the compressors made of the values of the first task, where the recipe asked for `auto`."""
+    """Compressed sizes of the values of the first task, if the recipe said `auto`."""
 
     rows: int = Field(ge=1)
     """Rows that were compressed."""
     value_bytes: dict[str, Annotated[int, Field(ge=1, le=1 << 62)]]
-    """Bytes of their values at all sites by compressor; `none` as they are."""
+    """Bytes of their values at all sites by compressor; `none` for uncompressed."""
 
     @model_validator(mode="after")
     def _has_a_base(self) -> Self:
@@ -111,13 +111,13 @@ class CompressionFacts(Document):
 
     @property
     def ratios(self) -> dict[str, float]:
-        """How many times smaller each compressor made the values."""
+        """Compression ratio of each compressor."""
         plain = self.value_bytes["none"]
         return {name: plain / size for name, size in self.value_bytes.items() if name != "none"}
 
 
 class FrozenRecipe(Document):
-    """Everything that decides what the store contains."""
+    """Everything that determines the content of the store."""
 
     format: Literal["actstore/1"] = FORMAT
     recipe: Recipe
@@ -132,7 +132,7 @@ class FrozenRecipe(Document):
     sequences_sha256: str = _DIGEST
     calibration: dict[str, CalibrationFacts] | None
     compression: CompressionFacts | None = None
-    """What `compressor = "auto"` measured; absent where the recipe names a compressor."""
+    """Measurements of `compressor = "auto"`; absent if the recipe names a compressor."""
     software: dict[str, str]
 
     @field_validator("splits")
@@ -166,7 +166,7 @@ class FrozenRecipe(Document):
 
     @model_serializer(mode="wrap")
     def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `compression` where nothing was measured: those documents have never had the key."""
+        """Leave out `compression` if nothing was measured, so that older documents keep their digest."""
         document: dict[str, Any] = dump(self)
         if self.compression is None:
             document.pop("compression", None)
@@ -195,7 +195,7 @@ class FrozenRecipe(Document):
         return min(task_rows, split.rows - (task - split.first_task) * task_rows)
 
     def site_calibration(self, site: str) -> Calibration | None:
-        """Return the calibration of a site, None for encodings without."""
+        """Return the calibration of a site; None if the encoding has none."""
         return None if self.calibration is None else self.calibration[site].to_calibration()
 
 
@@ -241,7 +241,7 @@ def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> N
     Raises
     ------
     RecipeChangedError
-        With every difference, if `asked` would give other content than what is in the store.
+        If `asked` would give other content than the store has; lists every difference.
     """
     may_differ = NOT_CONTENT if asked.compression is None else NOT_CONTENT | {COMPRESSOR}
     before = dict(_flatten(stored.model_dump(mode="json")))
@@ -251,7 +251,7 @@ def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> N
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key) and not _is_part_of(key, may_differ)
     ]
-    # What follows from the rest is shown only where nothing else explains it.
+    # Derived fields are shown only if no other difference explains them.
     causes = [key for key in changed if not _is_part_of(key, DERIVED)] or changed
     if causes:
         raise RecipeChangedError(
