@@ -52,7 +52,7 @@ def write_task(
     Returns
     -------
     Commit
-        The one in the store, whoever wrote it.
+        The commit in the store, from any writer.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def publish_task(objects: ObjectStore, commit: Commit, shards: Mapping[str, Shar
     Returns
     -------
     Commit
-        The one in the store, whoever wrote it.
+        The commit in the store, from any writer.
 
     Raises
     ------
