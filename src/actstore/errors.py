@@ -1,4 +1,4 @@
-"""Every error the project raises on purpose.
+"""The errors of the project.
 
 ::
 
@@ -18,7 +18,7 @@
     │   ├── IncompleteStoreError      the extraction has not finished
     │   ├── MissingObjectError        an object that a commit names is not there
     │   ├── CorruptObjectError        bytes differ from what a commit or the manifest says
-    │   ├── StorageUnavailableError   the storage kept failing, however often it was asked
+    │   ├── StorageUnavailableError   the storage failed at every attempt
     │   └── ManifestError             a manifest that is malformed or belongs to another store
     ├── WorkerError                   workers or a scheduler that cannot be used, or are gone
     ├── StreamError                   a stream that cannot deliver what was asked
@@ -26,7 +26,7 @@
     └── TrainingError                 a training run that cannot go on
         └── CheckpointError           a checkpoint that does not fit this run
 
-Messages name the object, what was found, what was wanted, and the way out.
+Messages name the object, the value found, the value expected, and a remedy.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ActstoreError(Exception):
 
 
 class UsageError(ActstoreError):
-    """The request itself is wrong; nothing was started."""
+    """The request itself is wrong; no work was started."""
 
     exit_code = 2
 
@@ -127,7 +127,7 @@ class CorruptObjectError(StoreError):
 
 
 class StorageUnavailableError(StoreError):
-    """The storage kept failing, however often it was asked."""
+    """The storage failed at every attempt."""
 
 
 class ManifestError(StoreError):

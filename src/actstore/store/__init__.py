@@ -1,1 +1,1 @@
-"""Planes to chunks, shards, commits and a manifest, and windows back out."""
+"""Planes to chunks, shards, commits and a manifest; and windows from a store."""

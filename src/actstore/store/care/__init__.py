@@ -1,1 +1,1 @@
-"""Objects beside their commits, and damaged ones put right."""
+"""Compare objects with their commits, and restore damaged ones."""

@@ -1,4 +1,4 @@
-"""An object beside what its commit says of it: size, SHA-256, and the checksum of every chunk."""
+"""Compares an object with its commit: size, SHA-256, and the checksum of every chunk."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _BLOCK_BYTES: Final = 1 << 22
 
 
 class Difference(NamedTuple):
-    """What is wrong."""
+    """Description of the fault."""
 
     problem: str
     in_commit: bool = False
-    """Whether the object is right, and its commit is not."""
+    """Whether the object is right and its commit is wrong."""
 
 
 def compare_object(objects: ObjectStore, spec: ArraySpec, task: int, stored: StoredObject) -> Difference | None:
     """Read an object of a task and compare it with its commit; None if they agree.
 
-    Of one that is longer than its commit says no more is read.
+    If it is longer than its commit says, the rest is not read.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def compare_object(objects: ObjectStore, spec: ArraySpec, task: int, stored: Sto
     spec, task
         Which object.
     stored
-        What the commit says.
+        Size and digests in the commit.
     """
     path = spec.object_path(task)
     read = _read(objects, path, lambda file: _pieces(file, spec, stored))
@@ -65,9 +65,9 @@ def compare_sha256(objects: ObjectStore, path: str, sha256: str, *, most_bytes: 
     objects, path
         Which object.
     sha256
-        What its digest should be.
+        Expected digest.
     most_bytes
-        How large it can be: no more is read.
+        Largest possible size; no more is read.
     """
     read = _read(objects, path, lambda file: _blocks(file, most_bytes + 1))
     if isinstance(read, Difference):
@@ -86,7 +86,7 @@ class _Read(NamedTuple):
 
 
 _Pieces = Iterator[tuple[bytes, bool]]
-"""The bytes of an object, and whether they are a chunk with a checksum of its own."""
+"""The bytes of an object, and whether they are a chunk with its own checksum."""
 
 
 def _read(objects: ObjectStore, path: str, pieces: Callable[[BinaryIO], _Pieces]) -> _Read | Difference:
@@ -133,7 +133,7 @@ def _chunk_bytes(file: BinaryIO, spec: ArraySpec, stored: StoredObject) -> list[
         file.seek(max(stored.size - index_bytes(spec), 0))
         index = parse_index(spec, file.read(index_bytes(spec)), name=spec.path)
     except CorruptObjectError:
-        return []  # the digest of the whole will tell
+        return []  # the digest of the whole object shows the fault
     finally:
         file.seek(0)
     return [int(size) for _, size in index]

@@ -1,4 +1,4 @@
-"""Put a damaged task right: its objects back as its commit says, or task and commit anew."""
+"""Restore a damaged task: its objects as its commit names them, or task and commit again."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def restore_task(
     named: str | None,
     rewrite: bool,
 ) -> tuple[str, ...]:
-    """Make a store hold a task that was extracted again.
+    """Write a task that was extracted again to its store.
 
-    At every moment a reader finds damage, no commit, or good data: where the commit stays, nothing is written but the
-    bytes it names; where it does not, it is removed before the first object is touched and created after the last.
+    At every moment a reader finds damage, no commit, or correct data. If the commit stays, only the bytes it names are
+    written. Otherwise it is removed before the first object is changed and created after the last.
 
     Parameters
     ----------
@@ -39,16 +39,16 @@ def restore_task(
     task
         Which task.
     shards
-        Path to content of each of its objects, encoded anew.
+        Path to content of each of its objects, encoded again.
     named
-        SHA-256 of its commit in the manifest; None if the manifest does not say.
+        SHA-256 of its commit in the manifest; None if the manifest does not have it.
     rewrite
         Accept other bytes than those that were lost.
 
     Returns
     -------
     tuple of str
-        Objects that were written or removed; empty if everything was as it should be.
+        Objects that were written or removed; empty if everything was right.
 
     Raises
     ------
@@ -74,19 +74,19 @@ def restore_task(
 
 
 def _is_what_was_lost(fresh: Commit, stored: Commit | None, damaged: list[str], named: str | None) -> bool:
-    """Return whether nothing says that the task was committed with other bytes."""
+    """Return whether no document says that the task was committed with other bytes."""
     if stored == fresh or named == sha256_hex(fresh.to_json()):
         return True
     if named is not None:
         return False
     if stored is None:
         return True
-    # An edited commit contradicts objects that come out as they are stored; one of other bytes does not.
+    # An edited commit contradicts objects whose new bytes equal the stored ones; a commit of other bytes does not.
     return all(path not in damaged or stored.objects[path] == wanted for path, wanted in fresh.objects.items())
 
 
 def _stored_commit(objects: ObjectStore, frozen: FrozenRecipe, task: int) -> Commit | None:
-    """Return the commit that is there if it is one of this task under this recipe."""
+    """Return the stored commit if it belongs to this task under this recipe."""
     with suppress(MissingObjectError, CorruptObjectError):
         commit = load_commit(objects, task)
         if next(commit_problems(commit, frozen, frozen.task_arrays), None) is None:
@@ -95,7 +95,7 @@ def _stored_commit(objects: ObjectStore, frozen: FrozenRecipe, task: int) -> Com
 
 
 def _is_there(objects: ObjectStore, path: str, data: bytes) -> bool:
-    """Return whether an object has these bytes, without reading more of it than they are."""
+    """Return whether an object has these bytes; reads at most one byte more."""
     with suppress(MissingObjectError, CorruptObjectError):
         return objects.get_range(path, 0, len(data) + 1) == data
     return False

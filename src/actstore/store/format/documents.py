@@ -1,4 +1,4 @@
-"""JSON that somebody else wrote: read within bounds, and refused where two readers could take it differently."""
+"""JSON from untrusted sources: read within limits, and refused if two readers could interpret it differently."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = [
 ]
 
 MOST_DOCUMENT_BYTES: Final = 1 << 26
-"""A manifest of a million tasks has these; one of 24 sites and 100,000 tasks has a ninth of it."""
+"""Size of a manifest of a million tasks; one of 24 sites and 100,000 tasks has a ninth of it."""
 MOST_METADATA_BYTES: Final = 1 << 23
-"""Of a `zarr.json`, or of a calibration array."""
+"""Limit for a `zarr.json` or a calibration array."""
 MOST_VALUES: Final = 1 << 21
-"""Numbers, texts, lists and members of a document. A value takes some hundred bytes of memory, however few of file."""
+"""Numbers, texts, lists and members of a document. A value takes about a hundred bytes of memory."""
 _FIRST_BYTES: Final = 1 << 20
-"""What is asked for at first: storage may set aside the memory of all that it is asked for."""
+"""Size of the first request: storage clients may allocate memory for the requested size."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -42,12 +42,12 @@ def read_document(objects: ObjectStore, path: str, *, most_bytes: int = MOST_DOC
     MissingObjectError
         If there is none.
     CorruptObjectError
-        If it is larger than `most_bytes`; no more than these are read.
+        If it is larger than `most_bytes`; the rest is not read.
     """
     first = min(_FIRST_BYTES, most_bytes + 1)
     data = objects.get_range(path, 0, first)
     if len(data) == first <= most_bytes:
-        data = objects.get_range(path, 0, most_bytes + 1)  # all at once: in between it may have been replaced
+        data = objects.get_range(path, 0, most_bytes + 1)  # in one request: it may be replaced between two
     if len(data) > most_bytes:
         raise CorruptObjectError(
             f"{objects.uri}: {path} has more than {most_bytes:,} bytes, as no such object has; if it is yours, have it "
@@ -74,7 +74,7 @@ def load_json(data: bytes) -> Any:  # noqa: ANN401 - any JSON
 
 
 def check_size(data: bytes) -> None:
-    """Refuse a document that would take much more memory than a store's documents do.
+    """Refuse a document that needs much more memory than the documents of a store.
 
     Raises
     ------
@@ -90,21 +90,21 @@ def check_size(data: bytes) -> None:
 def parse_document(kind: type[_Model], data: bytes, *, unique: bool = False) -> _Model:
     """Return a document of a store, checked.
 
-    Numbers are numbers and texts are texts: neither `true` nor `"1"` passes for 1.
+    Types are strict: neither `true` nor `"1"` is accepted for 1.
 
     Parameters
     ----------
     kind
-        What it should be.
+        Expected type.
     data
         JSON.
     unique
-        Whether the caller sees to it that no member is named twice.
+        Whether the caller checks that no member is named twice.
 
     Raises
     ------
     ValueError
-        In a line, with the first thing that is wrong.
+        One line with the first problem.
     """
     if unique:
         check_size(data)
@@ -119,7 +119,7 @@ def parse_document(kind: type[_Model], data: bytes, *, unique: bool = False) -> 
 
 
 def first_problem(error: ValidationError) -> str:
-    """Return in a line what is wrong with a document, whatever names and texts it holds."""
+    """Return one line with the problem of a document, safe to show for any names and texts in it."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = printable(".".join(printable(str(part), most=80) for part in first["loc"])) or "document"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

@@ -1,4 +1,4 @@
-"""How large the parts of a store may be, so that what a document claims can be set aside without a second thought."""
+"""Limits for the parts of a store, so that memory can be allocated for the sizes in a document."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from actstore.store.format.layout import StoreLayout
 __all__ = ["layout_problem", "sites_problem"]
 
 MOST_TASKS: Final = 1 << 20
-"""As many as a manifest can name."""
+"""The number that a manifest can name."""
 MOST_SITES: Final = 1024
 MOST_WIDTH: Final = 1 << 20
 MOST_STATISTICS: Final = 1 << 22
-"""Sites times the width of the widest: numbers in the statistics of a task, of which there are three of 8 bytes."""
+"""Sites times the largest width: numbers per statistic of a task; three statistics have numbers of 8 bytes."""
 MOST_CHUNK_VALUES: Final = 1 << 28
 """Rows of a chunk times the width of the widest site."""
 MOST_TASK_CHUNKS: Final = 1 << 14
 MOST_CHUNKS: Final = 1 << 25
-"""Of an array: a stream holds some fifty bytes for each. 100,000 tasks of 64 chunks have a fifth of these."""
+"""Chunks of an array: a stream holds about fifty bytes for each. 100,000 tasks of 64 chunks have a fifth of this."""
 _LONGEST_NAME: Final = 200
 
 
 def sites_problem(sites: Sequence[Site]) -> str | None:
-    """Return what is wrong with the sites of a store, None if nothing is: their names are folders, too."""
+    """Return the problem of the sites of a store, or None; names of sites are also names of folders."""
     if not 1 <= len(sites) <= MOST_SITES:
         return f"{len(sites):,} sites; a store has 1 to {MOST_SITES:,}"
     if problem := next(filter(None, map(_site_problem, sites)), None):
@@ -39,9 +39,15 @@ def sites_problem(sites: Sequence[Site]) -> str | None:
     return None
 
 
+<<<<<<< HEAD
 def layout_problem(layout: StoreLayout, tasks: int) -> str | None:
     """Return why rows cannot be laid out so, None if they can."""
     chunks = layout.task_rows // layout.chunk_rows
+=======
+def layout_problem(sites: Sequence[Site], store: StoreRecipe, tasks: int) -> str | None:
+    """Return why rows of these sites cannot have this layout, or None."""
+    chunks = store.task_rows // store.chunk_rows
+>>>>>>> docs
     if tasks > MOST_TASKS:
         return f"{tasks:,} tasks, and a store has at most {MOST_TASKS:,}; raise store.task_rows"
     if chunks > MOST_TASK_CHUNKS:

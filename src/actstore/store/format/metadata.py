@@ -1,4 +1,4 @@
-"""The `zarr.json` documents, written by zarr-python itself into memory and copied from there."""
+"""The `zarr.json` documents; zarr-python writes them to memory, and they are copied from there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a compressed chunk claims, read from its header before anything is set aside for it."""
+"""The size that a compressed chunk states in its header, read before memory is allocated."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ __all__ = ["most_packed_bytes", "packed_problem"]
 
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_SIZES: Final = ("", "<H", "<I", "<Q")
-"""How a frame says how much is in it, by the two high bits of its descriptor (RFC 8878, section 3.1.1.1)."""
+"""Format of the content size of a frame, by the two high bits of its descriptor (RFC 8878, section 3.1.1.1)."""
 _ZSTD_DICTIONARY_BYTES: Final = (0, 1, 2, 4)
 _BLOSC_HEADER: Final = struct.Struct("<4B3I")
-"""Versions of format and codec, flags, size of an item; bytes of the content, of a block, and of it all, packed."""
+"""Versions of format and codec, flags, size of an item; bytes of content, of a block, and of the packed chunk."""
 
 
 def most_packed_bytes(plain: int) -> int:
-    """Return more bytes than zstd or blosc make of content that does not compress."""
+    """Return an upper bound for the output of zstd or blosc on content that does not compress."""
     return plain + plain // 64 + 4096
 
 
 def packed_problem(compressor: str, stored: bytes, plain: int) -> str | None:
-    """Return why a chunk cannot hold `plain` bytes, None if it says that it does.
+    """Return why a chunk cannot hold `plain` bytes; None if its header states this size.
 
     Parameters
     ----------
@@ -57,5 +57,5 @@ def _blosc_bytes(stored: bytes) -> int | None:
     if len(stored) < _BLOSC_HEADER.size:
         return None
     *_, content, block, packed = _BLOSC_HEADER.unpack_from(stored)
-    # The decoder takes its word for where the chunk ends.
+    # The decoder trusts this field for the end of the chunk.
     return int(content) if packed == len(stored) and block <= content else None

@@ -1,6 +1,6 @@
 """One shard object: encoded chunks in order, then the index of the Zarr v3 sharding codec.
 
-The index holds, for every chunk, its offset and length as little-endian uint64 (all ones where there is no chunk),
+The index holds, for every chunk, its offset and length as little-endian uint64 (all ones if there is no chunk),
 followed by the CRC-32C of those bytes (Zarr core specification, sharding codec 1.0, index at the end).
 Chunks are written in row order without gaps, so an uncompressed shard begins with its rows as one flat array.
 """
@@ -29,7 +29,7 @@ class Shard(NamedTuple):
 
     data: bytes
     crc32c: tuple[int, ...]
-    """CRC-32C of the stored bytes of each chunk that is present; they are the first ones."""
+    """CRC-32C of the stored bytes of each present chunk; present chunks come first."""
 
 
 def encode_shard(spec: ArraySpec, values_N: NDArray[Any]) -> Shard:
@@ -40,7 +40,7 @@ def encode_shard(spec: ArraySpec, values_N: NDArray[Any]) -> Shard:
     spec
         A sharded array.
     values_N
-        [N, ...] with N at most one shard; the rest of the last chunk is filled, chunks beyond are left out.
+        [N, ...] with N at most one shard; the rest of the last chunk is filled; later chunks are absent.
     """
     chunk_rows = spec.chunk[0]
     chunks = -(-len(values_N) // chunk_rows)
@@ -66,7 +66,7 @@ def index_bytes(spec: ArraySpec) -> int:
 
 
 def shard_bytes(spec: ArraySpec, chunks: int) -> tuple[int, int]:
-    """Return the fewest and the most bytes that a shard of so many chunks can have."""
+    """Return the least and the greatest size of a shard of this number of chunks."""
     plain = spec.chunk[0] * spec.row_bytes
     least, most = (plain, plain) if spec.compressor == "none" else (1, most_packed_bytes(plain))
     return chunks * least + index_bytes(spec), chunks * most + index_bytes(spec)
@@ -79,7 +79,7 @@ def parse_index(spec: ArraySpec, tail: bytes, *, name: str) -> NDArray[np.int64]
     ------
     CorruptObjectError
         If the index is too short, its checksum is wrong, or chunks do not follow each other from the beginning, each
-        as long as a chunk can be; `name` says of which object.
+        as long as a chunk can be; names the object by `name`.
     """
     data, checksum = tail[:-_CHECKSUM_BYTES], tail[-_CHECKSUM_BYTES:]
     if len(tail) != index_bytes(spec) or google_crc32c.value(data) != int.from_bytes(checksum, "little"):
@@ -93,3 +93,44 @@ def parse_index(spec: ArraySpec, tail: bytes, *, name: str) -> NDArray[np.int64]
     if not is_whole or (index[:present, 0] != np.cumsum(lengths) - lengths).any():
         raise CorruptObjectError(f"{name}: the shard index names chunks where none can be; do not use this store")
     return index[:present].astype(np.int64)
+<<<<<<< HEAD
+=======
+
+
+def decode_chunk(spec: ArraySpec, stored: bytes, *, name: str) -> NDArray[Any]:
+    """Decode one chunk to [chunk rows, ...]; the stored bytes may be anything.
+
+    Raises
+    ------
+    CorruptObjectError
+        If it does not decode to the bytes of a chunk; names the object by `name`.
+    """
+    chunk_bytes = spec.chunk[0] * spec.row_bytes
+    codec = _codec(spec.compressor, np.dtype(spec.dtype).itemsize)
+    raw: bytes | NDArray[np.uint8] = stored
+    problem = packed_problem(spec.compressor, stored, chunk_bytes)
+    if problem is None and codec is not None:
+        raw = np.empty(chunk_bytes, dtype=np.uint8)
+        try:
+            codec.decode(stored, raw)
+        except (RuntimeError, ValueError) as error:
+            problem = str(error)
+    if problem is not None:
+        raise CorruptObjectError(f"{name}: a chunk does not decode: {problem}; find all damage with 'actstore verify'")
+    return np.frombuffer(raw, dtype=spec.dtype).reshape(spec.chunk)
+
+
+@cache
+def _codec(compressor: str, item_bytes: int) -> Blosc | Zstd | None:
+    match compressor:
+        case "none":
+            return None
+        case "zstd":
+            return Zstd(level=3)
+        case "blosc":
+            # With several threads, blocks are stored in the order in which they finish, so the bytes differ every time.
+            blosc.use_threads = False
+            return Blosc(cname="zstd", clevel=5, shuffle=Blosc.BITSHUFFLE, typesize=item_bytes)
+        case unknown:
+            raise ValueError(f"no compressor {unknown!r}")
+>>>>>>> docs

@@ -43,7 +43,7 @@ Vector64 = Annotated[NDArray[np.float64], _decoder("<f8"), _encoder("<f8")]
 
 
 class Document(BaseModel):
-    """A strict and frozen part of a recipe or manifest. Two are equal if they would be written alike."""
+    """A strict and frozen part of a recipe or manifest. Two are equal if their JSON is equal."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -54,7 +54,7 @@ class Document(BaseModel):
         return hash(self._canonical())
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a changed copy, which works out its own digests."""
+        """Return a changed copy, which computes its own digests."""
         copy = super().model_copy(update=update, deep=deep)
         for name in copy.__dict__.keys() - type(self).model_fields.keys():
             del copy.__dict__[name]

@@ -1,1 +1,1 @@
-"""Which residues become rows of which task, and what that takes: pure, known before the first forward pass."""
+"""Which residues become rows of which task, and their cost: pure functions, known before the first forward pass."""

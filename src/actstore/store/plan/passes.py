@@ -1,7 +1,7 @@
-"""What extraction will send through the model: windows, tokens, what is run twice, and what is padding.
+"""Input of the model in an extraction: windows, tokens, repeated windows and padding.
 
-Sums over lengths are exact but for the draw of the rows; how tasks cut the windows, and how batches pad them, is found
-by laying out a few tasks of sequences drawn by their lengths.
+Sums over lengths are exact except for the draw of the rows. The windows on borders between tasks, and the padding of
+batches, are estimated by laying out a few tasks of sequences drawn by their lengths.
 """
 
 from __future__ import annotations
@@ -22,45 +22,50 @@ __all__ = ["Passes", "model_passes"]
 
 _SAMPLED_TASKS: Final = 8
 _MOST_SEQUENCES: Final = 60_000
-"""Enough for eight tasks of 16,384 rows at two rows a sequence; of larger tasks a part is laid out."""
+"""Enough for eight tasks of 16,384 rows at two rows per sequence; larger tasks are laid out in part."""
 
 
 class Passes(NamedTuple):
     """The forward passes of an extraction."""
 
     windows: float
-    """Windows with rows in them: each is seen by the model."""
+    """Windows with rows; the model reads each of them."""
     residues: float
-    """Residues of those windows; where windows overlap, twice."""
+    """Residues of those windows; residues in overlaps count twice."""
     tokens: float
     """With special tokens, before padding."""
     token_pairs: float
     """Sum of the squared lengths in tokens."""
     repeated: float
-    """How many times the tokens are run: a window on a cut between two tasks is run for both."""
+    """Mean number of runs of a token: a window on the border between two tasks runs for both."""
     padding: float
-    """Tokens of the padded batches over those of their windows."""
+    """Tokens of the padded batches divided by those of their windows."""
     pair_padding: float
-    """The same of the squared lengths."""
+    """The same for squared lengths."""
 
     @property
     def run_residues(self) -> float:
-        """Residues that the model is given, what is run twice included."""
+        """Residues that the model reads, with repeated windows."""
         return self.residues * self.repeated
 
     @property
     def run_tokens(self) -> float:
-        """Tokens that the model is given, padding included."""
+        """Tokens that the model reads, padding included."""
         return self.tokens * self.repeated * self.padding
 
     @property
     def run_token_pairs(self) -> float:
-        """Squared lengths that attention is given, padding included."""
+        """Squared lengths in attention, padding included."""
         return self.token_pairs * self.repeated * self.pair_padding
 
 
+<<<<<<< HEAD
 def model_passes(lengths: LengthCounts, rules: RowRules, *, tokens_per_batch: int, special_tokens: int) -> Passes:
     """Work out the forward passes of an extraction from the lengths alone.
+=======
+def model_passes(lengths: LengthCounts, recipe: Recipe, *, special_tokens: int) -> Passes:
+    """Compute the forward passes of an extraction from the lengths alone.
+>>>>>>> docs
 
     Parameters
     ----------
@@ -134,11 +139,20 @@ def _sampled_units(
     lengths: LengthCounts, rules: RowRules, rows: float, special_tokens: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return tokens and rows of windows in an order like that of a plan, enough of them for a few tasks."""
+<<<<<<< HEAD
     # Of sequences with less than a row, as many count as are drawn, each with one.
     kept_L = lengths.count_L * np.minimum(expected_counts(lengths.length_L, rules), 1.0)
     mean_rows = rows / kept_L.sum() if rows else 1.0
     wanted_rows = min(_SAMPLED_TASKS * rules.task_rows, rows, _MOST_SEQUENCES * mean_rows)
     # Some more than the mean says, since rows are drawn.
+=======
+    corpus, rules = recipe.corpus, recipe.rows
+    # Sequences with an expectation below one row count by their probability, with one row each.
+    kept_L = lengths.count_L * np.minimum(expected_counts(lengths.length_L, rules), 1.0)
+    mean_rows = rows / kept_L.sum() if rows else 1.0
+    wanted_rows = min(_SAMPLED_TASKS * recipe.store.task_rows, rows, _MOST_SEQUENCES * mean_rows)
+    # Slightly more than the mean, because rows are drawn.
+>>>>>>> docs
     count = int(wanted_rows / mean_rows * 1.1) + 16 if rows else 0
     draw_length_N, draw_rows_N = (
         uniform(derive_key(rules.seed, Purpose.SEQUENCE_ORDER, 1, use), np.arange(count, dtype=np.uint64))

@@ -1,8 +1,13 @@
 """Which residues become rows, in which order, in which shard: known before the first forward pass.
 
 A *unit* is one window of one sequence. Units of a split are permuted globally, their kept residues laid end to end,
+<<<<<<< HEAD
 and the run is cut into tasks of equal size; a unit on a cut belongs to both tasks. Inside a task rows are permuted
 again. Everything follows from lengths, hashed ids and the rules.
+=======
+and the run is cut into tasks of equal size; a unit on a border belongs to both tasks. Inside a task rows are permuted
+again. Everything follows from lengths, hashed ids, and the recipe.
+>>>>>>> docs
 """
 
 from __future__ import annotations
@@ -53,7 +58,7 @@ class _Units:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """All tasks of a store; each is worked out only when asked for."""
+    """All tasks of a store; each is computed on demand."""
 
     rules: RowRules
     table: SequenceTable
@@ -94,12 +99,12 @@ class Plan:
         raise IndexError(f"task {task} of {self.tasks}")
 
     def rows_of(self, task: int) -> int:
-        """Return the rows of a task: `task_rows`, but for the last of a split."""
+        """Return the rows of a task: `task_rows`, or fewer for the last task of a split."""
         split = self.splits[self.split_of(task)]
         return min(self.task_rows, split.rows - (task - split.first_task) * self.task_rows)
 
     def task(self, index: int) -> Task:
-        """Work out one task."""
+        """Compute one task."""
         split_index = self.split_of(index)
         split = self.splits[split_index]
         rows = self.rows_of(index)
@@ -116,9 +121,15 @@ class Plan:
         return Task(index, split.name, rows, pieces, order_N)
 
     def digest(self) -> str:
+<<<<<<< HEAD
         """Return a SHA-256 of everything that decides which residue is which row, and in which window it is seen."""
         windows = (self.rules.window_residues, self.rules.window_overlap)
         digest = hashlib.sha256(repr((self.splits, self.task_rows, self.rules.seed, windows)).encode())
+=======
+        """Return a SHA-256 of everything that determines the residue and window of each row."""
+        windows = (self.recipe.corpus.window_residues, self.recipe.corpus.window_overlap)
+        digest = hashlib.sha256(repr((self.splits, self.task_rows, self.recipe.seed, windows)).encode())
+>>>>>>> docs
         arrays: tuple[NDArray[np.generic], ...] = (
             self.table.id_hash_N,
             self.table.length_N,
@@ -186,7 +197,7 @@ def plan_tasks(table: SequenceTable, rules: RowRules) -> Plan:
 
 
 def sequence_order(table: SequenceTable, *, seed: int) -> NDArray[np.int64]:
-    """Return the order of `sequences.parquet`: by split, then as their first windows come in the plan.
+    """Return the order of `sequences.parquet`: by split, then by the place of the first window in the plan.
 
     A task then finds most of its sequences in one run of neighbouring rows.
     """

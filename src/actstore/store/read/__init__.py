@@ -1,1 +1,1 @@
-"""A place or a manifest file to windows of rows, every byte checked."""
+"""From a place or a manifest file to windows of rows, with every byte checked."""

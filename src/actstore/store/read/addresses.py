@@ -1,4 +1,4 @@
-"""Files laid side by side in one stretch of addresses, so that they index as one array."""
+"""Files mapped side by side in one range of addresses, so that they can be indexed as one array."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _READ_ONLY: Final = 1
 _SHARED_AT: Final = 0x01 | 0x10
 """MAP_SHARED | MAP_FIXED, the same numbers on Linux and macOS."""
 _FORGET: Final = 4
-"""MADV_DONTNEED, likewise."""
+"""MADV_DONTNEED, the same number on both."""
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
@@ -28,10 +28,10 @@ def can_map_at() -> bool:
 
 
 class AddressRange:
-    """A reserved stretch of addresses into which files are mapped, read-only.
+    """A reserved range of addresses into which files are mapped, read-only.
 
-    NumPy can see the whole stretch as one array; touching a part into which nothing is mapped kills the process, so
-    callers map first. The operating system unmaps everything when the last array on it is gone.
+    NumPy can use the whole range as one array. Access to a part without a mapping kills the process, so callers must
+    map first. The operating system unmaps everything when the last array on the range is gone.
 
     Parameters
     ----------
@@ -41,15 +41,15 @@ class AddressRange:
 
     def __init__(self, size: int) -> None:
         reserved = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0)
-        # Only arrays hold on to the addresses, so that they are given back with the last of them.
+        # Only arrays reference the addresses, so that they are released with the last array.
         self._bytes: NDArray[np.uint8] = np.frombuffer(reserved, dtype=np.uint8)
         self._address = self._bytes.ctypes.data
         self._libc = _libc()
 
     def array(self, dtype: np.dtype[_Scalar], shape: tuple[int, ...]) -> NDArray[_Scalar]:
-        """Return the stretch from its beginning as an array.
+        """Return the range from its beginning as an array.
 
-        It is not marked read-only, since torch takes no such arrays, but writing to it kills the process.
+        It is not marked read-only, because torch does not accept such arrays; but writing to it kills the process.
         """
         if int(np.prod(shape)) * dtype.itemsize > len(self._bytes):
             raise ValueError(f"{shape} of {dtype} are more than {len(self._bytes)} bytes")
@@ -58,7 +58,7 @@ class AddressRange:
     def map(self, descriptor: int, start: int, stop: int) -> None:
         """Map the beginning of an open file to bytes [start, stop), `start` at a page border.
 
-        The file must be at least that long: touching a page beyond its end kills the process.
+        The file must be at least that long: access to a page beyond its end kills the process.
         """
         if start % PAGE_BYTES or not 0 <= start < stop <= len(self._bytes):
             raise ValueError(f"bytes {start} to {stop} of {len(self._bytes)}: not inside, or not at a page border")
@@ -72,24 +72,24 @@ class AddressRange:
         return self._bytes[start:stop].data
 
     def touch(self, start: int, stop: int) -> None:
-        """Read the pages of bytes [start, stop) in, so that whoever gathers from them need not wait."""
+        """Load the pages of bytes [start, stop), so that a gather need not wait for them."""
         self._bytes[start:stop:PAGE_BYTES].max(initial=0)
 
     def forget(self, start: int, stop: int) -> None:
-        """Take the pages of bytes [start, stop) out of this process; they come back when touched."""
+        """Release the pages of bytes [start, stop) from this process; access loads them again."""
         if not 0 <= start < stop <= len(self._bytes):
-            # After `close` the addresses may be somebody else's, whose memory this would empty.
+            # After `close` the addresses may belong to other memory, which this would clear.
             raise ValueError(f"bytes {start} to {stop} of {len(self._bytes)}")
         first = start - start % PAGE_BYTES
         self._libc.madvise(self._address + first, stop - first, _FORGET)
 
     def close(self) -> None:
-        """Let go. The addresses are given back when no array from here is left."""
+        """Release the range. The addresses are released when no array on it is left."""
         self._bytes = np.empty(0, dtype=np.uint8)
 
 
 class _Stretch:
-    """Tells NumPy of memory, and keeps it there as long as the array lives."""
+    """Exposes memory to NumPy, and keeps it as long as the array exists."""
 
     def __init__(self, memory: NDArray[np.uint8], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         self._memory = memory

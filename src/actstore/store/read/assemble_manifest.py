@@ -1,4 +1,4 @@
-"""Commits to manifest: a pure function of what is in the store, whichever runs wrote it."""
+"""Commits to manifest: a pure function of the content of the store, independent of the runs that wrote it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) ->
     Raises
     ------
     CorruptObjectError
-        As `assemble_manifest`; and if Zarr metadata are not what the recipe implies, of which the manifest will vouch.
+        As `assemble_manifest`; also if Zarr metadata differ from those that the recipe implies.
     """
     manifest = assemble_manifest(objects, progress=progress)
     metadata = metadata_objects(manifest.frozen)
@@ -56,7 +56,7 @@ def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) ->
 
 
 def complete_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> None:
-    """Write the manifest of a store with all its commits where it is missing; raises as `write_manifest`."""
+    """Write the manifest of a store that has all its commits, if it is missing; raises as `write_manifest`."""
     try:
         objects.get_range(MANIFEST, 0, 1)
     except MissingObjectError:
@@ -64,7 +64,7 @@ def complete_manifest(objects: ObjectStore, *, progress: Progress | None = None)
 
 
 def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> Manifest:
-    """Read all commits of a store and describe it as it is now.
+    """Read all commits of a store and return a manifest of its present state.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
 
 
 class _Loaded(NamedTuple):
-    """What is kept of a task until its turn comes."""
+    """Data of a task that is kept until it is merged."""
 
     task: int
     sha256: str
@@ -114,8 +114,18 @@ class _Loaded(NamedTuple):
     statistics: dict[str, NDArray[Any]]
 
 
+<<<<<<< HEAD:src/actstore/store/read/assemble_manifest.py
+=======
+def task_arrays(frozen: FrozenRecipe) -> tuple[ArraySpec, ...]:
+    """Return the arrays for which every task writes an object."""
+    store = frozen.recipe.store
+    rows = row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows)
+    return (*rows, *statistics_arrays(frozen.sites, frozen.tasks))
+
+
+>>>>>>> docs:src/actstore/store/read/assemble.py
 def commit_problems(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> Iterator[str]:
-    """Yield what a commit says that its recipe does not, given the arrays of a task."""
+    """Yield the contradictions between a commit and its recipe, given the arrays of a task."""
     if commit.recipe_sha256 != frozen.digest:
         yield "was made under another recipe"
     wanted = (frozen.split_of(commit.task), frozen.rows_of(commit.task))
@@ -148,9 +158,17 @@ def _sizes(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) ->
 
 
 def _metadata(objects: ObjectStore, frozen: FrozenRecipe) -> dict[str, str]:
+<<<<<<< HEAD:src/actstore/store/read/assemble_manifest.py
     """Return the digests of everything that is not named by a commit."""
     paths = [RECIPE, *metadata_paths(frozen.arrays)]
     if frozen.quantizer.calibrated:
+=======
+    """Return the digests of all objects that commits do not name."""
+    quantizer = QUANTIZERS[frozen.recipe.store.encoding]
+    specs = array_specs(frozen.sites, quantizer, frozen.recipe.store, length=frozen.array_rows, tasks=frozen.tasks)
+    paths = [RECIPE, *metadata_paths(specs)]
+    if quantizer.calibrated:
+>>>>>>> docs:src/actstore/store/read/assemble.py
         paths += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
     digests = map_ahead(lambda path: sha256_hex(read_document(objects, path)), paths)
     return dict(zip(paths, digests, strict=True)) | {SEQUENCES: frozen.sequences_sha256}

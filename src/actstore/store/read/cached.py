@@ -1,8 +1,8 @@
-"""Objects of a store far away, with what was read of them kept on local disk.
+"""Objects of a remote store, with a copy of the read parts on local disk.
 
-What is kept is named by the digest of its task's commit, which the manifest vouches for: an entry can belong to no
-other bytes, wherever the store lies, and nothing ever has to be invalidated. It is compared with the checksums of that
-commit before it is kept and each time before it is used: a damaged entry is fetched again and never delivered.
+An entry is named by the digest of its task's commit, which the manifest names. So an entry cannot belong to other
+bytes, wherever the store is, and entries never need to be invalidated. An entry is compared with the checksums of that
+commit before it is kept and each time before it is used. A damaged entry is fetched again and never delivered.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from actstore.store.write.commit import commit_task
 __all__ = ["CacheCounts", "CachedObjects"]
 
 BLOCK_BYTES: Final = 1 << 18
-"""Least of an object that is fetched and kept at once: a chunk of values, or many of the small arrays beside them."""
+"""Least bytes of an object fetched and kept at once: a chunk of values, or many chunks of the small arrays."""
 _INDICES_IN_MEMORY: Final = 4096
 
 
 class CacheCounts(NamedTuple):
-    """What became of reads, in blocks."""
+    """Counts of reads, in blocks."""
 
     found: int
     """Read from the cache."""
     fetched: int
     """Read from the store."""
     damaged: int
-    """Of those, what the cache had and was not as it should be."""
+    """Blocks read from the store whose cached copy was damaged."""
 
 
 class _Shard(NamedTuple):
@@ -56,13 +56,13 @@ class _Shard(NamedTuple):
 
     path: str
     place: int
-    """Of its array among those that are checked."""
+    """Index of its array among those that are checked."""
     task: int
     spec: ArraySpec
 
 
 class _Block(NamedTuple):
-    """Some chunks of an object that follow each other."""
+    """Consecutive chunks of an object."""
 
     name: str
     start: int
@@ -80,9 +80,9 @@ class CachedObjects:
     objects, manifest
         From `open_manifest`.
     folder
-        Where to keep them; other processes and stores may use the same.
+        Folder of the cache; other processes and stores may use the same.
     most_bytes
-        How much may lie there.
+        Limit for the bytes in the folder.
 
     Raises
     ------
@@ -99,12 +99,12 @@ class CachedObjects:
         arrays = manifest.frozen.row_arrays
         self._place_of = {spec.path: place for place, spec in enumerate(arrays)}
         self._arrays = arrays
-        # A chunk that does not compress comes out a little larger than it was.
+        # A chunk that does not compress becomes a little larger.
         least = max(max(BLOCK_BYTES, spec.chunk[0] * spec.row_bytes) for spec in arrays) * 9 // 8
         if most_bytes is None or most_bytes < least:
             raise UsageError(
                 f"cache_bytes = {most_bytes} cannot hold a block of {objects.uri}; give at least {least} "
-                "(--cache-bytes), better as much as is read again and again"
+                "(--cache-bytes), better all bytes that are read repeatedly"
             )
         self._most_bytes = most_bytes
         self._cache = CacheFolder(folder, most_bytes)
@@ -115,12 +115,12 @@ class CachedObjects:
 
     @property
     def uri(self) -> str:
-        """Where the store is."""
+        """Place of the store."""
         return self._objects.uri
 
     @property
     def counts(self) -> CacheCounts:
-        """What became of all reads so far."""
+        """Counts of all reads so far."""
         return self._counts
 
     def get(self, path: str) -> bytes:
@@ -131,7 +131,7 @@ class CachedObjects:
         return self._commit(path, self._manifest.commits[task])
 
     def get_range(self, path: str, start: int, stop: int) -> bytes:
-        """Return bytes [start, stop) of an object, fewer where it ends before; raises `MissingObjectError`."""
+        """Return bytes [start, stop) of an object, fewer if it is shorter; raises `MissingObjectError`."""
         shard, task = self._shard(path), commit_task(path)
         if task is not None and task < len(self._manifest.commits):
             return self._commit(path, self._manifest.commits[task])[start:stop]
@@ -160,7 +160,7 @@ class CachedObjects:
         return min(begin, stop) - start
 
     def open(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """Open an object for reading with seeks, past the cache; raises `MissingObjectError`."""
+        """Open an object for reading with seeks, without the cache; raises `MissingObjectError`."""
         return self._objects.open(path)
 
     def put(self, path: str, data: bytes) -> None:
@@ -188,18 +188,18 @@ class CachedObjects:
         return self._objects.modified(prefix)
 
     def sweep(self, *, large: Collection[str] = ()) -> None:
-        """Remove what interrupted writers left behind."""
+        """Remove leftovers of interrupted writers."""
         self._objects.sweep(large=large)
 
     def _shard(self, path: str) -> _Shard | None:
-        """Return what an object is if it can be kept: rows of a task that the manifest has."""
+        """Return the facts of an object if it can be cached: rows of a task in the manifest."""
         place, task = self._place_of.get(path.rpartition("/c/")[0]), self._inventory.task_of(path)
         if place is None or task is None or self._manifest.commits[task] is None:
             return None
         return _Shard(path, place, task, self._arrays[place])
 
     def _read(self, shard: _Shard, blocks: list[_Block]) -> Iterator[bytes]:
-        """Yield blocks that follow each other: those that are kept, and runs of those that are not in one request."""
+        """Yield consecutive blocks: cached ones, and runs of missing ones read with one request."""
         for is_kept, run in groupby(((block, self._kept(block)) for block in blocks), lambda one: one[1] is not None):
             found = list(run)
             if is_kept:
@@ -209,14 +209,14 @@ class CachedObjects:
             data = self._objects.get_range(shard.path, begin, found[-1][0].stop)
             for block, _ in found:
                 part = data[block.start - begin : block.stop - begin]
-                # What is not sound goes to the reader, who says of which object it is; the next time it may be.
+                # Damaged data goes to the reader, which names the object in its error; the next read may be right.
                 if _is_sound(block, part):
                     self._cache.put(block.name, part)
                 elif shard.spec.compressor != "none":
                     self._forget_index(shard)
             yield data
             if begin + len(data) < found[-1][0].stop:
-                return  # the object ends too early, and so does what is read
+                return  # the object ends too early, and so does the read
 
     def _commit(self, path: str, digest: str | None) -> bytes:
         kept = None if digest is None else self._cache.get(digest, most_bytes=MOST_DOCUMENT_BYTES)
@@ -275,7 +275,7 @@ class CachedObjects:
         Raises
         ------
         CorruptObjectError
-            If the index is damaged, or the chunks are not as many or do not fill the object as its commit says.
+            If the index is damaged, or the number or size of the chunks differs from the commit.
         """
         name = self._checks.name(shard.place, shard.task)
         index = parse_index(shard.spec, tail, name=name)
@@ -312,7 +312,7 @@ class CachedObjects:
         return True
 
     def _forget_index(self, shard: _Shard) -> None:
-        """Fetch an index again before it is used again: it may have been of other bytes than its commit says."""
+        """Drop an index, so that it is fetched again: it may differ from the commit."""
         self._cache.discard(self._name(shard, "index"))
         with self._lock:
             self._indices.pop(shard.path, None)
@@ -327,7 +327,7 @@ class CachedObjects:
 
 
 def _is_sound(block: _Block, data: bytes) -> bool:
-    """Return whether every chunk has the checksum that the commit says."""
+    """Return whether every chunk has the checksum in the commit."""
     if len(data) != block.stop - block.start:
         return False
     begin = 0

@@ -1,4 +1,4 @@
-"""What the commits say of the chunks that a reader wants, kept small: one task's checksums, not its commit."""
+"""Checksums of the chunks that a reader needs, kept small: of each commit, only the checksums stay in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from actstore.store.write.commit import load_commit
 __all__ = ["ChunkChecks", "TaskChecks"]
 
 _TASKS_IN_MEMORY: Final = 4096
-"""27 MB at 24 sites and 64 chunks; a commit that was dropped is read again."""
+"""27 MB at 24 sites and 64 chunks; a dropped commit is read again."""
 
 
 class TaskChecks(NamedTuple):
@@ -42,9 +42,9 @@ class ChunkChecks:
     objects, manifest
         From `open_manifest`.
     arrays
-        Row arrays; a chunk is addressed by the place of its array in this list. They have the same chunks.
+        Row arrays with the same chunks; a chunk is addressed by the index of its array in this list.
     late
-        Take the commits of tasks that the manifest does not have yet as they are found in the store.
+        Also accept commits in the store that the manifest does not have yet.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ChunkChecks:
         self._lock = threading.Lock()
 
     def task(self, task: int) -> TaskChecks:
-        """Return what the commit of a task says.
+        """Return sizes and checksums from the commit of a task.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class ChunkChecks:
         CorruptObjectError
             If they differ.
         """
-        # The checksum takes bytes alone; copying a chunk that is in cache costs a third of checking it.
+        # The checksum function accepts only bytes; copying a chunk in cache costs a third of checking it.
         if google_crc32c.value(bytes(stored)) != self.task(task).crc32c_AC[array, chunk]:
             raise CorruptObjectError(
                 f"{self.name(array, task)}: chunk {chunk} does not have the checksum that its commit says; find all "
@@ -95,11 +95,11 @@ class ChunkChecks:
             )
 
     def name(self, array: int, task: int) -> str:
-        """Return what to call an object in a message."""
+        """Return the name of an object for messages."""
         return f"{self._objects.uri}: {self._arrays[array].object_path(task)} (task {task})"
 
     def forget(self) -> None:
-        """Drop what was read."""
+        """Drop all checksums."""
         with self._lock:
             self._tasks.clear()
 

@@ -1,4 +1,4 @@
-"""Which objects belong to a store: what its recipe implies, and what tasks may write."""
+"""Which objects belong to a store: those that its recipe implies, and those that tasks may write."""
 
 from __future__ import annotations
 
@@ -27,19 +27,27 @@ _ROWS_METADATA: Final = f"rows/{ROOT_METADATA}"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inventory:
-    """Tells by its path what an object is to a store."""
+    """Classifies an object of a store by its path."""
 
     tasks: int
     metadata: frozenset[str]
     """`zarr.json` documents and calibration arrays."""
     arrays: dict[str, ArraySpec]
-    """Those of which every task writes an object, by path."""
+    """Arrays for which every task writes an object, by path."""
 
     @classmethod
     def of(cls, frozen: FrozenRecipe) -> Self:
+<<<<<<< HEAD
         """Work it out from a recipe."""
         metadata = metadata_paths(frozen.arrays)
         if frozen.quantizer.calibrated:
+=======
+        """Return the inventory of a recipe."""
+        store, quantizer = frozen.recipe.store, QUANTIZERS[frozen.recipe.store.encoding]
+        specs = array_specs(frozen.sites, quantizer, store, length=frozen.array_rows, tasks=frozen.tasks)
+        metadata = metadata_paths(specs)
+        if quantizer.calibrated:
+>>>>>>> docs
             metadata += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
         return cls(frozen.tasks, frozenset(metadata), {spec.path: spec for spec in frozen.task_arrays})
 
@@ -65,9 +73,9 @@ class Inventory:
 
 
 def other_stores(paths: Collection[str]) -> tuple[str, ...]:
-    """Return the folders below a store that are stores themselves: whoever made them owns all that lies there.
+    """Return the folders below a store that are stores themselves; their content does not belong to this store.
 
-    Names alone tell: a recipe, a manifest, a commit, or the groups that every store has.
+    They are recognised by names: a recipe, a manifest, a commit, or the groups that every store has.
 
     Parameters
     ----------
@@ -94,7 +102,7 @@ def other_stores(paths: Collection[str]) -> tuple[str, ...]:
 
 
 def is_below(path: str, folders: Collection[str]) -> bool:
-    """Return whether a path is one of some folders, or lies in one."""
+    """Return whether a path is one of some folders, or inside one."""
     while path:
         if path in folders:
             return True

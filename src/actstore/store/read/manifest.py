@@ -1,7 +1,7 @@
 """The manifest: all commits and digests, the recipe, and the statistics, in one document.
 
-It is the root of a tree of digests: manifest -> commits and metadata -> objects -> chunks. Whoever holds a manifest
-can tell whether a store is the one it describes, byte by byte as bytes are read.
+It is the root of a tree of digests: manifest -> commits and metadata -> objects -> chunks. With a manifest, a reader
+can check that a store is the one it describes, byte by byte while reading.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ class StoredBytes(BaseModel):
     total: _Size
     """All objects that commits name."""
     payload: _Size
-    """Values and row scales alone, without shard indices."""
+    """Values and row scales only, without shard indices."""
     payload_rows: _Size
-    """Rows that the payload holds, padding of last chunks included."""
+    """Rows in the payload, padding of last chunks included."""
     objects: _Size
 
 
 class Manifest(Document):
-    """What a store contains."""
+    """The content of a store."""
 
     format: Literal["actstore/1"] = FORMAT
     uri: str | None = None
-    """Where the store is; set by `actstore manifest export`, not part of the digest."""
+    """Place of the store; set by `actstore manifest export`, not part of the digest."""
     recipe_sha256: _Digest
     frozen: FrozenRecipe
     metadata: dict[str, _Digest]
     """SHA-256 of `recipe.json`, `sequences.parquet` and every `zarr.json`."""
     commits: tuple[_Digest | None, ...]
-    """SHA-256 of each task's commit, None where the task is not done."""
+    """SHA-256 of each task's commit; None if the task is not done."""
     stored: StoredBytes
     statistics: dict[str, SiteStatistics]
 
@@ -114,7 +114,7 @@ class Manifest(Document):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical document without `uri`: what to cite."""
+        """SHA-256 of the canonical document without `uri`; cite a store by it."""
         return sha256_hex(self.to_json(uri=None))
 
     def to_json(self, *, uri: str | None) -> bytes:

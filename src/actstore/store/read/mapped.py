@@ -1,7 +1,7 @@
-"""The rows of a local store where they lie: shards mapped side by side, each chunk checked before its first use.
+"""The rows of a local store in memory maps: shards mapped side by side, each chunk checked before its first use.
 
-Uncompressed shards begin with their rows as one flat array. Mapped one after another they are the flat array of the
-whole split, and a batch is gathered straight from the page cache: nothing is read into buffers first.
+Uncompressed shards begin with their rows as one flat array. Mapped one after another they are one flat array of the
+whole split, and a batch is gathered directly from the page cache, without buffers.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from actstore.store.read.selection import StoredColumns
 __all__ = ["MappedRows", "mapping_obstacle"]
 
 MOST_MAPPINGS: Final = 16_384
-"""A quarter of what Linux allows a process by default (vm.max_map_count = 65,530), which may have other streams."""
+"""A quarter of the default limit of Linux per process (vm.max_map_count = 65,530); there may be other streams."""
 
 
 def mapping_obstacle(objects: object, manifest: Manifest, columns: StoredColumns, tasks: int) -> str | None:
-    """Return why the rows of a store cannot be mapped, None if they can."""
+    """Return why the rows of a store cannot be mapped; None if they can."""
     if not isinstance(objects, LocalObjects):
         return "it is not on a local filesystem"
     compressor = manifest.frozen.layout.compressor
@@ -39,8 +39,13 @@ def mapping_obstacle(objects: object, manifest: Manifest, columns: StoredColumns
         return f"it is compressed ({compressor})"
     if not can_map_at():
         return "this operating system does not map files at chosen addresses"
+<<<<<<< HEAD
     # Where a shard ends before a page of rows does, the addresses up to the next one count as a mapping, too.
     for_each = 2 if manifest.frozen.layout.task_rows % PAGE_BYTES else 1
+=======
+    # If a shard ends inside a page of rows, the addresses up to the next shard count as a mapping, too.
+    for_each = 2 if manifest.frozen.recipe.store.task_rows % PAGE_BYTES else 1
+>>>>>>> docs
     if for_each * tasks * len(columns.arrays) > MOST_MAPPINGS:
         return f"{tasks:,} tasks with {len(columns.arrays)} arrays are more than {MOST_MAPPINGS:,} mappings"
     return None
@@ -49,9 +54,9 @@ def mapping_obstacle(objects: object, manifest: Manifest, columns: StoredColumns
 class MappedRows:
     """All rows of a run of tasks as one `RowBuffer`.
 
-    A place in the buffer (a *slot*) holds a row once a window with that row was admitted: its shards are mapped and
-    its chunks have the checksums of their commit. Touching any other slot kills the process, as does a file that
-    somebody shortens while it is mapped; no part of the project does, since objects are replaced whole.
+    A place in the buffer (a *slot*) holds a row after a window with that row was admitted: its shards are mapped and
+    its chunks have the checksums of their commit. Access to any other slot kills the process. So does a file that is
+    shortened while it is mapped; actstore never does this, because it replaces objects as a whole.
 
     Parameters
     ----------
@@ -72,7 +77,7 @@ class MappedRows:
         self._chunk_rows = layout.chunk_rows
         self._first_task = min(tasks)
         count = max(tasks) - self._first_task + 1
-        # A shard begins at a page border whatever the bytes of its rows: room for a multiple of a page of rows.
+        # A shard must begin at a page border for any size of row, so its room is a multiple of a page of rows.
         self._stride = -(-self._task_rows // PAGE_BYTES) * PAGE_BYTES
         slots = count * self._stride
         self._ranges = tuple(AddressRange(slots * spec.row_bytes) for spec in columns.arrays)
@@ -88,7 +93,7 @@ class MappedRows:
 
     @property
     def layout(self) -> RowLayout:
-        """What a row consists of."""
+        """Layout of a row."""
         return self._columns.layout
 
     @property
@@ -99,7 +104,7 @@ class MappedRows:
         return self._buffer
 
     def slots(self, row_N: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where global rows lie in the buffer."""
+        """Return the slots of global rows."""
         first = self._first_task * self._task_rows
         if self._stride == self._task_rows:
             return row_N - first
@@ -107,14 +112,14 @@ class MappedRows:
         return task_N * self._stride + place_N
 
     def admit(self, window: RowWindow) -> None:
-        """Map and check what a window needs, and read it into the page cache. Several threads may do so at once.
+        """Map and check the shards and chunks of a window, and load them into the page cache. Safe in several threads.
 
         Raises
         ------
         IndexError
             If the task has no such rows.
         MissingObjectError, CorruptObjectError
-            Naming object and task.
+            The message names object and task.
         """
         rows = self._checks.task(window.task).rows
         window.check(rows)
@@ -133,14 +138,14 @@ class MappedRows:
                 if self._checked[array, place, chunk]:
                     self._ranges[array].touch(begin, begin + chunk_bytes)
                     continue
-                # Read in first: the checksum would hold up all other threads while it waits for the disk.
+                # Load first: the checksum would block all other threads while it waits for the disk.
                 self._ranges[array].touch(begin, begin + chunk_bytes)
                 stored = self._ranges[array].view(begin, begin + chunk_bytes)
                 self._checks.compare(array, window.task, chunk, stored)
                 self._checked[array, place, chunk] = True
 
     def release(self, window: RowWindow) -> None:
-        """Take a window's pages out of this process; the operating system may keep them in its cache."""
+        """Release the pages of a window from this process; the operating system may keep them in its cache."""
         start = (window.task - self._first_task) * self._stride + window.start
         for space, spec in zip(self._ranges, self._columns.arrays, strict=True):
             space.forget(start * spec.row_bytes, (start + window.stop - window.start) * spec.row_bytes)

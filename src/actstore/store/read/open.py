@@ -33,7 +33,7 @@ def open_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[st
     Raises
     ------
     StoreNotFoundError
-        If there is neither.
+        If there is no store and no manifest file.
     ManifestError
         If the manifest is malformed, or the store it names has other content.
     UsageError
@@ -44,7 +44,7 @@ def open_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[st
 
 
 def is_recipe(source: str | os.PathLike[str]) -> bool:
-    """Return whether a name is that of a recipe, there or not: it ends in `.toml`, and is neither URL nor folder.
+    """Return whether a name means a recipe, which may not exist: it ends in `.toml`, and is no URL and no folder.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def is_recipe(source: str | os.PathLike[str]) -> bool:
 
 
 def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
-    """Parse and validate a manifest file without looking at its store.
+    """Parse and validate a manifest file without reading its store.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def open_store(
 
 
 def open_store_objects(source: str, storage_options: Mapping[str, Any] | None = None) -> ObjectStore:
-    """Return the objects of a store to work on, which a manifest does not stand for; nothing is read yet.
+    """Return the objects of a store, which must not be given by a manifest; nothing is read yet.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def open_store_objects(source: str, storage_options: Mapping[str, Any] | None = 
 
 
 def stored_manifest(objects: ObjectStore) -> Manifest:
-    """Return the manifest of a store; of one in the making, what its commits say so far.
+    """Return the manifest of a store; for an incomplete store, the manifest of its commits so far.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def stored_manifest(objects: ObjectStore) -> Manifest:
 
 
 def written_manifest(objects: ObjectStore) -> Manifest | None:
-    """Return the manifest that is written in a store; None if there is none yet."""
+    """Return the stored manifest of a store; None if there is none yet."""
     try:
         return parse_manifest(read_document(objects, MANIFEST), name=f"{objects.uri}/{MANIFEST}")
     except MissingObjectError:

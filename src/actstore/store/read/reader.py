@@ -1,4 +1,4 @@
-"""Windows back out of a store, every byte checked before it is handed on."""
+"""Reads windows from a store; every byte is checked before it is delivered."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ __all__ = ["ArrayReader", "StoreReader"]
 _INDICES_IN_MEMORY: Final = 8192
 """1 KB each at 64 chunks."""
 _KEPT_BYTES: Final = 64 << 20
-"""Sequences and scales of a reader: 8 M rows of one site. A window of them is 2 KB, but a request costs a client and an
-RGW 1 ms each (benchmarks/results/s3_stream.json), as much as those for half a megabyte."""
+"""Limit for sequences and scales of a reader: 8 M rows of one site. A window of them is 2 KB, but a request costs a
+client and an RGW 1 ms each (benchmarks/results/s3_stream.json), as much as a request for half a megabyte."""
 
 
 class ArrayReader:
     """Reads rows of row arrays. Safe to share by threads.
 
     Each chunk is compared with the checksum in its task's commit, and each commit with its digest in the manifest,
-    so rows that are handed on are the rows that the manifest describes.
+    so delivered rows are the rows that the manifest describes.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class ArrayReader:
                 rows_by_task.clear()
 
     def _rows_of_task(self, array: str, window: RowWindow) -> NDArray[Any]:
-        """Return all rows of a task of an array that is kept; threads that want them at once may each read them."""
+        """Return all rows of a task of a cached array; several threads may read them at the same time."""
         known = self._kept[array].get(window.task)
         if known is None:
             spec = self._arrays[self._place[array]]
@@ -123,7 +123,7 @@ class ArrayReader:
             into[:] = chunks[window.start - first * chunk_rows :][: window.stop - window.start]
 
     def _stored(self, place: int, task: int, first: int, into: NDArray[Any]) -> None:
-        """Read whole uncompressed chunks from `first` on into memory, and check them there."""
+        """Read whole uncompressed chunks from `first` on into memory, and check them in memory."""
         spec = self._arrays[place]
         chunk_bytes = spec.chunk[0] * spec.row_bytes
         memory = into.reshape(-1).view(np.uint8).data
@@ -178,7 +178,7 @@ class StoreReader:
     objects, manifest
         From `open_manifest`.
     columns
-        What a row consists of.
+        Layout of a row.
     late
         Read tasks that were committed after the manifest was made, too.
     """
@@ -197,6 +197,13 @@ class StoreReader:
 
         Raises
         ------
+<<<<<<< HEAD
+=======
+        ValueError
+            If the buffer has another size.
+        IndexError
+            If the task has no such rows.
+>>>>>>> docs
         MissingObjectError, CorruptObjectError
             Naming object and task.
         """
@@ -210,7 +217,7 @@ class StoreReader:
 
 
 def _small(columns: StoredColumns) -> list[str]:
-    """Return the arrays beside the values that fit into memory for all rows of the store, the smallest first."""
+    """Return the arrays other than values that fit into memory for all rows of the store, smallest first."""
     kept: list[str] = []
     left = _KEPT_BYTES
     beside = columns.arrays[: -columns.layout.sites]

@@ -1,4 +1,4 @@
-"""Which arrays of a store the rows of some sites are made of, and how they make up a buffer."""
+"""The arrays of a store that hold the rows of some sites, and their order in a buffer."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["StoredColumns"]
 
 @dataclass(frozen=True, slots=True)
 class StoredColumns:
-    """The arrays behind a `RowBuffer`: sequences, scales where there are any, then the values of each site."""
+    """The arrays behind a `RowBuffer`: sequences, scales if there are any, then the values of each site."""
 
     arrays: tuple[ArraySpec, ...]
     layout: RowLayout
     site_columns: tuple[int, ...]
-    """Where each site is among those whose scales are stored side by side."""
+    """Index of each site among those whose scales are stored together."""
 
     @classmethod
     def of(cls, manifest: Manifest, sites: Sequence[str], *, uri: str) -> Self:

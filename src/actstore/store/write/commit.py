@@ -1,4 +1,4 @@
-"""Commits: what one task wrote, in enough detail to check every byte of it."""
+"""Commits: the objects of one task, with sizes and digests that check every byte."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 _SHA256: Final = r"^[0-9a-f]{64}$"
 _MOST_BYTES: Final = 1 << 53
-"""Of one object: what every JSON library takes for a whole number."""
+"""Largest size of an object: the largest whole number that all JSON libraries read exactly."""
 _COMMIT_PATH: Final = re.compile(rf"{COMMITS}/(0|[1-9][0-9]{{,17}})\.json")
 
 
@@ -40,7 +40,7 @@ class StoredObject(BaseModel):
     """Bytes."""
     sha256: str = Field(pattern=_SHA256)
     crc32c: str = ""
-    """Base64 of the CRC-32C of each chunk as little-endian uint32, in order; empty where there is one chunk."""
+    """Base64 of the CRC-32C of each chunk as little-endian uint32, in order; empty for objects of one chunk."""
 
     @field_validator("crc32c")
     @classmethod
@@ -66,7 +66,7 @@ class StoredObject(BaseModel):
 
 
 class Commit(BaseModel):
-    """A finished task. Its object exists if and only if all objects it names were written before."""
+    """A finished task. The commit is created only after all objects that it names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -96,7 +96,7 @@ def is_committed(objects: ObjectStore, task: int) -> bool:
 
 
 def commit_task(path: str) -> int | None:
-    """Return the task whose commit lies at a path; None if no task's does."""
+    """Return the task whose commit has this path; None if it is not the path of a commit."""
     match = _COMMIT_PATH.fullmatch(path)
     return None if match is None else int(match[1])
 

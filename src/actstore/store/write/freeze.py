@@ -1,4 +1,4 @@
-"""Write everything that comes before the first task: sequences, recipe, Zarr metadata."""
+"""Write everything before the first task: recipe, sequences, Zarr metadata."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ __all__ = [
 _NEEDED: Final = frozenset(
     {"zarr_format", "node_type", "shape", "data_type", "chunk_grid", "codecs", "fill_value", "attributes"}
 )
-"""What no version of zarr-python leaves out."""
+"""Members that every version of zarr-python writes."""
 
 
 def freeze(objects: ObjectStore, frozen: FrozenRecipe, sequences: Path) -> FrozenRecipe:
-    """Freeze a recipe into a store and return what is frozen there.
+    """Freeze a recipe into a store and return the frozen recipe of the store.
 
     `recipe.json` is created, never replaced: of two extractors that start at once, the second continues with the
-    calibration of the first. It comes first, so that nobody's sequences can replace those of the recipe that is there.
+    calibration of the first. It is written first, so that sequences of another recipe cannot replace those of this one.
 
     Parameters
     ----------
     objects
         The store.
     frozen
-        The recipe and what it resolved to.
+        The recipe and everything resolved from it.
     sequences
-        Local Parquet file that `write_sequences` made.
+        Local Parquet file from `write_sequences`.
 
     Raises
     ------
     RecipeChangedError
-        If another recipe was frozen there in the meantime.
+        If another recipe was frozen in this store in the meantime.
     StoreError
-        If the store has no sequences and these are not the ones that belong to it.
+        If the store has no sequences and the given ones do not belong to it.
     """
     stored = load_frozen_if_any(objects)
     if stored is None and not objects.put_new(RECIPE, frozen.to_json()):
@@ -60,7 +60,7 @@ def freeze(objects: ObjectStore, frozen: FrozenRecipe, sequences: Path) -> Froze
 
 
 def has_sequences(objects: ObjectStore) -> bool:
-    """Return whether a store has its sequences: they come right after the recipe."""
+    """Return whether a store has its sequences, which are written right after the recipe."""
     try:
         objects.get_range(SEQUENCES, 0, 4)
     except MissingObjectError:
@@ -69,12 +69,12 @@ def has_sequences(objects: ObjectStore) -> bool:
 
 
 def complete_sequences(objects: ObjectStore, frozen: FrozenRecipe, sequences: Path, *, sha256: str) -> None:
-    """Write the sequences of a store where they are missing.
+    """Write the sequences of a store if they are missing.
 
     Raises
     ------
     StoreError
-        If these are not the ones that belong to it: another version of pyarrow writes other bytes.
+        If the given ones do not belong to it; another version of pyarrow writes other bytes.
     """
     if has_sequences(objects):
         return
@@ -88,7 +88,7 @@ def complete_sequences(objects: ObjectStore, frozen: FrozenRecipe, sequences: Pa
 
 
 def complete_metadata(objects: ObjectStore, frozen: FrozenRecipe) -> None:
-    """Write the Zarr metadata and calibration arrays that a frozen recipe implies, where they are missing."""
+    """Write the Zarr metadata and calibration arrays that a frozen recipe implies, if they are missing."""
     for path, content in metadata_objects(frozen).items():
         objects.put_new(path, content)
 
@@ -108,9 +108,9 @@ def metadata_objects(frozen: FrozenRecipe) -> dict[str, bytes]:
 
 
 def says_the_same(stored: bytes, wanted: bytes) -> bool:
-    """Return whether metadata are what they should be, however another version of zarr-python may write them.
+    """Return whether metadata are right, also if another version of zarr-python wrote them.
 
-    Its versions differ in members with default values; those that both have must agree.
+    Versions differ in members with default values; members that both have must agree.
     """
     if stored == wanted:
         return True

@@ -91,7 +91,7 @@ def file_sha256(path: Path) -> str:
 
 
 def most_file_bytes(sequences: int) -> int:
-    """Return how large the file of so many sequences can be: more could not be read.
+    """Return the largest possible size of a file of this number of sequences.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def most_file_bytes(sequences: int) -> int:
 
 
 class StoredSequences:
-    """The sequences of a store by index, a few row groups in memory; a `ResidueSource`, safe to share by threads."""
+    """The sequences of a store by index, with a few row groups in memory; a `ResidueSource`, safe for threads."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._uri = objects.uri
@@ -146,7 +146,7 @@ class StoredSequences:
         return self._cell("id", sequence)
 
     def table(self, splits: tuple[str, ...]) -> SequenceTable:
-        """Read what a plan needs, without the residues.
+        """Read the columns that a plan needs, without the residues.
 
         Raises
         ------
@@ -202,7 +202,7 @@ class StoredSequences:
     def _checked(self) -> Iterator[None]:
         try:
             yield
-        except (pa.ArrowException, OSError, ValueError) as error:  # of which texts that are not UTF-8
+        except (pa.ArrowException, OSError, ValueError) as error:  # ValueError also for text that is not UTF-8
             raise CorruptObjectError(
                 f"{self._uri}: {SEQUENCES} cannot be read: {printable(str(error))}; find all damage with "
                 "'actstore verify'"
@@ -221,7 +221,7 @@ class StoredSequences:
             return self._groups[group][column][row]
 
     def _load(self, group: int) -> dict[str, list[str]]:
-        """Read ids and residues of a row group, which are ours: letters, as many as `length` says."""
+        """Read ids and residues of a row group; check that residues are letters, of the number in `length`."""
         loaded: dict[str, list[str]] = {"id": [], "residues": []}
         letters = 0
         with self._checked():

@@ -35,11 +35,11 @@ class OutlierChannel(BaseModel):
 
     channel: int = Field(ge=0, le=1 << 31)
     ratio: float
-    """Its root mean square over that of the median channel."""
+    """Its root mean square divided by that of the median channel."""
 
 
 class SiteStatistics(Document):
-    """What is known of the rows of one site before encoding."""
+    """Statistics of the rows of one site before encoding."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
@@ -58,7 +58,7 @@ class SiteStatistics(Document):
     variance_D: Vector64
     """Population variance of each channel, float64 [D]."""
     sqnr_median_db: float | None
-    """Signal to quantisation noise of the median channel; None where the encoding lost nothing."""
+    """Signal to quantisation noise of the median channel; None if the encoding is lossless."""
     sqnr_worst_db: float | None
     """Signal to quantisation noise of the worst channel."""
     sqnr_worst_channel: int | None = Field(ge=0, le=1 << 31)
@@ -85,7 +85,7 @@ class _Total:
 class StatisticsMerger:
     """Merges the statistics of tasks.
 
-    The order of merging must be that of the task numbers, so that the result does not depend on which run wrote what.
+    Tasks must be merged in the order of their numbers, so that the result does not depend on the runs that wrote them.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class StatisticsMerger:
         Raises
         ------
         MissingObjectError, CorruptObjectError
-            If they are lost, or not those that the commit names.
+            If the statistics are lost, or differ from the commit.
         """
         arrays = {spec.path.removeprefix("statistics/"): _load(self._objects, spec, commit) for spec in self._specs}
         if (arrays["count"] != commit.rows).any():
@@ -116,8 +116,8 @@ class StatisticsMerger:
         return arrays
 
     def add(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Merge what `load` returned for the next task."""
-        with np.errstate(over="ignore", invalid="ignore"):  # what has no finite sum is found at the end
+        """Merge the result of `load` for the next task."""
+        with np.errstate(over="ignore", invalid="ignore"):  # sums that are not finite are found at the end
             for index, site in enumerate(self._frozen.sites):
                 total, here = self._totals[site.name], slice(site.width)
                 moments = Moments(int(arrays["count"][index]), arrays["mean"][index, here], arrays["m2"][index, here])
@@ -133,7 +133,7 @@ class StatisticsMerger:
         Raises
         ------
         CorruptObjectError
-            If they have no finite sum.
+            If a sum is not finite.
         """
         try:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -151,7 +151,7 @@ def merge_statistics(objects: ObjectStore, frozen: FrozenRecipe, tasks: Iterable
     Raises
     ------
     MissingObjectError, CorruptObjectError
-        If the statistics of a task are lost, or not those that its commit names.
+        If the statistics of a task are lost, or differ from its commit.
     """
     merger = StatisticsMerger(objects, frozen)
     for arrays in map_ahead(lambda task: merger.load(load_commit(objects, task)), sorted(tasks)):

@@ -46,14 +46,14 @@ def write_task(
     task, rows
         What to write.
     name_of
-        Gives the id of a sequence for messages.
+        Returns the id of a sequence, for messages.
     parallel
-        Encodes sites, several at a time if it likes.
+        Encodes sites, possibly several at a time.
 
     Returns
     -------
     Commit
-        The one in the store, whoever wrote it.
+        The commit in the store, from any writer.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def write_task(
 
 
 def commit_of(frozen: FrozenRecipe, task: int, shards: Mapping[str, Shard], *, parallel: ParallelMap = map) -> Commit:
-    """Describe the objects of a task; `parallel` hashes several at a time if it likes."""
+    """Return the commit for the objects of a task; `parallel` may hash several at a time."""
     stored = parallel(lambda shard: StoredObject.of(shard.data, shard.crc32c), shards.values())
     return Commit(
         task=task,
@@ -81,13 +81,13 @@ def commit_of(frozen: FrozenRecipe, task: int, shards: Mapping[str, Shard], *, p
 def publish_task(objects: ObjectStore, commit: Commit, shards: Mapping[str, Shard]) -> Commit:
     """Write the objects of a task, then its commit.
 
-    Any number of writers may do the same task. Objects are created, not replaced; one that exists already with other
-    bytes is the leftover of an interrupted writer on other hardware, and is replaced as long as there is no commit.
-    The commit is create-only: whoever comes second finds the task done.
+    Any number of writers may do the same task. Objects are created, not replaced. An existing object with other bytes
+    is treated as the leftover of an interrupted writer on other hardware, and is replaced if there is no commit. The
+    commit is create-only: a second writer finds the task done.
 
-    Between the look for a commit and the replacing of a leftover that very writer may turn out alive and commit: plain
-    object storage has nothing that would make the two one step. So a writer keeps what it replaces, looks again once
-    the task is committed, and puts back whatever the commit names.
+    Between the check for a commit and the replacement of a leftover, its writer may still be alive and commit: object
+    storage has no operation that does both in one step. So a writer keeps the bytes that it replaces, checks again when
+    the task is committed, and restores the objects that the commit names.
 
     Parameters
     ----------
@@ -96,17 +96,17 @@ def publish_task(objects: ObjectStore, commit: Commit, shards: Mapping[str, Shar
     commit
         Describes the objects.
     shards
-        Path to content of each, in the order in which they are written.
+        Path to content of each object, in the order in which they are written.
 
     Returns
     -------
     Commit
-        The one in the store, whoever wrote it.
+        The commit in the store, from any writer.
 
     Raises
     ------
     CorruptObjectError
-        If the commit that is there names bytes which this writer has replaced and does not have.
+        If the stored commit names bytes that this writer has replaced and does not have.
     """
     found: dict[str, bytes] = {}
     for path, shard in shards.items():
@@ -125,13 +125,13 @@ def publish_task(objects: ObjectStore, commit: Commit, shards: Mapping[str, Shar
 
 
 def _create(objects: ObjectStore, path: str, data: bytes) -> bytes | None:
-    """Create an object; return what is there if there is one already."""
+    """Create an object; return the existing bytes if there is one already."""
     while not objects.put_new(path, data):
         try:
             return objects.get(path)
-        except CorruptObjectError:  # no file at all, so that nothing is lost with it
+        except CorruptObjectError:  # not a file, so no data is lost
             return b""
-        except MissingObjectError:  # removed in between
+        except MissingObjectError:  # removed in the meantime
             continue
     return None
 
@@ -139,13 +139,13 @@ def _create(objects: ObjectStore, path: str, data: bytes) -> bytes | None:
 def _settle(
     objects: ObjectStore, valid: Commit, ours: Commit, shards: Mapping[str, Shard], found: Mapping[str, bytes]
 ) -> Commit:
-    """See that objects which were there before we came are those that the valid commit names."""
+    """Ensure that objects which existed before are those that the valid commit names."""
     for path, before in found.items():
         named = valid.objects[path]
         if named == ours.objects[path]:
             wanted = shards[path].data
         elif before == shards[path].data:
-            continue  # we did not replace it
+            continue  # this writer did not replace it
         else:
             wanted = before
         there = b""
@@ -177,7 +177,7 @@ def encode_task(
 ) -> dict[str, Shard]:
     """Encode the rows of a task: object path to content, in the order in which they are written.
 
-    Sites are encoded one by one, or however `parallel` does them.
+    Sites are encoded one by one, or in parallel by `parallel`.
     """
     quantizer, arrays = frozen.quantizer, {spec.path: spec for spec in frozen.row_arrays}
 
@@ -210,12 +210,12 @@ def encode_task(
 
 
 def encode_site(frozen: FrozenRecipe, site: Site, values_ND: Float32s, *, task: int) -> Planes:
-    """Encode the rows of a task at one site, which lie on the host.
+    """Encode the rows of a task at one site, on the host.
 
     Raises
     ------
     NumericsError
-        Naming site and task, if the encoding cannot hold a row.
+        If the encoding cannot hold a row; names site and task.
     """
     with _naming(site, task):
         return frozen.quantizer.encode(values_ND, frozen.site_calibration(site.name))
@@ -230,7 +230,7 @@ def _naming(site: Site, task: int) -> Iterator[None]:
 
 
 def _scales(spec: ArraySpec, planes: Sequence[Planes], rows: int) -> NDArray[Any]:
-    """Lay the scales of all sites side by side; sites with fewer groups than others are padded with zeros."""
+    """Join the scales of all sites in one array; sites with fewer groups are padded with zeros."""
     scale_NSG = np.zeros((rows, len(planes), *(spec.shape[2:] or (1,))), dtype=spec.dtype)
     for index, plane in enumerate(planes):
         if plane.scale_NG is not None:
@@ -239,7 +239,7 @@ def _scales(spec: ArraySpec, planes: Sequence[Planes], rows: int) -> NDArray[Any
 
 
 def check_overflow(frozen: FrozenRecipe, site: Site, rows: TaskRows, *, name_of: Callable[[int], str] = str) -> None:
-    """Look for values of a site, on the host, that the encoding cannot hold.
+    """Refuse values of a site, on the host, that the encoding cannot hold.
 
     Raises
     ------
