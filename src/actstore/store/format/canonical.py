@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Canonical JSON and digests: documents of equal content have equal bytes and equal digests."""
-=======
-"""Canonical documents and digests: equal content has equal bytes and an equal digest."""
->>>>>>> docs
 
 from __future__ import annotations
 

@@ -37,19 +37,11 @@ ROOT_METADATA: Final = "zarr.json"
 RECIPE: Final = "recipe.json"
 SEQUENCES: Final = "sequences.parquet"
 LARGE_OBJECTS: Final = (SEQUENCES,)
-<<<<<<< HEAD
 """Objects that may be large enough to be written in parts; all others are written by one request."""
 MANIFEST: Final = "manifest.json"
 COMMITS: Final = "commits"
 HOLE: Final = -1
 """`rows/sequence` of a row without a residue: the tail of a split's last shard."""
-=======
-"""Large objects, which may be uploaded in parts; all others are written with one request."""
-MANIFEST: Final = "manifest.json"
-COMMITS: Final = "commits"
-HOLE: Final = -1
-"""`rows/sequence` of a hole: a row without a residue at the end of a split's last shard."""
->>>>>>> docs
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,15 +39,9 @@ def sites_problem(sites: Sequence[Site]) -> str | None:
     return None
 
 
-<<<<<<< HEAD
 def layout_problem(layout: StoreLayout, tasks: int) -> str | None:
     """Return why rows cannot be laid out so, None if they can."""
     chunks = layout.task_rows // layout.chunk_rows
-=======
-def layout_problem(sites: Sequence[Site], store: StoreRecipe, tasks: int) -> str | None:
-    """Return why rows of these sites cannot have this layout, or None."""
-    chunks = store.task_rows // store.chunk_rows
->>>>>>> docs
     if tasks > MOST_TASKS:
         return f"{tasks:,} tasks, and a store has at most {MOST_TASKS:,}; raise store.task_rows"
     if chunks > MOST_TASK_CHUNKS:

@@ -37,20 +37,10 @@ def footprint(split_rows: Sequence[int], layout: StoreLayout) -> Footprint:
     Parameters
     ----------
     split_rows
-<<<<<<< HEAD
         Rows of each split: each begins with a task of its own.
     layout
         Sites, encoding, sizes of tasks and chunks. A compressor would make the values smaller; that is not known
         before.
-=======
-        Rows of each split; each split begins with a new task.
-    sites
-        Names and widths.
-    store
-        Sizes of tasks and chunks. A compressor makes the values smaller, by an amount that is not known in advance.
-    encoding
-        Name of an encoding.
->>>>>>> docs
     """
     tasks = sum(-(-rows // layout.task_rows) for rows in split_rows)
     # A task is a whole number of chunks, so only the last task of a split ends within one.
@@ -69,19 +59,11 @@ def payload_bytes_per_row(layout: StoreLayout) -> int:
     return sum(spec.row_bytes for spec in arrays if is_payload(spec))
 
 
-<<<<<<< HEAD
 def writes(split_rows: Sequence[int], layout: StoreLayout) -> int:
     """Return how many objects an extraction writes: those of the tasks, their commits, and everything about them."""
     made = footprint(split_rows, layout)
     specs = array_specs(layout, length=sum(split_rows), tasks=made.tasks)
     calibration = len(calibration_arrays(layout.sites)) if layout.quantizer.calibrated else 0
-=======
-def writes(split_rows: Sequence[int], sites: Sequence[Site], store: StoreRecipe, *, encoding: str) -> int:
-    """Return the number of objects of an extraction: those of the tasks, their commits, and the metadata."""
-    made, quantizer = footprint(split_rows, sites, store, encoding=encoding), QUANTIZERS[encoding]
-    specs = array_specs(sites, quantizer, store, length=sum(split_rows), tasks=made.tasks)
-    calibration = len(calibration_arrays(sites)) if quantizer.calibrated else 0
->>>>>>> docs
     return made.objects + made.tasks + len(metadata_paths(specs)) + calibration + _DOCUMENTS
 
 
@@ -95,13 +77,8 @@ class ReadRow(NamedTuple):
     """The same, with the number of its sequence."""
 
 
-<<<<<<< HEAD
 def read_row(layout: StoreLayout, read: Collection[str]) -> ReadRow:
     """Return what a stream reads of each row. Scales of all sites lie together, so all of them are read."""
-=======
-def read_row(sites: Sequence[Site], read: Collection[str], store: StoreRecipe, *, encoding: str) -> ReadRow:
-    """Return the bytes of each row that a stream reads. Scales of all sites are stored together, so all are read."""
->>>>>>> docs
     values = {values_path(name) for name in read}
     others = {values_path(site.name) for site in layout.sites} - values
     specs = [

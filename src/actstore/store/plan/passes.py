@@ -59,13 +59,8 @@ class Passes(NamedTuple):
         return self.token_pairs * self.repeated * self.pair_padding
 
 
-<<<<<<< HEAD
 def model_passes(lengths: LengthCounts, rules: RowRules, *, tokens_per_batch: int, special_tokens: int) -> Passes:
     """Work out the forward passes of an extraction from the lengths alone.
-=======
-def model_passes(lengths: LengthCounts, recipe: Recipe, *, special_tokens: int) -> Passes:
-    """Compute the forward passes of an extraction from the lengths alone.
->>>>>>> docs
 
     Parameters
     ----------
@@ -139,20 +134,11 @@ def _sampled_units(
     lengths: LengthCounts, rules: RowRules, rows: float, special_tokens: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return tokens and rows of windows in an order like that of a plan, enough of them for a few tasks."""
-<<<<<<< HEAD
     # Of sequences with less than a row, as many count as are drawn, each with one.
     kept_L = lengths.count_L * np.minimum(expected_counts(lengths.length_L, rules), 1.0)
     mean_rows = rows / kept_L.sum() if rows else 1.0
     wanted_rows = min(_SAMPLED_TASKS * rules.task_rows, rows, _MOST_SEQUENCES * mean_rows)
     # Some more than the mean says, since rows are drawn.
-=======
-    corpus, rules = recipe.corpus, recipe.rows
-    # Sequences with an expectation below one row count by their probability, with one row each.
-    kept_L = lengths.count_L * np.minimum(expected_counts(lengths.length_L, rules), 1.0)
-    mean_rows = rows / kept_L.sum() if rows else 1.0
-    wanted_rows = min(_SAMPLED_TASKS * recipe.store.task_rows, rows, _MOST_SEQUENCES * mean_rows)
-    # Slightly more than the mean, because rows are drawn.
->>>>>>> docs
     count = int(wanted_rows / mean_rows * 1.1) + 16 if rows else 0
     draw_length_N, draw_rows_N = (
         uniform(derive_key(rules.seed, Purpose.SEQUENCE_ORDER, 1, use), np.arange(count, dtype=np.uint64))

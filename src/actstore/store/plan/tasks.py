@@ -1,13 +1,8 @@
 """Which residues become rows, in which order, in which shard: known before the first forward pass.
 
 A *unit* is one window of one sequence. Units of a split are permuted globally, their kept residues laid end to end,
-<<<<<<< HEAD
 and the run is cut into tasks of equal size; a unit on a cut belongs to both tasks. Inside a task rows are permuted
 again. Everything follows from lengths, hashed ids and the rules.
-=======
-and the run is cut into tasks of equal size; a unit on a border belongs to both tasks. Inside a task rows are permuted
-again. Everything follows from lengths, hashed ids, and the recipe.
->>>>>>> docs
 """
 
 from __future__ import annotations
@@ -121,15 +116,9 @@ class Plan:
         return Task(index, split.name, rows, pieces, order_N)
 
     def digest(self) -> str:
-<<<<<<< HEAD
         """Return a SHA-256 of everything that decides which residue is which row, and in which window it is seen."""
         windows = (self.rules.window_residues, self.rules.window_overlap)
         digest = hashlib.sha256(repr((self.splits, self.task_rows, self.rules.seed, windows)).encode())
-=======
-        """Return a SHA-256 of everything that determines the residue and window of each row."""
-        windows = (self.recipe.corpus.window_residues, self.recipe.corpus.window_overlap)
-        digest = hashlib.sha256(repr((self.splits, self.task_rows, self.recipe.seed, windows)).encode())
->>>>>>> docs
         arrays: tuple[NDArray[np.generic], ...] = (
             self.table.id_hash_N,
             self.table.length_N,

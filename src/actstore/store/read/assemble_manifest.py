@@ -114,16 +114,6 @@ class _Loaded(NamedTuple):
     statistics: dict[str, NDArray[Any]]
 
 
-<<<<<<< HEAD:src/actstore/store/read/assemble_manifest.py
-=======
-def task_arrays(frozen: FrozenRecipe) -> tuple[ArraySpec, ...]:
-    """Return the arrays for which every task writes an object."""
-    store = frozen.recipe.store
-    rows = row_arrays(frozen.sites, QUANTIZERS[store.encoding], store, frozen.array_rows)
-    return (*rows, *statistics_arrays(frozen.sites, frozen.tasks))
-
-
->>>>>>> docs:src/actstore/store/read/assemble.py
 def commit_problems(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> Iterator[str]:
     """Yield the contradictions between a commit and its recipe, given the arrays of a task."""
     if commit.recipe_sha256 != frozen.digest:
@@ -158,17 +148,9 @@ def _sizes(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) ->
 
 
 def _metadata(objects: ObjectStore, frozen: FrozenRecipe) -> dict[str, str]:
-<<<<<<< HEAD:src/actstore/store/read/assemble_manifest.py
     """Return the digests of everything that is not named by a commit."""
     paths = [RECIPE, *metadata_paths(frozen.arrays)]
     if frozen.quantizer.calibrated:
-=======
-    """Return the digests of all objects that commits do not name."""
-    quantizer = QUANTIZERS[frozen.recipe.store.encoding]
-    specs = array_specs(frozen.sites, quantizer, frozen.recipe.store, length=frozen.array_rows, tasks=frozen.tasks)
-    paths = [RECIPE, *metadata_paths(specs)]
-    if quantizer.calibrated:
->>>>>>> docs:src/actstore/store/read/assemble.py
         paths += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
     digests = map_ahead(lambda path: sha256_hex(read_document(objects, path)), paths)
     return dict(zip(paths, digests, strict=True)) | {SEQUENCES: frozen.sequences_sha256}

@@ -37,17 +37,9 @@ class Inventory:
 
     @classmethod
     def of(cls, frozen: FrozenRecipe) -> Self:
-<<<<<<< HEAD
         """Work it out from a recipe."""
         metadata = metadata_paths(frozen.arrays)
         if frozen.quantizer.calibrated:
-=======
-        """Return the inventory of a recipe."""
-        store, quantizer = frozen.recipe.store, QUANTIZERS[frozen.recipe.store.encoding]
-        specs = array_specs(frozen.sites, quantizer, store, length=frozen.array_rows, tasks=frozen.tasks)
-        metadata = metadata_paths(specs)
-        if quantizer.calibrated:
->>>>>>> docs
             metadata += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
         return cls(frozen.tasks, frozenset(metadata), {spec.path: spec for spec in frozen.task_arrays})
 

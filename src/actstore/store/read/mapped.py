@@ -39,13 +39,8 @@ def mapping_obstacle(objects: object, manifest: Manifest, columns: StoredColumns
         return f"it is compressed ({compressor})"
     if not can_map_at():
         return "this operating system does not map files at chosen addresses"
-<<<<<<< HEAD
     # Where a shard ends before a page of rows does, the addresses up to the next one count as a mapping, too.
     for_each = 2 if manifest.frozen.layout.task_rows % PAGE_BYTES else 1
-=======
-    # If a shard ends inside a page of rows, the addresses up to the next shard count as a mapping, too.
-    for_each = 2 if manifest.frozen.recipe.store.task_rows % PAGE_BYTES else 1
->>>>>>> docs
     if for_each * tasks * len(columns.arrays) > MOST_MAPPINGS:
         return f"{tasks:,} tasks with {len(columns.arrays)} arrays are more than {MOST_MAPPINGS:,} mappings"
     return None

@@ -197,13 +197,6 @@ class StoreReader:
 
         Raises
         ------
-<<<<<<< HEAD
-=======
-        ValueError
-            If the buffer has another size.
-        IndexError
-            If the task has no such rows.
->>>>>>> docs
         MissingObjectError, CorruptObjectError
             Naming object and task.
         """

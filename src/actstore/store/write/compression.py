@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Choose a compressor by measuring it on the encoded values of one task."""
-=======
-"""Choice of the compressor, measured on the encoded values of one task."""
->>>>>>> docs
 
 from __future__ import annotations
 
@@ -22,13 +18,8 @@ COMPRESSORS: Final = ("none", "zstd", "blosc")
 LEAST_SAVING: Final = 0.25
 """Share of the bytes that a compressor must save to be chosen.
 
-<<<<<<< HEAD
 One core decompresses some 0.5 GB/s of activations and copies uncompressed ones ten times as fast. So a saving of a
 quarter pays if storage gives a core less than a quarter of 0.5 GB/s, which is a line of 1 Gbit/s. Besides, only
-=======
-One core decompresses about 0.5 GB/s of activations and copies ten times as much uncompressed data. So a saving of a
-quarter pays if storage gives a core less than a quarter of 0.5 GB/s, which is a line of 1 Gbit/s. Also, only
->>>>>>> docs
 uncompressed shards can be read in uniform order. Residual streams save 4 to 8 % as float16, int8 and int4 and 22 % as
 bfloat16; the site `embed`, which has few distinct rows, saves 90 % (docs/decisions/0008-auto-compressor.md)."""
 
@@ -43,11 +34,7 @@ def measure_compressors(frozen: FrozenRecipe, task: Task, rows: TaskRows) -> Com
     frozen
         The recipe, with its calibration.
     task, rows
-<<<<<<< HEAD
         The arguments of a writer.
-=======
-        The task and its rows, as for a writer.
->>>>>>> docs
 
     Raises
     ------

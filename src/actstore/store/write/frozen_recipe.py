@@ -65,17 +65,10 @@ NOT_CONTENT: Final = frozenset(
         "software",
     }
 )
-<<<<<<< HEAD:src/actstore/store/write/frozen_recipe.py
 """Fields that may differ on resume: sources of data. Digests of the data are compared instead."""
 
 COMPRESSOR: Final = "recipe.store.compressor"
 """May also differ if the resuming recipe says `auto`: the frozen choice is then taken."""
-=======
-"""Fields that may differ on resume: the places of inputs, because the digests of their content are compared."""
-
-COMPRESSOR: Final = "recipe.store.compressor"
-"""Fields that may also differ if the resumed recipe says `auto`: the frozen choice is then used."""
->>>>>>> docs:src/actstore/store/write/frozen.py
 
 DERIVED: Final = frozenset({"rows", "tasks", "array_rows", "splits", "plan_sha256"})
 """Fields that follow from recipe, corpus and model."""
@@ -111,20 +104,12 @@ class CalibrationFacts(Document):
 
 
 class CompressionFacts(Document):
-<<<<<<< HEAD:src/actstore/store/write/frozen_recipe.py
     """Compressed sizes of the values of the first task, if the recipe says `auto`."""
-=======
-    """Compressed sizes of the values of the first task, if the recipe said `auto`."""
->>>>>>> docs:src/actstore/store/write/frozen.py
 
     rows: int = Field(ge=1)
     """Rows that were compressed."""
     value_bytes: dict[str, Annotated[int, Field(ge=1, le=1 << 62)]]
-<<<<<<< HEAD:src/actstore/store/write/frozen_recipe.py
     """Bytes of their values at all sites by compressor; `none` is uncompressed."""
-=======
-    """Bytes of their values at all sites by compressor; `none` for uncompressed."""
->>>>>>> docs:src/actstore/store/write/frozen.py
 
     @model_validator(mode="after")
     def _has_a_base(self) -> Self:
@@ -189,11 +174,7 @@ class FrozenRecipe(Document):
 
     @model_serializer(mode="wrap")
     def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-<<<<<<< HEAD:src/actstore/store/write/frozen_recipe.py
         """Leave out `compression` if nothing was measured: such documents never had the key."""
-=======
-        """Leave out `compression` if nothing was measured, so that older documents keep their digest."""
->>>>>>> docs:src/actstore/store/write/frozen.py
         document: dict[str, Any] = dump(self)
         if self.compression is None:
             document.pop("compression", None)
@@ -259,11 +240,7 @@ class FrozenRecipe(Document):
         return min(task_rows, split.rows - (task - split.first_task) * task_rows)
 
     def site_calibration(self, site: str) -> Calibration | None:
-<<<<<<< HEAD:src/actstore/store/write/frozen_recipe.py
         """Return the calibration of a site; None for encodings without one."""
-=======
-        """Return the calibration of a site; None if the encoding has none."""
->>>>>>> docs:src/actstore/store/write/frozen.py
         return None if self.calibration is None else self.calibration[site].to_calibration()
 
 
@@ -309,11 +286,7 @@ def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> N
     Raises
     ------
     RecipeChangedError
-<<<<<<< HEAD:src/actstore/store/write/frozen_recipe.py
         If `asked` would give other content than the store has; the message lists every difference.
-=======
-        If `asked` would give other content than the store has; lists every difference.
->>>>>>> docs:src/actstore/store/write/frozen.py
     """
     may_differ = NOT_CONTENT if asked.compression is None else NOT_CONTENT | {COMPRESSOR}
     before = dict(_flatten(stored.model_dump(mode="json")))
@@ -323,11 +296,7 @@ def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> N
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key) and not _is_part_of(key, may_differ)
     ]
-<<<<<<< HEAD:src/actstore/store/write/frozen_recipe.py
     # Consequences of other fields are shown only if nothing else explains the difference.
-=======
-    # Derived fields are shown only if no other difference explains them.
->>>>>>> docs:src/actstore/store/write/frozen.py
     causes = [key for key in changed if not _is_part_of(key, DERIVED)] or changed
     if causes:
         raise RecipeChangedError(
