@@ -30,9 +30,17 @@ BENCH_PIP := $(BENCH)/bin/python -m pip --quiet --quiet --no-input --disable-pip
 ANNBATCH_PYTHON ?= python3.12
 
 # One thread each: the test processes share the cores.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope
+PYTEST_OPTIONS := --numprocesses=$(WORKERS) --dist=loadscope
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
-.PHONY: help setup fmt check services test test-fast demo bench-fidelity bench-extract bench-extract-gpu bench-scale \
+LOWEST := build/lowest
+LOWEST_BIN := $(LOWEST)/bin
+LOWEST_PIP := $(LOWEST_BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
+# The rooms whose tests meet a dependency, but for the long ones of workflows.
+LOWEST_TESTS := $(addprefix tests/actstore/,access cli contracts corpus extract quantize store stream \
+	workflows/clusters workflows/test_schemas.py) tests/examples tests/trainers
+
+.PHONY: help setup fmt check services test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-scale \
 	bench-setup bench-stream bench-s3 clean
 
 help: ## list the targets
@@ -82,6 +90,24 @@ test: setup services ## every test, and the examples in the docstrings
 
 test-fast: setup ## every test that takes no more than a few seconds
 	$(PYTEST) -m 'not slow'
+
+# torch's bound is not tried: the build of torch is that of `make setup`, and says nothing about older ones. Test tools
+# have the versions of constraints.txt, since users do not install them. What dependencies need in turn is no newer
+# than there, or the result would change from day to day. `--upgrade-package`: torch has brought the newest fsspec.
+test-lowest: ## fast tests of the rooms with dependencies, at the lowest versions of pyproject.toml; versions in build/lowest.txt
+	@rm -rf $(LOWEST)
+	@$(PYTHON) -m venv $(LOWEST)
+	@grep -v '^torch==' constraints.txt > $(LOWEST)/constraints.txt
+	@echo "test-lowest: $(TORCH) and the test tools"
+	@$(LOWEST_PIP) install --constraint $(LOWEST)/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+	  '$(TORCH)' setuptools uv hypothesis pytest pytest-timeout pytest-xdist
+	@{ sed 's/==/<=/' $(LOWEST)/constraints.txt; $(LOWEST_BIN)/python -m pip freeze | grep '^torch=='; } > $(LOWEST)/limits.txt
+	@echo "test-lowest: everything else"
+	@$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python --constraint $(LOWEST)/limits.txt \
+	  --resolution lowest-direct --upgrade-package fsspec --no-build-isolation --editable '.[s3,t5,dask,slurm]'
+	@$(LOWEST_BIN)/uv pip freeze --quiet --python $(LOWEST_BIN)/python --exclude-editable > build/lowest.txt
+	@paste --serial --delimiters=' ' build/lowest.txt | fold --spaces --width=120
+	OMP_NUM_THREADS=1 $(LOWEST_BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(LOWEST_TESTS)
 
 demo: setup ## the main job, offline, in a few minutes: proteins, activations, dictionaries
 	$(BIN)/python examples/demo.py
