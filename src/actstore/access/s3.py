@@ -203,7 +203,7 @@ class S3Objects(FsspecObjects):
                 raise
             if (there := self._do(path, lambda: self._size(path))) != size:
                 raise StoreError(f"{self._name(path)} has {there:,} bytes after {size:,} were sent; write it again")
-            self.sweep()
+            self.sweep(large=[path])
             return
         raise StoreError(f"{self._name(path)} cannot be written: another program removed {_MOST_UPLOADS} uploads")
 
