@@ -159,7 +159,7 @@ class CorpusRecipe(_Section):
             raise ValueError("expected_sequences and expected_lengths belong together: give both or neither")
         if bool(self.sequences) == self.is_expected:
             raise ValueError(
-                "give sequences (files), or expected_sequences and expected_lengths, which are enough to plan"
+                "give sequences (files), or else expected_sequences and expected_lengths, which are enough to plan"
             )
         return self
 

@@ -84,7 +84,7 @@ def test_model_and_corpus_have_no_default(missing: str) -> None:
         (CorpusRecipe, {"sequences": "a", "window_residues": 1}, "window_residues: .*greater than or equal to 2"),
         (CorpusRecipe, {"sequences": "a", "window_overlap": -1}, "window_overlap: .*greater than or equal to 0"),
         (CorpusRecipe, {"sequences": "a", "window_residues": 100, "window_overlap": 100}, "must be smaller than"),
-        (CorpusRecipe, {}, "give sequences .files., or expected_sequences and expected_lengths"),
+        (CorpusRecipe, {}, "give sequences .files., or else expected_sequences and expected_lengths"),
         (
             CorpusRecipe,
             {"sequences": "a", "expected_sequences": 1, "expected_lengths": 9},
