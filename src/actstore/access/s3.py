@@ -139,7 +139,8 @@ class S3Objects(FsspecObjects):
         try:
             if response["ContentLength"] > len(into):
                 raise OSError(f"asked for {wanted}, the server sends {response['ContentLength']:,} bytes")
-            async for block in body.raw_stream.content.iter_any():
+            # aiobotocore before 3.8 lets attributes of the raw stream through.
+            async for block in getattr(body, "raw_stream", body).content.iter_any():
                 into[found : found + len(block)] = block
                 found += len(block)
         finally:
