@@ -79,15 +79,16 @@ class SerialExecutor:
             threading.Thread(target=self._work, args=(turns, stop, tally), name=f"actstore-tasks-{number}", daemon=True)
             for number in range(min(STAGES, len(tasks)))
         ]
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             for thread in threads:
                 thread.join()
         except BaseException:  # interrupted: finish what is being written, unless interrupted again
             turns.halted.set()
             for thread in threads:
-                thread.join()
+                if thread.ident is not None:  # it was started
+                    thread.join()
             raise
         if turns.errors:
             raise turns.errors[min(turns.errors)]
