@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
 CHOICE := $(VENV)/.torch-choice
 
-# The build of torch is the machine's own affair: what `make setup` was told is remembered until it is told otherwise.
+# The build of torch is a choice of this machine: `make setup` stores it in .venv.
 PINNED_TORCH := $(shell grep '^torch==' constraints.txt)
 TORCH ?= $(shell sed -n 1p $(CHOICE) 2>/dev/null || echo '$(PINNED_TORCH)')
 TORCH_INDEX ?= $(shell sed -n 2p $(CHOICE) 2>/dev/null)
@@ -36,7 +36,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 LOWEST := build/lowest
 LOWEST_BIN := $(LOWEST)/bin
 LOWEST_PIP := $(LOWEST_BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
-# The rooms whose tests meet a dependency, but for the long ones of workflows.
+# Tests of the rooms that import a dependency, without the long tests of workflows.
 LOWEST_TESTS := $(addprefix tests/actstore/,access cli contracts corpus extract quantize store stream \
 	workflows/clusters workflows/test_schemas.py) tests/examples tests/trainers
 

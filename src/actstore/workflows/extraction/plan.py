@@ -28,7 +28,7 @@ __all__ = ["ExtractionPlan", "plan_extraction", "reopen", "replan", "require_seq
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExtractionPlan:
-    """Everything that a recipe resolved to; later stages need nothing else."""
+    """What a recipe resolved to: what is frozen in the store, and the plan of its rows."""
 
     frozen: FrozenRecipe
     """Model, sites, corpus, sizes and calibration, as they are frozen in the store."""
