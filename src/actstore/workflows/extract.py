@@ -81,17 +81,17 @@ def extract_store(
     progress, stop = progress or Silent(), stop or Stop()
     if cluster is not None and recipe is not None:
         check_cluster(cluster)  # first: beginning the store may take hours
-    asked = recipe or load_frozen(objects).recipe
     if cluster is None or recipe is not None:
-        load = partial(load_model, asked.model, asked.sites, device=device)
+        load = partial(_load, device=device)
         begun = _begin(objects, recipe, load, storage_options=storage_options, progress=progress, stop=stop)
         if not isinstance(begun, _Begun):
             return begun
         if cluster is None:
             return _extract_here(objects, begun, progress, share, stop)
-        del begun  # frees the memory of its model for the workers
-    else:
-        objects.sweep(large=LARGE_OBJECTS)
+        del begun  # the memory of its model is for the workers
+    asked = _asked(objects, recipe, stop)
+    if isinstance(asked, ExtractReport):
+        return asked
     order = WorkOrder(store, storage_options, asked.model, device)
     return extract_on(cluster, objects, order=order, progress=progress, share=share, stop=stop)
 
@@ -138,7 +138,7 @@ def extract_with(
 ) -> ExtractReport:
     """Extract in this process with a model that is loaded already; see `extract_store`."""
     progress, stop = progress or Silent(), stop or Stop()
-    begun = _begin(objects, recipe, lambda: model, storage_options=storage_options, progress=progress, stop=stop)
+    begun = _begin(objects, recipe, lambda _asked: model, storage_options=storage_options, progress=progress, stop=stop)
     return _extract_here(objects, begun, progress, share, stop) if isinstance(begun, _Begun) else begun
 
 
@@ -152,7 +152,7 @@ class _Begun(NamedTuple):
 def _begin(
     objects: ObjectStore,
     recipe: Recipe | None,
-    load: Callable[[], ActivationModel],
+    load: Callable[[Recipe], ActivationModel],
     *,
     storage_options: Mapping[str, Any] | None,
     progress: Progress,
@@ -164,9 +164,25 @@ def _begin(
     try:
         with stop.interruptible():
             objects.sweep(large=LARGE_OBJECTS)
-            model = load()
+            model = load(recipe or load_frozen(objects).recipe)
             plan = plan_extraction(objects, recipe, model, storage_options=storage_options, progress=progress)
             return _Begun(plan, model)
+    except Interrupted:
+        return _stopped_early(objects)
+
+
+def _load(recipe: Recipe, *, device: str) -> ActivationModel:
+    return load_model(recipe.model, recipe.sites, device=device)
+
+
+def _asked(objects: ObjectStore, recipe: Recipe | None, stop: Stop) -> Recipe | ExtractReport:
+    """Return the recipe, or that of the store to continue; a report if the run was told to stop meanwhile."""
+    if recipe is not None:
+        return recipe
+    try:
+        with stop.interruptible():
+            objects.sweep(large=LARGE_OBJECTS)
+            return load_frozen(objects).recipe
     except Interrupted:
         return _stopped_early(objects)
 
