@@ -48,8 +48,8 @@ from benchmarks.contestants.loops import by_length, in_file_order, run_fair_esm_
 from benchmarks.data.models import TINY, save_esm
 from benchmarks.data.proteins import Proteins, read_proteins
 from benchmarks.limits.passes import in_lone_threads, padding_of, planned_tasks, run_pass
-from benchmarks.report import Recording, add_look_only
-from benchmarks.spread import ratios_of_rounds, spread
+from benchmarks.recording.report import Recording, add_look_only
+from benchmarks.recording.spread import ratios_of_rounds, spread
 
 __all__ = ["Shape", "main", "measure"]
 

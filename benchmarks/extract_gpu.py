@@ -55,8 +55,8 @@ from benchmarks.data.models import save_esm, save_t5
 from benchmarks.data.proteins import Proteins, read_proteins
 from benchmarks.limits.encoding import measure_encoding
 from benchmarks.limits.passes import Clock, padding_of, planned_tasks
-from benchmarks.report import Recording, add_look_only
-from benchmarks.spread import ratios_of_rounds, spread
+from benchmarks.recording.report import Recording, add_look_only
+from benchmarks.recording.spread import ratios_of_rounds, spread
 
 __all__ = ["CASES", "Case", "main", "make_model", "measure"]
 

@@ -33,7 +33,7 @@ from benchmarks.contestants.dictionaries import SURVIVES, coded, explained_varia
 from benchmarks.contestants.encodings import ENCODINGS, decoded, signal_to_noise
 from benchmarks.data.site_rows import PartSizes, SiteRows, natural_rows, synthetic_rows
 from benchmarks.data.synthetic import SyntheticActivations
-from benchmarks.report import Recording, add_look_only
+from benchmarks.recording.report import Recording, add_look_only
 from trainers.fit.config import TrainConfig
 
 __all__ = ["FULL", "NARROW", "NATURAL", "OUTLIERS", "QUICK", "Sizes", "main", "measure", "reached"]

@@ -20,7 +20,7 @@ from actstore.view.plan_report import PlannedScenario, PlanReport
 from actstore.view.plan_tables import by_fraction, dollars, hours, runs
 from actstore.workflows.plan import plan_store
 from actstore.workflows.recipes import read_recipe
-from benchmarks import markdown
+from benchmarks.pages import markdown
 
 __all__ = ["TABLES", "main", "prott5_table", "render"]
 
@@ -58,9 +58,9 @@ def prott5_table() -> str:
         f"int8 store, {measured.assumptions.months:g} months",
         "reading it once",
         "running ProtT5 once",
-        "int8 pays from run",
-        "were online runs over few sequences",
-        "were ProtT5 at its datasheet rate",
+        "int8 store pays from run",
+        "the same, if online runs use few sequences",
+        "the same, if ProtT5 ran at its datasheet rate",
     )
     lines = [
         _line(fraction, *(_by_encoding(row) for row in (measured_row, datasheet_row)))

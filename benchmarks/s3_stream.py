@@ -29,7 +29,7 @@ from actstore.view.progress import terminal_progress
 from benchmarks.contestants.contract import site_name
 from benchmarks.contestants.lines import LineProcess
 from benchmarks.data.s3_service import FULL, QUICK, STORES, Service, Sizes, serving
-from benchmarks.report import Recording, add_look_only
+from benchmarks.recording.report import Recording, add_look_only
 
 __all__ = ["CASES", "Case", "compare", "main", "run", "summary"]
 

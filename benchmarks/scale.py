@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks import markdown
 from benchmarks.contestants.workers import compare_workers
 from benchmarks.data.made_up_store import TASK_ROWS
-from benchmarks.report import Recording, add_look_only
+from benchmarks.pages import markdown
+from benchmarks.recording.report import Recording, add_look_only
 
 __all__ = ["COSTS", "Cost", "flatness", "main", "measure_sizes", "table"]
 

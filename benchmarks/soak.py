@@ -34,7 +34,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.testing.fake_model import FakeModel
 from actstore.testing.proteins import synthetic_proteins, write_fasta
 from actstore.workflows.extract import extract_with
-from benchmarks.report import Recording, add_look_only
+from benchmarks.recording.report import Recording, add_look_only
 
 __all__ = ["Footing", "SoakReport", "main", "make_stores", "soak"]
 

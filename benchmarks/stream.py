@@ -30,7 +30,7 @@ from actstore.stream.mixing import expected_distinct
 from benchmarks.contestants.contract import SCALES, WORKLOADS, Setting, Workload
 from benchmarks.contestants.process import Process, run_once
 from benchmarks.contestants.table import CONTESTANTS
-from benchmarks.report import Recording, add_look_only
+from benchmarks.recording.report import Recording, add_look_only
 
 __all__ = ["ASSISTED_RATIOS", "RATIOS", "compare", "main", "ratios", "run"]
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from benchmarks import markdown
-from benchmarks.report import RESULTS
+from benchmarks.pages import markdown
+from benchmarks.pages.stream_tables import s3_stream_table, stream_table
+from benchmarks.pages.summary import NEEDED, summary_table
+from benchmarks.recording.report import RESULTS
 from benchmarks.scale import table as cost_table
-from benchmarks.stream_tables import s3_stream_table, stream_table
-from benchmarks.summary import NEEDED, summary_table
 
 __all__ = [
     "DOCUMENTS",
@@ -55,11 +55,21 @@ class Table(NamedTuple):
     """Names of results."""
 
     def body(self, results: Path) -> str:
-        """Return the table, or which results there are not yet."""
+        """Return the table, or which results there are not yet.
+
+        Raises
+        ------
+        ValueError
+            If results were measured with uncommitted changes: nobody could repeat them.
+        """
         paths = [results / f"{name}.json" for name in self.needs]
         if missing := [path.stem for path in paths if not path.exists()]:
             return f"Not measured yet: {', '.join(missing)}."
-        return self.make(*(json.loads(path.read_text()) for path in paths))
+        records = [json.loads(path.read_text()) for path in paths]
+        for path, record in zip(paths, records, strict=True):
+            if record["commit"].endswith("-dirty"):
+                raise ValueError(f"{path}: measured at {record['commit']}; measure again from a clean commit")
+        return self.make(*records)
 
 
 def render(text: str, results: Path) -> str:
@@ -77,7 +87,7 @@ def fidelity_table(results: Record) -> str:
     """Return encodings as rows: bits, signal to noise with outlier channels and of a real model, loss in training."""
     heads = (
         "encoding",
-        "bits a value",
+        "bits per value",
         "50x outlier channels: median channel, dB",
         "worst",
         "`esm2-tiny`, least of its sites: median channel, dB",

@@ -35,7 +35,7 @@ from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.plan import reopen
 from actstore.workflows.recipes import parse_recipe
 from benchmarks.contestants.dictionaries import explained_by, fitted
-from benchmarks.report import Recording, add_look_only
+from benchmarks.recording.report import Recording, add_look_only
 from trainers.fit.config import TrainConfig
 from trainers.fit.normalise import SiteMoments
 from trainers.fit.source import BatchSource
@@ -96,9 +96,13 @@ def float_rows(store: str, *, model: ActivationModel, progress: Progress) -> dic
     ):
         for index in range(frozen.tasks):
             task = plan.task(index)
-            tokens_per_batch = frozen.recipe.model.tokens_per_batch
             rows = extract_task(
-                task, source, model, tokens_per_batch=tokens_per_batch, parallel=threads.map, on_rows=stage.advance
+                task,
+                source,
+                model,
+                tokens_per_batch=frozen.tokens_per_batch,
+                parallel=threads.map,
+                on_rows=stage.advance,
             )
             parts.setdefault(task.split, []).append(np.stack([rows.values[site.name] for site in frozen.sites], axis=1))
     return {split: np.concatenate(blocks) for split, blocks in parts.items()}

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks.contestants.contract import SCALES, Contestant, Delivered, Scale, Setting, Variant, Workload
 from benchmarks.contestants.lines import answers_to_parent
 from benchmarks.contestants.table import CONTESTANTS, open_contestant, prepare_contestant
-from benchmarks.processes import process_cpu_s
+from benchmarks.recording.processes import process_cpu_s
 
 __all__ = ["MemoryPeak", "Probe", "choose_variant", "main", "measure"]
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 from actstore.access.open import LocalObjects
 from actstore.store.write.frozen_recipe import load_frozen
 from benchmarks.data.proteins import read_proteins
-from benchmarks.spread import ratios_of_rounds, spread
+from benchmarks.recording.spread import ratios_of_rounds, spread
 
 __all__ = ["CONTESTANTS", "compare_workers", "rows_per_s"]
 

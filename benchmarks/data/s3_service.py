@@ -12,7 +12,7 @@ from actstore.access.open import open_objects
 from actstore.contracts.progress import Progress
 from benchmarks.data.synthetic import SyntheticActivations
 from benchmarks.data.synthetic_stores import SyntheticModel, recipe_of, write_fasta, write_stores
-from benchmarks.processes import process_cpu_s
+from benchmarks.recording.processes import process_cpu_s
 from tests.services.faults import FaultProxy, Faults
 from tests.services.gateway import Gateway, running
 

@@ -72,6 +72,20 @@ def test_no_modules_need_each_other(trees: dict[str, ast.Module]) -> None:
     assert not circles(imports)
 
 
+def test_below_the_facade_nobody_goes_through_it(trees: dict[str, ast.Module]) -> None:
+    """Except for `errors`, which the facade does not import from anywhere."""
+    detours = {
+        f"{path} imports actstore.{alias.name}"
+        for path, tree in trees.items()
+        if path.startswith("actstore/") and path != "actstore/__init__.py"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "actstore"
+        for alias in node.names
+        if alias.name != "errors"
+    }
+    assert not detours
+
+
 def test_rooms_have_at_most_20_modules(trees: dict[str, ast.Module]) -> None:
     rooms = Counter(path.rpartition("/")[0] for path in trees if not path.endswith("__init__.py"))
     assert not {room: modules for room, modules in rooms.items() if modules > MOST_MODULES}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report import RESULTS
+from benchmarks.recording.report import RESULTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BENCHMARKS = REPOSITORY / "benchmarks"
@@ -60,7 +60,7 @@ def test_all_results_are_recorded_by_the_script_of_their_name_which_can_also_onl
         assert f'Recording("{name}"' in text
         assert "add_look_only(parser)" in text
     assert {path for path, text in MODULES.items() if "RESULTS" in text} == {
-        "benchmarks/report.py",
+        "benchmarks/recording/report.py",
         "benchmarks/tables.py",
     }
 

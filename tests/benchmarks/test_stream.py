@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.contestants.process import run_once
+from benchmarks.pages.stream_tables import stream_table
 from benchmarks.stream import RATIOS, ratios, run
-from benchmarks.stream_tables import stream_table
 
 ASKED_FOR = {
     "one_site_over_zarrs",

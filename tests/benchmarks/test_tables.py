@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report import RESULTS
+from benchmarks.recording.report import RESULTS
 from benchmarks.tables import DOCUMENTS, TABLES, fidelity_table, render
 
 MACHINE = {"processor": "some", "cores": 2, "torch": "2.13", "numpy": "2.4"}
@@ -49,6 +49,14 @@ def test_a_ratio_of_the_summary_is_the_median_of_the_rounds() -> None:
     )
     wanted = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
     assert f"over a gather from RAM | {wanted} |" in TABLES["summary"].body(RESULTS)
+
+
+def test_results_with_uncommitted_changes_become_no_table(tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(RESULTS, tmp_path / "results"))
+    results = json.loads((copied / "scale.json").read_text())
+    (copied / "scale.json").write_text(json.dumps(results | {"commit": "0123456-dirty"}))
+    with pytest.raises(ValueError, match=r"scale\.json: measured at 0123456-dirty"):
+        TABLES["scale"].body(copied)
 
 
 def test_what_stands_between_the_markers_is_replaced(tmp_path: Path) -> None:

@@ -201,10 +201,10 @@ def extract(
     recipe: Annotated[Path | None, typer.Argument(help="Recipe (TOML); options take precedence over it.")] = None,
     *,
     store: Annotated[str, typer.Option(help="Where the store is written: a path, s3://..., gs://...")] = "",
-    fields: RecipeOptions,
+    recipe_options: RecipeOptions,
     device: Device = "cpu",
     storage_option: StorageOptions = None,
-    who: WorkerOptions,
+    worker_options: WorkerOptions,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -226,21 +226,21 @@ def extract(
     """
     if not store:
         raise UsageError("--store is needed: where the store is written (a path or an fsspec URL)")
-    stop = who.stop()
+    stop = worker_options.stop()
     with stop.on_sigterm():  # before imports that take seconds
         from actstore.view.progress import terminal_progress
         from actstore.view.tables import extract_view
         from actstore.workflows.extract import extract_store
 
-        asked = fields.recipe(recipe)
+        asked = recipe_options.recipe(recipe)
         report = extract_store(
             asked,
             store,
             device=device,
             storage_options=parse_storage_options(storage_option),
             progress=terminal_progress(quiet=quiet),
-            cluster=who.cluster(),
-            share=who.share(),
+            cluster=worker_options.cluster(),
+            share=worker_options.share(),
             stop=stop,
         )
     print_report(report, as_json=json, view=lambda: extract_view(report))

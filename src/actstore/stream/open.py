@@ -131,7 +131,6 @@ def open_stream(
         copy=copy,
         kernels=kernels,
     )
-    request.check()
     manifest, objects = _with_cache(lambda: _open(source, storage_options), cache, cache_bytes)
     return stream_over(manifest, objects, request, allow_incomplete=allow_incomplete)
 

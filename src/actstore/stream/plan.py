@@ -97,18 +97,17 @@ def plan_stream(
     SiteError, IncompleteStoreError, StreamError
         As `open_stream`.
     """
-    request.check()
+    if computed and request.order == "uniform":
+        raise StreamError(
+            f"{uri}: order='uniform' gathers from all stored rows, and the rows of this stream are computed on "
+            "demand; use order='windows', or extract the store first"
+        )
     chosen = match_sites(manifest.sites, request.sites, uri=uri)
     names, width = tuple(site.name for site in chosen), common_width(chosen)
     frozen, layout = manifest.frozen, manifest.frozen.layout
     tasks = choose_tasks(manifest, request.split, uri=uri, allow_incomplete=allow_incomplete, planned=computed)
     runs = TaskRuns.of(tasks, task_rows=layout.task_rows)
     columns = StoredColumns.of(manifest, names, uri=uri)
-    if computed and request.order == "uniform":
-        raise StreamError(
-            f"{uri}: order='uniform' gathers from all stored rows, and the rows of this stream are computed on "
-            "demand; use order='windows', or extract the store first"
-        )
     return StreamPlan(
         manifest=manifest,
         uri=uri,

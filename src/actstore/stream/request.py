@@ -65,7 +65,7 @@ class StreamRequest:
     copy: bool = False
     kernels: Literal["torch", "numpy"] = "torch"
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Refuse unknown values, and options that contradict each other."""
         choices = (("order", self.order, get_args(OrderName)), ("kernels", self.kernels, ("torch", "numpy")))
         for name, asked, offered in choices:

@@ -26,7 +26,7 @@ from actstore.workflows.clusters.connect import Cluster, LocalWorkers, check_clu
 from actstore.workflows.clusters.work_order import WorkOrder
 from actstore.workflows.extraction.deadline import Interrupted, Stop
 from actstore.workflows.extraction.executors import Executor, SerialExecutor, Tally
-from actstore.workflows.extraction.plan import ExtractionPlan, plan_extraction, require_sequences
+from actstore.workflows.extraction.plan import ExtractionPlan, plan_extraction, reopen, require_sequences
 from actstore.workflows.extraction.runner import TaskRunner
 from actstore.workflows.extraction.shares import Share
 from actstore.workflows.extraction.sizes import check_room
@@ -164,7 +164,11 @@ def _begin(
     try:
         with stop.interruptible():
             objects.sweep(large=LARGE_OBJECTS)
-            model = load(recipe or load_frozen(objects).recipe)
+            if recipe is None:
+                frozen = load_frozen(objects)
+                model = load(frozen.recipe)
+                return _Begun(reopen(objects, frozen, model), model)
+            model = load(recipe)
             plan = plan_extraction(objects, recipe, model, storage_options=storage_options, progress=progress)
             return _Begun(plan, model)
     except Interrupted:

@@ -24,12 +24,12 @@ def online(
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="No effect: rows are computed, extracted or not.")
     ] = False,
-    storage: options.StorageOptions,
+    storage: options.AccessOptions,
     on_missing: Annotated[
         options.MissingChoice,
         typer.Option(help="Only `compute`: this command computes all rows; for the others use read-from-store."),
     ] = options.MissingChoice.COMPUTE,
-    recipe: options.RecipeOptions,
+    recipe: options.OnlineRecipeOptions,
     model: options.ModelOptions,
     output: options.OutputOptions,
 ) -> None:

@@ -12,15 +12,15 @@ import typer
 from actstore import parse_settings
 
 __all__ = [
+    "AccessOptions",
     "DictionaryChoice",
     "MissingChoice",
     "ModelOptions",
     "NormalisationChoice",
+    "OnlineRecipeOptions",
     "OrderChoice",
     "OutputOptions",
     "PlaceOptions",
-    "RecipeOptions",
-    "StorageOptions",
     "TrainingOptions",
 ]
 
@@ -95,7 +95,7 @@ class PlaceOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class StorageOptions:
+class AccessOptions:
     """Access to the store, and the cache of its bytes."""
 
     storage_option: Annotated[
@@ -127,12 +127,12 @@ class ModelOptions:
 class OutputOptions:
     """What is shown."""
 
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False
 
 
 @dataclass(frozen=True, slots=True)
-class RecipeOptions:
+class OnlineRecipeOptions:
     """Fields of the recipe, if rows are computed from one."""
 
     sequences: Annotated[
@@ -144,7 +144,7 @@ class RecipeOptions:
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Any field of the recipe, in TOML: `--set rows.fraction=0.1`; repeatable.",
+            help="Set any recipe field, in TOML: `--set rows.fraction=0.1`; may be repeated.",
         ),
     ] = None
 

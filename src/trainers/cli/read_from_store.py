@@ -30,7 +30,7 @@ def read_from_store(
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Read a store that is still being extracted.")
     ] = False,
-    storage: options.StorageOptions,
+    storage: options.AccessOptions,
     on_missing: Annotated[
         options.MissingChoice,
         typer.Option(

@@ -20,7 +20,7 @@ def train(
     uri: str,
     training: options.TrainingOptions,
     place: options.PlaceOptions,
-    storage: options.StorageOptions,
+    storage: options.AccessOptions,
     model: options.ModelOptions,
     output: options.OutputOptions,
     *,

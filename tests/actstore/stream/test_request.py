@@ -45,7 +45,7 @@ def test_planned_tasks_are_those_of_the_complete_store(store_of: Callable[..., P
 )
 def test_contradictions_are_refused(wish: dict[str, object]) -> None:
     with pytest.raises(StreamError):
-        StreamRequest(**wish).check()  # type: ignore[arg-type]
+        StreamRequest(**wish)  # type: ignore[arg-type]
 
 
 def test_half_a_buffer_is_a_fill() -> None:

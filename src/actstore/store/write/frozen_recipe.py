@@ -220,6 +220,11 @@ class FrozenRecipe(Document):
         asked = self.recipe.model
         return asked.model_copy(update={"revision": self.model.revision or asked.revision})
 
+    @property
+    def tokens_per_batch(self) -> int:
+        """Most tokens, padding included, of one forward pass."""
+        return self.recipe.model.tokens_per_batch
+
     def compressed_by(self, compressor: str, *, facts: CompressionFacts | None = None) -> FrozenRecipe:
         """Return the same recipe with a compressor, and the sizes that were measured to choose it."""
         store = self.recipe.store.model_copy(update={"compressor": compressor})

@@ -259,12 +259,11 @@ def _extract_again(
     ):
         for index in tasks:
             task = plan.tasks.task(index)
-            tokens = frozen.recipe.model.tokens_per_batch
             rows = extract_task(
                 task,
                 source,
                 model,
-                tokens_per_batch=tokens,
+                tokens_per_batch=frozen.tokens_per_batch,
                 parallel=threads.map,
                 take_rows=memory.take,
                 on_rows=stage.advance,

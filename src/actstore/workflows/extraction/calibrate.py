@@ -53,8 +53,7 @@ def calibrate_sites(
         )
         rows = int(lengths[here].sum())
         task = Task(0, "calibration", rows, pieces, np.arange(rows))
-        tokens_per_batch = recipe.model.tokens_per_batch
-        values = extract_task(task, source, model, tokens_per_batch=tokens_per_batch, parallel=map).values
+        values = extract_task(task, source, model, tokens_per_batch=recipe.model.tokens_per_batch, parallel=map).values
         return {name: Moments.of(values_ND) for name, values_ND in values.items()}
 
     groups = [slice(start, start + _SEQUENCES_AT_ONCE) for start in range(0, len(sample), _SEQUENCES_AT_ONCE)]

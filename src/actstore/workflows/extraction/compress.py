@@ -66,9 +66,13 @@ def choose_compressor(
         progress.stage("choosing a compressor", total=task.rows, unit="rows") as stage,
         LoneThreads() as threads,
     ):
-        tokens_per_batch = frozen.recipe.model.tokens_per_batch
         rows = extract_task(
-            task, source, model, tokens_per_batch=tokens_per_batch, parallel=threads.map, on_rows=stage.advance
+            task,
+            source,
+            model,
+            tokens_per_batch=frozen.tokens_per_batch,
+            parallel=threads.map,
+            on_rows=stage.advance,
         )
         facts = measure_compressors(frozen, task, rows)
     return frozen.compressed_by(best_compressor(facts), facts=facts)

@@ -16,7 +16,6 @@ from actstore.store.write.freeze import complete_metadata, complete_sequences, f
 from actstore.store.write.frozen_recipe import (
     FrozenRecipe,
     check_unchanged,
-    load_frozen,
     load_frozen_if_any,
 )
 from actstore.store.write.sequences import StoredSequences
@@ -53,7 +52,7 @@ def require_sequences(recipe: Recipe) -> None:
 
 def plan_extraction(
     objects: ObjectStore,
-    recipe: Recipe | None,
+    recipe: Recipe,
     model: ActivationModel,
     *,
     storage_options: Mapping[str, Any] | None = None,
@@ -67,7 +66,7 @@ def plan_extraction(
     Parameters
     ----------
     objects, recipe, model
-        Where the store is or will be, and what it is made from. None as recipe takes the frozen one of the store.
+        Where the store is or will be, and what it is made from.
     storage_options
         Passed to fsspec.
     progress
@@ -84,26 +83,23 @@ def plan_extraction(
     RecipeError
         If sites or sizes of the recipe exceed what a store can hold.
     """
-    if recipe is None:
-        return reopen(objects, load_frozen(objects), model)
     stored = load_frozen_if_any(objects)
     needs_sequences = stored is None or not has_sequences(objects)
     with resolving(
         recipe, model, needs_sequences=needs_sequences, storage_options=storage_options, progress=progress
     ) as resolved:
         if stored is None:
-            frozen = _begin(objects, resolved, progress=progress, keep_rows=keep_rows)
+            frozen = _begin(objects, resolved, keep_rows=keep_rows)
         else:
             frozen = _continue(objects, stored, resolved)
         return ExtractionPlan(frozen, resolved.tasks)
 
 
-def _begin(objects: ObjectStore, resolved: Resolution, *, progress: Progress, keep_rows: bool) -> FrozenRecipe:
+def _begin(objects: ObjectStore, resolved: Resolution, *, keep_rows: bool) -> FrozenRecipe:
     """Calibrate, choose the compressor, and freeze."""
-    draft = resolved.draft
     if keep_rows:
-        check_room(objects, draft, rows_elsewhere=resolved.model.device_rows is not None)
-    return freeze(objects, resolved.frozen(progress=progress), resolved.sequences)
+        check_room(objects, resolved.draft, rows_elsewhere=resolved.model.device_rows is not None)
+    return freeze(objects, resolved.frozen, resolved.sequences.path)
 
 
 def _continue(objects: ObjectStore, stored: FrozenRecipe, resolved: Resolution) -> FrozenRecipe:
@@ -113,7 +109,7 @@ def _continue(objects: ObjectStore, stored: FrozenRecipe, resolved: Resolution) 
         asked = asked.compressed_by(stored.layout.compressor)
     check_unchanged(stored, asked, uri=objects.uri)
     if resolved.needs_sequences:
-        complete_sequences(objects, stored, resolved.sequences, sha256=asked.sequences_sha256)
+        complete_sequences(objects, stored, resolved.sequences.path, sha256=resolved.sequences.sha256)
     complete_metadata(objects, stored)
     return stored
 

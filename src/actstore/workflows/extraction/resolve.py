@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from actstore.workflows.extraction.calibrate import calibrate_sites
 from actstore.workflows.extraction.compress import PlanOrder, choose_compressor
 from actstore.workflows.extraction.sizes import choose_task_rows
 
-__all__ = ["Resolution", "resolving"]
+__all__ = ["Resolution", "SequenceFile", "resolving"]
 
 _RECORDED: Final = ("actstore", "torch", "transformers", "numpy", "zarr", "numcodecs", "pyarrow")
 _NO_DIGEST: Final = "0" * 64
@@ -76,7 +76,16 @@ def resolving(
             progress=progress,
         ) as corpus,
     ):
-        yield Resolution(recipe, model, corpus, storage_options, folder, needs_sequences=needs_sequences)
+        yield Resolution(
+            recipe, model, corpus, storage_options, folder, needs_sequences=needs_sequences, progress=progress
+        )
+
+
+class SequenceFile(NamedTuple):
+    """A local file of sequences in the order of the store, and its SHA-256."""
+
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +100,7 @@ class Resolution:
     folder: Path
     """Temporary."""
     needs_sequences: bool
+    progress: Progress
 
     @cached_property
     def table(self) -> SequenceTable:
@@ -123,10 +133,20 @@ class Resolution:
         ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
         return plan_tasks(ordered, self.sized.row_rules)
 
-    @property
-    def sequences(self) -> Path:
-        """Local file of the sequences as the store keeps them; exists after the first use of `draft`, if needed."""
-        return self.folder / SEQUENCES
+    @cached_property
+    def sequences(self) -> SequenceFile:
+        """The sequences as the store keeps them, written to the temporary folder.
+
+        Raises
+        ------
+        StoreError
+            If the folder has no room for them.
+        """
+        path, tasks = self.folder / SEQUENCES, self.tasks
+        try:
+            return SequenceFile(path, write_sequences(path, self.corpus, tasks.table, tasks.kept_N, self.order_N))
+        except OSError as error:
+            raise _no_room(self.folder, error) from error
 
     @cached_property
     def draft(self) -> FrozenRecipe:
@@ -163,13 +183,14 @@ class Resolution:
             tasks=tasks.tasks,
             array_rows=tasks.array_rows,
             plan_sha256=tasks.digest(),
-            sequences_sha256=self._write_sequences() if self.needs_sequences else _NO_DIGEST,
+            sequences_sha256=self.sequences.sha256 if self.needs_sequences else _NO_DIGEST,
             calibration=None,
             software={name: version(name) for name in _RECORDED},
         )
 
-    def frozen(self, *, progress: Progress) -> FrozenRecipe:
-        """Run the model over some sequences for calibration and compressor, and return everything that is frozen.
+    @cached_property
+    def frozen(self) -> FrozenRecipe:
+        """Everything that is frozen: the draft with calibration and compressor, for which the model runs.
 
         Raises
         ------
@@ -178,20 +199,12 @@ class Resolution:
         """
         frozen, model = self.draft, self.model
         if frozen.quantizer.calibrated:
-            calibration = calibrate_sites(frozen.recipe, self.table, self.corpus, model, progress=progress)
+            calibration = calibrate_sites(frozen.recipe, self.table, self.corpus, model, progress=self.progress)
             frozen = frozen.model_copy(update={"calibration": calibration})
         if self.chooses_compressor:
             source = PlanOrder(self.corpus, self.order_N)
-            frozen = choose_compressor(frozen, self.tasks, source, model, progress=progress)
+            frozen = choose_compressor(frozen, self.tasks, source, model, progress=self.progress)
         return frozen
-
-    def _write_sequences(self) -> str:
-        """Write the sequences in the order of the store; return their SHA-256."""
-        tasks = self.tasks
-        try:
-            return write_sequences(self.sequences, self.corpus, tasks.table, tasks.kept_N, self.order_N)
-        except OSError as error:
-            raise _no_room(self.folder, error) from error
 
 
 @contextmanager

@@ -103,7 +103,7 @@ class TaskRunner:
                 task,
                 self._source,
                 self._model,
-                tokens_per_batch=frozen.recipe.model.tokens_per_batch,
+                tokens_per_batch=frozen.tokens_per_batch,
                 parallel=self._threads.map,
                 take_rows=self._memory.take,
                 on_rows=on_rows,

@@ -142,7 +142,7 @@ class LiveReader:
                 task,
                 self._source,
                 model,
-                tokens_per_batch=self._plan.frozen.recipe.model.tokens_per_batch,
+                tokens_per_batch=self._plan.frozen.tokens_per_batch,
                 parallel=self._threads.map,
                 on_rows=self._go_on,
             )

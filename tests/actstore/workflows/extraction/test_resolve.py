@@ -55,7 +55,7 @@ def test_each_thing_is_worked_out_once(recipe_of: RecipeOf, monkeypatch: pytest.
 
         monkeypatch.setattr(module, name, counted)
     with resolved(recipe_of(), FakeModel()) as resolution:
-        frozen = resolution.frozen(progress=Silent())
+        frozen = resolution.frozen
         assert frozen.model_copy(update={"calibration": None}) == resolution.draft
         assert resolution.tasks.rows == frozen.rows
     assert sorted(calls) == sorted({*calls})

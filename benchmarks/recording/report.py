@@ -1,7 +1,7 @@
 """Where benchmark results go: JSON beside the scripts, with the machine, its load and the commit they are of.
 
-A benchmark begins a `Recording` before it measures and hands it the results at the end. What `benchmarks.quiet` does
-not trust is printed in full and not written.
+A benchmark begins a `Recording` before it measures and hands it the results at the end. Results that
+`benchmarks.recording.quiet` does not trust are printed in full and not written.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.quiet import REPOSITORY, NotTrustworthyError, Watch, commit_of, refuse_dirty
+from benchmarks.recording.quiet import REPOSITORY, NotTrustworthyError, Watch, commit_of, refuse_dirty
 
 __all__ = ["RESULTS", "Recording", "add_look_only", "machine"]
 
-RESULTS: Final = Path(__file__).parent / "results"
+RESULTS: Final = Path(__file__).parents[1] / "results"
 
 
 def add_look_only(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks import markdown
+from benchmarks.pages import markdown
 
 __all__ = ["s3_stream_table", "stream_table"]
 

@@ -9,8 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import Machine
-from benchmarks.quiet import MOST_SHARE, NotTrustworthyError, Reading, Shares, Watch, commit_of, read, refuse_dirty
+from benchmarks.recording.processes import Machine
+from benchmarks.recording.quiet import (
+    MOST_SHARE,
+    NotTrustworthyError,
+    Reading,
+    Shares,
+    Watch,
+    commit_of,
+    read,
+    refuse_dirty,
+)
 
 IDLE = Reading(Machine(0.0, 0.0, 0.0, 0.0), 0.0)
 

@@ -20,11 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.processes import Machine, family_cpu_s
+from benchmarks.recording.processes import Machine, family_cpu_s
 
 __all__ = ["MOST_SHARE", "NotTrustworthyError", "Reading", "Shares", "Watch", "commit_of", "read", "refuse_dirty"]
 
-REPOSITORY: Final = Path(__file__).resolve().parents[1]
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
 MOST_SHARE: Final = 0.05
 """Of the capacity of all cores."""
 _LOOK_S: Final = 1.5

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import report
-from benchmarks.processes import Machine
-from benchmarks.quiet import NotTrustworthyError, Reading, Watch
-from benchmarks.report import Recording, add_look_only
+from benchmarks.recording import report
+from benchmarks.recording.processes import Machine
+from benchmarks.recording.quiet import NotTrustworthyError, Reading, Watch
+from benchmarks.recording.report import Recording, add_look_only
 
 RESULTS = {"ratio": 2.5, "rounds": [1, 2, 3]}
 

@@ -1,4 +1,4 @@
-from benchmarks.stream_tables import s3_stream_table
+from benchmarks.pages.stream_tables import s3_stream_table
 
 MACHINE = {"processor": "some", "cores": 2, "torch": "2.13", "numpy": "2.4"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import Machine, family_cpu_s, process_cpu_s
+from benchmarks.recording.processes import Machine, family_cpu_s, process_cpu_s
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 BURN_S = 0.5

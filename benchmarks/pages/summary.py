@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from benchmarks import markdown
-from benchmarks.spread import ratios_of_rounds, spread
+from benchmarks.pages import markdown
+from benchmarks.recording.spread import ratios_of_rounds, spread
 
 __all__ = ["NEEDED", "summary_table"]
 
@@ -39,7 +39,7 @@ def summary_table(stream: Record, s3_stream: Record, extract: Record, fidelity: 
         [
             "int8: signal to quantisation noise, median / worst channel",
             f"{int8['median_db']:.1f} / {int8['worst_db']:.1f} dB",
-            f"synthetic rows with 50x outlier channels, {int8['bits_per_value']:.2f} bits a value; {_where(fidelity)}",
+            f"synthetic, 50x outlier channels, {int8['bits_per_value']:.2f} bits per value; {_where(fidelity)}",
         ],
         [
             "Explained variance after training on int8 rows, less that on float32 rows",
