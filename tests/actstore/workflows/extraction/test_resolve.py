@@ -36,7 +36,7 @@ def resolved(recipe: Recipe, model: FakeModel | None = None) -> Iterator[Resolut
 def test_all_but_calibration_and_compressor_is_known_without_the_model(recipe_of: RecipeOf) -> None:
     with resolved(recipe_of(**{"store.compressor": "auto"})) as resolution:
         draft = resolution.draft
-        assert resolution.sequences.is_file()
+        assert resolution.sequences.path.is_file()
     assert (draft.calibration, draft.layout.compressor, draft.compression) == (None, "none", None)
     assert draft.rows == resolution.tasks.rows
     assert draft.plan_sha256 == resolution.tasks.digest()
