@@ -28,7 +28,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from actstore import Cursor, Stream, open_stream
+from actstore import Cursor, Seat, Stream, open_stream
 from actstore.access.open import LocalObjects, open_objects
 from actstore.contracts.recipe import Recipe
 from actstore.testing.fake_model import FakeModel
@@ -163,8 +163,7 @@ def _consume_and_end(store: str, rng: random.Random) -> int:
         buffer_bytes=_BUFFER_BYTES,
         order=order,
         seed=rng.randrange(1000),
-        rank=rng.randrange(world_size),
-        world_size=world_size,
+        seat=Seat(rng.randrange(world_size), world_size),
         device=device,
     )
     return rng.choice(_ENDINGS)(stream, rng.randrange(1, stream.batches_per_epoch))

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from actstore.stream.torch_workers import BlockWorkers
+from actstore.stream.tensors.workers import BlockWorkers
 from benchmarks.contestants.contract import Delivered, Setting, Variant, Workload
 
 __all__ = ["FillLoader", "Filler", "RingGather", "Span", "deal_spans", "fill_rows", "plain_gather"]

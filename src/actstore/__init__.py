@@ -12,6 +12,7 @@ Examples
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from actstore.store.read.manifest import Manifest
     from actstore.store.read.open import open_manifest
     from actstore.store.write.statistics import SiteStatistics
+    from actstore.stream.batch import Batch
     from actstore.stream.cursor import Cursor
     from actstore.stream.open import open_stream
     from actstore.stream.report import StreamReport
     from actstore.stream.request import StreamRequest
-    from actstore.stream.stream import Batch, Stream
-    from actstore.stream.torch_dataset import StreamDataset
+    from actstore.stream.seats import Seat
+    from actstore.stream.stream import Stream
+    from actstore.stream.tensors.dataset import StreamDataset
     from actstore.view.progress import terminal_progress
     from actstore.workflows.care.collect import collect_garbage
     from actstore.workflows.care.repair import repair_store
@@ -58,6 +61,7 @@ __all__ = [
     "Manifest",
     "Progress",
     "Recipe",
+    "Seat",
     "Share",
     "Silent",
     "SiteStatistics",
@@ -89,7 +93,7 @@ __all__ = [
 
 _HOME: Final = {
     "Assumptions": "actstore.budget.assumptions",
-    "Batch": "actstore.stream.stream",
+    "Batch": "actstore.stream.batch",
     "Cursor": "actstore.stream.cursor",
     "ExistingScheduler": "actstore.workflows.clusters.connect",
     "LiveReport": "actstore.workflows.live.source",
@@ -98,6 +102,7 @@ _HOME: Final = {
     "Manifest": "actstore.store.read.manifest",
     "Progress": "actstore.contracts.progress",
     "Recipe": "actstore.contracts.recipe",
+    "Seat": "actstore.stream.seats",
     "Share": "actstore.workflows.extraction.shares",
     "Silent": "actstore.contracts.progress",
     "SiteStatistics": "actstore.store.write.statistics",
@@ -105,7 +110,7 @@ _HOME: Final = {
     "Stage": "actstore.contracts.progress",
     "Stop": "actstore.workflows.extraction.deadline",
     "Stream": "actstore.stream.stream",
-    "StreamDataset": "actstore.stream.torch_dataset",
+    "StreamDataset": "actstore.stream.tensors.dataset",
     "StreamReport": "actstore.stream.report",
     "StreamRequest": "actstore.stream.request",
     "collect_garbage": "actstore.workflows.care.collect",
@@ -132,7 +137,8 @@ def __getattr__(name: str) -> object:
         return import_module("actstore.errors")
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'actstore' has no public name {name!r}")
+    # With the name and the module Python suggests the nearest of `__dir__`.
+    raise AttributeError(f"module 'actstore' has no public name {name!r}", name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 # Who may import what takes long to import, or ties code to a framework: paths below src.
 ROOMS = {
-    "torch": ("actstore/extract/", "actstore/quantize/torch", "actstore/stream/torch", "trainers/"),
+    "torch": ("actstore/extract/", "actstore/quantize/torch", "actstore/stream/tensors/", "trainers/"),
     "transformers": ("actstore/corpus/tokenizer.py", "actstore/extract/"),
     "zarr": ("actstore/store/",),
     "pyarrow": ("actstore/corpus/", "actstore/store/"),

@@ -87,7 +87,7 @@ def streamed(store: Path, site: str) -> tuple[NDArray[np.int64], NDArray[np.floa
     """Return the global rows, ascending, and their values as a stream of ours gives them."""
     rows: list[NDArray[np.int64]] = []
     values: list[NDArray[np.float32]] = []
-    with open_stream(store, sites=[site], split=None, batch_rows=1000, copy=True) as stream:
+    with open_stream(store, sites=[site], split=None, batch_rows=1000) as stream:
         for batch in stream:
             rows.append(batch.row_B)
             values.append(batch.values_BSD[:, 0])

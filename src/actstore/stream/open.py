@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects, open_objects
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.contracts.windows import RowWindow, WindowReader
 from actstore.errors import StreamError, UsageError
 from actstore.store.read.cached import CachedObjects
@@ -23,11 +24,13 @@ from actstore.store.read.open import open_store
 from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
 from actstore.store.write.sequences import StoredSequences
+from actstore.stream.config import OrderName
 from actstore.stream.gather import Gather, NumpyGather
 from actstore.stream.plan import StreamPlan, plan_stream
 from actstore.stream.request import StreamRequest
+from actstore.stream.seats import Seat
 from actstore.stream.stages import BufferedStage, FillStage, MappedStage
-from actstore.stream.stream import OrderName, Stream, StreamSource
+from actstore.stream.stream import Stream, StreamSource
 
 __all__ = ["open_stream", "stream_over"]
 
@@ -36,21 +39,21 @@ _REMOTE_THREADS: Final = 32
 """For remote storage. benchmarks/results/s3_stream.json: over 20 ms three times the rate of 4, a fifth over 16."""
 
 
+@with_keyword_hints
 def open_stream(
     source: str | os.PathLike[str] | Manifest,
     *,
-    sites: Sequence[str] | None = None,
+    sites: Sequence[str] | str | None = None,
     batch_rows: int = 4096,
-    seed: int = 0,
+    seed: int | None = 0,
     split: str | None = "train",
     buffer_bytes: int = 256 << 20,
     order: OrderName = "windows",
-    rank: int = 0,
-    world_size: int = 1,
+    seat: Seat | None = None,
     drop_last: bool = False,
     device: str | None = None,
     allow_incomplete: bool = False,
-    copy: bool = False,
+    reuse: bool = False,
     kernels: Literal["torch", "numpy"] = "torch",
     storage_options: Mapping[str, Any] | None = None,
     cache: str | os.PathLike[str] | None = None,
@@ -65,11 +68,12 @@ def open_stream(
     source
         Path or URL of a store, an exported manifest file, or a manifest with its `uri`.
     sites
-        Names or globs; None for all. The order given is the order of axis S of a batch. All must have one width.
+        One or several names or globs; None for all. The order given is the order of axis S of a batch. All must have
+        one width.
     batch_rows
         Rows of a batch.
     seed
-        Seeds the order of rows.
+        Seeds the order of rows; None draws one, which is then `stream.seed`.
     split
         Name of a split; None for all rows.
     buffer_bytes
@@ -79,18 +83,21 @@ def open_stream(
         `windows` mixes the rows of windows from many shards in a buffer, and suits any storage. `uniform` is a true
         permutation of all rows, for local stores without compression; best if the store fits into memory, since rows
         are read one by one.
-    rank, world_size
-        This process, and the number of processes. All get the same number of batches, and each row goes to one of them.
-        Rows that make no full batch for every process are divided evenly into smaller ones at the end of the epoch.
+    seat
+        Rank of this process, and the number of processes. By default as the initialised process group of torch or the
+        environment (RANK and WORLD_SIZE, which `torchrun` sets) says; ``Seat(0, 1)`` for all rows in any case. All get
+        the same number of batches, and each row goes to one of them. Rows that make no full batch for every process
+        are divided evenly into smaller ones at the end of the epoch.
     drop_last
-        Leave out those smaller batches, and with them fewer than ``batch_rows * world_size`` rows.
+        Leave out those smaller batches, and with them fewer than ``batch_rows * seat.world_size`` rows.
     device
         Keep the buffer on a device of torch: encoded rows cross the bus, are gathered and decoded there, and batches
         are tensors.
     allow_incomplete
         Stream the available rows of a store whose extraction has not finished.
-    copy
-        Give every batch memory of its own; otherwise a batch is valid until the third one after it.
+    reuse
+        Write the values of each batch over those of the third one before it. By default a batch stays valid as long as
+        it is kept.
     kernels
         Library that gathers and decodes rows. `numpy` does not import torch, and is slower (five times for float16);
         int8 values may differ in the last bit between the two.
@@ -120,15 +127,14 @@ def open_stream(
     request = StreamRequest(
         sites=sites,
         batch_rows=operator.index(batch_rows),
-        seed=operator.index(seed),
+        seed=seed,
         split=split,
         buffer_bytes=buffer_bytes,
         order=order,
-        rank=rank,
-        world_size=world_size,
+        seat=seat,
         drop_last=drop_last,
         device=device,
-        copy=copy,
+        reuse=reuse,
         kernels=kernels,
     )
     manifest, objects = _with_cache(lambda: _open(source, storage_options), cache, cache_bytes)
@@ -172,6 +178,7 @@ def stream_over(
     stage, gather = (_in_memory if plan.device is None else _on_device)(plan, objects, reader)
     return Stream(
         StreamSource(
+            uri=plan.uri,
             manifest=manifest,
             sites=plan.sites,
             width=plan.decoding.width,
@@ -187,14 +194,14 @@ def stream_over(
 
 def _on_device(plan: StreamPlan, objects: ObjectStore, reader: WindowReader | None) -> tuple[FillStage, Gather]:
     """Return a buffer on a device, and its gather function."""
-    from actstore.stream.torch_device import DeviceGather, DeviceStage  # noqa: PLC0415 - only with torch
+    from actstore.stream.tensors.device import DeviceGather, DeviceStage  # noqa: PLC0415 - only with torch
 
     assert plan.device is not None  # noqa: S101 - else the buffer is in memory
     reader = reader or StoreReader(objects, plan.manifest, plan.columns)
     try:
         return (
             DeviceStage(reader, rows=plan.fill_rows, device=plan.device),
-            DeviceGather(plan.decoding, batch_rows=plan.most_batch_rows, device=plan.device, copy=plan.copies),
+            DeviceGather(plan.decoding, batch_rows=plan.most_batch_rows, device=plan.device, reuse=plan.reuse),
         )
     except RuntimeError as error:
         raise StreamError(f"device {plan.device!r} cannot hold the buffer: {error}") from error
@@ -205,9 +212,9 @@ def _in_memory(plan: StreamPlan, objects: ObjectStore, reader: WindowReader | No
     stage = _stored(plan, objects) if reader is None else BufferedStage(reader, rows=plan.fill_rows)
     if plan.kernels == "numpy":
         return stage, NumpyGather(plan.decoding)
-    from actstore.stream.torch_gather import TorchGather  # noqa: PLC0415 - a stream without torch is possible
+    from actstore.stream.tensors.gather import TorchGather  # noqa: PLC0415 - a stream without torch is possible
 
-    return stage, TorchGather(plan.decoding, batch_rows=plan.most_batch_rows, copy=plan.copies)
+    return stage, TorchGather(plan.decoding, batch_rows=plan.most_batch_rows, reuse=plan.reuse)
 
 
 def _open(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import operator
+import secrets
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from actstore.errors import StreamError
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.selection import StoredColumns
+from actstore.stream.config import StreamConfig
 from actstore.stream.gather import RowDecoding
 from actstore.stream.order import TaskRuns
+from actstore.stream.process import take_seat
 from actstore.stream.request import (
     StreamRequest,
     choose_tasks,
@@ -18,8 +22,6 @@ from actstore.stream.request import (
     match_sites,
     window_rows,
 )
-from actstore.stream.seats import Seat
-from actstore.stream.stream import StreamConfig
 
 __all__ = ["StreamPlan", "plan_stream"]
 
@@ -46,8 +48,8 @@ class StreamPlan:
     config: StreamConfig
     device: str | None
     kernels: Literal["torch", "numpy"]
-    copies: bool
-    """Whether every batch has memory of its own."""
+    reuse: bool
+    """Whether a batch is overwritten by the third one after it."""
 
     @property
     def fill_rows(self) -> int:
@@ -121,7 +123,7 @@ def plan_stream(
         config=_configure(request, columns, runs, chunk_rows=layout.chunk_rows, threads=threads),
         device=request.device,
         kernels=request.kernels,
-        copies=request.copy,
+        reuse=request.reuse,
     )
 
 
@@ -134,13 +136,17 @@ def _configure(
         row_bytes = columns.layout.row_bytes + _BESIDE_BYTES
         batches = fill_batches(request.buffer_bytes, row_bytes, request.batch_rows, rows=runs.rows)
         rows_of_window = window_rows(batches * request.batch_rows, chunk_rows)
+    taken = take_seat(request.seat)
+    if request.seed is None and taken.seat.world_size > 1:
+        raise StreamError("seed=None: each of several processes would draw its own seed; give all of them the same")
     return StreamConfig(
         batch_rows=request.batch_rows,
         fill_batches=batches,
         window_rows=rows_of_window,
         order=request.order,
-        seed=request.seed,
-        seat=Seat(request.rank, request.world_size),
+        seed=secrets.randbits(32) if request.seed is None else operator.index(request.seed),
+        seat=taken.seat,
+        seat_source=taken.source,
         drop_last=request.drop_last,
         threads=threads,
     )

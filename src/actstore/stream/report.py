@@ -20,6 +20,8 @@ _BATCHES_BETWEEN: Final = 8
 class StreamReport(NamedTuple):
     """Totals of a stream so far."""
 
+    process: str
+    """Whose rows these are: `one process`, or rank, number of processes and what says so."""
     path: str
     """Where rows are while they are mixed: `mapped` (memory maps), `buffered` (host memory) or `device`."""
     rows: int
@@ -43,7 +45,10 @@ class StreamReport(NamedTuple):
 class Meter:
     """Counts batches, rows and times of a stream."""
 
-    def __init__(self, sequences_by_rows: Callable[[], NDArray[np.int64] | None], batch_rows: int) -> None:
+    def __init__(
+        self, sequences_by_rows: Callable[[], NDArray[np.int64] | None], batch_rows: int, *, process: str
+    ) -> None:
+        self._process = process
         self._mixing = Mixing(sequences_by_rows, batch_rows)
         self._batches = self._rows = self._bytes = 0
         self._seconds = self._batch_s = 0.0
@@ -70,6 +75,7 @@ class Meter:
         """Return the totals."""
         seconds = self._seconds
         return StreamReport(
+            process=self._process,
             path=path,
             rows=self._rows,
             bytes=self._bytes,

@@ -9,9 +9,11 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal, get_args
 
 from actstore.contracts.models import Site
+from actstore.contracts.suggest import did_you_mean
 from actstore.errors import IncompleteStoreError, SiteError, StreamError
 from actstore.store.read.manifest import Manifest
-from actstore.stream.stream import OrderName
+from actstore.stream.config import OrderName
+from actstore.stream.seats import Seat
 
 __all__ = ["StreamRequest", "choose_tasks", "common_width", "fill_batches", "match_sites", "window_rows"]
 
@@ -24,17 +26,20 @@ _PARTS_OF_A_CHUNK: Final = 4
 _MOST_CHUNKS_PER_WINDOW: Final = 16
 
 
-def match_sites(available: Sequence[Site], wanted: Sequence[str] | None, *, uri: str) -> list[Site]:
-    """Return the sites that match names or globs, in the order given; None for all."""
+def match_sites(available: Sequence[Site], wanted: Sequence[str] | str | None, *, uri: str) -> list[Site]:
+    """Return the sites that match one or several names or globs, in the order given; None for all."""
     if wanted is None:
         return list(available)
     if not wanted:
         raise SiteError(f"{uri}: no sites asked for; give names or globs, or None for all")
     chosen: dict[str, Site] = {}
-    for pattern in wanted:
+    for pattern in [wanted] if isinstance(wanted, str) else wanted:
         matches = [site for site in available if fnmatchcase(site.name, pattern)]
         if not matches:
-            raise SiteError(f"{uri}: no site {pattern!r}; the store has {', '.join(site.name for site in available)}")
+            names = [site.name for site in available]
+            raise SiteError(
+                f"{uri}: no site {pattern!r}; the store has {', '.join(names)}{did_you_mean(pattern, names)}"
+            )
         chosen |= {site.name: site for site in matches}
     return list(chosen.values())
 
@@ -52,17 +57,16 @@ def common_width(sites: Sequence[Site]) -> int:
 class StreamRequest:
     """Which rows to stream, and how to deliver them: the parameters of `open_stream`."""
 
-    sites: Sequence[str] | None = None
+    sites: Sequence[str] | str | None = None
     batch_rows: int = 4096
-    seed: int = 0
+    seed: int | None = 0
     split: str | None = "train"
     buffer_bytes: int = 256 << 20
     order: OrderName = "windows"
-    rank: int = 0
-    world_size: int = 1
+    seat: Seat | None = None
     drop_last: bool = False
     device: str | None = None
-    copy: bool = False
+    reuse: bool = False
     kernels: Literal["torch", "numpy"] = "torch"
 
     def __post_init__(self) -> None:
@@ -70,12 +74,13 @@ class StreamRequest:
         choices = (("order", self.order, get_args(OrderName)), ("kernels", self.kernels, ("torch", "numpy")))
         for name, asked, offered in choices:
             if asked not in offered:
-                raise StreamError(f"{name} must be one of {', '.join(offered)}, not {asked!r}")
+                hint = did_you_mean(str(asked), offered)
+                raise StreamError(f"{name} must be one of {', '.join(offered)}, not {asked!r}{hint}")
         if self.device is not None and self.kernels == "numpy":
             raise StreamError("kernels='numpy' cannot gather on a device; leave out one of the two")
         if self.device is not None and self.order == "uniform":
             raise StreamError("order='uniform' gathers from all stored rows, so it has no buffer on a device")
-        if operator.index(self.seed) < 0:
+        if self.seed is not None and operator.index(self.seed) < 0:
             raise StreamError(f"seed must not be negative, not {self.seed}")
 
 
@@ -85,7 +90,8 @@ def choose_tasks(
     """Return the tasks of a split and their rows: available tasks, or all planned ones."""
     frozen = manifest.frozen
     if split is not None and split not in frozen.splits:
-        raise StreamError(f"{uri}: no split {split!r}; the store has {', '.join(frozen.splits)}")
+        hint = did_you_mean(split, frozen.splits)
+        raise StreamError(f"{uri}: no split {split!r}; the store has {', '.join(frozen.splits)}{hint}")
     chosen = frozen.splits.values() if split is None else [frozen.splits[split]]
     tasks = [task for part in chosen for task in range(part.first_task, part.first_task + part.tasks)]
     missing = [task for task in tasks if manifest.commits[task] is None and not planned]

@@ -2,62 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Final, Never, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.errors import CursorError, StreamError
+from actstore.errors import StreamError
 from actstore.store.read.manifest import Manifest
+from actstore.stream.batch import Batch
+from actstore.stream.config import StreamConfig
 from actstore.stream.cursor import Cursor
 from actstore.stream.gather import Gather
 from actstore.stream.order import EpochOrder, TaskRuns, UniformOrder, WindowOrder
+from actstore.stream.positions import Positions
 from actstore.stream.prefetch import FillFetcher
+from actstore.stream.process import TakenSeat
 from actstore.stream.report import Meter, StreamReport
-from actstore.stream.seats import ONLY, Deal, Seat
+from actstore.stream.seats import Deal, Seat
 from actstore.stream.stages import FillStage, LoadedFill
 
-__all__ = ["Batch", "OrderName", "Stream", "StreamConfig", "StreamSource"]
+__all__ = ["FETCHES_ITSELF", "Stream", "StreamSource"]
 
-OrderName = Literal["windows", "uniform"]
+FETCHES_ITSELF: Final = "a stream fetches in its own threads; use a DataLoader with num_workers=0"
 _ENDED: Final = "this iteration was ended by a seek, a close or another iteration"
-
-
-class Batch(NamedTuple):
-    """Rows of one training step."""
-
-    values_BSD: Any
-    """Decoded activations, float32 [B, S, D]: an array, or a tensor if the stream has a device. The memory is used
-    again three batches later, unless the stream copies."""
-    row_B: NDArray[np.int64]
-    """Global row: the index into the store's row arrays."""
-    sequence_B: NDArray[np.int64]
-    """Row of the sequence in `sequences.parquet`."""
-
-    @property
-    def values_BD(self) -> Any:  # noqa: ANN401 - as `values_BSD`
-        """The activations of a stream of one site, [B, D]: a view.
-
-        Raises
-        ------
-        StreamError
-            If there are several sites.
-        """
-        if self.values_BSD.shape[1] != 1:
-            raise StreamError(f"this stream has {self.values_BSD.shape[1]} sites; take one of them from values_BSD")
-        return self.values_BSD[:, 0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamSource:
     """Everything that a stream reads from; created by `open_stream`."""
 
+    uri: str
+    """Name of the store in messages."""
     manifest: Manifest
     sites: tuple[str, ...]
     width: int
@@ -70,27 +50,12 @@ class StreamSource:
     """Counts how many sequences have 0, 1, 2, ... of the rows; None if that is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamConfig:
-    """Order of rows, and the seat that gets them."""
-
-    batch_rows: int
-    """Rows of a batch."""
-    fill_batches: int
-    """Batches of one fill, which is mixed in memory."""
-    window_rows: int
-    """Rows of a window."""
-    order: OrderName = "windows"
-    seed: int = 0
-    seat: Seat = ONLY
-    drop_last: bool = False
-    """Leave out the rows that do not make a full batch for every seat."""
-    threads: int = 4
-    """Windows loaded at the same time."""
-
-
 class Stream:
-    """Iterate for the batches of one epoch; iterate again for the next, in another order.
+    """Batches of shuffled rows, epoch after epoch.
+
+    Each ``for`` begins an epoch, in its own order: the one after the epoch that was begun last, also if that was left
+    half-way by a ``break`` or an error. `resume` yields the rest of an epoch that was left. After `seek`, the next
+    ``for`` begins at the cursor.
 
     A stream belongs to one consumer: `seek`, `close` and a second iteration end the current iteration, which then
     raises `StreamError` at its next batch. `close` may be called from any thread. Use a stream in a
@@ -112,9 +77,12 @@ class Stream:
     def __init__(self, source: StreamSource, config: StreamConfig) -> None:
         self._source = source
         self._config = config
-        self._deal = self._deal_from(0)
-        self._fingerprint = _fingerprint(source, config)
-        self._cursor = Cursor(0, 0, 0, config.seat.world_size, self._fingerprint)
+        self._positions = Positions(source.manifest.recipe_sha256, source.sites, source.runs, config)
+        self._deal = self._positions.deal_from(0)
+        self._cursor = self._positions.first
+        self._epoch = 0
+        self._sought = False
+        """Whether `seek` chose the cursor and no batch has been delivered since."""
         self._closed = False
         self._iteration = 0
         """Number of the iteration that may continue."""
@@ -122,7 +90,8 @@ class Stream:
         self._lock = threading.Lock()
         """Held while rows are gathered, so that nothing is unmapped then."""
         self._fetcher = FillFetcher(source.stage, threads=config.threads)
-        self._meter = Meter(source.sequences_by_rows, config.batch_rows)
+        process = str(TakenSeat(config.seat, config.seat_source))
+        self._meter = Meter(source.sequences_by_rows, config.batch_rows, process=process)
 
     @property
     def manifest(self) -> Manifest:
@@ -142,7 +111,7 @@ class Stream:
     @property
     def rows(self) -> int:
         """Rows of an epoch, over all seats."""
-        return self._deal_from(0).rows_dealt
+        return self._positions.deal_from(0).rows_dealt
 
     @property
     def batch_rows(self) -> int:
@@ -150,9 +119,40 @@ class Stream:
         return self._config.batch_rows
 
     @property
+    def seed(self) -> int:
+        """Seeds the order of rows; drawn at random if none was given."""
+        return self._config.seed
+
+    @property
+    def seat(self) -> Seat:
+        """Which of how many processes gets the batches."""
+        return self._config.seat
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that was begun last, counted from 0."""
+        return self._epoch
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch for this process, as `batches_per_epoch`."""
+        return self.batches_per_epoch
+
+    def __repr__(self) -> str:
+        config, cursor = self._config, self._cursor
+        state = "closed" if self._closed else f"next: batch {cursor.batch} of epoch {cursor.epoch}"
+        return (
+            f"<Stream {self._source.uri}: {len(self.sites)} sites x {self.width}, {self.rows:,} rows in {len(self):,} "
+            f"batches of {config.batch_rows:,}, order={config.order!r}, seed={config.seed}, rank {config.seat.rank} of "
+            f"{config.seat.world_size}; {state}>"
+        )
+
+    def __reduce__(self) -> Never:
+        raise StreamError(FETCHES_ITSELF)
+
+    @property
     def batches_per_epoch(self) -> int:
         """Batches of an epoch for one seat, the same for all seats; with the smaller ones at the end."""
-        return self._deal_from(0).batches
+        return self._positions.deal_from(0).batches
 
     @property
     def batches_per_fill(self) -> int:
@@ -165,7 +165,7 @@ class Stream:
         return self._cursor
 
     def seek(self, cursor: Cursor) -> None:
-        """Continue at a position; the next iteration yields exactly the batches that would have followed.
+        """Go to a position; the next iteration yields exactly the batches that would have followed.
 
         A cursor of another number of seats is accepted at the end of a fill, at a multiple of `batches_per_fill`. The
         remaining rows are then dealt to the current seats.
@@ -176,39 +176,13 @@ class Stream:
             If the cursor belongs to another store, selection, order, seed or size, is beyond the epoch, or belongs to
             another number of seats and is in the middle of a fill.
         """
-        if cursor.stream != self._fingerprint:
-            raise CursorError(
-                f"the cursor belongs to stream {cursor.stream}, this is {self._fingerprint}: store, sites, split, "
-                "order, seed, batch_rows, buffer_bytes and drop_last must be those with which it was taken"
-            )
-        try:
-            deal = self._deal_from(cursor.start, world_size=cursor.world_size)
-        except StreamError as error:
-            raise CursorError(f"an epoch cannot continue at row {cursor.start}: {error}") from error
-        if cursor.batch >= deal.batches:
-            raise CursorError(f"the cursor is at batch {cursor.batch}, the epoch has {deal.batches}")
-        world_size = self._config.seat.world_size
-        if cursor.world_size != world_size:
-            fill_batches = self._config.fill_batches
-            if cursor.batch % fill_batches:
-                raise CursorError(
-                    f"batch {cursor.batch} of {cursor.world_size} processes is in the middle of a fill; {world_size} "
-                    f"can continue at a multiple of {fill_batches} batches (stream.batches_per_fill)"
-                )
-            start = cursor.start + deal.begins_at(cursor.batch)
-            cursor = replace(cursor, start=start, batch=0, world_size=world_size)
-            if self._config.drop_last and self._source.runs.rows - start < world_size * self.batch_rows:
-                cursor = replace(cursor, epoch=cursor.epoch + 1, start=0)
-        try:
-            deal = self._deal_from(cursor.start)
-        except StreamError as error:
-            raise CursorError(f"rest of epoch {cursor.epoch}: {error}, or begin the next epoch") from error
+        cursor, deal = self._positions.find(cursor)
         with self._lock:
             self._iteration += 1
-        self._cursor, self._deal = cursor, deal
+        self._cursor, self._deal, self._epoch, self._sought = cursor, deal, cursor.epoch, True
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the rest of the current epoch.
+        """Yield the batches of the next epoch; after `seek`, those from the cursor to the end of its epoch.
 
         Raises
         ------
@@ -216,12 +190,32 @@ class Stream:
             If the stream is closed, was opened in another process, or this iteration was ended by another one or a
             `seek`.
         """
+        return self._iterate(resume=False)
+
+    def resume(self) -> Iterator[Batch]:
+        """Yield the rest of an epoch that was left half-way; the next epoch if there is no rest. Raises as iteration.
+
+        Examples
+        --------
+        ::
+
+            for batch in stream:
+                break
+            for batch in stream.resume():  # from the second batch on
+                ...
+        """
+        return self._iterate(resume=True)
+
+    def _iterate(self, *, resume: bool) -> Iterator[Batch]:
         self._refuse_if_forked()
         with self._lock:
             if self._closed:
                 raise StreamError("this stream is closed; open it again")
             self._iteration += 1
             iteration = self._iteration
+        if not (resume or self._sought) and (self._cursor.batch or self._cursor.start):
+            self._begin_next_epoch()
+        self._epoch = self._cursor.epoch
         cursor, deal, rank = self._cursor, self._deal, self._config.seat.rank
         order = self._order(cursor.epoch)
         first, skip = divmod(cursor.batch, self._config.fill_batches)
@@ -248,7 +242,7 @@ class Stream:
         order = self._order(self._cursor.epoch)
         if not isinstance(order, WindowOrder):
             return
-        deal = self._deal_from(0)
+        deal = self._positions.deal_from(0)
         for index in range(deal.rounds):
             share = deal.share(index, self._config.seat.rank)
             yield tuple(sorted({window.task for window in order.windows(share.start, share.stop)}))
@@ -283,17 +277,6 @@ class Stream:
     ) -> None:
         self.close()
 
-    def _deal_from(self, start: int, *, world_size: int | None = None) -> Deal:
-        """Return the deal of the rows of an epoch from one row on."""
-        config = self._config
-        return Deal(
-            rows=max(self._source.runs.rows - start, 0),
-            batch_rows=config.batch_rows,
-            fill_batches=config.fill_batches,
-            world_size=config.seat.world_size if world_size is None else world_size,
-            drop_last=config.drop_last,
-        )
-
     def _order(self, epoch: int) -> EpochOrder:
         config, runs = self._config, self._source.runs
         if config.order == "uniform":
@@ -324,26 +307,13 @@ class Stream:
             raise StreamError("this stream was opened in another process, whose threads it needs; open it again here")
 
     def _advance(self, deal: Deal) -> None:
+        self._sought = False
         cursor = replace(self._cursor, batch=self._cursor.batch + 1)
         if cursor.batch == deal.batches:
-            cursor = replace(cursor, epoch=cursor.epoch + 1, start=0, batch=0)
-            self._deal = self._deal_from(0)
-        self._cursor = cursor
+            self._begin_next_epoch()
+        else:
+            self._cursor = cursor
 
-
-def _fingerprint(source: StreamSource, config: StreamConfig) -> str:
-    """Return a digest of everything that determines the rows of each batch, without the seats."""
-    parts: tuple[Any, ...] = (
-        source.manifest.recipe_sha256,
-        source.sites,
-        config.batch_rows,
-        config.fill_batches,
-        config.window_rows,
-        config.order,
-        config.seed,
-        config.drop_last,
-    )
-    digest = hashlib.sha256(repr(parts).encode())
-    for column in (source.runs.task_T, source.runs.rows_T):
-        digest.update(column.astype("<i8").tobytes())
-    return digest.hexdigest()[:16]
+    def _begin_next_epoch(self) -> None:
+        self._cursor = replace(self._cursor, epoch=self._cursor.epoch + 1, start=0, batch=0)
+        self._deal = self._positions.deal_from(0)

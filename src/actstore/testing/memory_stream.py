@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from actstore.contracts.planes import Float32s
 from actstore.errors import CursorError
+from actstore.stream.batch import Batch
 from actstore.stream.cursor import Cursor
 from actstore.stream.report import StreamReport
-from actstore.stream.stream import Batch
 
 __all__ = ["MemoryMoments", "MemoryStream", "moments_of"]
 
@@ -62,6 +62,7 @@ class MemoryStream:
     cursor: Cursor = field(init=False)
     _started: float = field(init=False, default_factory=time.perf_counter)
     _rows_out: int = field(init=False, default=0)
+    _sought: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         if self.values_NSD.ndim != 3 or self.values_NSD.shape[1] != len(self.sites):
@@ -91,10 +92,16 @@ class MemoryStream:
         """Continue at a position; raises `CursorError` for one of another stream."""
         if cursor.stream != self._fingerprint:
             raise CursorError(f"cursor of {cursor.stream}, but this stream is {self._fingerprint}")
-        self.cursor = cursor
+        self.cursor, self._sought = cursor, True
+
+    def __len__(self) -> int:
+        """Return the batches of an epoch."""
+        return self.batches_per_epoch
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the rest of the current epoch."""
+        """Yield the batches of the next epoch; after `seek`, those from the cursor to the end of its epoch."""
+        if self.cursor.batch and not self._sought:
+            self.cursor = replace(self.cursor, epoch=self.cursor.epoch + 1, batch=0)
         epoch = self.cursor.epoch
         order_N = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
         sequence_N = np.arange(self.rows) if self.sequence_N is None else self.sequence_N
@@ -102,7 +109,8 @@ class MemoryStream:
             row_B = order_N[batch * self.batch_rows : (batch + 1) * self.batch_rows]
             last = batch + 1 == self.batches_per_epoch
             place = (epoch + 1, 0) if last else (epoch, batch + 1)
-            self.cursor = Cursor(epoch=place[0], start=0, batch=place[1], world_size=1, stream=self._fingerprint)
+            self.cursor = replace(self.cursor, epoch=place[0], batch=place[1])
+            self._sought = False
             self._rows_out += len(row_B)
             yield Batch(self.values_NSD[row_B], row_B, sequence_N[row_B])
 
@@ -110,6 +118,7 @@ class MemoryStream:
         """Return what was delivered so far; mixing is uniform and therefore not measured."""
         seconds = time.perf_counter() - self._started
         return StreamReport(
+            process="one process",
             path="memory",
             rows=self._rows_out,
             bytes=self._rows_out * self.values_NSD[0].nbytes,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import IncompleteStoreError, ManifestError
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import open_store
@@ -14,6 +15,7 @@ from actstore.store.read.open import open_store
 __all__ = ["export_manifest"]
 
 
+@with_keyword_hints
 def export_manifest(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],

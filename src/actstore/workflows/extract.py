@@ -13,6 +13,7 @@ from actstore.access.open import open_objects
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import Recipe
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import CorruptObjectError
 from actstore.extract.model import load_model
 from actstore.store.format.layout import LARGE_OBJECTS
@@ -34,6 +35,7 @@ from actstore.workflows.extraction.sizes import check_room
 __all__ = ["extract_on", "extract_store", "extract_with"]
 
 
+@with_keyword_hints
 def extract_store(
     recipe: Recipe | None,
     store: str,

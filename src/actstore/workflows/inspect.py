@@ -6,12 +6,14 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.store.read.open import open_manifest
 from actstore.view.reports import InspectReport, report_manifest
 
 __all__ = ["inspect_store"]
 
 
+@with_keyword_hints
 def inspect_store(source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> InspectReport:
     """Describe a store, finished or not.
 

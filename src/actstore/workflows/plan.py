@@ -10,6 +10,7 @@ from actstore.budget.assumptions import Assumptions
 from actstore.budget.prices import Prices, parse_prices
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import Recipe
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.corpus.lengths import expected_corpus
 from actstore.errors import CorpusError, UsageError
 from actstore.extract.known_models import known_model, known_sites
@@ -23,6 +24,7 @@ from actstore.workflows.planning.inputs import ModelSizes, PlannedCorpus, apport
 __all__ = ["plan_store", "read_prices", "write_plan_page"]
 
 
+@with_keyword_hints
 def plan_store(
     recipe: Recipe,
     *,

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from actstore.access.printable import printable
 from actstore.contracts.recipe import Recipe
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import RecipeError
 
 __all__ = ["merge_options", "parse_recipe", "read_recipe"]
@@ -23,6 +24,7 @@ _EXPECTED: Final = frozenset({"expected_sequences", "expected_lengths"})
 _PATHS: Final = (("corpus", "sequences"), ("splits", "clusters"), ("model", "name"))
 
 
+@with_keyword_hints
 def read_recipe(path: str | Path, *, options: Mapping[str, Any] | None = None) -> Recipe:
     """Read a recipe from a TOML file.
 

@@ -48,5 +48,5 @@ class BatchSource(Protocol):
         ...
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the rest of the epoch, then stop at the start of the next."""
+        """Yield the batches of the next epoch; after `seek`, those from the cursor to the end of its epoch."""
         ...

@@ -63,7 +63,7 @@ class Rows:
             return self.live.open_stream(request, most_passes=most_passes)
         return open_stream(
             self.manifest,
-            **dataclasses.asdict(request),
+            **{field.name: getattr(request, field.name) for field in dataclasses.fields(request)},
             allow_incomplete=self.plan.allow_incomplete,
             storage_options=self.plan.storage_options,
             cache=self.plan.cache,

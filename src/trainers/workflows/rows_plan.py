@@ -64,8 +64,13 @@ def plan_rows(
     Raises
     ------
     UsageError
-        If options contradict each other, or a device does not exist.
+        If options contradict each other, a device does not exist, or this is one of several processes.
     """
+    if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
+        raise errors.UsageError(
+            f"WORLD_SIZE={processes}: a trainer runs in one process, and several would write to one folder; start it "
+            "without torchrun, or unset WORLD_SIZE"
+        )
     # On a GPU the buffer is on the GPU too, unless the order has no buffer.
     on_device = device is not None and device.type == "cuda" and config.order == "windows"
     return RowsPlan(

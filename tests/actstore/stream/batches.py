@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.store.read.open import open_manifest
-from actstore.stream.open import open_stream as open_reusing_stream
-from actstore.stream.stream import Batch
+from actstore.stream.batch import Batch
 
-__all__ = ["SMALL", "arrays_of", "assert_same", "end_of_threads", "open_stream", "rows_of", "same", "split_rows"]
+__all__ = ["SMALL", "arrays_of", "assert_same", "end_of_threads", "rows_of", "same", "split_rows"]
 
 SMALL = 1 << 17
 """Bytes of a buffer that holds two batches of 256 rows of the small store twice, so that an epoch has many fills."""
-
-open_stream = partial(open_reusing_stream, copy=True)
-"""For tests that keep batches and compare them later."""
 
 
 def rows_of(batches: Iterable[Batch]) -> list[int]:

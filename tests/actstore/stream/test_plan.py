@@ -54,8 +54,16 @@ def test_a_fill_is_half_of_the_buffer_and_no_more_than_the_split(manifest: Manif
 
 
 def test_order_seed_and_seat_are_those_asked_for(manifest: Manifest) -> None:
-    config = plan_of(manifest, batch_rows=16, order="uniform", seed=7, rank=1, world_size=3, drop_last=True).config
+    config = plan_of(manifest, batch_rows=16, order="uniform", seed=7, seat=Seat(1, 3), drop_last=True).config
     assert (config.order, config.seed, config.seat, config.drop_last) == ("uniform", 7, Seat(1, 3), True)
+
+
+def test_a_seed_is_drawn_where_none_is_given(manifest: Manifest) -> None:
+    """For one process: several would draw several."""
+    drawn = {plan_of(manifest, batch_rows=16, seed=None).config.seed for _ in range(3)}
+    assert len(drawn) == 3
+    with pytest.raises(StreamError, match="seed=None: each of several processes would draw its own"):
+        plan_of(manifest, batch_rows=16, seed=None, seat=Seat(0, 2))
 
 
 def test_rows_that_are_computed_cannot_come_in_uniform_order(manifest: Manifest) -> None:

@@ -33,7 +33,7 @@ def rows(*numbers: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def test_time_is_the_consumers_or_the_streams(clock: Clock) -> None:
-    meter = Meter(lambda: FOUR_OF_TWO, 2)
+    meter = Meter(lambda: FOUR_OF_TWO, 2, process="one process")
     meter.begin()
     for making, using in ((3.0, 10.0), (1.0, 6.0)):
         clock.now += making
@@ -47,7 +47,7 @@ def test_time_is_the_consumers_or_the_streams(clock: Clock) -> None:
 
 
 def test_time_between_epochs_does_not_count(clock: Clock) -> None:
-    meter = Meter(lambda: FOUR_OF_TWO, 2)
+    meter = Meter(lambda: FOUR_OF_TWO, 2, process="one process")
     for _epoch in range(2):
         meter.begin()
         clock.now += 1.0
@@ -58,14 +58,14 @@ def test_time_between_epochs_does_not_count(clock: Clock) -> None:
 
 
 def test_nothing_delivered_is_no_division_by_zero() -> None:
-    report = Meter(lambda: FOUR_OF_TWO, 2).report(path="buffered", wait_s=0.0)
+    report = Meter(lambda: FOUR_OF_TWO, 2, process="one process").report(path="buffered", wait_s=0.0)
     assert (report.rows, report.bytes, report.seconds) == (0, 0, 0.0)
     assert (report.rows_per_s, report.wait_share, report.batch_share) == (0.0, 0.0, 0.0)
     assert report.mixing is None
 
 
 def test_the_mixing_of_one_batch_in_eight_is_looked_at() -> None:
-    meter = Meter(lambda: FOUR_OF_TWO, 2)
+    meter = Meter(lambda: FOUR_OF_TWO, 2, process="one process")
     meter.begin()
     for turn in range(17):
         meter.delivered(*(rows(0, 1) if turn % 8 == 0 else rows(0, 5)), row_bytes=1)

@@ -19,9 +19,11 @@ SITES = [Site(name, name, 8) for name in ("embed", "resid_post.1", "resid_post.1
         (None, ["embed", "resid_post.1", "resid_post.10"]),
         (["resid_post.*", "embed"], ["resid_post.1", "resid_post.10", "embed"]),
         (["resid_post.1", "resid_post.?"], ["resid_post.1"]),
+        ("resid_post.1", ["resid_post.1"]),
+        ("resid_post.*", ["resid_post.1", "resid_post.10"]),
     ],
 )
-def test_sites_come_in_the_order_asked_for_and_once(wanted: list[str] | None, names: list[str]) -> None:
+def test_sites_come_in_the_order_asked_for_and_once(wanted: list[str] | str | None, names: list[str]) -> None:
     assert [site.name for site in match_sites(SITES, wanted, uri="here")] == names
 
 
@@ -29,6 +31,15 @@ def test_sites_come_in_the_order_asked_for_and_once(wanted: list[str] | None, na
 def test_sites_that_are_not_there_are_refused(wanted: list[str]) -> None:
     with pytest.raises(SiteError, match="here: no site"):
         match_sites(SITES, wanted, uri="here")
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest(store_of: Callable[..., Path]) -> None:
+    with pytest.raises(SiteError, match=r"did you mean 'resid_post\.1' or 'resid_post\.10'\?"):
+        match_sites(SITES, "resid_pots.1", uri="here")
+    with pytest.raises(StreamError, match="not 'window'; did you mean 'windows'"):
+        StreamRequest(order="window")  # type: ignore[arg-type]
+    with pytest.raises(StreamError, match=r"no split 'vaild'.*did you mean 'valid'"):
+        choose_tasks(open_store(store_of())[0], "vaild", uri="here")
 
 
 def test_planned_tasks_are_those_of_the_complete_store(store_of: Callable[..., Path]) -> None:

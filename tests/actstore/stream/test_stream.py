@@ -19,14 +19,16 @@ from actstore.contracts.windows import RowBuffer, RowWindow
 from actstore.errors import CursorError, StreamError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.read.open import open_manifest
+from actstore.stream.batch import Batch
+from actstore.stream.config import OrderName, StreamConfig
 from actstore.stream.cursor import Cursor
 from actstore.stream.gather import NumpyGather, RowDecoding
-from actstore.stream.open import open_stream as open_reusing_stream
+from actstore.stream.open import open_stream
 from actstore.stream.order import TaskRuns
 from actstore.stream.stages import BufferedStage
-from actstore.stream.stream import Batch, OrderName, Stream, StreamConfig, StreamSource
+from actstore.stream.stream import Stream, StreamSource
 from actstore.testing.fake_reader import FakeReader
-from tests.actstore.stream.batches import SMALL, assert_same, end_of_threads, open_stream, rows_of, same, split_rows
+from tests.actstore.stream.batches import SMALL, assert_same, end_of_threads, rows_of, same, split_rows
 
 StoreOf = Callable[..., Path]
 Decoded = Callable[..., dict[str, NDArray[np.float32]]]
@@ -79,19 +81,23 @@ def test_rows_decode_to_what_the_store_holds(
                     assert not exact or batch.values_BSD[:, slot].tobytes() == expected_BD.tobytes()
 
 
-def test_one_site_is_a_view_without_its_axis(store: Path) -> None:
-    with open_stream(store, sites=["embed"], batch_rows=256) as stream:
-        batch = next(iter(stream))
-    assert batch.values_BD.shape == (256, 16)
-    assert np.shares_memory(batch.values_BD, batch.values_BSD)
-    with open_stream(store, sites=["embed", "final_norm"], batch_rows=256) as stream:
-        batch = next(iter(stream))
-    with pytest.raises(StreamError, match="this stream has 2 sites; take one of them from values_BSD"):
-        batch.values_BD  # noqa: B018 - the property raises
+def test_batches_stay_valid_as_long_as_they_are_kept(store: Path) -> None:
+    """In a list, as the last of a loop, and as a slice; with a ring they would not."""
+    with open_stream(store, batch_rows=256) as stream:
+        kept = list(stream)
+        stream.seek(replace(stream.cursor, epoch=0))
+        slices = []
+        for number, batch in enumerate(stream):
+            assert same(batch, kept[number])
+            slices.append(batch.values_BSD[:3])
+        last = batch
+    assert same(last, kept[-1])
+    for number, part in enumerate(slices):
+        assert part.tobytes() == kept[number].values_BSD[:3].tobytes()
 
 
-def test_memory_is_used_again_by_the_third_batch_after_it(store: Path) -> None:
-    with open_reusing_stream(store, batch_rows=256) as stream:
+def test_memory_is_used_again_by_the_third_batch_after_it_if_asked_for(store: Path) -> None:
+    with open_stream(store, batch_rows=256, reuse=True) as stream:
         batches = iter(stream)
         first, second, third, fourth = (next(batches).values_BSD for _ in range(4))
         assert np.shares_memory(first, fourth)
@@ -99,7 +105,7 @@ def test_memory_is_used_again_by_the_third_batch_after_it(store: Path) -> None:
 
 
 def test_a_batch_is_valid_until_then(store: Path) -> None:
-    with open_stream(store, batch_rows=256) as copying, open_reusing_stream(store, batch_rows=256) as reusing:
+    with open_stream(store, batch_rows=256) as copying, open_stream(store, batch_rows=256, reuse=True) as reusing:
         kept = list(copying)
         recent: list[Batch] = []
         for number, batch in enumerate(reusing):
@@ -147,15 +153,64 @@ def test_seeking_is_continuing(store: Path, order: OrderName) -> None:
         assert_same(before[done:], after)
 
 
-def test_leaving_an_epoch_half_way_continues_there(store: Path) -> None:
+def test_each_for_begins_the_next_epoch(store: Path) -> None:
+    """Also after a break, an error, and a break at the last batch; the rest of an epoch is asked for."""
     with open_stream(store, batch_rows=256, buffer_bytes=SMALL) as stream:
-        beginning = stream.cursor
-        whole = list(stream)
-        stream.seek(beginning)
+        epochs = [list(stream) for _epoch in range(4)]
+    with open_stream(store, batch_rows=256, buffer_bytes=SMALL) as stream:
+        assert stream.epoch == 0
+        batches = iter(stream)
+        assert_same(epochs[0][:3], [next(batches) for _ in range(3)])
+        assert stream.epoch == 0
+        assert_same(epochs[1], stream)
+        assert stream.epoch == 1
+        for _batch in itertools.islice(stream, len(stream)):
+            pass
+        assert (stream.epoch, stream.cursor.epoch) == (2, 3)
+        assert_same(epochs[3], stream)
+
+
+def test_an_epoch_that_was_left_is_resumed(store: Path) -> None:
+    with open_stream(store, batch_rows=256, buffer_bytes=SMALL) as stream:
+        whole, following = list(stream), list(stream)
+    with open_stream(store, batch_rows=256, buffer_bytes=SMALL) as stream:
         first = list(itertools.islice(stream, 3))
-        rest = list(stream)
-        assert stream.cursor.epoch == 1
-    assert_same(whole, [*first, *rest])
+        more = list(itertools.islice(stream.resume(), 4))
+        rest = list(stream.resume())
+        assert_same(whole, [*first, *more, *rest])
+        assert (stream.epoch, stream.cursor.epoch) == (0, 1)
+        assert_same(following, stream.resume())
+
+
+def test_an_epoch_of_which_nothing_came_is_begun_again(store: Path) -> None:
+    """After an error of the first read, say: the sought position is not passed over."""
+    with open_stream(store, batch_rows=256, buffer_bytes=SMALL) as stream:
+        whole = list(stream)
+        stream.seek(replace(stream.cursor, epoch=0, batch=5))
+        assert stream.epoch == 0
+        never_begun = iter(stream)
+        next(stream.resume())
+        del never_begun
+        stream.seek(replace(stream.cursor, epoch=0, batch=5))
+        assert_same(whole[5:], stream)
+
+
+def test_it_says_where_it_is(store: Path) -> None:
+    with open_stream(store, sites="embed", batch_rows=256, seed=None) as stream:
+        assert len(stream) == stream.batches_per_epoch == 27
+        next(iter(stream))
+        assert repr(stream) == (
+            f"<Stream {store}: 1 sites x 16, 6,657 rows in 27 batches of 256, order='windows', seed={stream.seed}, "
+            "rank 0 of 1; next: batch 1 of epoch 0>"
+        )
+    assert repr(stream).endswith("; closed>")
+
+
+def test_a_drawn_seed_can_be_used_again(store: Path) -> None:
+    with open_stream(store, batch_rows=256, seed=None) as stream:
+        rows = rows_of(stream)
+    with open_stream(store, batch_rows=256, seed=stream.seed) as again:
+        assert rows_of(again) == rows
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -14,11 +14,12 @@ from actstore.quantize.table import QUANTIZERS
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.mapped import MappedRows
 from actstore.store.read.open import open_manifest
+from actstore.stream.config import OrderName, StreamConfig
 from actstore.stream.gather import NumpyGather, RowDecoding
 from actstore.stream.mixing import MixingReport, expected_distinct
 from actstore.stream.order import EpochOrder, Fill, TaskRuns, WindowOrder
 from actstore.stream.stages import BufferedStage, FillStage, MappedStage
-from actstore.stream.stream import OrderName, Stream, StreamConfig, StreamSource
+from actstore.stream.stream import Stream, StreamSource
 from actstore.testing.fake_reader import FakeReader
 
 StoreOf = Callable[..., Path]

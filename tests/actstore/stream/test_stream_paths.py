@@ -11,12 +11,14 @@ import pytest
 
 from actstore.contracts.windows import RowBuffer, RowLayout
 from actstore.errors import CorruptObjectError, MissingObjectError, StreamError
+from actstore.stream.batch import Batch
+from actstore.stream.open import open_stream
 from actstore.stream.order import Fill
 from actstore.stream.prefetch import FillFetcher
-from actstore.stream.stream import Batch, Stream
+from actstore.stream.stream import Stream
 from tests.actstore.store.damage import flip
 from tests.actstore.store.read.mappings import mapped_files, needs_proc
-from tests.actstore.stream.batches import SMALL, assert_same, end_of_threads, open_stream, rows_of
+from tests.actstore.stream.batches import SMALL, assert_same, end_of_threads, rows_of
 
 StoreOf = Callable[..., Path]
 RemoteOf = Callable[[Path], str]

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 
 from actstore.errors import CursorError, StreamError
+from actstore.stream.batch import Batch
+from actstore.stream.config import OrderName
 from actstore.stream.cursor import Cursor
-from actstore.stream.stream import Batch, OrderName, Stream
-from tests.actstore.stream.batches import SMALL, assert_same, open_stream, rows_of, split_rows
+from actstore.stream.open import open_stream
+from actstore.stream.seats import Seat
+from actstore.stream.stream import Stream
+from tests.actstore.stream.batches import SMALL, assert_same, rows_of, split_rows
 
 StoreOf = Callable[..., Path]
 ORDERS: list[OrderName] = ["windows", "uniform"]
@@ -32,7 +36,7 @@ def seats(store: Path, world_size: int, cursor: Cursor | None = None, **options:
         streams = []
         for rank in range(world_size):
             wanted: dict[str, Any] = {"batch_rows": 128, "buffer_bytes": SMALL} | options
-            stream = stack.enter_context(open_stream(store, rank=rank, world_size=world_size, **wanted))
+            stream = stack.enter_context(open_stream(store, seat=Seat(rank, world_size), **wanted))
             if cursor is not None:
                 stream.seek(Cursor.from_json(json.loads(json.dumps(cursor.to_json()))))
             streams.append(stream)
@@ -177,11 +181,11 @@ def test_with_drop_last_those_who_take_over_too_late_begin_the_next_epoch(store:
 @pytest.mark.parametrize(("rank", "world_size"), [(2, 2), (-1, 2), (0, 0)])
 def test_ranks_outside_the_world_are_refused(store: Path, rank: int, world_size: int) -> None:
     with pytest.raises(StreamError, match="rank must be in"):
-        open_stream(store, rank=rank, world_size=world_size)
+        open_stream(store, seat=Seat(rank, world_size))
 
 
 def test_a_world_too_large_for_the_split_is_refused(store: Path) -> None:
     with pytest.raises(StreamError, match=r"6,657 rows in batches of 128 cannot be dealt to 7000 processes"):
-        open_stream(store, batch_rows=128, world_size=7000)
+        open_stream(store, batch_rows=128, seat=Seat(0, 7000))
     with pytest.raises(StreamError, match=r"6,657 rows do not make one batch of 128 for each of 53 processes"):
-        open_stream(store, batch_rows=128, world_size=53, drop_last=True)
+        open_stream(store, batch_rows=128, seat=Seat(0, 53), drop_last=True)

@@ -38,6 +38,15 @@ def test_a_cursor_continues_exactly() -> None:
     np.testing.assert_array_equal(np.concatenate([batch.row_B for batch in again]), np.concatenate(whole[1:]))
 
 
+def test_each_for_begins_the_next_epoch() -> None:
+    one, other = stream(), stream()
+    list(one)
+    second = [batch.row_B for batch in one]
+    next(iter(other))
+    np.testing.assert_array_equal(np.concatenate([batch.row_B for batch in other]), np.concatenate(second))
+    assert len(other) == 4
+
+
 def test_a_foreign_cursor_is_refused() -> None:
     with pytest.raises(CursorError, match="this stream is"):
         stream().seek(stream(seed=1).cursor)

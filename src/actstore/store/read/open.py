@@ -10,6 +10,7 @@ from typing import Any
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import open_objects
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import ManifestError, MissingObjectError, StoreNotFoundError, UsageError
 from actstore.store.format.documents import read_document
 from actstore.store.format.layout import MANIFEST
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 
+@with_keyword_hints
 def open_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> Manifest:
     """Return the manifest of a store, given the store or a manifest file that was exported from it.
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects
 from actstore.contracts.progress import Progress, Silent
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import ManifestError, MissingObjectError, StoreError, UsageError
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.documents import read_document
@@ -26,6 +27,7 @@ DEFAULT_OLDER_THAN_S: Final = 86_400.0
 """Far longer than any task takes from its first object to its commit."""
 
 
+@with_keyword_hints
 def collect_garbage(
     store: str,
     *,

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from actstore.access.objects import ObjectStore
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import (
     CorruptObjectError,
     ManifestError,
@@ -41,6 +42,7 @@ from actstore.workflows.extraction.plan import replan
 __all__ = ["repair_store", "repair_with"]
 
 
+@with_keyword_hints
 def repair_store(
     store: str,
     *,

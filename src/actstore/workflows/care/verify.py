@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.open import open_store_objects
 from actstore.view.reports import Fault, VerifyReport
@@ -18,6 +19,7 @@ __all__ = ["verify_store"]
 SAMPLE_ROWS: Final = 64
 
 
+@with_keyword_hints
 def verify_store(
     store: str,
     *,

@@ -14,6 +14,7 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import Recipe
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import ModelError, RecipeChangedError, UsageError
 from actstore.extract.model import load_model
 from actstore.store.format.layout import LARGE_OBJECTS
@@ -29,6 +30,7 @@ from actstore.workflows.recipes import read_recipe
 __all__ = ["live_over", "open_live"]
 
 
+@with_keyword_hints
 def open_live(
     source: str | os.PathLike[str],
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from actstore.errors import StreamError
 from actstore.stream.cursor import Cursor
-from actstore.stream.stream import Stream
+from actstore.stream.stream import FETCHES_ITSELF, Stream
 
 __all__ = ["StreamDataset", "TensorBatch"]
 
@@ -20,7 +21,7 @@ class TensorBatch(NamedTuple):
     """Rows of one training step."""
 
     values_BSD: Tensor
-    """Decoded activations, float32 [B, S, D]; used again three batches later, unless the stream copies."""
+    """Decoded activations, float32 [B, S, D]."""
     row_B: Tensor
     """Global row, int64."""
     sequence_B: Tensor
@@ -31,8 +32,8 @@ class StreamDataset(IterableDataset[TensorBatch]):
     """The batches of one epoch, each time it is iterated.
 
     Batches are complete, and threads of the stream fetch them ahead. Give the dataset to a `DataLoader` with
-    ``batch_size=None`` and without workers, or iterate it directly. It can be saved and restored by loaders that keep
-    the state of their dataset (`state_dict`, `load_state_dict`).
+    ``batch_size=None`` and without workers, to a `Trainer` of Lightning, or iterate it directly. It can be saved and
+    restored by loaders that keep the state of their dataset (`state_dict`, `load_state_dict`).
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class StreamDataset(IterableDataset[TensorBatch]):
     --------
     ::
 
-        with open_stream("store", rank=rank, world_size=world_size) as stream:
+        with open_stream("store") as stream:
             for batch in DataLoader(StreamDataset(stream), batch_size=None):
                 ...
     """
@@ -56,15 +57,25 @@ class StreamDataset(IterableDataset[TensorBatch]):
         return self._stream.batches_per_epoch
 
     def __iter__(self) -> Iterator[TensorBatch]:
-        """Yield the rest of the current epoch.
+        """Yield the batches of the next epoch; after `load_state_dict`, those from its position on.
 
         Raises
         ------
         StreamError
-            In a worker process: each would deliver every row.
+            In a worker process, since each would deliver every row; and if the loader collects batches into batches.
         """
         if get_worker_info() is not None:
-            raise StreamError("a stream fetches in its own threads; use a DataLoader with num_workers=0")
+            raise StreamError(FETCHES_ITSELF)
+        # The loader iterates its dataset in a fetcher, which alone knows the loader's batch_size.
+        fetcher = sys._getframe(1).f_locals.get("self")  # noqa: SLF001 - its documented way to find the caller
+        if getattr(fetcher, "auto_collation", False):
+            raise StreamError(
+                f"the batches of a stream are complete ({self._stream.batch_rows:,} rows); use a DataLoader with "
+                "batch_size=None, and choose the rows of a batch with open_stream(..., batch_rows=...)"
+            )
+        return self._batches()
+
+    def _batches(self) -> Iterator[TensorBatch]:
         for batch in self._stream:
             yield TensorBatch(
                 torch.as_tensor(batch.values_BSD), torch.from_numpy(batch.row_B), torch.from_numpy(batch.sequence_B)

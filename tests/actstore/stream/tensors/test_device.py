@@ -1,6 +1,7 @@
 """The buffer on a device: encoded rows go there once, and are gathered and decoded where they are."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,14 @@ import torch
 
 from actstore.contracts.windows import RowWindow
 from actstore.quantize.table import QUANTIZERS
-from actstore.stream.open import open_stream as open_reusing_stream
+from actstore.stream.open import open_stream
 from actstore.stream.order import Fill, TaskRuns, WindowOrder
 from actstore.stream.stages import BufferedStage, LoadedFill, places_of
-from actstore.stream.torch_device import DeviceGather, DeviceStage
-from actstore.stream.torch_gather import RING, TorchGather
+from actstore.stream.tensors.device import DeviceGather, DeviceStage
+from actstore.stream.tensors.gather import TorchGather
+from actstore.stream.tensors.memory import RING
 from actstore.testing.fake_reader import FakeReader
-from tests.actstore.stream.batches import SMALL, arrays_of, open_stream, rows_of, split_rows
+from tests.actstore.stream.batches import SMALL, arrays_of, rows_of, split_rows
 from tests.actstore.stream.encoded import encode_rows
 
 StoreOf = Callable[..., Path]
@@ -132,12 +134,21 @@ def test_a_stream_with_a_device_gives_tensors_there(store_of: StoreOf, device: s
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_memory_there_is_used_again_by_the_third_batch_after_it(store_of: StoreOf, device: str) -> None:
-    with open_reusing_stream(store_of(), batch_rows=256, buffer_bytes=SMALL, device=device) as stream:
+def test_memory_there_is_used_again_by_the_third_batch_after_it_if_asked_for(store_of: StoreOf, device: str) -> None:
+    with open_stream(store_of(), batch_rows=256, buffer_bytes=SMALL, device=device, reuse=True) as stream:
         batches = iter(stream)
         places = [next(batches).values_BSD.data_ptr() for _ in range(2 * RING)]
     assert len(set(places[:RING])) == RING
     assert places == places[:RING] * 2
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_batches_there_stay_valid(store_of: StoreOf, device: str) -> None:
+    with open_stream(store_of(), batch_rows=256, buffer_bytes=SMALL, device=device) as stream:
+        kept = list(stream)
+        stream.seek(replace(stream.cursor, epoch=0))
+        for batch, again in zip(kept, stream, strict=True):
+            assert torch.equal(batch.values_BSD, again.values_BSD)
 
 
 def test_one_site_is_a_view_there_too(store_of: StoreOf) -> None:

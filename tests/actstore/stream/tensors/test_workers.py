@@ -7,7 +7,7 @@ import weakref
 import pytest
 import torch
 
-from actstore.stream.torch_workers import BlockWorkers
+from actstore.stream.tensors.workers import BlockWorkers
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -11,8 +11,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from actstore.errors import CursorError, StreamError
-from actstore.stream.torch_dataset import StreamDataset, TensorBatch
-from tests.actstore.stream.batches import SMALL, open_stream, split_rows
+from actstore.stream.open import open_stream
+from actstore.stream.tensors.dataset import StreamDataset, TensorBatch
+from tests.actstore.stream.batches import SMALL, split_rows
 
 StoreOf = Callable[..., Path]
 
@@ -66,11 +67,32 @@ def test_memory_is_shared_with_the_stream(store: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_worker_processes_are_refused(store: Path) -> None:
+@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+def test_worker_processes_are_refused(store: Path, context: str) -> None:
     with opened(store) as stream:
-        loader = DataLoader(StreamDataset(stream), batch_size=None, num_workers=1)
+        loader = DataLoader(StreamDataset(stream), batch_size=None, num_workers=1, multiprocessing_context=context)
         with pytest.raises(StreamError, match="fetches in its own threads; use a DataLoader with num_workers=0"):
             next(iter(loader))
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 8}, {}, {"batch_size": 8, "collate_fn": list}], ids=str)
+def test_batches_of_batches_are_refused(store: Path, options: dict[str, Any]) -> None:
+    with opened(store) as stream:
+        loader = DataLoader(StreamDataset(stream), **options)
+        message = (
+            r"complete \(256 rows\); use a DataLoader with batch_size=None, and choose the rows .*batch_rows=\.\.\."
+        )
+        with pytest.raises(StreamError, match=message):
+            next(iter(loader))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="pinning needs a CUDA device")
+def test_batches_are_pinned(store: Path) -> None:
+    with opened(store) as plain, opened(store) as stream:
+        loader = DataLoader(StreamDataset(stream), batch_size=None, pin_memory=True)
+        for batch, tensors in zip(plain, loader, strict=True):
+            assert tensors.values_BSD.is_pinned()
+            assert tensors.values_BSD.numpy().tobytes() == batch.values_BSD.tobytes()
 
 
 @pytest.mark.parametrize("done", [0, 1, 5, 26])

@@ -14,7 +14,8 @@ from actstore.contracts.windows import RowBuffer, RowWindow, WindowReader
 from actstore.stream.gather import RowDecoding
 from actstore.stream.order import Fill
 from actstore.stream.stages import Job, LoadedFill, places_of
-from actstore.stream.torch_gather import BatchRing, SiteDecoder
+from actstore.stream.tensors.gather import SiteDecoder
+from actstore.stream.tensors.memory import batch_memory
 
 __all__ = ["DeviceGather", "DeviceStage"]
 
@@ -83,7 +84,7 @@ class DeviceStage:
 
 
 class DeviceGather:
-    """Gathers and decodes on the device, into a ring of preallocated batches.
+    """Gathers and decodes on the device.
 
     Parameters
     ----------
@@ -93,23 +94,24 @@ class DeviceGather:
         Most rows of a batch.
     device
         Where the buffer is.
-    copy
-        Give every batch its own memory.
+    reuse
+        Overwrite a batch with the third one after it.
     """
 
     def __init__(
-        self, decoding: RowDecoding, *, batch_rows: int, device: str | torch.device, copy: bool = False
+        self, decoding: RowDecoding, *, batch_rows: int, device: str | torch.device, reuse: bool = False
     ) -> None:
         self._device = torch.device(device)
         slots = range(len(decoding.site_columns))
         self._decoders = tuple(SiteDecoder(decoding, slot, device=self._device) for slot in slots)
-        self._ring = BatchRing((batch_rows, len(self._decoders), decoding.width), copy=copy, device=self._device)
+        shape = (batch_rows, len(self._decoders), decoding.width)
+        self._memory = batch_memory(shape, reuse=reuse, device=self._device)
 
     def __call__(self, buffer: RowBuffer, take_B: NDArray[np.int64]) -> Tensor:
-        """Return rows `take_B` as float32 [B, S, D] on the device; valid for the next two calls."""
+        """Return rows `take_B` as float32 [B, S, D] on the device."""
         order_B = torch.from_numpy(take_B).to(self._device, non_blocking=True)
         scale_BTG = None if buffer.scale_RTG is None else buffer.scale_RTG[order_B]
-        batch_BSD = self._ring.next()[: len(take_B)]
+        batch_BSD = self._memory()[: len(take_B)]
         for slot, (stored_RW, decoder) in enumerate(zip(buffer.values, self._decoders, strict=True)):
             decoder(stored_RW.index_select(0, order_B), scale_BTG, batch_BSD[:, slot])
         return batch_BSD

@@ -1,7 +1,7 @@
 """Rows of a buffer to one decoded batch, with the vector instructions of torch.
 
 Rows are gathered and widened site by site, in blocks that stay in cache and are shared by a few threads, directly into
-a small ring of batches. Allocation and memory traffic are the main cost of a batch; arithmetic is cheap.
+memory that is used again. Allocation and memory traffic are the main cost of a batch; arithmetic is cheap.
 """
 
 from __future__ import annotations
@@ -19,46 +19,14 @@ from actstore.contracts.planes import Float32s
 from actstore.contracts.windows import RowBuffer
 from actstore.quantize.int4 import group_width
 from actstore.stream.gather import RowDecoding
-from actstore.stream.torch_workers import BlockWorkers
+from actstore.stream.tensors.memory import batch_memory
+from actstore.stream.tensors.workers import BlockWorkers
 
-__all__ = ["RING", "BatchRing", "SiteDecoder", "TorchGather"]
+__all__ = ["SiteDecoder", "TorchGather"]
 
-RING: Final = 3
-"""Batches that stay valid: the latest and the two before it."""
 _BLOCK_BYTES: Final = 1 << 20
 """Decoded bytes of a block: 256 rows of 1,024 features."""
 _Decode = Callable[["SiteDecoder", Tensor, Tensor, Tensor], None]
-
-
-class BatchRing:
-    """Memory for batches, used in turn.
-
-    Parameters
-    ----------
-    shape
-        Shape of the largest batch.
-    copy
-        Allocate new memory for every batch.
-    device
-        Where.
-    """
-
-    def __init__(self, shape: tuple[int, ...], *, copy: bool, device: torch.device | str = "cpu") -> None:
-        self._shape = shape
-        self._device = device
-        self._copy = copy
-        self._ring: list[Tensor] = []
-        self._turn = 0
-
-    def next(self) -> Tensor:
-        """Return float32 memory that no batch of the last two uses."""
-        if self._copy:
-            return torch.empty(self._shape, device=self._device)
-        if len(self._ring) < RING:
-            self._ring.append(torch.empty(self._shape, device=self._device))
-        batch = self._ring[self._turn]
-        self._turn = (self._turn + 1) % RING
-        return batch
 
 
 class SiteDecoder:
@@ -91,7 +59,7 @@ class SiteDecoder:
 
 
 class TorchGather:
-    """Gathers into a ring of preallocated batches.
+    """Gathers into memory for batches.
 
     Parameters
     ----------
@@ -99,26 +67,26 @@ class TorchGather:
         How rows are stored.
     batch_rows
         Most rows of a batch.
-    copy
-        Give every batch its own memory.
+    reuse
+        Overwrite a batch with the third one after it.
     """
 
-    def __init__(self, decoding: RowDecoding, *, batch_rows: int, copy: bool = False) -> None:
+    def __init__(self, decoding: RowDecoding, *, batch_rows: int, reuse: bool = False) -> None:
         self._decoders = tuple(SiteDecoder(decoding, slot) for slot in range(len(decoding.site_columns)))
         self._shape = (batch_rows, len(self._decoders), decoding.width)
-        self._ring = BatchRing(self._shape, copy=copy)
+        self._memory = batch_memory(self._shape, reuse=reuse)
         self._workers = BlockWorkers()
         self._blocks: list[Tensor] = []
 
     def __call__(self, buffer: RowBuffer, take_B: NDArray[np.int64]) -> Float32s:
-        """Return rows `take_B` as float32 [B, S, D]; valid for the next two calls."""
+        """Return rows `take_B` as float32 [B, S, D]."""
         order_B = torch.from_numpy(take_B)
         scale_BTG = None if buffer.scale_RTG is None else torch.from_numpy(buffer.scale_RTG)[order_B]
-        batch_BSD = self._ring.next()[: len(take_B)]
+        batch_BSD = self._memory()[: len(take_B)]
         sites = [torch.from_numpy(values_RW) for values_RW in buffer.values]
         rows = max(1, _BLOCK_BYTES // (4 * self._shape[2]))
         starts = range(0, len(take_B), rows)
-        blocks = self._memory(sites[0], rows)
+        blocks = self._room(sites[0], rows)
 
         def gather(block: int, thread: int) -> None:
             slot, part = divmod(block, len(starts))
@@ -136,7 +104,7 @@ class TorchGather:
         """End the threads."""
         self._workers.close()
 
-    def _memory(self, like_RW: Tensor, rows: int) -> list[Tensor]:
+    def _room(self, like_RW: Tensor, rows: int) -> list[Tensor]:
         """Return memory for a block of gathered rows for each thread."""
         if not self._blocks:
             self._blocks = [like_RW.new_empty((rows, like_RW.shape[1])) for _ in range(self._workers.count)]
