@@ -1,4 +1,4 @@
-"""Our own stream as it comes: `open_stream` with its defaults, but for the size of the buffer."""
+"""Our own stream as it comes: `open_stream` with its defaults except the size of the buffer; and with its ring."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import torch  # noqa: F401
 from actstore.stream.open import open_stream
 from benchmarks.contestants.contract import Contestant, Delivered, Setting, Variant, site_name
 
-__all__ = ["Ours", "open_float16", "open_float16_uniform", "open_int8", "open_int8_uniform"]
+__all__ = [
+    "Ours",
+    "open_float16",
+    "open_float16_reuse",
+    "open_float16_uniform",
+    "open_float16_uniform_reuse",
+    "open_int8",
+    "open_int8_uniform",
+]
 
 Order = Literal["windows", "uniform"]
 
@@ -24,6 +32,16 @@ def open_float16(setting: Setting) -> Contestant:
 def open_float16_uniform(setting: Setting) -> Contestant:
     """Open the float16 store in uniform order."""
     return Ours(setting, encoding="float16", order="uniform")
+
+
+def open_float16_reuse(setting: Setting) -> Contestant:
+    """Open the float16 store in the default order, with batches that are overwritten."""
+    return Ours(setting, encoding="float16", order="windows", reuse=True)
+
+
+def open_float16_uniform_reuse(setting: Setting) -> Contestant:
+    """Open the float16 store in uniform order, with batches that are overwritten."""
+    return Ours(setting, encoding="float16", order="uniform", reuse=True)
 
 
 def open_int8(setting: Setting) -> Contestant:
@@ -41,7 +59,7 @@ class Ours:
 
     variants: Sequence[Variant] = ({},)
 
-    def __init__(self, setting: Setting, *, encoding: str, order: Order) -> None:
+    def __init__(self, setting: Setting, *, encoding: str, order: Order, reuse: bool = False) -> None:
         workload = setting.workload
         self._stream = open_stream(
             str(setting.folder / encoding),
@@ -50,6 +68,7 @@ class Ours:
             seed=setting.seed,
             buffer_bytes=workload.buffer_bytes,
             order=order,
+            reuse=reuse,
         )
         self.rows = self._stream.rows
 

@@ -31,6 +31,10 @@ CONTESTANTS: Final = MappingProxyType(
     {
         "actstore": Entry("**actstore**, `windows`, float16", "contestants.ours", "float16"),
         "actstore_uniform": Entry("**actstore**, `uniform`, float16", "contestants.ours", "float16_uniform"),
+        "actstore_reuse": Entry("actstore, the same with `reuse=True`", "contestants.ours", "float16_reuse"),
+        "actstore_uniform_reuse": Entry(
+            "actstore, `uniform` with `reuse=True`", "contestants.ours", "float16_uniform_reuse"
+        ),
         "actstore_int8": Entry("**actstore**, `windows`, int8", "contestants.ours", "int8"),
         "actstore_int8_uniform": Entry("**actstore**, `uniform`, int8", "contestants.ours", "int8_uniform"),
         "ram_gather": Entry("limit: gather from RAM", "limits.gather", "ram_gather"),

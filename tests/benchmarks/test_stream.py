@@ -13,6 +13,7 @@ ASKED_FOR = {
     "one_site_over_ram_gather",
     "uniform_one_site_over_ram_gather",
     "six_sites_over_ram_gather",
+    "one_site_over_reuse",
     "six_sites_over_zarrs",
     "six_sites_over_litdata_blocks",
     "int8_one_site_over_zarrs",
@@ -23,10 +24,11 @@ ASKED_FOR = {
 
 @pytest.mark.slow
 def test_a_small_run_from_end_to_end_without_the_peers(tmp_path: Path) -> None:
-    names = ("actstore", "actstore_int8_uniform", "ram_gather", "zarr", "annbatch")
+    names = ("actstore", "actstore_reuse", "actstore_int8_uniform", "ram_gather", "zarr", "annbatch")
     results = run(tmp_path, "quick", rounds=2, names=names)
     assert results["ratios"].keys() >= ASKED_FOR
     assert results["ratios"]["one_site_over_ram_gather"] > 0
+    assert results["ratios"]["one_site_over_reuse"] > 0
     assert results["ratios"]["one_site_over_zarrs"] is None
     assert all(results["ratios"][f"mixing_{name}"] > 0.7 for name in results["workloads"])
     assert 0 <= results["trainer_wait_share"] < 1
