@@ -94,6 +94,7 @@ def mixing_of(
     if order == "uniform":
         stage = MappedStage(cast("MappedRows", WhereTheyLie(reader)))
     source = StreamSource(
+        uri="here",
         manifest=manifest,
         sites=("embed",),
         width=1,

@@ -14,7 +14,7 @@ from tests.actstore.stream.batches import SMALL, split_rows
 lightning = pytest.importorskip("lightning", reason="needs the extra dev")
 
 
-class Regression(lightning.LightningModule):
+class Regression(lightning.LightningModule):  # type: ignore[name-defined, misc]
     """Predicts the first feature from the others, and keeps what it saw."""
 
     def __init__(self) -> None:
@@ -24,7 +24,8 @@ class Regression(lightning.LightningModule):
 
     def training_step(self, batch: TensorBatch) -> torch.Tensor:
         self.rows += batch.row_B.tolist()
-        return ((self.layer(batch.values_BSD[:, 0, 1:]) - batch.values_BSD[:, 0, :1]) ** 2).mean()
+        predicted: torch.Tensor = self.layer(batch.values_BSD[:, 0, 1:])
+        return ((predicted - batch.values_BSD[:, 0, :1]) ** 2).mean()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.01)

@@ -30,7 +30,7 @@ def test_a_ring_hands_out_three_places_in_turn() -> None:
         lambda batch: memoryview(batch.numpy()),
         lambda batch: torch.from_numpy(batch.numpy()[2:])[:, :, 1],
         lambda batch: batch.requires_grad_().sum(),  # autograd keeps it
-        torch.utils.dlpack.to_dlpack,
+        lambda batch: batch.__dlpack__(),
     ],
     ids=range(9),
 )
