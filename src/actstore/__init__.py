@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from actstore.cli.run import run_command
     from actstore.contracts.progress import Progress, Silent, Stage
     from actstore.contracts.recipe import Recipe
+    from actstore.contracts.suggest import did_you_mean
     from actstore.store.read.manifest import Manifest
     from actstore.store.read.open import open_manifest
     from actstore.store.write.statistics import SiteStatistics
@@ -73,6 +74,7 @@ __all__ = [
     "StreamReport",
     "StreamRequest",
     "collect_garbage",
+    "did_you_mean",
     "errors",
     "export_manifest",
     "extract_store",
@@ -114,6 +116,7 @@ _HOME: Final = {
     "StreamReport": "actstore.stream.report",
     "StreamRequest": "actstore.stream.request",
     "collect_garbage": "actstore.workflows.care.collect",
+    "did_you_mean": "actstore.contracts.suggest",
     "export_manifest": "actstore.workflows.export_manifest",
     "extract_store": "actstore.workflows.extract",
     "inspect_store": "actstore.workflows.inspect",

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
-__all__ = ["did_you_mean", "with_keyword_hints"]
+__all__ = ["did_you_mean", "nearest", "with_keyword_hints"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -24,9 +24,14 @@ def did_you_mean(word: str, offered: Iterable[str]) -> str:
     >>> did_you_mean("norm", ["embed"])
     ''
     """
+    near = nearest(word, offered)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def nearest(word: str, offered: Iterable[str]) -> list[str]:
+    """Return the words, three at most, that somebody may have meant, the nearest first."""
     by_lower = {name.lower().replace("-", "_"): name for name in offered}
-    near = difflib.get_close_matches(word.lower().replace("-", "_"), by_lower, n=3)
-    return f"; did you mean {' or '.join(repr(by_lower[name]) for name in near)}?" if near else ""
+    return [by_lower[name] for name in difflib.get_close_matches(word.lower().replace("-", "_"), by_lower, n=3)]
 
 
 def with_keyword_hints(function: Callable[_P, _R]) -> Callable[_P, _R]:

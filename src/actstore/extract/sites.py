@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
+from actstore.contracts.suggest import nearest
 from actstore.errors import SiteError
 from actstore.extract.families import Architecture
 
@@ -16,7 +16,6 @@ __all__ = ["AvailableSites", "SitePath", "available_sites", "resolve_sites"]
 
 SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _GLOB_CHARACTERS: Final = frozenset("*?[")
-_MOST_SUGGESTIONS: Final = 3
 
 
 class SitePath(NamedTuple):
@@ -125,7 +124,7 @@ def _components_match(path: str, pattern: str) -> bool:
 
 
 def _near(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=_MOST_SUGGESTIONS)
+    close = nearest(name, known)
     return f" (near: {', '.join(close)})" if close else ""
 
 

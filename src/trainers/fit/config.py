@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
-from actstore import errors
+from actstore import did_you_mean, errors
 
 __all__ = ["DictionaryName", "Normalisation", "TrainConfig", "make_config"]
 
@@ -32,7 +33,7 @@ class TrainConfig(BaseModel):
     """Which dictionary: a row of `dictionaries.table.DICTIONARIES`."""
 
     sites: tuple[str, ...] | None = None
-    """Sites or globs to read; None for all of the store. Sparse autoencoders read one."""
+    """One or several sites or globs to read; None for all of the store. Sparse autoencoders read one."""
 
     latents: int | None = Field(default=None, ge=1)
     """Dictionary size F; None for `expansion` times the features D of a site."""
@@ -85,6 +86,11 @@ class TrainConfig(BaseModel):
     dead_after_rows: int | None = Field(default=None, ge=1)
     """Rows without firing after which a latent counts as dead; None for 10 M, or a tenth of a shorter run."""
 
+    @field_validator("sites", mode="before")
+    @classmethod
+    def _one_or_several(cls, sites: object) -> object:
+        return (sites,) if isinstance(sites, str) else sites
+
 
 def make_config(options: Mapping[str, Any]) -> TrainConfig:
     """Check options from outside.
@@ -98,6 +104,12 @@ def make_config(options: Mapping[str, Any]) -> TrainConfig:
         return TrainConfig.model_validate(dict(options))
     except ValidationError as error:
         faults = [
-            f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r}: {fault['msg']}" for fault in error.errors()
+            f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r}: {fault['msg']}{_hint(fault)}"
+            for fault in error.errors()
         ]
         raise errors.UsageError("; ".join(faults)) from error
+
+
+def _hint(fault: ErrorDetails) -> str:
+    """Return the nearest option where there is none of that name."""
+    return did_you_mean(str(fault["loc"][-1]), TrainConfig.model_fields) if fault["type"] == "extra_forbidden" else ""

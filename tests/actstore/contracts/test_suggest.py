@@ -10,7 +10,8 @@ from actstore.contracts.suggest import did_you_mean, with_keyword_hints
 FUNCTIONS = sorted(
     name
     for name in actstore.__all__
-    if inspect.isfunction(getattr(actstore, name)) and not name.startswith(("parse_", "run_", "with_", "terminal_"))
+    if inspect.isfunction(getattr(actstore, name))
+    and not name.startswith(("parse_", "run_", "with_", "terminal_", "did_"))
 )
 
 
