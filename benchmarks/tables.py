@@ -192,7 +192,8 @@ def scale_table(results: Record) -> str:
     notes = (
         f"Rows a second of {workers['model']} on two cores, one for each worker: {brought}. "
         f"{markdown.machine_line(results)} "
-        "A flat cost is about 1 or less: of a task, where there is something to do for each."
+        "`flat` is the time at the largest size over that at the smallest, divided by the tasks where a step has "
+        "work for every task; about 1 or less is flat."
     )
     return "\n".join([cost_table(costs), "", notes])
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-__all__ = ["MISSING", "fill_in", "machine_line", "spread_cell", "table"]
+__all__ = ["MISSING", "fill_in", "load_note", "machine_line", "spread_cell", "table"]
 
 MISSING: Final = "–"
 
@@ -64,5 +64,10 @@ def machine_line(results: Mapping[str, Any]) -> str:
     machine = results["machine"]
     return (
         f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}, NumPy {machine['numpy']}, "
-        f"commit {results['commit']}."
+        f"commit {results['commit']}{load_note(results)}."
     )
+
+
+def load_note(results: Mapping[str, Any]) -> str:
+    """Return a remark for results that do not say how busy the machine was."""
+    return "" if "load" in results else ", load of the machine not recorded"

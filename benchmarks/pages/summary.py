@@ -96,4 +96,4 @@ def _s3_line(s3_stream: Record) -> Sequence[str]:
 
 
 def _where(results: Record) -> str:
-    return f"{results['machine']['cores']} cores, commit {results['commit']}"
+    return f"{results['machine']['cores']} cores, commit {results['commit']}{markdown.load_note(results)}"

@@ -184,7 +184,7 @@ def _hub_config(recipe: ModelRecipe) -> Path:
     except (HfHubHTTPError, EntryNotFoundError) as error:
         said = str(error).strip().partition("\n")[0]
         raise ModelError(
-            f"{at}: the hub says: {said} - check name and revision; for a gated model run 'hf auth login'"
+            f"{at}: the hub answered: {said}. Check name and revision; for a gated model run 'hf auth login'"
         ) from error
 
 

@@ -58,7 +58,7 @@ def check_scales(scale_NG: NDArray[np.float16], *, start: int, encoding: str, mo
         scale_G = np.abs(scale_NG[bad_N[0]])
         bad = scale_G[~np.isfinite(scale_G)][0]
         raise NumericsError(
-            f"{encoding} scale of row {start + bad_N[0]} is {bad}: the row holds NaN or Inf, or is more than "
-            f"{int(most):,} channel deviations from the calibrated centre; "
+            f"{encoding} scale of row {start + bad_N[0]} is {bad}: the row holds NaN or Inf, or a value "
+            f"more than {int(most):,} channel deviations from the calibrated centre; "
             "use encoding = 'bfloat16' for this model"
         )

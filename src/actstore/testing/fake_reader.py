@@ -17,7 +17,7 @@ _ROWS_PER_SEQUENCE: Final = 16
 
 
 class FakeReader:
-    """Rows of int8 planes, or of float16 ones without scales, as a store of the same shape would give them.
+    """Rows as a store of the same shape would give them: int8 with scales, or float16 without.
 
     Parameters
     ----------

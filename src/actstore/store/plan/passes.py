@@ -133,7 +133,7 @@ def _sampled(
 def _sampled_units(
     lengths: LengthCounts, rules: RowRules, rows: float, special_tokens: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return tokens and rows of windows in an order like that of a plan, enough of them for a few tasks."""
+    """Return tokens and rows of windows, enough for a few tasks, in random order as in a plan."""
     # Of sequences with less than a row, as many count as are drawn, each with one.
     kept_L = lengths.count_L * np.minimum(expected_counts(lengths.length_L, rules), 1.0)
     mean_rows = rows / kept_L.sum() if rows else 1.0

@@ -59,7 +59,7 @@ class _Ring:
 
 
 class _Lent:
-    """Memory of the host that comes back when nothing refers to it any more.
+    """Memory of the host that is handed out again when no array and no tensor refers to it any more.
 
     New memory costs more than decoding a batch into it, since the system has to supply its pages.
     """

@@ -118,7 +118,7 @@ class TaskRunner:
 
 @contextmanager
 def _handed_on(stage: threading.Lock, following: threading.Lock | None = None) -> Iterator[None]:
-    """Leave a stage at the end, but only when the following one can be entered."""
+    """Hold a stage until the work is done and the following stage is free, then hold that one."""
     try:
         yield
         if following is not None:
