@@ -16,6 +16,7 @@ from actstore.store.format.layout import MANIFEST
 from actstore.store.read.open import open_store
 from actstore.stream.open import open_stream
 from actstore.stream.request import StreamRequest
+from actstore.stream.seats import Seat
 from actstore.stream.stream import Stream
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.care.verify import verify_store
@@ -58,7 +59,7 @@ def without(store: Path, folder: Path, tasks: set[int]) -> Path:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, MANY_FILLS, MANY_FILLS | {"rank": 1, "world_size": 3}, {"sites": ["embed"]}], ids=str
+    "changes", [{}, MANY_FILLS, MANY_FILLS | {"seat": Seat(1, 3)}, {"sites": ["embed"]}], ids=str
 )
 @pytest.mark.parametrize("encoding", ["float16", "int8"])
 def test_online_and_stored_streams_are_equal_for_two_epochs(
