@@ -58,9 +58,7 @@ def without(store: Path, folder: Path, tasks: set[int]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, MANY_FILLS, MANY_FILLS | {"seat": Seat(1, 3)}, {"sites": ["embed"]}], ids=str
-)
+@pytest.mark.parametrize("changes", [{}, MANY_FILLS, MANY_FILLS | {"seat": Seat(1, 3)}, {"sites": ["embed"]}], ids=str)
 @pytest.mark.parametrize("encoding", ["float16", "int8"])
 def test_online_and_stored_streams_are_equal_for_two_epochs(
     tiny_store: StoreOf, tiny_model: TransformersModel, encoding: str, changes: dict[str, Any]
