@@ -65,7 +65,7 @@ def main() -> None:
         *("--model", relative(HERE / "esm2-tiny")),
         *("--sequences", relative(files.fasta)),
         *("--clusters", relative(files.clusters)),
-        *("--sites", "resid_post.*"),
+        *("--site", "resid_post.*"),
         *("--fraction", "0.25"),
         *("--store", relative(STORE)),
     )

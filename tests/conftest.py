@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.services import odd_disk as odd_disks
 from tests.services.faults import FaultProxy, Faults
 from tests.services.gateway import Gateway, obstacle, running
 
@@ -86,6 +87,15 @@ def proxy_to() -> Iterator[Callable[..., FaultProxy]]:
             return stack.enter_context(FaultProxy(server.port, seed=seed, faults=faults or Faults()))
 
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def odd_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that makes file systems refuse calls, for `tests.services.odd_disk.on_odd_disk`."""
+    reason = odd_disks.obstacle()
+    if reason is not None:
+        pytest.skip(reason)
+    return odd_disks.build(tmp_path_factory.mktemp("odd-disk"))
 
 
 def _need_gateway() -> None:

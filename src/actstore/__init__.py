@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from actstore import errors
     from actstore.budget.assumptions import Assumptions
     from actstore.cli.grouped import with_grouped_options
-    from actstore.cli.options import parse_settings, parse_storage_options
+    from actstore.cli.options import comma_separated, parse_recipe_fields, parse_storage_options
+    from actstore.cli.program import Program
     from actstore.cli.run import run_command
     from actstore.contracts.progress import Progress, Silent, Stage
     from actstore.contracts.recipe import Recipe
     from actstore.contracts.suggest import did_you_mean
+    from actstore.extract.device import choose_device
+    from actstore.leaving import Interrupted, if_stopped
+    from actstore.redaction import without_secrets
     from actstore.store.read.manifest import Manifest
     from actstore.store.read.open import open_manifest
+    from actstore.store.read.place import enclosing_store
     from actstore.store.write.statistics import SiteStatistics
     from actstore.stream.batch import Batch
     from actstore.stream.cursor import Cursor
@@ -56,10 +61,12 @@ __all__ = [
     "Batch",
     "Cursor",
     "ExistingScheduler",
+    "Interrupted",
     "LiveReport",
     "LiveSource",
     "LocalWorkers",
     "Manifest",
+    "Program",
     "Progress",
     "Recipe",
     "Seat",
@@ -73,16 +80,20 @@ __all__ = [
     "StreamDataset",
     "StreamReport",
     "StreamRequest",
+    "choose_device",
     "collect_garbage",
+    "comma_separated",
     "did_you_mean",
+    "enclosing_store",
     "errors",
     "export_manifest",
     "extract_store",
+    "if_stopped",
     "inspect_store",
     "open_live",
     "open_manifest",
     "open_stream",
-    "parse_settings",
+    "parse_recipe_fields",
     "parse_storage_options",
     "plan_store",
     "read_recipe",
@@ -91,6 +102,7 @@ __all__ = [
     "terminal_progress",
     "verify_store",
     "with_grouped_options",
+    "without_secrets",
 ]
 
 _HOME: Final = {
@@ -98,10 +110,12 @@ _HOME: Final = {
     "Batch": "actstore.stream.batch",
     "Cursor": "actstore.stream.cursor",
     "ExistingScheduler": "actstore.workflows.clusters.connect",
+    "Interrupted": "actstore.leaving",
     "LiveReport": "actstore.workflows.live.source",
     "LiveSource": "actstore.workflows.live.source",
     "LocalWorkers": "actstore.workflows.clusters.connect",
     "Manifest": "actstore.store.read.manifest",
+    "Program": "actstore.cli.program",
     "Progress": "actstore.contracts.progress",
     "Recipe": "actstore.contracts.recipe",
     "Seat": "actstore.stream.seats",
@@ -115,15 +129,19 @@ _HOME: Final = {
     "StreamDataset": "actstore.stream.tensors.dataset",
     "StreamReport": "actstore.stream.report",
     "StreamRequest": "actstore.stream.request",
+    "choose_device": "actstore.extract.device",
     "collect_garbage": "actstore.workflows.care.collect",
+    "comma_separated": "actstore.cli.options",
     "did_you_mean": "actstore.contracts.suggest",
+    "enclosing_store": "actstore.store.read.place",
     "export_manifest": "actstore.workflows.export_manifest",
     "extract_store": "actstore.workflows.extract",
+    "if_stopped": "actstore.leaving",
     "inspect_store": "actstore.workflows.inspect",
     "open_live": "actstore.workflows.live.open",
     "open_manifest": "actstore.store.read.open",
     "open_stream": "actstore.stream.open",
-    "parse_settings": "actstore.cli.options",
+    "parse_recipe_fields": "actstore.cli.options",
     "parse_storage_options": "actstore.cli.options",
     "plan_store": "actstore.workflows.plan",
     "read_recipe": "actstore.workflows.recipes",
@@ -132,6 +150,7 @@ _HOME: Final = {
     "terminal_progress": "actstore.view.progress",
     "verify_store": "actstore.workflows.care.verify",
     "with_grouped_options": "actstore.cli.grouped",
+    "without_secrets": "actstore.redaction",
 }
 
 

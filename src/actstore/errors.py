@@ -26,10 +26,13 @@
     └── TrainingError                 a training run that cannot go on
         └── CheckpointError           a checkpoint that does not fit this run
 
-Messages name the object, the value found, the value expected, and a remedy.
+Messages name the object, the value found, the value expected, and a remedy. Secrets in them are hidden when the error
+is made, whoever passes it on.
 """
 
 from __future__ import annotations
+
+from actstore.redaction import without_secrets
 
 __all__ = [
     "ActstoreError",
@@ -62,6 +65,13 @@ class ActstoreError(Exception):
     """Root of the tree; the command line prints it without a traceback."""
 
     exit_code = 1
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(without_secrets(one) if isinstance(one, str) else one for one in args))
+
+    def add_note(self, note: str, /) -> None:
+        """Add a line to the traceback, without secrets."""
+        super().add_note(without_secrets(note))
 
 
 class UsageError(ActstoreError):

@@ -6,18 +6,23 @@ Processes are forked from a server that has imported everything once, so that ea
 import multiprocessing
 import os
 import signal
+import tempfile
+from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from actstore.access.open import LocalObjects
-from actstore.contracts.recipe import Recipe
+from actstore.contracts.recipe import ModelRecipe, Recipe
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows.extract import extract_with
+from actstore.workflows.clusters.connect import LocalWorkers
+from actstore.workflows.clusters.work_order import WorkOrder
+from actstore.workflows.extract import extract_on, extract_with
+from actstore.workflows.extraction.deadline import Stop
 
-__all__ = ["acknowledged", "kill", "start"]
+__all__ = ["acknowledged", "kill", "load_fake", "start", "start_with_workers"]
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["actstore.workflows.extract", __name__])
+_SERVER.set_forkserver_preload(["actstore.workflows.extract", "actstore.workflows.clusters.executor", __name__])
 
 
 class _Acknowledging(LocalObjects):
@@ -41,6 +46,13 @@ def start(recipe: Recipe, store: Path, log: Path) -> BaseProcess:
     return process
 
 
+def start_with_workers(recipe: Recipe, store: Path, temporary: Path) -> BaseProcess:
+    """Begin or continue a store on two Dask workers, processes of the process that is returned."""
+    process = _SERVER.Process(target=_run_with_workers, args=(recipe.model_dump(mode="json"), store, temporary))
+    process.start()
+    return process
+
+
 def kill(process: BaseProcess) -> bool:
     """Kill a process with SIGKILL; return whether that is what ended it."""
     process.kill()
@@ -55,3 +67,15 @@ def acknowledged(log: Path) -> set[str]:
 
 def _run(recipe: dict[str, object], store: Path, log: Path) -> None:
     extract_with(FakeModel(), _Acknowledging(store, log), Recipe.model_validate(recipe))
+
+
+def _run_with_workers(document: dict[str, object], store: Path, temporary: Path) -> None:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
+    recipe, objects = Recipe.model_validate(document), LocalObjects(store)
+    extract_with(FakeModel(), objects, recipe, stop=Stop(after_s=0))
+    extract_on(LocalWorkers(2), objects, order=WorkOrder(str(store), None, recipe.model, "cpu", load_fake))
+
+
+def load_fake(_recipe: ModelRecipe, _sites: Sequence[str], _device: str) -> FakeModel:
+    """Load the model of a worker."""
+    return FakeModel()

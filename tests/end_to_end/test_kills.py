@@ -1,14 +1,17 @@
 """Extractors are killed with SIGKILL at random moments: nothing that was acknowledged is ever lost or changed.
 
-Ten kills, or as many as the environment variable ACTSTORE_KILLS says; `--log-cli-level=INFO` shows the figures.
+Forty kills, or as many as the environment variable ACTSTORE_KILLS says; with Dask workers ten, or
+ACTSTORE_WORKER_KILLS. `--log-cli-level=INFO` shows the figures.
 """
 
 import logging
 import os
 import random
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,10 +24,11 @@ from actstore.store.write.commit import committed_tasks, load_commit
 from actstore.testing.proteins import FamilyShape, synthetic_proteins, write_fasta
 from actstore.workflows.care.examine import examine
 from tests.actstore.workflows.stores import contents
-from tests.end_to_end.extractor import acknowledged, kill, start
+from tests.end_to_end.extractor import acknowledged, kill, start, start_with_workers
 
-KILLS = int(os.environ.get("ACTSTORE_KILLS", "10"))
+KILLS = int(os.environ.get("ACTSTORE_KILLS", "40"))
 KILLS_OF_A_STORE = 3
+KILLS_WITH_WORKERS = int(os.environ.get("ACTSTORE_WORKER_KILLS", "10"))
 MOST_MISSES = 3
 """For each kill, processes that were done before it came."""
 
@@ -94,7 +98,7 @@ def test_no_acknowledged_task_is_lost_and_the_end_is_the_same(extractors: int, r
     whole = Whole(recipe, folder)
     assert whole.tasks > 10
     moments = random.Random(extractors)
-    wanted = KILLS if extractors == 1 else -(-KILLS // 2)
+    wanted = KILLS if extractors == 1 else -(-KILLS // 4)
     kills = stores = starts = lost = kept = 0
     while kills < wanted:
         store, log = folder / f"store-{stores}", folder / f"log-{stores}"
@@ -122,3 +126,59 @@ def test_no_acknowledged_task_is_lost_and_the_end_is_the_same(extractors: int, r
         "%d extractors: %d kills in %d stores of %d tasks, %d acknowledgements found, %d lost",
         extractors, kills, stores, whole.tasks, kept, lost,
     )  # fmt: skip
+
+
+def workers_of(pid: int | None) -> list[int]:
+    """Return the worker processes of an extractor; they are gone when it is."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in path.read_text().split():
+            with suppress(OSError):
+                if b"multiprocessing.spawn" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.append(int(child))
+    return found
+
+
+def committed_objects(store: Path) -> dict[str, bytes]:
+    """Return the commits of a store and all that they name."""
+    objects = LocalObjects(store)
+    paths = [
+        path
+        for task in committed_tasks(objects)
+        for path in (f"commits/{task}.json", *load_commit(objects, task).objects)
+    ]
+    return {path: objects.get(path) for path in paths}
+
+
+@pytest.mark.timeout(120 + 90 * KILLS_WITH_WORKERS)
+def test_with_dask_workers_the_command_or_its_workers_are_killed(recipe: Recipe, folder: Path) -> None:
+    """In turn: the command, whose workers end with it, and then workers of the next command, which starts others."""
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    whole, moments = Whole(recipe, folder), random.Random(3)
+    for number in range(KILLS_WITH_WORKERS // 2):
+        store = folder / f"store-{number}"
+        command = start_with_workers(recipe, store, temporary)
+        while not workers_of(command.pid):
+            assert command.is_alive()
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0.0, 4.0))
+        workers = workers_of(command.pid)
+        kill(command)
+        before = committed_objects(store)
+        while any(Path(f"/proc/{worker}").exists() for worker in workers):
+            time.sleep(0.01)
+
+        command = start_with_workers(recipe, store, temporary)
+        tasks = committed_tasks(LocalObjects(store))
+        while command.is_alive() and committed_tasks(LocalObjects(store)) == tasks:
+            time.sleep(0.005)
+        for worker in workers_of(command.pid)[: moments.choice([1, 2])]:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        command.join()
+        assert command.exitcode == 0
+        assert before.items() <= committed_objects(store).items()
+        assert contents(store) == whole.contents
+        assert not (store / ".partial").exists()
+        assert not list(temporary.glob("actstore-*")), "what the killed command left is swept by the next"

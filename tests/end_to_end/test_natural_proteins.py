@@ -38,7 +38,7 @@ def proteins(natural_fasta: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def arguments(model: Path, proteins: Path, store: Path, encoding: str) -> list[str]:
     return [
-        "extract", f"--model={model}", f"--sequences={proteins}", "--sites=embed,resid_post.*,final_norm",
+        "extract", f"--model={model}", f"--sequences={proteins}", "--site=embed,resid_post.*,final_norm",
         f"--store={store}", f"--encoding={encoding}", "--fraction=0.1", "--set=store.task_rows=1024",
         "--set=store.calibration_sequences=16",
     ]  # fmt: skip

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -202,3 +203,36 @@ def together(extractors: list[subprocess.Popen[str]]) -> list[subprocess.Popen[s
         extractor.stdin.write("go\n")
         extractor.stdin.flush()
     return extractors
+
+
+def has_ended(process: subprocess.Popen[str]) -> bool:
+    return process.poll() is not None
+
+
+@pytest.mark.slow
+def test_with_the_extractor_killed_five_times(
+    gateway: Gateway, bucket: str, proxy_to: ProxyTo, fasta: Path, local: dict[str, bytes]
+) -> None:
+    """SIGKILL after a number of requests; what was committed is not written again, and the end is the same."""
+    proxy = proxy_to(gateway)
+    options = json.dumps(gateway.storage_options | {"endpoint_url": proxy.url})
+    command = [sys.executable, "-m", "tests.end_to_end.s3_extraction", f"s3://{bucket}/{STORE}", str(fasta), options]
+    done: set[str] = set()
+    for requests in (6, 25, 25, 25, 40, None):
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+        ) as extractor:
+            assert extractor.stdout is not None
+            assert extractor.stdout.readline() == "ready\n"
+            before = proxy.statistics.requests
+            together([extractor])
+            if requests is None:
+                extractor.communicate()
+            else:
+                when_asked(proxy, before + requests, partial(has_ended, extractor))
+                extractor.kill()
+        now = {key for key in gateway.objects(bucket) if COMMIT.fullmatch(key)}
+        assert done <= now
+        done = now
+    assert extractor.returncode == 0
+    check(gateway, bucket, local)

@@ -1,6 +1,7 @@
 """Bytes kept on local disk under a name, within a limit, by any number of processes; the least recently used go first.
 
 Entries are written under another name and renamed, so a reader sees whole entries. They may be removed at any time.
+Symbolic links in the folder are neither followed nor trusted: an entry behind one does not exist.
 Nothing is flushed: after a power failure or a disk error an entry may be damaged, so readers must check each entry.
 """
 
@@ -17,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from actstore.access.below_root import open_folder
 from actstore.access.regular_files import open_regular
 from actstore.errors import StoreError
 
@@ -56,7 +58,8 @@ class CacheFolder:
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
         with self._usable():
-            self._entries.mkdir(parents=True, exist_ok=True)
+            with open_folder(self._folder, _SUBFOLDER, create=True):
+                pass
             with self._locked():
                 self._set_used(self._make_room(most_bytes))
 
@@ -73,14 +76,14 @@ class CacheFolder:
         place = self._place(name)
         most_bytes = self._most_bytes if most_bytes is None else min(most_bytes, self._most_bytes)
         try:
-            with open_regular(place, buffering=0) as file:
-                if os.fstat(file.fileno()).st_size > most_bytes:
+            with open_regular(place, buffering=0, follow=False) as file:
+                if place.parent.is_symlink() or os.fstat(file.fileno()).st_size > most_bytes:
                     return None
                 data = file.read(most_bytes + 1)
+                with suppress(OSError):
+                    os.utime(file.fileno())
         except OSError:  # removed, not a file, or a failing disk: as if it was never kept
             return None
-        with suppress(OSError):
-            os.utime(place)
         return data
 
     def put(self, name: str, data: bytes) -> None:
@@ -113,14 +116,17 @@ class CacheFolder:
                 # A concurrent count must find the entry under one of its two names.
                 with self._locked(), suppress(FileExistsError, IsADirectoryError, NotADirectoryError):
                     place.parent.mkdir(exist_ok=True)
-                    partial.replace(place)
+                    if not place.parent.is_symlink():
+                        partial.replace(place)
             finally:
                 partial.unlink(missing_ok=True)
 
     def discard(self, name: str) -> None:
         """Remove an entry."""
+        place = self._place(name)
         with suppress(OSError):
-            self._place(name).unlink()
+            if not place.parent.is_symlink():
+                place.unlink()
 
     def _place(self, name: str) -> Path:
         return self._entries / name[:2] / name
@@ -155,7 +161,7 @@ class CacheFolder:
             for folder in folders:
                 if folder.name.startswith(_PARTIAL):
                     with suppress(OSError):
-                        if time.time() - folder.stat().st_mtime > _PARTIAL_LIVES_S:
+                        if time.time() - folder.stat(follow_symlinks=False).st_mtime > _PARTIAL_LIVES_S:
                             Path(folder.path).unlink()
                             continue
                     yield folder
@@ -167,25 +173,31 @@ class CacheFolder:
 
     def _used(self) -> int:
         try:
-            with open_regular(self._entries / "used") as file:
+            with open_regular(self._entries / "used", follow=False) as file:
                 return int(file.read(_MOST_DIGITS))
         except (OSError, ValueError):
             return self._make_room(self._most_bytes)
 
     def _set_used(self, used: int) -> None:
         place = self._entries / "used"
-        if not place.is_file():  # remove anything else with this name; without the count, all entries are counted
+        if (
+            place.is_symlink() or not place.is_file()
+        ):  # remove anything else with this name; without the count, all entries are counted
             with suppress(OSError):
-                place.rmdir() if place.is_dir() else place.unlink()
+                place.rmdir() if place.is_dir() and not place.is_symlink() else place.unlink()
         with suppress(IsADirectoryError):
             place.write_text(str(used))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Exclude other threads and processes; the system releases the lock of a killed process."""
-        with self._lock, (self._entries / "lock").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        with self._lock, open_folder(self._folder, _SUBFOLDER) as folder:
+            lock = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666, dir_fd=folder)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(lock)
 
     @contextmanager
     def _usable(self) -> Iterator[None]:

@@ -1,68 +1,60 @@
-"""Keep credentials out of stored URLs and out of messages."""
+"""Keep credentials out of stored addresses."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any
 
 from actstore.errors import UsageError
+from actstore.redaction import HIDDEN, address_holds_secrets, without_secrets
 
-__all__ = ["HIDDEN", "refuse_credentials", "secrets_among", "without_secrets"]
-
-HIDDEN: Final = "(hidden)"
-_USERINFO: Final = re.compile(r"(?<=://)[^/?#\s]*@")
-_SIGNATURE: Final = re.compile(
-    r"(?i)([?&][^=&\s]*(?:signature|token|credential|key|secret|password|sig)[^=&\s]*=)[^&\s\"']+"
-)
-_SECRET_NAME: Final = re.compile(r"(?i)secret|token|passw|access_key|private_key|(?:^|_)key$")
-_SHORTEST_SECRET: Final = 8
-"""Shorter values are not secrets, and would hide ordinary words in messages."""
+__all__ = ["fields_with_credentials", "refuse_credentials"]
 
 
-def refuse_credentials(url: str) -> None:
-    """Refuse a URL that holds a password or a signature.
+def refuse_credentials(address: str, *, name: str | None = None) -> None:
+    """Refuse an address that holds a user name, a password or a signature.
 
-    URLs are written into recipes, manifests and messages.
+    Addresses are written into recipes, manifests and messages.
+
+    Parameters
+    ----------
+    address
+        Anything that may be an address: a URL, a path, the name of a model.
+    name
+        The option or field that it comes from, for the message.
 
     Raises
     ------
     UsageError
-        Its message shows the URL without them.
+        Its message shows the address without them.
     """
-    userinfo = _USERINFO.search(url)
-    if (userinfo is not None and ":" in userinfo[0]) or _SIGNATURE.search(url):
-        raise UsageError(
-            f"{without_secrets(url)}: a URL with credentials would end up in manifests and messages; give them with "
-            "--storage-option, in the environment or in a profile"
-        )
+    if not address_holds_secrets(address):
+        return
+    # What follows a secret may belong to it, so nothing of the query is shown.
+    place, separator, _ = without_secrets(address).replace("#", "?").partition("?")
+    shown = f"{place}?{HIDDEN}" if separator else place
+    what = shown if name is None else f"{name} = {shown}"
+    raise UsageError(
+        f"{what}: an address with credentials would end up in manifests and messages; give them with "
+        "--storage-option, in the environment or in a profile"
+    )
 
 
-def secrets_among(options: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return the values of storage options and of the environment that must stay secret, longest first."""
-    found = {text for name, text in (*_texts(options or {}), *os.environ.items()) if _SECRET_NAME.search(name)}
-    return tuple(sorted((text for text in found if len(text) >= _SHORTEST_SECRET), key=len, reverse=True))
-
-
-def without_secrets(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """Return text without passwords and signatures in URLs, and without the given secrets.
+def fields_with_credentials(document: Any, place: str = "") -> Iterator[str]:  # noqa: ANN401 - JSON has no type
+    """Yield the dotted names of the texts in a document that hold credentials.
 
     Examples
     --------
-    >>> without_secrets("cannot connect to http://me:hush@localhost/x?X-Amz-Signature=1f2e")
-    'cannot connect to http://(hidden)@localhost/x?X-Amz-Signature=(hidden)'
+    >>> list(fields_with_credentials({"corpus": {"sequences": ["a.fasta", "https://TOKEN@host/b.fasta"]}}))
+    ['corpus.sequences.1']
     """
-    text = _SIGNATURE.sub(rf"\g<1>{HIDDEN}", _USERINFO.sub(f"{HIDDEN}@", text))
-    for secret in secrets:
-        text = text.replace(secret, HIDDEN)
-    return text
-
-
-def _texts(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the names and values of text options, also of nested ones."""
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            yield from _texts(value)
-        elif isinstance(value, str):
-            yield str(name), value
+    if isinstance(document, str):
+        if address_holds_secrets(document):
+            yield place
+    elif isinstance(document, dict):
+        for name, value in document.items():
+            yield from fields_with_credentials(str(name), place or "a name")
+            yield from fields_with_credentials(value, f"{place}.{name}".lstrip("."))
+    elif isinstance(document, list | tuple):
+        for number, value in enumerate(document):
+            yield from fields_with_credentials(value, f"{place}.{number}".lstrip("."))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from actstore.access.credentials import secrets_among, without_secrets
+from actstore.redaction import without_secrets
 
 __all__ = ["Answer", "answer_of", "backend_errors", "describe_error", "is_transient", "written_at"]
 
@@ -122,7 +122,7 @@ def describe_error(error: Exception, secrets: tuple[str, ...] = ()) -> str:
         text = f"{text} ({answer.code})"
     if type(error).__name__ in _MISSING_CREDENTIALS:
         text += "; set them in the environment or a profile, or read anonymously with --storage-option anon=true"
-    return without_secrets(text, (*secrets, *secrets_among(None)))
+    return without_secrets(text, secrets)
 
 
 def answer_of(error: BaseException) -> Answer | None:

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
 import shutil
-import socket
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from actstore.access.below_root import broken_link, open_folder
+from actstore.access.create_only import create_only, flush_folder
+from actstore.access.partial_files import PARTIAL, PartialFile, new_partial, sweep_partials, unfinished_partials
 from actstore.access.regular_files import IrregularFileError, open_regular
 from actstore.errors import CorruptObjectError, MissingObjectError, StoreError
 
 __all__ = ["PARTIAL", "LocalObjects"]
 
-PARTIAL: Final = ".partial"
-"""Folder in which objects are written before they are moved into place."""
 _ATTEMPTS: Final = 3
-_PROCESS: Final = secrets.token_hex(4)
-"""Distinguishes this process from a dead one with the same id; ids repeat in a restarted container."""
+_BLOCK_BYTES: Final = 1 << 20
+_LEADS_NOWHERE: Final = (
+    "is a symbolic link that leads nowhere or in a circle; put back what it leads to, or remove the link"
+)
+_NOT_WRITABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+"""Reasons for which leftovers cannot be removed, and nothing can be written either: whoever must write finds out."""
 
 
 class LocalObjects:
-    """A directory. Objects are written beside the data, flushed to disk, and renamed or linked into place."""
+    """A directory. Objects are written beside the data, flushed to disk, and renamed or linked into place.
+
+    Links below the directory are followed to read, never to write or to remove. The directory itself may be a link, and
+    may lie on a file system without hard links; see `actstore.access.create_only`.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
@@ -59,29 +68,30 @@ class LocalObjects:
 
     def put(self, path: str, data: bytes) -> None:
         """Write or replace an object."""
-        with self._partial(path) as partial:
+        with self._writing(path) as partial:
             _write_durably(partial, data)
-            self._publish(partial, path)
+            self._replace(partial, path)
 
     def put_new(self, path: str, data: bytes) -> bool:
-        """Write an object unless one exists; a hard link makes that atomic."""
-        target = self._root / path
+        """Write an object unless one exists; that is atomic."""
         if self._is_there(path):  # before writing: an existing object is no error in a read-only folder
             return False
-        with self._partial(path) as partial:
-            _write_durably(partial, data)
+        with self._writing(path) as unfinished:
+            _write_durably(unfinished, data)
             try:
-                self._in_its_folder(target, lambda: target.hardlink_to(partial))
+                self._move(path, partial(create_only, unfinished.folder, unfinished.name))
             except FileExistsError:
+                self._refuse_broken_link(path)
                 return False
         return True
 
     def put_file(self, path: str, local: Path) -> None:
         """Write or replace an object with the content of a local file."""
-        with self._partial(path) as partial:
-            shutil.copyfile(local, partial)
-            _flush(partial)
-            self._publish(partial, path)
+        with self._writing(path) as partial:
+            with open_regular(local) as source, os.fdopen(partial.file, "wb", closefd=False) as target:
+                shutil.copyfileobj(source, target, _BLOCK_BYTES)
+            os.fsync(partial.file)
+            self._replace(partial, path)
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
@@ -92,48 +102,37 @@ class LocalObjects:
             yield file
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
-        """Return the paths and sizes of all objects below a folder."""
-        return {path: status.st_size for path, status in self._listed(prefix)}
+        """Return the paths and sizes of all objects below a folder; links to folders are not followed.
+
+        A link to a file has the size of the file; a link to nowhere or in a circle, its own.
+        """
+        return {path: self._size(path, status) for path, status in self._listed(prefix)}
 
     def sweep(self, *, large: Collection[str] = ()) -> None:  # noqa: ARG002 - files are never written in parts
-        """Remove partial files whose writer on this machine has died."""
+        """Remove partial files whose writer on this machine has died; where nothing may be written, they stay."""
         try:
-            for path in self._partials(dead=True):
-                path.unlink(missing_ok=True)
+            sweep_partials(self._root)
         except OSError as error:
+            if error.errno in _NOT_WRITABLE:
+                return
             raise StoreError(f"{self.uri}: {PARTIAL} cannot be swept: {error.strerror or error}") from error
-        with suppress(OSError):
-            (self._root / PARTIAL).rmdir()
 
     def unfinished(self) -> dict[str, os.stat_result]:
         """Return the partial files, by path, without those of living writers on this machine."""
-        found: dict[str, os.stat_result] = {}
-        for path in self._partials(dead=False):
-            with suppress(FileNotFoundError):
-                found[path.relative_to(self._root).as_posix()] = path.stat()
-        return found
-
-    def _partials(self, *, dead: bool) -> Iterator[Path]:
-        """Yield the partial files of writers that are dead, or of writers that may be dead."""
-        found: list[Path] = []
-        with suppress(FileNotFoundError, NotADirectoryError):
-            found = list((self._root / PARTIAL).iterdir())
-        for partial in found:
-            match partial.name.rsplit("-", 2):
-                case [host, pid, name] if pid.isdecimal() and host == socket.gethostname():
-                    if not _alive(int(pid), name):
-                        yield partial
-                case _ if not dead:
-                    yield partial
+        try:
+            return unfinished_partials(self._root)
+        except OSError as error:
+            raise StoreError(f"{self.uri}: {PARTIAL} cannot be listed: {error.strerror or error}") from error
 
     def delete(self, path: str) -> None:
         """Remove an object, durably in case of a power failure; it is no error if it does not exist."""
-        target = self._root / path
+        folder, _, name = path.rpartition("/")
         try:
-            target.unlink(missing_ok=True)
-            if target.parent.is_dir():
-                _flush_folder(target.parent)
-        except NotADirectoryError:  # there are no objects below an object
+            with open_folder(self._root, folder) as there:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=there)
+                flush_folder(there)
+        except (FileNotFoundError, NotADirectoryError):  # there are no objects below an object
             return
         except OSError as error:
             raise StoreError(f"{self.uri}: object {path} cannot be removed: {error.strerror or error}") from error
@@ -141,39 +140,59 @@ class LocalObjects:
     def remove_empty_folders(self, paths: Iterable[str]) -> None:
         """Remove the parent folders of removed objects, if they are empty."""
         for path in paths:
-            folder = (self._root / path).parent
-            with suppress(OSError):  # not empty, or already removed
-                while folder != self._root:
-                    folder.rmdir()
-                    folder = folder.parent
+            folder = path.rpartition("/")[0]
+            with suppress(OSError):  # not empty, already removed, or a link
+                while folder:
+                    above, _, name = folder.rpartition("/")
+                    with open_folder(self._root, above) as there:
+                        os.rmdir(name, dir_fd=there)
+                    folder = above
 
     def modified(self, prefix: str = "") -> dict[str, float]:
         """Return when the objects below a folder were last written, in seconds since 1970."""
         return {path: status.st_mtime for path, status in self._listed(prefix)}
 
     def _listed(self, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+        """Yield what is below a folder; the status of a link is its own.
+
+        Raises
+        ------
+        CorruptObjectError
+            If the path of the folder is a link to nowhere or in a circle: its objects may exist elsewhere.
+        """
+        if prefix and (link := broken_link(self._root, prefix)) is not None:
+            raise CorruptObjectError(f"{self.uri}: {link} {_LEADS_NOWHERE}")
         for folder, folders, names in os.walk(self._root / prefix, onerror=self._unlisted):
             folders[:] = [name for name in folders if name != PARTIAL]
             relative = Path(folder).relative_to(self._root)
             for name in names:
                 with suppress(FileNotFoundError):  # removed after it was listed
-                    yield (relative / name).as_posix(), (Path(folder) / name).stat()
+                    yield (relative / name).as_posix(), (Path(folder) / name).lstat()
 
-    def _publish(self, partial: Path, path: str) -> None:
-        target = self._root / path
-        self._in_its_folder(target, lambda: partial.replace(target))
+    def _size(self, path: str, status: os.stat_result) -> int:
+        if stat.S_ISLNK(status.st_mode):
+            with suppress(OSError):
+                return (self._root / path).stat().st_size
+        return status.st_size
 
-    def _in_its_folder(self, target: Path, place: Callable[[], object]) -> None:
+    def _replace(self, partial: PartialFile, path: str) -> None:
+        self._move(
+            path,
+            lambda folder, name: os.replace(partial.name, name, src_dir_fd=partial.folder, dst_dir_fd=folder),
+        )
+
+    def _move(self, path: str, place: Callable[[int, str], None]) -> None:
         """Move a file into place; create its folder again if another process removed it while it was empty."""
+        folder, _, name = path.rpartition("/")
         for last in (False,) * _ATTEMPTS + (True,):
             try:
-                place()
-                break
+                with open_folder(self._root, folder, create=True) as there:
+                    place(there, name)
+                    flush_folder(there)
+                    return
             except FileNotFoundError:
                 if last:
                     raise
-                target.parent.mkdir(parents=True, exist_ok=True)
-        _flush_folder(target.parent)
 
     def _is_there(self, path: str) -> bool:
         """Return whether there is an object.
@@ -188,51 +207,43 @@ class LocalObjects:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
+            self._refuse_broken_link(path)
             raise StoreError(f"{self.uri}: object {path} cannot be written: {error.strerror or error}") from error
         if stat.S_ISDIR(mode):
             raise StoreError(f"{self.uri}: object {path} cannot be written: a folder lies in its place; remove it")
         return True
 
+    def _refuse_broken_link(self, path: str) -> None:
+        if (link := broken_link(self._root, path)) is not None:
+            raise StoreError(f"{self.uri}: object {path} cannot be written: {link} {_LEADS_NOWHERE}")
+
     @contextmanager
-    def _partial(self, path: str) -> Iterator[Path]:
+    def _writing(self, path: str) -> Iterator[PartialFile]:
         try:
-            (self._root / path).parent.mkdir(parents=True, exist_ok=True)
-            partial = self._new_partial()
-            try:
+            with open_folder(self._root, path.rpartition("/")[0], create=True):
+                pass  # before the bytes are written: a link in the way is an error
+            with new_partial(self._root) as partial:
                 yield partial
-            finally:
-                partial.unlink(missing_ok=True)
-                with suppress(OSError):
-                    partial.parent.rmdir()
         except OSError as error:
             raise StoreError(f"{self.uri}: object {path} cannot be written: {error.strerror or error}") from error
-
-    def _new_partial(self) -> Path:
-        """Create an empty file for one write, in the folder that the last writer to finish removes.
-
-        Names are never reused: a leftover may be a hard link to an object that its writer has just published.
-        """
-        folder = self._root / PARTIAL
-        partial = folder / f"{socket.gethostname()}-{os.getpid()}-{_PROCESS}.{secrets.token_hex(8)}"
-        while True:
-            # Another writer may remove the folder between any two of these steps, until it holds our file.
-            with suppress(FileExistsError):
-                folder.mkdir()
-            with suppress(FileNotFoundError):
-                partial.touch(exist_ok=False)
-                return partial
 
     @contextmanager
     def _translated(self, path: str) -> Iterator[None]:
         try:
             yield
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise MissingObjectError(f"{self.uri}: object {path} is missing") from error
+            link = broken_link(self._root, path)
+            cause = "" if link is None else f": {link} {_LEADS_NOWHERE}"
+            raise MissingObjectError(f"{self.uri}: object {path} is missing{cause}") from error
         except IrregularFileError as error:
             raise CorruptObjectError(
                 f"{self.uri}: object {path} is not a file, but a pipe, a socket or a device; remove it"
             ) from error
         except OSError as error:
+            if error.errno == errno.ELOOP and (link := broken_link(self._root, path)) is not None:
+                raise CorruptObjectError(
+                    f"{self.uri}: object {path} cannot be read: {link} {_LEADS_NOWHERE}"
+                ) from error
             raise StoreError(f"{self.uri}: object {path} cannot be read: {error.strerror or error}") from error
 
     def _unlisted(self, error: OSError) -> None:
@@ -241,35 +252,8 @@ class LocalObjects:
             raise StoreError(f"{self.uri}: {error.filename} cannot be listed: {error.strerror}") from error
 
 
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("wb", buffering=0) as file:
-        view = memoryview(data)
-        while view:
-            view = view[file.write(view) :]
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Flush the names in a folder to disk, for the case of a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _alive(pid: int, name: str) -> bool:
-    if pid == os.getpid():
-        return name.startswith(f"{_PROCESS}.")
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _write_durably(partial: PartialFile, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(partial.file, view) :]
+    os.fsync(partial.file)

@@ -11,17 +11,18 @@ from typing import Any
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from actstore.access.credentials import secrets_among
 from actstore.access.filesystems import backend_errors, describe_error
 from actstore.access.fsspec import FsspecObjects
-from actstore.access.local import PARTIAL, LocalObjects
+from actstore.access.local import LocalObjects
 from actstore.access.objects import ObjectStore
+from actstore.access.partial_files import PARTIAL, is_partial
 from actstore.access.retrying import Retries
 from actstore.access.s3 import S3Objects, once
-from actstore.access.storage_options import fsspec_options, is_s3, refuse_web
+from actstore.access.storage_options import fsspec_options, is_path, is_s3, refuse_web
 from actstore.errors import StoreError, UsageError
+from actstore.redaction import keep_secret, shown_value
 
-__all__ = ["PARTIAL", "FsspecObjects", "LocalObjects", "open_objects"]
+__all__ = ["PARTIAL", "FsspecObjects", "LocalObjects", "is_partial", "open_objects"]
 
 
 def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> ObjectStore:
@@ -44,13 +45,15 @@ def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any]
     """
     text = os.fspath(uri)
     given = storage_options or {}
-    secrets = secrets_among(given)
+    secrets = keep_secret(given)
     retries = _retries(given.get("attempts"))
     s3 = is_s3(text)
     options = fsspec_options(text, given)
     refuse_web(text)
     if s3:
         options = once(options)
+    if is_path(text):  # also if it holds the `::` by which fsspec chains URLs
+        return LocalObjects(Path(LocalFileSystem._strip_protocol(text)))  # noqa: SLF001 - how fsspec spells a path
     try:
         filesystem, root = url_to_fs(text, **options)
         if s3:
@@ -74,5 +77,5 @@ def _retries(attempts: object) -> Retries:
     except ValueError:
         number = 0
     if number < 1:
-        raise UsageError(f"storage option attempts = {attempts!r}: not a number of at least 1")
+        raise UsageError(f"storage option attempts = {shown_value(attempts)}: not a number of at least 1")
     return replace(Retries(), attempts=number)

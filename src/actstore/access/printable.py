@@ -1,8 +1,10 @@
-"""Make text from other people safe to show: no control characters, no surrogates, limited length."""
+"""Make text from other people safe to show: no control characters, no surrogates, no secrets, limited length."""
 
 from __future__ import annotations
 
 from typing import Final
+
+from actstore.redaction import without_secrets
 
 __all__ = ["is_plain", "printable"]
 
@@ -21,7 +23,7 @@ def is_plain(text: str, *, most: int = MOST_SHOWN) -> bool:
 
 
 def printable(text: str, *, most: int | None = MOST_SHOWN, keep: str = "") -> str:
-    r"""Return text with characters that a terminal would obey or cannot show as escapes.
+    r"""Return text without secrets, and with characters that a terminal would obey or cannot show as escapes.
 
     Parameters
     ----------
@@ -39,6 +41,7 @@ def printable(text: str, *, most: int | None = MOST_SHOWN, keep: str = "") -> st
     >>> printable("A" * 1000, most=8)
     'AAAAAAAA... (1,000 letters)'
     """
+    text = without_secrets(text)  # before it is cut: half a secret is not recognised
     shown = text if most is None else text[:most]
     if not shown.isprintable():
         shown = "".join(

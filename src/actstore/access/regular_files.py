@@ -15,15 +15,17 @@ class IrregularFileError(OSError):
     """A pipe, a socket or a device in the place of a file."""
 
 
-def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:
+def open_regular(path: Path, *, buffering: int = -1, follow: bool = True) -> BinaryIO:
     """Open a file for reading, without waiting for a writer.
 
     Parameters
     ----------
     path
-        The file; links are followed.
+        The file.
     buffering
         As of the built-in `open`.
+    follow
+        Whether the file may be a symbolic link; its folder may be one in any case.
 
     Raises
     ------
@@ -32,8 +34,9 @@ def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:
     OSError
         If it cannot be opened; `IsADirectoryError` if it is a folder.
     """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
     except OSError as error:
         if error.errno == errno.ENXIO:  # a socket
             raise IrregularFileError(errno.ENXIO, "not a file", str(path)) from error

@@ -15,8 +15,9 @@ from fsspec.utils import get_protocol
 from actstore.access.credentials import refuse_credentials
 from actstore.access.printable import is_plain
 from actstore.errors import UsageError
+from actstore.redaction import keep_secret, shown_value
 
-__all__ = ["OWN_OPTIONS", "address_problem", "fsspec_options", "is_s3", "refuse_web"]
+__all__ = ["OWN_OPTIONS", "address_problem", "fsspec_options", "is_path", "is_s3", "refuse_web"]
 
 _CONNECT_TIMEOUT_S: Final = 5.0
 _READ_TIMEOUT_S: Final = 20.0
@@ -50,7 +51,7 @@ def address_problem(uri: str) -> str | None:
     >>> address_problem("reference://evil.json")
     'uri: no store is shared by reference://; a folder, or one of s3, gs, az, abfs, hf, ...'
     """
-    if not is_plain(uri, most=_LONGEST_ADDRESS) or "::" in uri:
+    if not is_plain(uri, most=_LONGEST_ADDRESS) or ("::" in uri and not is_path(uri)):
         return f"uri: not a path or a URL of one place in at most {_LONGEST_ADDRESS:,} printable letters"
     scheme, separator, place = uri.partition("://")
     if separator and scheme.lower() not in _SHARED_BY:
@@ -58,6 +59,17 @@ def address_problem(uri: str) -> str | None:
     if ".." in PurePosixPath(place or uri).parts:
         return "uri: a place that is given by way of '..'"
     return None
+
+
+def is_path(address: str) -> bool:
+    """Return whether an address is a path of this machine: it has no scheme, although it may hold `::`.
+
+    Examples
+    --------
+    >>> is_path("/data/run::2"), is_path("s3://bucket/store"), is_path("simplecache::s3://bucket/store")
+    (True, False, False)
+    """
+    return "://" not in address
 
 
 def refuse_web(url: str) -> None:
@@ -79,7 +91,7 @@ def refuse_web(url: str) -> None:
 
 def is_s3(url: str) -> bool:
     """Return whether s3fs opens a URL."""
-    return get_protocol(url) in {"s3", "s3a"}
+    return not is_path(url) and get_protocol(url) in {"s3", "s3a"}
 
 
 def fsspec_options(url: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -96,10 +108,12 @@ def fsspec_options(url: str, options: Mapping[str, Any] | None) -> dict[str, Any
     """
     refuse_credentials(url)
     chosen = {name: value for name, value in (options or {}).items() if name not in OWN_OPTIONS}
+    keep_secret(options)
+    _check_endpoint(chosen.get("endpoint_url"), "storage option endpoint_url")
     if not is_s3(url):
         return chosen
-    for endpoint in (chosen.get("endpoint_url"), *map(os.environ.get, _S3_ENDPOINTS)):
-        refuse_credentials(endpoint or "")
+    for name in _S3_ENDPOINTS:
+        _check_endpoint(os.environ.get(name), name)
     chosen = {name: _value(name, value) for name, value in chosen.items()}
     read_timeout_s = chosen.pop("read_timeout", _READ_TIMEOUT_S)
     config = {
@@ -126,13 +140,22 @@ def _impatient_sockets(idle_s: float) -> Callable[[Any], socket.socket]:
     return make
 
 
+def _check_endpoint(endpoint: object, name: str) -> None:
+    """Refuse an endpoint that is no URL of a server, which may be a secret in the wrong place, or holds credentials."""
+    if endpoint is None:
+        return
+    if not isinstance(endpoint, str) or not endpoint.lower().startswith(("http://", "https://")):
+        raise UsageError(f"{name}: not a URL that begins with http:// or https://")
+    refuse_credentials(endpoint, name=name)
+
+
 def _value(name: str, value: object) -> object:
     if name in _S3_SECONDS | _S3_COUNTS:
         return _number(name, value)
     if not isinstance(value, str) or name not in _S3_BOOLEANS:
         return value
     if value.lower() not in _TRUTH:
-        raise UsageError(f"storage option {name} = {value!r}: not true or false")
+        raise UsageError(f"storage option {name} = {shown_value(value)}: not true or false")
     return _TRUTH[value.lower()]
 
 
@@ -145,7 +168,7 @@ def _number(name: str, value: object) -> float:
     if name in _S3_SECONDS:
         if math.isfinite(number) and number > 0:
             return number
-        raise UsageError(f"storage option {name} = {value!r}: not a finite number of seconds, more than 0")
+        raise UsageError(f"storage option {name} = {shown_value(value)}: not a finite number of seconds, more than 0")
     if number.is_integer() and number >= 1:
         return int(number)
-    raise UsageError(f"storage option {name} = {value!r}: not a whole number of at least 1")
+    raise UsageError(f"storage option {name} = {shown_value(value)}: not a whole number of at least 1")

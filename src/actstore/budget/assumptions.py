@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Final
 
+from actstore.access.printable import printable
 from actstore.budget.hardware import GPUS, UTILISATION
 from actstore.budget.prices import DEFAULT_PRICES, Prices
 from actstore.budget.trainers import TRAINERS
 from actstore.errors import UsageError
 
 __all__ = ["Assumptions"]
+
+_LEAST_SHARE: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Assumptions:
     """Share of the datasheet rate."""
     measured_rate: float | None = None
     """Measured residues/s of the model on one such GPU; replaces datasheet rate and utilisation."""
+    machine_flops_per_s: float | None = None
+    """Measured rate of this machine, which then has a row of its own; see `planning.machines.measured_flops_per_s`."""
     chunks_per_get: int = 1
     """Neighbouring chunks that a reader requests at once; more chunks need a larger shuffle buffer."""
     months: float = 3.0
@@ -51,20 +56,21 @@ class Assumptions:
                 f"--gpu {self.gpu}: not in the table ({', '.join(GPUS)}); use the nearest, with --measured-rate or "
                 "--utilisation, and its price in [gpu] of a --price-file"
             )
-        positive = {
-            "--latents": self.latents,
-            "--expansion": self.expansion,
-            "--batch-rows": self.batch_rows,
-            "--measured-rate": self.measured_rate,
-            "--chunks-per-get": self.chunks_per_get,
+        ranges: dict[str, tuple[float | None, float, float]] = {
+            "--latents": (self.latents, 1, 1 << 28),
+            "--expansion": (self.expansion, 1, 1 << 20),
+            "--batch-rows": (self.batch_rows, 1, 1 << 31),
+            "--measured-rate": (self.measured_rate, 1e-3, 1e12),
+            "--chunks-per-get": (self.chunks_per_get, 1, 1 << 14),
+            "--months": (self.months, 0, 12_000),
         }
-        for flag, value in positive.items():
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise UsageError(f"{flag} must be greater than 0, not {value}")
-        if not 0 < self.utilisation <= 1:
-            raise UsageError(f"--utilisation is a share of the datasheet rate, in (0, 1], not {self.utilisation}")
-        if not (math.isfinite(self.months) and self.months >= 0):
-            raise UsageError(f"--months must be 0 or more, not {self.months}")
+        for flag, (value, least, most) in ranges.items():
+            if value is not None and not least <= value <= most:  # so that NaN is refused
+                raise UsageError(f"{flag} must be {least:,} to {most:,}, not {printable(str(value))}")
+        if not _LEAST_SHARE <= self.utilisation <= 1:
+            raise UsageError(
+                f"--utilisation is a share of the datasheet rate, {_LEAST_SHARE} to 1, not {self.utilisation}"
+            )
         self.prices.gpu_hour(self.gpu)
 
     def flops_per_s(self, dtype: str) -> float:

@@ -42,12 +42,12 @@ def break_even(*, store_once: float, store_per_run: float, online_per_run: float
     'never: reading the store costs $30.00 a run, running the model $30.00'
     """
     gain = online_per_run - store_per_run
-    if gain <= 0:
+    if not gain > 0:
         return BreakEven(
             None,
             f"never: reading the store costs ${store_per_run:,.2f} a run, running the model ${online_per_run:,.2f}",
         )
-    if store_once / gain >= _MOST_RUNS:
+    if not store_once / gain < _MOST_RUNS:
         return BreakEven(
             None,
             f"never within {_MOST_RUNS:,} runs: the store costs ${store_once:,.2f}, and saves ${gain:,.2g} a run",

@@ -1,4 +1,4 @@
-"""Accelerators by name, and the share of their datasheet rates to expect.
+"""Accelerators and a CPU by name, and the share of their datasheet rates to expect.
 
 Rates are those of the makers' datasheets, dense (without structured sparsity).
 """
@@ -20,7 +20,7 @@ the model online, the alternative to a store, look cheaper than it is. A measure
 
 
 class Gpu(NamedTuple):
-    """One accelerator."""
+    """One accelerator, or a CPU."""
 
     bfloat16_tflops: float
     """Tensor cores, bfloat16 or float16 with float32 sums, dense."""
@@ -45,6 +45,8 @@ GPUS: Final[Mapping[str, Gpu]] = MappingProxyType(
         "H200": Gpu(989.0, 67.0),
         "L4": Gpu(121.0, 30.3),
         "L40S": Gpu(362.0, 91.6),
+        "CPU": Gpu(3.1, 3.1),
     }
 )
-"""NVIDIA's datasheets: A100 (2021), H100 and H200 SXM (2023, 2024), L4 and L40S (2023)."""
+"""NVIDIA's datasheets: A100 (2021), H100 and H200 SXM (2023, 2024), L4 and L40S (2023). CPU: 16 cores with AVX-512,
+each with two multiply-add units of 16 floats, at 3 GHz; bfloat16 is no faster there (matrix units are not counted)."""

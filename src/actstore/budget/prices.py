@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,7 +12,7 @@ from actstore.errors import UsageError
 
 __all__ = ["DEFAULT_PRICES", "Prices", "StoragePrices", "parse_prices"]
 
-Dollars = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Dollars = Annotated[float, Field(ge=0.0, le=1e9, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -64,7 +65,8 @@ class Prices(_Section):
 
 
 DEFAULT_PRICES: Final = Prices(
-    name="AWS us-east-1: S3 Standard, and EC2 on demand by GPU (p4d, p5, p5en, g6, g6e); list price, check yours",
+    name="AWS us-east-1: S3 Standard, and EC2 on demand by GPU (p4d, p5, p5en, g6, g6e; CPU: c7i.8xlarge); list price, "
+    "check yours",
     date="2025-06",
     storage=StoragePrices(
         dollars_per_gb_month=0.023,
@@ -72,12 +74,14 @@ DEFAULT_PRICES: Final = Prices(
         dollars_per_1000_get=0.0004,
         dollars_per_gb_egress=0.0,
     ),
-    gpu={"A100": 2.74, "H100": 6.88, "H200": 7.91, "L4": 0.80, "L40S": 1.86},
+    gpu={"A100": 2.74, "H100": 6.88, "H200": 7.91, "L4": 0.80, "L40S": 1.86, "CPU": 1.43},
 )
 """Used without a `--price-file`. The trainer is in the same region; egress to the internet costs 0.09 by the list."""
 
 
-def parse_prices(text: str, *, name: str) -> Prices:
+def parse_prices(
+    text: str, *, name: str, hint: Callable[[type[BaseModel], Sequence[str | int]], str] = lambda _kind, _place: ""
+) -> Prices:
     """Validate a price list.
 
     Parameters
@@ -86,6 +90,8 @@ def parse_prices(text: str, *, name: str) -> Prices:
         TOML: `name`, `date`, `[storage]` and `[gpu]` with all their fields.
     name
         Name of the file, for messages.
+    hint
+        What to add to the message about an unknown key: a function of the document and the place of the key.
 
     Raises
     ------
@@ -110,11 +116,13 @@ def parse_prices(text: str, *, name: str) -> Prices:
     try:
         return Prices.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{name}: not TOML: {error}") from error
+        raise UsageError(f"{name}: not TOML: {error}") from None
     except ValidationError as error:
         problems = "\n".join(
-            f"  {'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}" for problem in error.errors()
+            f"  {'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}"
+            + (hint(Prices, problem["loc"]) if problem["type"] == "extra_forbidden" else "")
+            for problem in error.errors()
         )
         raise UsageError(
             f"{name}: not a price list:\n{problems}\ndocs/how-to/plan-size-and-cost.md has a complete example"
-        ) from error
+        ) from None

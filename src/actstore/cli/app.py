@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from actstore.cli import extract, gc, inspect, manifest, plan, repair, verify
-from actstore.cli.options import show_version
+from actstore.cli.program import Program
 
-__all__ = ["actstore", "app"]
+__all__ = ["app"]
 
-app = typer.Typer(
-    name="actstore",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+app = Program(
+    "actstore",
+    help="""
+Extract protein language model activations once; train from the store any number of times.
+
+A recipe states what to extract: model, sequences, sites, encoding. `plan` estimates size, time and cost. `extract`
+writes the store, and continues if it was stopped. `inspect` and `verify` describe and check the store. `repair` and
+`gc` repair damage and remove leftovers. `manifest` shares the store. `trainer read-from-store URI` trains on it.
+
+Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted, 143 terminated.
+""",
 )
-
-
-@app.callback()
-def actstore(
-    version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Extract protein language model activations once; train from the store any number of times.
-
-    A recipe states what to extract: model, sequences, sites, encoding. `plan` estimates size, time and cost. `extract`
-    writes the store, and continues if it was stopped. `inspect` and `verify` describe and check the store. `repair` and
-    `gc` repair damage and remove leftovers. `manifest` shares the store. `trainer read-from-store URI` trains on it.
-
-    Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted, 143 terminated.
-    """
-
 
 app.command()(plan.plan)
 app.command()(extract.extract)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -17,7 +17,7 @@ from actstore.cli.options import (
     StorageOptions,
     comma_separated,
     parse_duration,
-    parse_settings,
+    parse_recipe_fields,
     parse_storage_options,
     print_report,
 )
@@ -31,31 +31,58 @@ if TYPE_CHECKING:
 
 __all__ = ["RecipeOptions", "WorkerOptions", "extract"]
 
-_MANY: Final = "Many workers"
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RecipeOptions:
     """Fields of the recipe."""
 
-    model: Annotated[str | None, typer.Option(help="Hugging Face name or local folder.")] = None
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model.")] = None
-    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.")] = None
+    PANEL: ClassVar = "Recipe"
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Hugging Face name or local folder. Alone with --store: where the store's model is now.",
+            show_default="of the recipe",
+        ),
+    ] = None
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model.", show_default="main")] = (
+        None
+    )
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.", show_default="float32")] = None
     sequences: Annotated[
-        list[str] | None, typer.Option(help="FASTA (also .gz) or Parquet, path or URL; may be repeated.")
-    ] = None
-    sites: Annotated[
         list[str] | None,
-        typer.Option(help="Sites or globs, comma-separated: `embed,resid_post.*,final_norm`; may be repeated."),
+        typer.Option(
+            help="FASTA (plain, .gz, .bz2, .xz, .zst) or Parquet: a path, a URL, or - for standard input; may be "
+            "repeated.",
+            show_default="of the recipe",
+        ),
     ] = None
-    encoding: Annotated[str | None, typer.Option(help="int8, int4, float16 or bfloat16.")] = None
-    fraction: Annotated[float | None, typer.Option(help="Share of the residues of each sequence.")] = None
-    max_per_sequence: Annotated[int | None, typer.Option(help="Most rows from one sequence.")] = None
-    clusters: Annotated[str | None, typer.Option(help="MMseqs2 cluster TSV: homologs share a split.")] = None
-    on_bad_record: Annotated[str | None, typer.Option(help="error, or skip and count.")] = None
-    long_sequences: Annotated[str | None, typer.Option(help="window, truncate or skip.")] = None
-    compressor: Annotated[str | None, typer.Option(help="none, zstd, blosc, or auto: measured.")] = None
-    seed: Annotated[int | None, typer.Option(help="Seeds splits, sampling and order.")] = None
+    site: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Site or glob; several with commas, or by repeating the option: `embed,resid_post.*,final_norm`.",
+            show_default="resid_post.*",
+        ),
+    ] = None
+    encoding: Annotated[str | None, typer.Option(help="int8, int4, float16 or bfloat16.", show_default="int8")] = None
+    fraction: Annotated[
+        float | None, typer.Option(help="Share of the residues of each sequence.", show_default="1.0: all residues")
+    ] = None
+    max_per_sequence: Annotated[
+        int | None, typer.Option(help="Most rows from one sequence.", show_default="no limit, in rows")
+    ] = None
+    clusters: Annotated[
+        str | None,
+        typer.Option(
+            help="MMseqs2 cluster TSV: homologs share a split.", show_default="none: sequences are independent"
+        ),
+    ] = None
+    on_bad_record: Annotated[str | None, typer.Option(help="error, or skip and count.", show_default="error")] = None
+    long_sequences: Annotated[str | None, typer.Option(help="window, truncate or skip.", show_default="window")] = None
+    compressor: Annotated[
+        str | None, typer.Option(help="none, zstd, blosc, or auto: measured.", show_default="none")
+    ] = None
+    seed: Annotated[int | None, typer.Option(help="Seeds splits, sampling and order.", show_default="0")] = None
     pickle_weights: Annotated[
         bool | None, typer.Option("--pickle-weights", help="Accept weights that are not safetensors.")
     ] = None
@@ -66,7 +93,7 @@ class RecipeOptions:
 
     def by_field(self) -> dict[str, Any]:
         """Return the options by dotted field of the recipe; None where nothing was given."""
-        return {
+        options = {
             "model.name": self.model,
             "model.revision": self.revision,
             "model.dtype": self.dtype,
@@ -75,15 +102,20 @@ class RecipeOptions:
             "corpus.sequences": self.sequences,
             "corpus.on_bad_record": self.on_bad_record,
             "corpus.long_sequences": self.long_sequences,
-            "sites": comma_separated(self.sites),
+            "sites": comma_separated(self.site),
             "rows.fraction": self.fraction,
             "rows.max_per_sequence": self.max_per_sequence,
             "splits.clusters": self.clusters,
             "store.encoding": self.encoding,
             "store.compressor": self.compressor,
             "seed": self.seed,
-            **parse_settings(self.settings),
         }
+        return parse_recipe_fields(options, self.settings)
+
+    def moved_model(self, file: Path | None) -> str | None:
+        """Return where the model of an existing store is now, if the options name that and nothing else."""
+        given = [name for name, value in self.by_field().items() if value is not None]
+        return self.model if file is None and given == ["model.name"] else None
 
     def recipe(self, file: Path | None) -> Recipe | None:
         """Return what to extract; None to continue the existing store."""
@@ -93,7 +125,7 @@ class RecipeOptions:
         given = [name for name, value in options.items() if value is not None]
         if file is not None:
             return read_recipe(file, options=options)
-        if not given:
+        if not given or self.moved_model(file) is not None:
             return None
         if not {"model.name", "corpus.sequences"} <= set(given):
             raise UsageError(
@@ -103,41 +135,43 @@ class RecipeOptions:
         return parse_recipe(merge_options({}, options), name="the options")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class WorkerOptions:
     """Which workers do which tasks, and until when."""
+
+    PANEL: ClassVar = "Many workers"
 
     executor: Annotated[
         str | None,
         typer.Option(
             metavar="serial|dask",
-            rich_help_panel=_MANY,
-            help="serial: in this process (default). dask: on the workers of one of the next three options.",
+            help="serial: in this process. dask: on the workers of one of the next three options.",
+            show_default="serial",
         ),
     ] = None
     workers: Annotated[
         int | None,
         typer.Option(
-            rich_help_panel=_MANY,
             help="Number of processes on this machine, each with the model; with --device cuda each on one GPU, in "
             "turn. With --slurm-config: number of jobs.",
+            show_default="none",
         ),
     ] = None
     scheduler: Annotated[
         str | None,
         typer.Option(
             metavar="tcp://HOST:PORT",
-            rich_help_panel=_MANY,
             help="Address of a running Dask scheduler; its workers may join and leave.",
+            show_default="none",
         ),
     ] = None
     slurm_config: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            rich_help_panel=_MANY,
             help="Slurm jobs through dask-jobqueue: arguments of SLURMCluster in TOML, such as queue, cores, memory, "
             "walltime.",
+            show_default="none",
         ),
     ] = None
 
@@ -145,18 +179,18 @@ class WorkerOptions:
         str | None,
         typer.Option(
             metavar="I/N",
-            rich_help_panel=_MANY,
             help="Do only share I of N, counted from 1: for array jobs (`--shard-of $SLURM_ARRAY_TASK_ID/16`) and "
             "other independent processes. They may overlap; the last to finish writes the manifest.",
+            show_default="1/1: all tasks",
         ),
     ] = None
     stop_after: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            rich_help_panel=_MANY,
             help="Begin no task that would not end within 90s, 30m, 47h, 2d from now, and exit with code 0; the "
             "same command continues. `0` only begins the store.",
+            show_default="no limit",
         ),
     ] = None
 
@@ -200,9 +234,12 @@ class WorkerOptions:
 def extract(
     recipe: Annotated[Path | None, typer.Argument(help="Recipe (TOML); options take precedence over it.")] = None,
     *,
-    store: Annotated[str, typer.Option(help="Where the store is written: a path, s3://..., gs://...")] = "",
+    store: Annotated[
+        str,
+        typer.Option(help="Where the store is written: a path, s3://..., gs://...", show_default="none: it is needed"),
+    ] = "",
     recipe_options: RecipeOptions,
-    device: Device = "cpu",
+    device: Device = "auto",
     storage_option: StorageOptions = None,
     worker_options: WorkerOptions,
     json: Json = False,
@@ -210,32 +247,39 @@ def extract(
 ) -> None:
     """Run a model over sequences and write its activations to a store.
 
-    `actstore extract --model facebook/esm2_t6_8M_UR50D --sequences uniref50.fasta.gz --sites "resid_post.*"
+    `actstore extract --model facebook/esm2_t6_8M_UR50D --sequences uniref50.fasta.gz --site "resid_post.*"
     --store s3://bucket/esm2-8m`
 
     `actstore extract recipe.toml --store /scratch/store`
 
-    `actstore extract --store /scratch/store`  (continues an existing store)
+    `actstore extract --store /scratch/store`  (continues an existing store; with --model if its folder has moved)
 
     You can stop it at any moment, also with kill -9: the same command continues with the tasks that have no commit.
-    SIGTERM stops it cleanly: it drops the task in the model, finishes the task that is being written, and exits with
-    code 0.
+    Ctrl-C and SIGTERM stop it in good order within 5 s: it drops the task in the model, finishes the tasks that are
+    being written if that is possible in time, and exits with code 130 (Ctrl-C) or 143 (SIGTERM). A second Ctrl-C ends
+    it at once.
 
     Any number of these commands may work on one store, on any machines: `--shard-of 3/16` does every 16th task and
     needs no scheduler; `--executor dask` gives each task to a free worker.
     """
     if not store:
         raise UsageError("--store is needed: where the store is written (a path or an fsspec URL)")
-    stop = worker_options.stop()
-    with stop.on_sigterm():  # before imports that take seconds
-        from actstore.view.progress import terminal_progress
-        from actstore.view.tables import extract_view
-        from actstore.workflows.extract import extract_store
+    from actstore.corpus.model_claims import check_model_folder
 
-        asked = recipe_options.recipe(recipe)
+    stop = worker_options.stop()  # first: `--stop-after` counts from the start of the command
+    asked = recipe_options.recipe(recipe)
+    if asked is not None:
+        check_model_folder(asked.model.name)  # before imports that take seconds
+    from actstore.view.progress import terminal_progress
+    from actstore.view.reports import kept_tasks
+    from actstore.view.tables import extract_view
+    from actstore.workflows.extract import extract_store
+
+    with stop.on_signals():
         report = extract_store(
             asked,
             store,
+            model=recipe_options.moved_model(recipe),
             device=device,
             storage_options=parse_storage_options(storage_option),
             progress=terminal_progress(quiet=quiet),
@@ -244,3 +288,5 @@ def extract(
             stop=stop,
         )
     print_report(report, as_json=json, view=lambda: extract_view(report))
+    if report.stopped in {"SIGINT", "SIGTERM"}:
+        raise stop.interrupted(kept_tasks(report.uri, done=report.tasks_done, total=report.tasks_total))

@@ -13,7 +13,7 @@ __all__ = ["gc"]
 
 def gc(
     store: Annotated[str, typer.Argument(metavar="URI", help="A store.")],
-    delete: Annotated[bool, typer.Option("--delete", help="Remove the listed objects.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove the old leftovers.")] = False,
     older_than: Annotated[
         str,
         typer.Option(
@@ -27,8 +27,8 @@ def gc(
 ) -> None:
     """List objects that are not part of a store: leftovers of interrupted writers, foreign files.
 
-    Objects are removed only with --delete. Objects of tasks with a commit, intact or damaged, are never listed. Objects
-    in a folder that is a store itself are never listed either.
+    Leftovers are removed only with --delete, foreign files never. These are not listed: objects of tasks with a commit,
+    intact or damaged; objects in a folder that is a store itself; files behind a symbolic link to a folder.
 
     `actstore gc s3://bucket/esm2-8m --older-than 12h --delete`
     """

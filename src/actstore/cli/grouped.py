@@ -18,7 +18,8 @@ def with_grouped_options(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command that typer can read, from one with groups among its parameters.
 
     A group is a dataclass whose fields are options: ``Annotated[type, typer.Option(...)] = default``. A parameter
-    annotated with a group stands for the options of the group, in the order of its fields. Typer reads the signature
+    annotated with a group stands for the options of the group, in the order of its fields. Options without a panel in
+    the help are shown in that of the group, its class variable ``PANEL``. Typer reads the signature
     of a function, and it knows no groups, so the command that is returned has a signature with one parameter for each
     option. When it is called, it builds the groups and calls `command`.
 
@@ -60,6 +61,9 @@ def with_grouped_options(command: Callable[..., None]) -> Callable[..., None]:
 def _options_of(group: type[DataclassInstance]) -> Iterator[inspect.Parameter]:
     annotations = get_type_hints(group, include_extras=True)
     for field in dataclasses.fields(group):
+        for option in getattr(annotations[field.name], "__metadata__", ()):
+            if getattr(option, "rich_help_panel", "") is None:
+                option.rich_help_panel = getattr(group, "PANEL", None)
         yield inspect.Parameter(
             field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotations[field.name]
         )

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from actstore.cli.options import Json, StorageOptions, parse_storage_options, print_report
+from actstore.cli.program import Program
 
 __all__ = ["app", "export", "show", "validate"]
 
-app = typer.Typer(no_args_is_help=True, help="Share a store with one file that locates, describes and identifies it.")
+app = Program(help="Share a store with one file that locates, describes and identifies it.")
 
 ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="An exported manifest.")]
 
@@ -20,11 +21,20 @@ ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="An exported 
 def export(
     store: Annotated[str, typer.Argument(metavar="URI", help="A complete store.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write; it must not exist.")],
-    uri: Annotated[str | None, typer.Option(help="Place of the store for readers, if it is not URI.")] = None,
+    uri: Annotated[
+        str | None,
+        typer.Option(
+            help="Place of the store for readers, if it is not URI; a relative path counts from the folder of FILE.",
+            show_default="URI",
+        ),
+    ] = None,
     storage_option: StorageOptions = None,
     json: Json = False,
 ) -> None:
     """Write a manifest file that is enough to read the store; readers with it refuse a store with other content.
+
+    A store in the file's folder, or below it, is named by its path from there, so that both may move together. Any
+    other store is named by its URL or absolute path.
 
     `actstore manifest export s3://bucket/esm2-8m -o esm2-8m.json`
     """

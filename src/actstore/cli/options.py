@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -17,23 +17,45 @@ if TYPE_CHECKING:
 __all__ = [
     "Device",
     "Json",
+    "ModelPlace",
     "Quiet",
     "Settings",
     "StorageOptions",
     "comma_separated",
+    "parse_count",
     "parse_duration",
+    "parse_recipe_fields",
     "parse_settings",
     "parse_storage_options",
     "print_report",
-    "show_version",
 ]
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-Device = Annotated[str, typer.Option("--device", help="Device of the model: cpu, cuda, cuda:1.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output.", rich_help_panel="Output")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel="Output")]
+Device = Annotated[
+    str,
+    typer.Option("--device", help="Where the model runs: auto, cpu, cuda or cuda:N.", rich_help_panel="Access"),
+]
+ModelPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Folder or Hugging Face name that has the model now, if not the place it was extracted with.",
+        show_default="as the store says",
+        rich_help_panel="Access",
+    ),
+]
 StorageOptions = Annotated[
     list[str] | None,
-    typer.Option("--storage-option", metavar="KEY=VALUE", help="Passed to fsspec; may be repeated."),
+    typer.Option(
+        "--storage-option",
+        metavar="KEY=VALUE",
+        help="Passed to fsspec; may be repeated.",
+        rich_help_panel="Access",
+        show_default="of the environment",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -41,10 +63,14 @@ Settings = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Set any recipe field, in TOML: `--set store.task_rows=8192`; may be repeated.",
+        rich_help_panel="Recipe",
+        show_default="of the recipe",
     ),
 ]
 
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
+_COUNT: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKmMgGbBtT]?)")
+_COUNTED: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 _UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -53,6 +79,20 @@ def comma_separated(values: Sequence[str] | None) -> list[str] | None:
     if not values:
         return None
     return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+def parse_count(text: str, *, flag: str) -> int:
+    """Parse a number of things, with k, M, G (or B) or T for thousands, millions and so on.
+
+    Examples
+    --------
+    >>> [parse_count(text, flag="--rows") for text in ("20_000", "500M", "2.5G", "1.5b", "20k")]
+    [20000, 500000000, 2500000000, 1500000000, 20000]
+    """
+    match = _COUNT.fullmatch(text.strip().replace("_", "").replace(",", ""))
+    if match is None:
+        raise UsageError(f"{flag} = {text!r}: give a number, such as 20000, 500M or 2.5G")
+    return round(float(match[1]) * _COUNTED[match[2].lower()])
 
 
 def parse_duration(text: str, *, flag: str) -> float:
@@ -67,6 +107,26 @@ def parse_duration(text: str, *, flag: str) -> float:
     if match is None or not (match[2] or float(match[1]) == 0):
         raise UsageError(f"{flag} = {text!r}: give a number and a unit, such as 90s, 30m, 12h or 1d")
     return float(match[1]) * _UNIT_S.get(match[2], 1.0)
+
+
+def parse_recipe_fields(options: Mapping[str, object], settings: Sequence[str] | None) -> dict[str, Any]:
+    """Return fields of a recipe by dotted name, from their own options and from ``--set``.
+
+    Raises
+    ------
+    UsageError
+        If both give one field.
+
+    Examples
+    --------
+    >>> parse_recipe_fields({"seed": None, "store.encoding": "int8"}, ["seed=3"])
+    {'seed': 3, 'store.encoding': 'int8'}
+    """
+    by_setting = parse_settings(settings)
+    for name in by_setting:
+        if options.get(name) is not None:
+            raise UsageError(f"--set {name}: the field has an option of its own, which is given too; leave out one")
+    return {**options, **by_setting}
 
 
 def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
@@ -106,15 +166,6 @@ def print_report(report: object, *, as_json: bool, view: Callable[[], Renderable
     Console(highlight=False, markup=False, emoji=False).print(view())
 
 
-def show_version(wanted: bool) -> None:
-    """Print the version and exit."""
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"actstore {version('actstore')}")
-        raise typer.Exit
-
-
 def _pairs(options: Sequence[str] | None, flag: str) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for option in options or ():
@@ -122,5 +173,7 @@ def _pairs(options: Sequence[str] | None, flag: str) -> list[tuple[str, str]]:
         if not separator or not key:
             # The value is not shown: it may be a credential.
             raise UsageError(f"{flag} takes KEY=VALUE; one value has no '='")
+        if key.strip() in dict(pairs):
+            raise UsageError(f"{flag} {key.strip()} is given twice, and it takes one value; leave out all but one")
         pairs.append((key.strip(), value.strip()))
     return pairs

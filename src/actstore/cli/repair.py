@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from actstore.cli.options import Device, Json, Quiet, StorageOptions, parse_storage_options, print_report
+from actstore.cli.options import Device, Json, ModelPlace, Quiet, StorageOptions, parse_storage_options, print_report
 
 __all__ = ["repair"]
 
@@ -15,7 +15,10 @@ def repair(
     store: Annotated[str, typer.Argument(metavar="URI", help="A store.")],
     task: Annotated[
         list[int] | None,
-        typer.Option(help="Extract this task again in any state, and no other task; may be repeated."),
+        typer.Option(
+            help="Extract this task again in any state, and no other task; may be repeated.",
+            show_default="tasks with damage",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List damage and repairs without doing them; exit 1 if there are any.")
@@ -24,7 +27,8 @@ def repair(
         bool,
         typer.Option("--rewrite", help="Accept tasks whose bytes differ from before, and a new manifest."),
     ] = False,
-    device: Device = "cpu",
+    model: ModelPlace = None,
+    device: Device = "auto",
     storage_option: StorageOptions = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -48,6 +52,7 @@ def repair(
         tasks=task or None,
         dry_run=dry_run,
         rewrite=rewrite,
+        model=model,
         device=device,
         storage_options=parse_storage_options(storage_option),
         progress=terminal_progress(quiet=quiet),

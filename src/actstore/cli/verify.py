@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from actstore.cli.options import Device, Json, Quiet, StorageOptions, parse_storage_options, print_report
+from actstore.cli.options import Device, Json, ModelPlace, Quiet, StorageOptions, parse_storage_options, print_report
 
 __all__ = ["verify"]
 
@@ -16,7 +16,8 @@ def verify(
     recompute: Annotated[
         bool, typer.Option(help="Run the model on a sample of rows, if it is available locally, and compare.")
     ] = True,
-    device: Device = "cpu",
+    model: ModelPlace = None,
+    device: Device = "auto",
     storage_option: StorageOptions = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -35,6 +36,7 @@ def verify(
     report = verify_store(
         store,
         recompute=recompute,
+        model=model,
         device=device,
         storage_options=parse_storage_options(storage_option),
         progress=terminal_progress(quiet=quiet),

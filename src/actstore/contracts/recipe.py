@@ -19,7 +19,10 @@ from pydantic import (
     model_validator,
 )
 
+from actstore.access.credentials import fields_with_credentials
+from actstore.access.printable import printable
 from actstore.contracts.rules import RowRules
+from actstore.errors import RecipeError
 
 __all__ = [
     "MOST_SPLITS",
@@ -64,14 +67,15 @@ Lengths = Annotated[
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
 class ModelRecipe(_Section):
     """Which model, pinned."""
 
     name: str
-    """A Hugging Face name (`facebook/esm2_t6_8M_UR50D`, `Rostlab/prot_t5_xl_uniref50`) or a local folder."""
+    """A Hugging Face name (`facebook/esm2_t6_8M_UR50D`, `Rostlab/prot_t5_xl_uniref50`) or a local folder, which takes
+    precedence. A store keeps the absolute path of a folder."""
 
     revision: str | None = None
     """Branch, tag or commit on the hub; the commit it resolves to is recorded in the store."""
@@ -94,6 +98,12 @@ class ModelRecipe(_Section):
     remote_code: bool = False
     """Run Python code that the model's repository ships."""
 
+    unused_weights: Annotated[
+        tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str]), Field(max_length=1000)
+    ] = ()
+    """Names or globs of weights in the model's files that it may leave unused, besides its heads. Any others are an
+    error: the rows would not be those of the model in the files (adapters that were never merged, surplus blocks)."""
+
     tokens_per_batch: int = Field(default=8192, ge=64, le=_MOST_RESIDUES)
     """Most tokens of one forward pass, padding included. Part of the recipe because it can change the last bit. On a
     CPU a pass has at most 1,024 tokens, which is faster there. On a large GPU 32,768 are faster than the default, if
@@ -107,8 +117,9 @@ class ModelRecipe(_Section):
     def _without_defaults_of_late(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out fields added later, if they have their default: older frozen recipes keep their digest."""
         document: dict[str, Any] = dump(self)
-        if not self.compile:
-            document.pop("compile", None)
+        for late in ("compile", "unused_weights"):
+            if not getattr(self, late):
+                document.pop(late, None)
         return document
 
 
@@ -116,7 +127,8 @@ class CorpusRecipe(_Section):
     """Which sequences, and how they are cleaned and cut."""
 
     sequences: OneOrMore = ()
-    """Paths or fsspec URLs of FASTA (also gzip) or Parquet (`id`, `sequence`) files, read in this order."""
+    """Paths or fsspec URLs of FASTA (plain, gzip, bzip2, xz, zstd) or Parquet (`id`, `sequence`) files, read in this
+    order. `-` is standard input; a store records the SHA-256 of what comes through a pipe."""
 
     expected_sequences: int | None = Field(default=None, ge=1, le=100_000_000_000)
     """Expected number of sequences, instead of `sequences`; for `actstore plan` only."""
@@ -192,12 +204,14 @@ class SplitsRecipe(_Section):
         shares = fractions.values()
         # Written so that NaN, for which every comparison is false, is refused.
         if not (fractions and min(shares) >= 0 and abs(sum(shares) - 1.0) <= 1e-9):
-            raise ValueError(f"fractions must be non-negative and add up to 1, not {str(fractions)[:200]}")
+            raise ValueError(
+                f"fractions must be non-negative and add up to 1, not {printable(str(fractions), most=200)}"
+            )
         if len(fractions) > MOST_SPLITS:
             raise ValueError(f"{len(fractions)} splits; at most {MOST_SPLITS} are kept apart")
         bad = [name for name in fractions if not name.isidentifier()]
         if bad:
-            raise ValueError(f"split names must be identifiers, not {str(bad)[:200]}")
+            raise ValueError(f"split names must be identifiers, not {printable(str(bad), most=200)}")
         # One order, independent of the order in the recipe: `train` first, the others by name.
         return dict(sorted(fractions.items(), key=lambda item: (item[0] != "train", item[0])))
 
@@ -205,7 +219,7 @@ class SplitsRecipe(_Section):
 class RowsRecipe(_Section):
     """Which residues become rows, drawn independently for each sequence."""
 
-    fraction: float = Field(default=1.0, gt=0.0, le=1.0)
+    fraction: float = Field(default=1.0, gt=0.0, le=1.0, allow_inf_nan=False)
     """Share of the residues of each sequence; a smaller fraction is a subset of a larger one."""
 
     max_per_sequence: int | None = Field(default=None, ge=1, le=_MOST_RESIDUES)
@@ -255,6 +269,20 @@ class Recipe(_Section):
     store: StoreRecipe = StoreRecipe()
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """Seeds splits, sampling and order."""
+
+    def refuse_credentials(self, *, name: str = "recipe") -> None:
+        """Refuse addresses with credentials: recipes are kept in stores, and shared with them.
+
+        Raises
+        ------
+        RecipeError
+            Names the fields.
+        """
+        if fields := list(fields_with_credentials(self.model_dump())):
+            raise RecipeError(
+                f"{name}: {', '.join(fields)}: an address with credentials would end up in the store and its manifest; "
+                "give them with --storage-option, in the environment or in a profile"
+            )
 
     @property
     def row_rules(self) -> RowRules:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from actstore.contracts.sequences import RawRecord
+from actstore.corpus.line_ends import with_newlines
 from actstore.corpus.sources import Source, read_blocks
 from actstore.errors import CorpusFormatError
 
@@ -14,12 +15,28 @@ __all__ = ["MAX_RECORD_BYTES", "read_fasta"]
 MAX_RECORD_BYTES: Final = 16 << 20  # header, residues and line ends; the longest known protein has 45,000 residues
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_OTHER_FILES: Final = (
+    (b"PK\x03\x04", "a zip archive: unpack it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it"),
+    (b"Rar!", "a RAR archive: unpack it"),
+    (b"\x1f\x9d", "a file of `compress`: unpack it"),
+    (b"\x04\x22\x4d\x18", "a file of lz4: unpack it"),
+    (b"\xff\xfe", "text in UTF-16: save it in ASCII or UTF-8"),
+    (b"\xfe\xff", "text in UTF-16: save it in ASCII or UTF-8"),
+    (b"<", "a web page or XML: check the address that it was downloaded from"),
+    (b"{", "JSON"),
+    (b"LOCUS", "GenBank: convert it to FASTA"),
+    (b"ID   ", "a flat file of UniProt or EMBL: convert it to FASTA"),
+    (b"@", "FASTQ, or another format of reads"),
+)
+"""First bytes of files that are taken for FASTA, and what to do."""
+_TAR: Final = (257, b"ustar")
 
 
 def read_fasta(source: Source) -> Iterator[RawRecord]:
-    """Yield the records of a FASTA file, plain or gzip, in the order of the file.
+    """Yield the records of a FASTA file, plain or compressed, in the order of the file.
 
-    The id is the first word of the header and may be empty. Sequences may span lines; line ends of either kind and
+    The id is the first word of the header and may be empty. Sequences may span lines; line ends of any kind and
     blank lines are dropped, letters are left as they are.
 
     Raises
@@ -27,13 +44,14 @@ def read_fasta(source: Source) -> Iterator[RawRecord]:
     CorpusError
         If the file cannot be opened.
     CorpusFormatError
-        If the file does not begin with `>`, holds bytes that are not text, has a record of more than
-        `MAX_RECORD_BYTES`, or cannot be read to its end; with the file and line, or the last good record.
+        If the file does not begin with `>`, holds bytes that are not text, mixes line ends so that a header does
+        not end, has a record of more than `MAX_RECORD_BYTES`, or cannot be read to its end; with the file and line, or
+        the last good record.
     """
     number, line, blank_bytes = 0, 1, 0
     last = RawRecord("", "", source.name, 0, None)
     pending = b""
-    blocks = read_blocks(source)
+    blocks = with_newlines(read_blocks(source))
     while True:
         try:
             block = next(blocks, None)
@@ -77,16 +95,30 @@ def _skip_to_first_header(text: bytes, name: str, line: int) -> tuple[bytes, int
     stripped = text.lstrip(b" \t\r\n")
     blank_lines = text.count(b"\n", 0, len(text) - len(stripped))
     if stripped and not stripped.startswith(b">"):
-        start = stripped[:40]
         raise CorpusFormatError(
-            f"{name}, line {line + blank_lines}: not a FASTA file: it begins with {_show(start)}; wanted '>' and an id "
-            "(plain or gzip), or a Parquet file with columns `id` and `sequence`"
+            f"{name}, line {line + blank_lines}: not a FASTA file: it begins with {_show(stripped[:40])}"
+            f"{_what_else(text)}; wanted '>' and an id (plain, or compressed with gzip, bzip2, xz or zstd), or a "
+            "Parquet file with columns `id` and `sequence`"
         )
     return stripped, blank_lines
 
 
+def _what_else(text: bytes) -> str:
+    """Return what a file is that is not FASTA, for a message; nothing if that is not known."""
+    at, mark = _TAR
+    if text[at : at + len(mark)] == mark:
+        return ", which is a tar archive: unpack it"
+    found = next((what for begins, what in _OTHER_FILES if text.lstrip(b" \t\r\n").startswith(begins)), None)
+    return f", which is {found}" if found else ""
+
+
 def _parse(text: bytes, name: str, number: int, line: int) -> RawRecord:
     header, _, body = text.partition(b"\n")
+    if b"\r" in header.rstrip(b"\r"):
+        raise CorpusFormatError(
+            f"{name}, record {number}, line {line}: a carriage return within the header {_show(header[:60])}; the file "
+            r"mixes line ends. Write it again with one kind: tr '\r' '\n' < FILE"
+        )
     words = header.split(None, 1)
     try:
         record_id = words[0].decode() if words else ""
@@ -103,7 +135,7 @@ def _parse(text: bytes, name: str, number: int, line: int) -> RawRecord:
 def _not_text(name: str, number: int, line: int, content: bytes, start: int) -> CorpusFormatError:
     return CorpusFormatError(
         f"{name}, record {number}, line {line}: byte 0x{content[start]:02x} in {_show(content[start : start + 20])} "
-        "is not text; wanted FASTA in ASCII, plain or gzip"
+        "is not text; wanted FASTA in ASCII, plain or compressed"
     )
 
 

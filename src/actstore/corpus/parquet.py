@@ -83,4 +83,4 @@ def _check_columns(schema: Any, name: str) -> None:  # noqa: ANN401 - pyarrow ha
 def _is_text(kind: Any) -> bool:  # noqa: ANN401
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -20,6 +21,7 @@ from actstore.contracts.recipe import CorpusRecipe
 from actstore.contracts.sequences import RawRecord
 from actstore.corpus.clean import Fault, clean_record
 from actstore.corpus.duplicates import SeenHashes
+from actstore.corpus.nucleotides import NucleotideWatch
 from actstore.corpus.records import read_records
 from actstore.corpus.sources import Source, expand_sources
 from actstore.corpus.spool import FlatTexts
@@ -50,6 +52,8 @@ class Corpus:
     skipped: dict[str, int]
     """Records left out, by reason: `too short` and `too long`, and the faults of `clean_record` where the recipe
     skips bad records."""
+    recorded_sequences: tuple[str, ...]
+    """The sequences of the recipe as a store records them: a pipe by the digest of what came through it."""
     _ids: FlatTexts
     _residues: FlatTexts | None
 
@@ -106,7 +110,7 @@ def scan(
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
-    """Read, clean and check all sequences once.
+    """Read, clean and check all sequences once; log a warning for a file whose letters look like DNA.
 
     Parameters
     ----------
@@ -140,15 +144,18 @@ def scan(
     with ExitStack() as open_files:
         ids = open_files.enter_context(FlatTexts(spool))
         residues = None if spool is None else open_files.enter_context(FlatTexts(spool))
-        writer = _CorpusWriter(ids, residues)
+        writer, watch = _CorpusWriter(ids, residues), NucleotideWatch(alphabet)
         with (progress or Silent()).stage("reading sequences", total=None, unit="sequences") as stage:
             for batch in _batched(reading.entries()):
                 repeated = writer.add(batch)
                 reading.reject_repeated(repeated)
+                for name, entries in groupby(batch, key=lambda entry: entry.record.source):
+                    watch.count(name, (entry.residues for entry in entries))
                 stage.advance(len(batch) - len(repeated))
         if not len(ids):
             raise reading.nothing_left()
         open_files.pop_all()
+    watch.warn()
     return writer.finish(reading)
 
 
@@ -186,6 +193,10 @@ class _Reading:
                     self.skipped["too long"] += 1
                 else:
                     yield _Entry(record, cleaned[:truncate_at])
+
+    def recorded_sequences(self) -> tuple[str, ...]:
+        recorded = {source.name: source.recorded_name for source in self.sources}
+        return tuple(recorded.get(url, url) for url in self.recipe.sequences)
 
     def reject_repeated(self, repeated: Sequence[_Entry]) -> None:
         for record, _ in repeated:
@@ -250,6 +261,7 @@ class _CorpusWriter:
             digest=self._digest.hexdigest(),
             records_read=reading.records_read,
             skipped=dict(sorted(reading.skipped.items())),
+            recorded_sequences=reading.recorded_sequences(),
             _ids=self._ids,
             _residues=self._residues,
         )

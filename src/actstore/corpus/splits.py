@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from actstore.contracts.hashing import Purpose, UInt64s, derive_key, hash_text, uniform
 from actstore.contracts.recipe import SplitsRecipe
 from actstore.contracts.sequences import SequenceTable
+from actstore.corpus.line_ends import with_newlines
 from actstore.corpus.scan import Corpus
 from actstore.corpus.sources import Source, expand_sources, read_blocks
 from actstore.errors import CorpusError, CorpusFormatError
@@ -73,7 +74,8 @@ def read_clusters(
     Parameters
     ----------
     url
-        Path or `fsspec` URL of an MMseqs2 cluster table, ``representative<TAB>member`` on each line, plain or gzip.
+        Path or `fsspec` URL of an MMseqs2 cluster table, ``representative<TAB>member`` on each line, plain or
+        compressed.
     id_hash_N
         `hash_text` of each id of the corpus.
     sequence_id
@@ -172,7 +174,7 @@ def _read_batches(source: Source) -> Iterator[_Lines]:
 def _whole_lines(source: Source) -> Iterator[str]:
     """Yield the text of a file in pieces that end with a line."""
     pending = b""
-    for block in read_blocks(source):
+    for block in with_newlines(read_blocks(source)):
         pending += block
         complete, newline, pending = pending.rpartition(b"\n")
         if newline:

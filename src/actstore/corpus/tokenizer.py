@@ -7,32 +7,19 @@ ambiguous U, Z, O and B read as X (ProtT5, ProtBERT: their authors prepared the 
 
 from __future__ import annotations
 
-import logging
 import string
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 import numpy as np
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    StrictDataclassError,
-)
-from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 from actstore.contracts.models import ResidueTokenizer
 from actstore.contracts.recipe import ModelRecipe
+from actstore.corpus.model_files import pin_revision, reading_model_files, vocabulary_problem
 from actstore.errors import ModelError, TokenizerError
 
-__all__ = ["known_alphabet", "load_tokenizer", "pin_revision", "reading_model_files", "residue_tokenizer"]
+__all__ = ["known_alphabet", "load_tokenizer", "residue_tokenizer"]
 
 STANDARD: Final = "ACDEFGHIKLMNPQRSTVWY"
 AMBIGUOUS_TO_X: Final = str.maketrans("UZOB", "XXXX")
@@ -96,110 +83,22 @@ def load_tokenizer(recipe: ModelRecipe) -> ResidueTokenizer:
     Raises
     ------
     ModelError
-        If it cannot be loaded.
+        If it cannot be loaded, or its vocabulary is missing.
     TokenizerError
         If it does not map residues to tokens one to one.
     """
     pinned = pin_revision(recipe)
-    with reading_model_files(recipe, "tokenizer"):
-        hf_tokenizer = AutoTokenizer.from_pretrained(
-            pinned.name, revision=pinned.revision or "main", trust_remote_code=recipe.remote_code
-        )
-    return residue_tokenizer(hf_tokenizer)
-
-
-def pin_revision(recipe: ModelRecipe) -> ModelRecipe:
-    """Return the recipe with the revision resolved to a commit, so that all files come from one snapshot.
-
-    A local folder keeps revision None and gets its `~` expanded. Pinning twice is harmless. With a commit,
-    `transformers` also never replaces pickled weights with a conversion from a pull request.
-
-    Raises
-    ------
-    ModelError
-        If there is no such folder, or the hub has no such model or revision, or cannot be reached.
-    """
-    folder = Path(recipe.name).expanduser()
-    if folder.is_dir():
-        if recipe.revision is not None:
-            raise ModelError(
-                f"{recipe.name} is a folder, and folders have no revision {recipe.revision!r}; leave 'revision' out"
+    try:
+        with reading_model_files(recipe, "tokenizer"):
+            hf_tokenizer = AutoTokenizer.from_pretrained(
+                pinned.name, revision=pinned.revision or "main", trust_remote_code=recipe.remote_code
             )
-        if not (folder / "config.json").is_file():
-            raise ModelError(f"{recipe.name} is not a model: it has no config.json; name the folder that has one")
-        return recipe.model_copy(update={"name": str(folder)})
-    if recipe.name.startswith(("/", ".", "~")):
-        raise ModelError(f"{recipe.name}: no such folder; check the path, or use a Hugging Face name")
-    config_path = _hub_config(recipe)
-    return recipe.model_copy(update={"revision": config_path.parent.name})
-
-
-@contextmanager
-def reading_model_files(recipe: ModelRecipe, what: str) -> Iterator[None]:
-    """Silence `transformers` while it reads files, and report an error in one line.
-
-    Raises
-    ------
-    ModelError
-        Replaces any exception of `transformers`; names a remedy.
-    """
-    verbosity = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity(logging.ERROR)
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        RuntimeError,
-        ImportError,
-        SafetensorError,
-        StrictDataclassError,
-    ) as error:
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ModelError(f"{what} of {recipe.name}: {said} - {_way_out(error)}") from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _hub_config(recipe: ModelRecipe) -> Path:
-    """Return the path of the cached `config.json`, whose folder has the name of the commit."""
-    at = f"{recipe.name} at {recipe.revision or 'main'}"
-    try:
-        return Path(hf_hub_download(recipe.name, "config.json", revision=recipe.revision))
-    except HFValidationError as error:
-        raise ModelError(
-            f"{recipe.name} is neither a folder here nor a Hugging Face name (owner/model); check the spelling"
-        ) from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-        raise ModelError(
-            f"{at} is neither a folder here nor in the local cache, and the hub cannot be reached; "
-            "connect once to download it, or name a local folder"
-        ) from error
-    except (HfHubHTTPError, EntryNotFoundError) as error:
-        said = str(error).strip().partition("\n")[0]
-        raise ModelError(
-            f"{at}: the hub answered: {said}. Check name and revision; for a gated model run 'hf auth login'"
-        ) from error
-
-
-def _way_out(error: Exception) -> str:
-    """Return the remedy for a known error."""
-    text = str(error)
-    if isinstance(error, SafetensorError) or "SafetensorError" in text or "safetensors header" in text.lower():
-        return "the weights are damaged or truncated: fetch the file again"
-    if "trust_remote_code" in text:
-        return "set 'remote_code = true' (--remote-code) if you trust the code of that repository"
-    if "safetensors" in text and isinstance(error, OSError):
-        return "set 'pickle_weights = true' (--pickle-weights) if it has pickled weights from a source you trust"
-    if isinstance(error, ImportError) or "sentencepiece" in text or "tiktoken" in text:
-        return "install the package that reads it (for ProtT5: pip install 'actstore[t5]')"
-    return "check that the folder or repository holds a complete transformers model"
+        return residue_tokenizer(hf_tokenizer)
+    except ModelError:
+        # Asked only now: some tokenizers need no vocabulary, and others make up one if their file is missing.
+        if problem := vocabulary_problem(pinned):
+            raise ModelError(problem) from None
+        raise
 
 
 def _plain(residues: str) -> str:

@@ -32,6 +32,8 @@ class Architecture:
     """Whether several sequences may share a row, kept apart by a mask, which is faster on a GPU."""
     pooler_option: bool = False
     """Whether the class has a pooling layer to leave out (its weights are often missing and never needed)."""
+    leaves_out: frozenset[str] = frozenset()
+    """Modules of the published model that the class does not have, since none of its states depends on them."""
 
 
 ARCHITECTURES: Final[dict[str, Architecture]] = {
@@ -50,6 +52,7 @@ ARCHITECTURES: Final[dict[str, Architecture]] = {
         blocks="encoder.block",
         embed="encoder.embed_tokens",
         final_norm="encoder.final_layer_norm",
+        leaves_out=frozenset({"decoder"}),
     ),
     # BERT normalises inside its blocks: the last block's output is the last hidden state, so there is no `final_norm`.
     "bert": Architecture(

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -18,22 +18,22 @@ from torch import nn
 from actstore.contracts.models import ModelFacts, ResidueTokenizer, Site
 from actstore.contracts.planes import Float32s
 from actstore.contracts.recipe import ModelRecipe
-from actstore.corpus.tokenizer import load_tokenizer, pin_revision, reading_model_files
-from actstore.errors import ModelError, UsageError
+from actstore.corpus.model_files import pin_revision, reading_model_files
+from actstore.corpus.tokenizer import load_tokenizer
+from actstore.errors import ModelError
 from actstore.extract.compiled import compile_blocks, compiling
+from actstore.extract.device import choose_device
 from actstore.extract.device_rows import TorchRows
 from actstore.extract.families import Architecture, architecture_for
 from actstore.extract.forward import ForwardPass
 from actstore.extract.fused import fuse
 from actstore.extract.sites import available_sites, resolve_sites
+from actstore.extract.weights import load_network
 
 __all__ = ["PACK_TOKENS", "TransformersModel", "can_pack", "load_model"]
 
 PROBE: Final = ("ACDEFGHIK", "LMNP")
 """Two sequences, so that an output shared by the batch is not mistaken for an output of each sequence."""
-COMPUTED: Final = ("inv_freq", "position_ids")
-"""Buffers that follow from the configuration; some files hold them, others do not."""
-_MOST_NAMED: Final = 5
 _CPU_TOKENS: Final = 1024
 """The states of a layer then stay in the cache of a core, and there is less padding (docs/decisions/0012)."""
 PACK_TOKENS: Final = 1024
@@ -110,19 +110,19 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
     sites
         Names, globs or module paths; see `resolve_sites`.
     device
-        `cpu`, `cuda` or `cuda:N`.
+        `auto`, `cpu`, `cuda` or `cuda:N`; see `choose_device`.
 
     Raises
     ------
     ModelError
-        If files are missing or damaged, weights are pickled or would be random, the number format is not honoured,
-        or a site's module runs more than once.
+        If files are missing or damaged, weights are pickled, unused or would be random (see `load_network`), the number
+        format is not honoured, or a site's module runs more than once.
     SiteError
         If a site does not exist or has no vector for each token.
     UsageError
         If there is no such device.
     """
-    target = _existing_device(device)
+    target = torch.device(choose_device(device))
     pinned = pin_revision(recipe)
     with reading_model_files(recipe, "configuration"):
         config = transformers.AutoConfig.from_pretrained(
@@ -132,11 +132,11 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
     has_own_code = recipe.remote_code and bool(getattr(config, "auto_map", None))
     architecture = architecture_for("" if has_own_code else config.model_type, recipe)
     tokenizer = load_tokenizer(pinned)
-    network = _load_network(recipe, pinned, config, architecture)
+    network = load_network(recipe, pinned, config, architecture)
     # Tied modules have several paths (transformers 4 ties T5's embeddings), and any of them works.
     modules = [path for path, _ in network.named_modules(remove_duplicate=False)]
     paths = resolve_sites(sites, available_sites(architecture, modules))
-    facts = _facts(network, recipe, revision=pinned.revision)
+    facts = _facts(network, pinned)
     fuse(network)
     if recipe.compile:
         compile_blocks(network, architecture.blocks, [path.module for path in paths])
@@ -181,7 +181,7 @@ def _off(found_ND: Float32s, wanted_ND: Float32s) -> float:
     """Return the error of the median channel, divided by its deviation: a few large channels have no influence."""
     error_D = np.linalg.norm(found_ND - wanted_ND, axis=0)
     deviation_D = np.linalg.norm(wanted_ND - wanted_ND.mean(axis=0), axis=0)
-    varying_D = deviation_D > 0
+    varying_D = ~(deviation_D == 0)  # NaN counts as a difference
     return float(np.median(error_D[varying_D] / deviation_D[varying_D])) if varying_D.any() else 0.0
 
 
@@ -192,73 +192,15 @@ def _passes(device: torch.device, *, compiled: bool) -> AbstractContextManager[o
     return threading.BoundedSemaphore(_DEVICE_PASSES) if device.type == "cuda" else nullcontext()
 
 
-def _existing_device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"{name!r} is not a device; use cpu, cuda or cuda:N") from error
-    if device.type not in {"cpu", "cuda"}:
-        raise UsageError(f"device {name!r} is not supported; use cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"device {name!r}: PyTorch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices here; "
-            "use cpu, or install a CUDA build of PyTorch"
-        )
-    return device
-
-
-def _load_network(
-    recipe: ModelRecipe,
-    pinned: ModelRecipe,
-    config: transformers.PretrainedConfig,
-    architecture: Architecture,
-) -> transformers.PreTrainedModel:
-    """Read the weights; refuse any that are missing or come out in another number format."""
-    options: dict[str, Any] = {"add_pooling_layer": False} if architecture.pooler_option else {}
-    wanted = getattr(torch, recipe.dtype)
-    with reading_model_files(recipe, "weights"):
-        network, loading = getattr(transformers, architecture.model_class).from_pretrained(
-            pinned.name,
-            config=config,
-            revision=pinned.revision or "main",
-            dtype=wanted,
-            use_safetensors=None if recipe.pickle_weights else True,
-            trust_remote_code=recipe.remote_code,
-            output_loading_info=True,
-            **options,
-        )
-    missing = sorted(name for name in loading["missing_keys"] if not name.endswith(COMPUTED))
-    if missing:
-        raise ModelError(
-            f"weights of {recipe.name}: {_some(missing)} missing from the files, so they would be random numbers; "
-            f"get the complete weights of {type(network).__name__}"
-        )
-    others = [name for name, each in network.named_parameters() if each.is_floating_point() and each.dtype != wanted]
-    if others:
-        found = str(network.get_parameter(others[0]).dtype).removeprefix("torch.")
-        raise ModelError(
-            f"{recipe.name} keeps {_some(others)} in {found} although dtype is {recipe.dtype!r}, so its states would "
-            "differ from what the store records; use dtype 'bfloat16' or 'float32'"
-        )
-    network.config.use_cache = False
-    network.eval().requires_grad_(requires_grad=False)
-    return network  # type: ignore[no-any-return]
-
-
-def _facts(network: nn.Module, recipe: ModelRecipe, *, revision: str | None) -> ModelFacts:
+def _facts(network: nn.Module, pinned: ModelRecipe) -> ModelFacts:
     return ModelFacts(
-        name=recipe.name,
-        revision=revision,
+        name=pinned.name,
+        revision=pinned.revision,
         architecture=type(network).__name__,
         weights_sha256=_weights_sha256(network),
-        dtype=recipe.dtype,
+        dtype=pinned.dtype,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _weights_sha256(network: nn.Module) -> str:

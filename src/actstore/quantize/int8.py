@@ -19,6 +19,8 @@ __all__ = ["Int8", "RowScaledInt8", "calibrate"]
 
 _LEVELS: Final = 127
 _NARROWEST: Final = 0.01
+_LEAST: Final = 1e-30
+"""Its inverse and all decoded values are within float32."""
 
 
 class RowScaledInt8:
@@ -90,5 +92,5 @@ def calibrate(mean_D: NDArray[np.float64], variance_D: NDArray[np.float64]) -> C
     """
     deviation_D = np.sqrt(variance_D)
     varying = deviation_D[deviation_D > 0]
-    floor = _NARROWEST * float(np.median(varying)) if varying.size else 1.0
+    floor = max(_NARROWEST * float(np.median(varying)), _LEAST) if varying.size else 1.0
     return Calibration(mean_D.astype(np.float32), np.maximum(deviation_D, floor).astype(np.float32))

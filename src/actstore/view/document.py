@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from actstore.redaction import without_secrets
+
 __all__ = ["plain", "to_json"]
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON has no type
-    """Turn named tuples into dictionaries, also nested ones.
+    """Turn named tuples into dictionaries, also nested ones, and hide secrets in texts.
 
     Examples
     --------
@@ -23,6 +25,8 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON has no type
     fields = getattr(value, "_fields", None)
     if fields is not None:
         return {name: plain(getattr(value, name)) for name in fields}
+    if isinstance(value, str):
+        return without_secrets(value)
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

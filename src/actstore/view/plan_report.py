@@ -9,6 +9,7 @@ __all__ = [
     "PlannedAssumptions",
     "PlannedDollars",
     "PlannedExtraction",
+    "PlannedMachine",
     "PlannedRequests",
     "PlannedScenario",
     "PlannedSplit",
@@ -137,6 +138,19 @@ class PlannedAssumptions(NamedTuple):
     dollars_per_gb_egress: float
 
 
+class PlannedMachine(NamedTuple):
+    """The same work on one GPU of each kind, on a CPU, and on this machine."""
+
+    name: str
+    tflops: float
+    """Assumed or measured rate of the extraction."""
+    extraction_hours: float | None
+    """None if the shape of the model is unknown."""
+    training_hours: float
+    extraction_dollars: float | None
+    """None if that is unknown, or the price list has no such machine."""
+
+
 class PlanReport(NamedTuple):
     """Size, time and cost of a recipe."""
 
@@ -175,3 +189,5 @@ class PlanReport(NamedTuple):
     scenarios: tuple[PlannedScenario, ...]
     """Other fractions and encodings, with those of the recipe."""
     assumptions: PlannedAssumptions
+    machines: tuple[PlannedMachine, ...]
+    """Every machine of the table, and this machine if it was measured."""

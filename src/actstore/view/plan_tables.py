@@ -25,10 +25,15 @@ def plan_view(report: PlanReport) -> RenderableType:
         sizes.add_row(*first, *(human_bytes(one.bytes) for one in row))
         once.add_row(*first, *(dollars(one.dollars_once) for one in row))
         even.add_row(*first, *(runs(one.break_even_runs) for one in row))
+    machines = grid("on one", "TFLOP/s", "extraction", "dollars", "training")
+    for one in report.machines:
+        money = "-" if one.extraction_dollars is None else dollars(one.extraction_dollars)
+        machines.add_row(one.name, f"{one.tflops:.3g}", hours(one.extraction_hours), money, hours(one.training_hours))
+    machines.title = "The same on other machines"
     sizes.title = "Size"
     once.title = f"Dollars to extract, write and keep {report.assumptions.months:g} months"
     even.title = "Training runs after which the store is cheaper than running the model in each"
-    for table in (sizes, once, even):
+    for table in (sizes, machines, once, even):
         table.title_justify, table.title_style = "left", "bold"
     shown: list[RenderableType] = [
         facts("Plan", _store(report)),
@@ -38,6 +43,7 @@ def plan_view(report: PlanReport) -> RenderableType:
         "",
         facts(f"Training a {report.trainer.name} once, on one {report.assumptions.gpu}", _training(report)),
         "",
+        machines,
         once,
         even,
         facts("Money", _money(report)),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
+from actstore.access.printable import printable
+from actstore.leaving import StopReason
 from actstore.store.read.manifest import Manifest
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "RepairReport",
     "Unnamed",
     "VerifyReport",
+    "kept_tasks",
     "report_manifest",
 ]
 
@@ -39,8 +42,8 @@ class ExtractReport(NamedTuple):
     tasks_left: int
     complete: bool
     """Whether all tasks are done, and the manifest is written."""
-    stopped: Literal["time", "signal"] | None
-    """Cause of an early stop of this run: `--stop-after`, or SIGTERM."""
+    stopped: StopReason | None
+    """Cause of an early stop of this run: `--stop-after`, SIGINT (Ctrl-C) or SIGTERM."""
     workers: int
     """Most processes that worked for this run at the same time."""
     rows_extracted: int
@@ -48,6 +51,23 @@ class ExtractReport(NamedTuple):
     seconds: float
     """Time for tasks, without reading the corpus and calibrating."""
     rows_per_s: float
+
+
+def kept_tasks(uri: str, *, done: int, total: int) -> str:
+    """Say what a stopped extraction leaves, and how it continues.
+
+    Examples
+    --------
+    >>> print(kept_tasks("/store", done=3, total=12))
+    /store: 3 of 12 tasks are committed; the same command continues, as does 'actstore extract --store /store'
+    """
+    uri = printable(uri)
+    if not total:
+        return f"{uri}: the store was not begun; the same command starts again"
+    return (
+        f"{uri}: {done:,} of {total:,} tasks are committed; the same command continues, as does "
+        f"'actstore extract --store {uri}'"
+    )
 
 
 class InspectedSite(NamedTuple):
@@ -197,6 +217,8 @@ class GarbageReport(NamedTuple):
     """Whether the old objects were removed."""
     other_stores: tuple[str, ...] = ()
     """Folders in the store that are stores themselves; nothing in them is listed or removed."""
+    foreign: tuple[Garbage, ...] = ()
+    """Files with names that actstore does not give; never removed."""
 
 
 def report_manifest(manifest: Manifest) -> InspectReport:

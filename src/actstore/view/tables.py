@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from actstore.access.printable import printable
+from actstore.leaving import StopReason
 from actstore.view.grids import facts as _facts
 from actstore.view.grids import grid as _table
 from actstore.view.grids import human_bytes, human_time
@@ -30,6 +31,12 @@ __all__ = [
     "verify_view",
 ]
 
+_STOPPED: Final[dict[StopReason, str]] = {
+    "time": "the time is over",
+    "request": "on request",
+    "SIGINT": "by Ctrl-C (SIGINT)",
+    "SIGTERM": "by SIGTERM",
+}
 _MOST_FAULTS: Final = 50
 _MOST_NAMED: Final = 20
 
@@ -49,7 +56,7 @@ def extract_view(report: ExtractReport) -> RenderableType:
     if report.complete:
         return _facts("Extracted", facts)
     if report.stopped is not None:
-        facts["stopped"] = {"time": "the time is over", "signal": "by SIGTERM"}[report.stopped]
+        facts["stopped"] = _STOPPED[report.stopped]
     if not report.tasks_total:
         facts["left"] = "all tasks: the store was not begun; the same command starts again"
     elif report.stopped is not None:
@@ -151,14 +158,17 @@ def garbage_view(report: GarbageReport) -> RenderableType:
         facts["left alone"] = f"{younger}, younger than {human_time(report.older_than_s)} or of unknown age"
     if report.other_stores:
         facts["other stores"] = _other_stores(report.other_stores)
-    if not report.garbage:
+    if report.foreign:
+        facts["foreign"] = f"{_objects(report.foreign)} that actstore did not write; never removed"
+    listed = (*report.garbage, *report.foreign)
+    if not listed:
         return _facts("Garbage", facts)
     table = _table("object", "size", "age", "problem")
-    for one in report.garbage[:_MOST_FAULTS]:
+    for one in listed[:_MOST_FAULTS]:
         age = "-" if one.age_s is None else human_time(one.age_s)
         table.add_row(printable(one.object), human_bytes(one.bytes), age, one.reason)
-    if len(report.garbage) > _MOST_FAULTS:
-        table.add_row(f"and {len(report.garbage) - _MOST_FAULTS:,} more", "", "", "--json lists all")
+    if len(listed) > _MOST_FAULTS:
+        table.add_row(f"and {len(listed) - _MOST_FAULTS:,} more", "", "", "--json lists all")
     return Group(_facts("Garbage", facts), table)
 
 

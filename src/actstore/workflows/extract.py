@@ -10,19 +10,24 @@ from typing import Any, NamedTuple
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import open_objects
+from actstore.access.printable import printable
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
-from actstore.contracts.recipe import Recipe
+from actstore.contracts.recipe import ModelRecipe, Recipe
 from actstore.contracts.suggest import with_keyword_hints
-from actstore.errors import CorruptObjectError
+from actstore.errors import CorruptObjectError, UsageError
+from actstore.extract.device import choose_device
 from actstore.extract.model import load_model
+from actstore.leaving import if_stopped
 from actstore.store.format.layout import LARGE_OBJECTS
 from actstore.store.read.assemble_manifest import write_manifest
+from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import written_manifest
+from actstore.store.read.place import check_new_place
 from actstore.store.write.commit import committed_tasks
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen, load_frozen_if_any
 from actstore.store.write.sequences import StoredSequences
-from actstore.view.reports import ExtractReport
+from actstore.view.reports import ExtractReport, kept_tasks
 from actstore.workflows.clusters.connect import Cluster, LocalWorkers, check_cluster, workers_of
 from actstore.workflows.clusters.work_order import WorkOrder
 from actstore.workflows.extraction.deadline import Interrupted, Stop
@@ -31,6 +36,7 @@ from actstore.workflows.extraction.plan import ExtractionPlan, plan_extraction, 
 from actstore.workflows.extraction.runner import TaskRunner
 from actstore.workflows.extraction.shares import Share
 from actstore.workflows.extraction.sizes import check_room
+from actstore.workflows.extraction.stored_model import stored_model
 
 __all__ = ["extract_on", "extract_store", "extract_with"]
 
@@ -40,7 +46,8 @@ def extract_store(
     recipe: Recipe | None,
     store: str,
     *,
-    device: str = "cpu",
+    model: str | None = None,
+    device: str = "auto",
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     cluster: Cluster | None = None,
@@ -55,12 +62,12 @@ def extract_store(
     ----------
     recipe
         What to extract; None continues the store with the recipe that is frozen in it, from its own sequences.
-    store
-        Path or URL of the store.
+    store, storage_options
+        Path or URL of the store, and options of fsspec.
+    model
+        To continue a store: the folder or Hugging Face name that has its model now, if not the place it was begun with.
     device
-        Where the model runs: `cpu`, `cuda`, `cuda:1`.
-    storage_options
-        Passed to fsspec.
+        Where the model runs: `auto` (CUDA if PyTorch can use it, else the CPU), `cpu`, `cuda` or `cuda:N`.
     progress
         Where to report.
     cluster
@@ -74,28 +81,25 @@ def extract_store(
     ------
     RecipeChangedError
         If the store was made with another recipe; the message lists the differences.
-    RecipeError
-        If the recipe has no sequences, only expected ones.
+    RecipeError, UsageError
+        If the recipe has no sequences, only expected ones; both a recipe and `model` are given; or the place holds
+        other files than a store, or lies in another store.
     CorpusError, ModelError, NumericsError, StoreError, WorkerError
         If the work fails; committed tasks stay good.
     """
-    objects = open_objects(store, storage_options)
-    progress, stop = progress or Silent(), stop or Stop()
-    if cluster is not None and recipe is not None:
-        check_cluster(cluster)  # first: beginning the store may take hours
-    if cluster is None or recipe is not None:
-        load = partial(_load, device=device)
-        begun = _begin(objects, recipe, load, storage_options=storage_options, progress=progress, stop=stop)
-        if not isinstance(begun, _Begun):
-            return begun
+    objects, progress, stop = open_objects(store, storage_options), progress or Silent(), stop or Stop()
+    with if_stopped(lambda: f"{printable(objects.uri)}: tasks with a commit are kept; the same command continues"):
+        device = _checked(recipe, model, cluster, device)
+        load = partial(_load, place=model, device=device)
+        begin = partial(_begin, objects, recipe, load, storage_options=storage_options, progress=progress, stop=stop)
         if cluster is None:
-            return _extract_here(objects, begun, progress, share, stop)
-        del begun  # the memory of its model is for the workers
-    asked = _asked(objects, recipe, stop)
-    if isinstance(asked, ExtractReport):
-        return asked
-    order = WorkOrder(store, storage_options, asked.model, device)
-    return extract_on(cluster, objects, order=order, progress=progress, share=share, stop=stop)
+            begun = begin()
+            return _extract_here(objects, begun, progress, share, stop) if isinstance(begun, _Begun) else begun
+        asked = _stored_model(objects, model, stop) if recipe is None else _pinned(begin())
+        if isinstance(asked, ExtractReport):
+            return asked
+        order = WorkOrder(store, storage_options, asked, device)
+        return extract_on(cluster, objects, order=order, progress=progress, share=share, stop=stop)
 
 
 def extract_on(
@@ -149,12 +153,14 @@ class _Begun(NamedTuple):
 
     plan: ExtractionPlan
     model: ActivationModel
+    asked: ModelRecipe
+    """As the recipe names it."""
 
 
 def _begin(
     objects: ObjectStore,
     recipe: Recipe | None,
-    load: Callable[[Recipe], ActivationModel],
+    load: Callable[[Recipe | FrozenRecipe], ActivationModel],
     *,
     storage_options: Mapping[str, Any] | None,
     progress: Progress,
@@ -165,39 +171,64 @@ def _begin(
         require_sequences(recipe)  # before a model is loaded or anything is written
     try:
         with stop.interruptible():
+            if recipe is not None:
+                check_new_place(objects)
             objects.sweep(large=LARGE_OBJECTS)
             if recipe is None:
                 frozen = load_frozen(objects)
-                model = load(frozen.recipe)
-                return _Begun(reopen(objects, frozen, model), model)
+                model = load(frozen)
+                return _Begun(reopen(objects, frozen, model), model, frozen.recipe.model)
             model = load(recipe)
             plan = plan_extraction(objects, recipe, model, storage_options=storage_options, progress=progress)
-            return _Begun(plan, model)
+            return _Begun(plan, model, recipe.model)
     except Interrupted:
-        return _stopped_early(objects)
+        return _stopped_early(objects, stop)
 
 
-def _load(recipe: Recipe, *, device: str) -> ActivationModel:
-    return load_model(recipe.model, recipe.sites, device=device)
+def _checked(recipe: Recipe | None, model: str | None, cluster: Cluster | None, device: str) -> str:
+    """Refuse what cannot be done, before anything is; return the device, which local workers share."""
+    if recipe is not None and model is not None:
+        raise UsageError(f"model = {model!r} beside a recipe, which names its own: set model.name there")
+    if isinstance(cluster, LocalWorkers):
+        device = choose_device(device)
+    if cluster is not None and recipe is not None:
+        check_cluster(cluster)  # first: beginning the store may take hours
+    return device
 
 
-def _asked(objects: ObjectStore, recipe: Recipe | None, stop: Stop) -> Recipe | ExtractReport:
-    """Return the recipe, or that of the store to continue; a report if the run was told to stop meanwhile."""
-    if recipe is not None:
-        return recipe
+def _pinned(begun: _Begun | ExtractReport) -> ModelRecipe | ExtractReport:
+    """Return the model of a begun store at its commit, or at the absolute path of its folder: for workers elsewhere.
+
+    The loaded model is forgotten, since its memory is for the workers.
+    """
+    if isinstance(begun, ExtractReport):
+        return begun
+    facts = begun.model.facts
+    return begun.asked.model_copy(update={"name": facts.name, "revision": facts.revision})
+
+
+def _load(asked: Recipe | FrozenRecipe, *, place: str | None, device: str) -> ActivationModel:
+    """Load the model of a recipe, or that of the store to continue."""
+    if isinstance(asked, FrozenRecipe):
+        return load_model(stored_model(asked, place), asked.recipe.sites, device=device)
+    return load_model(asked.model, asked.sites, device=device)
+
+
+def _stored_model(objects: ObjectStore, place: str | None, stop: Stop) -> ModelRecipe | ExtractReport:
+    """Return the model of the store to continue; a report if the run was told to stop meanwhile."""
     try:
         with stop.interruptible():
             objects.sweep(large=LARGE_OBJECTS)
-            return load_frozen(objects).recipe
+            return stored_model(load_frozen(objects), place)
     except Interrupted:
-        return _stopped_early(objects)
+        return _stopped_early(objects, stop)
 
 
 def _extract_here(
     objects: ObjectStore, begun: _Begun, progress: Progress, share: Share | None, stop: Stop
 ) -> ExtractReport:
     """Do the tasks in this process."""
-    plan, model = begun
+    plan, model = begun.plan, begun.model
 
     @contextmanager
     def executor(tasks_done: int) -> Iterator[Executor]:
@@ -231,11 +262,16 @@ def _do_tasks(
     with progress.stage("extracting", total=total, unit="rows", done=done) as stage:
         tally = Tally(frozen, stage)
         if missing and stop.may_begin():
-            with executor(len(before)) as each:
+            with (
+                if_stopped(lambda: kept_tasks(objects.uri, done=len(before) + tally.tasks, total=frozen.tasks)),
+                executor(len(before)) as each,
+            ):
                 each.run(missing, stop=stop, tally=tally)
+            objects.sweep(large=LARGE_OBJECTS)  # a worker may have died in the middle of a write
     seconds = time.perf_counter() - started_s
     after = _committed(objects, frozen)
-    manifest = write_manifest(objects, progress=progress) if len(after) == frozen.tasks else None
+    left = frozen.tasks - len(after)
+    manifest = None if left else _manifest(objects, progress, stop)
     return ExtractReport(
         uri=objects.uri,
         manifest_sha256=None if manifest is None else manifest.digest,
@@ -243,14 +279,28 @@ def _do_tasks(
         tasks_total=frozen.tasks,
         tasks_before=len(before),
         tasks_done=len(after),
-        tasks_left=frozen.tasks - len(after),
+        tasks_left=left,
         complete=manifest is not None,
-        stopped=stop.reason if set(missing) - after else None,
+        stopped=stop.reason if set(missing) - after or (manifest is None and not left) else None,
         workers=tally.workers,
         rows_extracted=tally.rows,
         seconds=seconds,
         rows_per_s=tally.rows / seconds if seconds else 0.0,
     )
+
+
+def _manifest(objects: ObjectStore, progress: Progress, stop: Stop) -> Manifest | None:
+    """Write the manifest; return None if a signal stops that.
+
+    A run that was told to stop while it finished its last task still writes it, if it can in time.
+    """
+    if stop.must_drop():
+        return write_manifest(objects, progress=progress)
+    try:
+        with stop.interruptible():
+            return write_manifest(objects, progress=progress)
+    except Interrupted:
+        return None
 
 
 def _committed(objects: ObjectStore, frozen: FrozenRecipe) -> set[int]:
@@ -263,7 +313,7 @@ def _committed(objects: ObjectStore, frozen: FrozenRecipe) -> set[int]:
     return done
 
 
-def _stopped_early(objects: ObjectStore) -> ExtractReport:
+def _stopped_early(objects: ObjectStore, stop: Stop) -> ExtractReport:
     """Report a run that was told to stop before the first task."""
     frozen = load_frozen_if_any(objects)
     done = set() if frozen is None else _committed(objects, frozen)
@@ -278,7 +328,7 @@ def _stopped_early(objects: ObjectStore) -> ExtractReport:
         tasks_done=len(done),
         tasks_left=left,
         complete=manifest is not None,
-        stopped="signal" if manifest is None else None,
+        stopped=stop.reason if manifest is None else None,
         workers=0,
         rows_extracted=0,
         seconds=0.0,

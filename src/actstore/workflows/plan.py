@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from actstore.budget.assumptions import Assumptions
 from actstore.budget.prices import Prices, parse_prices
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import Recipe
-from actstore.contracts.suggest import with_keyword_hints
+from actstore.contracts.suggest import hint_for_key, with_keyword_hints
 from actstore.corpus.lengths import expected_corpus
 from actstore.errors import CorpusError, UsageError
 from actstore.extract.known_models import known_model, known_sites
@@ -21,7 +21,12 @@ from actstore.workflows.extraction.sizes import choose_task_rows
 from actstore.workflows.planning.budget import plan_budget
 from actstore.workflows.planning.inputs import ModelSizes, PlannedCorpus, apportion
 
-__all__ = ["plan_store", "read_prices", "write_plan_page"]
+__all__ = ["NATURAL_LENGTHS", "expect_rows", "plan_store", "read_prices", "write_plan_page"]
+
+NATURAL_LENGTHS: Final = (30, 72, 101, 132, 165, 199, 238, 284, 345, 438, 2000)
+"""Deciles of the lengths of UniRef50, without a few giants; an assumption."""
+_SAMPLE_SEQUENCES: Final = 1_000_000
+_MOST_SEQUENCES: Final = 100_000_000_000
 
 
 @with_keyword_hints
@@ -56,6 +61,7 @@ def plan_store(
     UsageError
         If the trainer does not fit the sites.
     """
+    recipe.refuse_credentials()
     model = _known_sizes(recipe) or _loaded_sizes(recipe)
     if recipe.corpus.is_expected:
         corpus = _expected(recipe)
@@ -72,6 +78,28 @@ def plan_store(
     return plan_budget(recipe, corpus, model, assumptions or Assumptions())
 
 
+def expect_rows(recipe: Recipe, rows: int) -> Recipe:
+    """Return a recipe that expects as many sequences as give a number of rows, in place of its own corpus.
+
+    Lengths are those that the recipe expects, else those of UniRef50 as the recipes in `manifests/` have them.
+
+    Raises
+    ------
+    UsageError
+        If there are no such rows, or too many.
+    """
+    lengths = recipe.corpus.expected_lengths or NATURAL_LENGTHS
+    corpus = recipe.corpus.model_copy(
+        update={"sequences": (), "expected_sequences": _SAMPLE_SEQUENCES, "expected_lengths": lengths}
+    )
+    sample = recipe.model_copy(update={"corpus": corpus})
+    found = sum(rows for _, rows in _expected(sample).splits.values())
+    sequences = -(-rows * _SAMPLE_SEQUENCES // found) if found else 0
+    if not 1 <= sequences <= _MOST_SEQUENCES:
+        raise UsageError(f"--rows {rows:,}: not a number of rows that a store could have; give such as 500M or 2.5G")
+    return recipe.model_copy(update={"corpus": corpus.model_copy(update={"expected_sequences": sequences})})
+
+
 def read_prices(path: str | Path) -> Prices:
     """Read a price list.
 
@@ -83,8 +111,8 @@ def read_prices(path: str | Path) -> Prices:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return parse_prices(text, name=str(path))
+        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    return parse_prices(text, name=str(path), hint=hint_for_key)
 
 
 def write_plan_page(report: PlanReport, path: str | Path) -> None:
@@ -98,7 +126,7 @@ def write_plan_page(report: PlanReport, path: str | Path) -> None:
     try:
         Path(path).write_text(plan_page(report), encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"--html {path}: cannot be written: {error.strerror or error}") from error
+        raise UsageError(f"--html {path}: cannot be written: {error.strerror or error}") from None
 
 
 def _known_sizes(recipe: Recipe) -> ModelSizes | None:

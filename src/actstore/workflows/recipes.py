@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from actstore.access.printable import printable
 from actstore.contracts.recipe import Recipe
-from actstore.contracts.suggest import with_keyword_hints
+from actstore.contracts.suggest import hint_for_key, with_keyword_hints
 from actstore.errors import RecipeError
 
 __all__ = ["merge_options", "parse_recipe", "read_recipe"]
@@ -52,9 +52,9 @@ def read_recipe(path: str | Path, *, options: Mapping[str, Any] | None = None) -
             raise RecipeError(f"{path}: over {_LARGEST_BYTES:,} bytes, too large for a recipe; is this the right file?")
         document = tomllib.loads(data.decode())
     except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, and numbers of too many digits
-        raise RecipeError(f"{path}: not TOML: {printable(str(error))}") from error
+        raise RecipeError(f"{path}: not TOML: {printable(str(error))}") from None
     for section, key in _PATHS:
         table = document.get(section)
         if isinstance(table, dict) and key in table:
@@ -85,7 +85,9 @@ def merge_options(document: Mapping[str, Any], options: Mapping[str, Any], *, na
         for section in sections:
             below = table.setdefault(section, {})
             if not isinstance(below, Mapping):
-                raise RecipeError(f"{name}: {dotted} cannot be set: {section!r} is {below!r:.40}, not a table")
+                raise RecipeError(
+                    f"{name}: {dotted} cannot be set: {section!r} is {printable(repr(below), most=40)}, not a table"
+                )
             table[section] = table = dict(below)
         table[key] = value
     return merged
@@ -100,15 +102,19 @@ def parse_recipe(document: Mapping[str, Any], *, name: str) -> Recipe:
         If the recipe is invalid; the message names every wrong field.
     """
     try:
-        return Recipe.model_validate(document)
+        recipe = Recipe.model_validate(document)
     except ValidationError as error:
         problems = []
         for problem in error.errors():
             field = printable(".".join(str(part) for part in problem["loc"])) or "recipe"
-            problems.append(f"  {field}: {printable(problem['msg'].removeprefix('Value error, '))}")
+            hint = hint_for_key(Recipe, problem["loc"]) if problem["type"] == "extra_forbidden" else ""
+            problems.append(f"  {field}: {printable(problem['msg'].removeprefix('Value error, '))}{hint}")
         if len(problems) > _MOST_PROBLEMS:
             problems[_MOST_PROBLEMS:] = [f"  and {len(problems) - _MOST_PROBLEMS:,} more"]
-        raise RecipeError(f"{name}: not a valid recipe:\n" + "\n".join(problems)) from error
+        # Without the error itself: it shows values, which may be credentials.
+        raise RecipeError(f"{name}: not a valid recipe:\n" + "\n".join(problems)) from None
+    recipe.refuse_credentials(name=name)
+    return recipe
 
 
 def _make_way(document: dict[str, Any], options: Mapping[str, Any]) -> None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import typer
-
+from actstore import Program
 from trainers.cli.online import online
 from trainers.cli.read_from_store import read_from_store
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+app = Program(
+    "trainer",
     help="""
 Train sparse autoencoders and crosscoders from a store of activations.
 
@@ -30,9 +25,9 @@ All sites in one dictionary:
 
     trainer read-from-store STORE --dictionary crosscoder-topk --out runs/all
 
-Resume a killed run from its last checkpoint:
+Go on with a run that was stopped or killed:
 
-    trainer read-from-store STORE --dictionary crosscoder-topk --out runs/all --resume
+    trainer read-from-store --resume runs/all
 
 Train without a store; the model computes the same rows in the same order:
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,19 +15,30 @@ __all__ = ["online"]
 
 @with_grouped_options
 def online(
+    context: typer.Context,
     uri: Annotated[
-        str, typer.Argument(metavar="URI", help="A store, a manifest file exported from one, or a recipe (TOML).")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="URI",
+            help="A store, a manifest file exported from one, or a recipe (TOML); a resumed run knows it.",
+        ),
+    ] = None,
     *,
     training: options.TrainingOptions,
     place: options.PlaceOptions,
     allow_incomplete: Annotated[
-        bool, typer.Option("--allow-incomplete", help="No effect: rows are computed, extracted or not.")
+        bool,
+        typer.Option(
+            "--allow-incomplete", help="No effect: rows are computed, extracted or not.", rich_help_panel="Access"
+        ),
     ] = False,
     storage: options.AccessOptions,
     on_missing: Annotated[
         options.MissingChoice,
-        typer.Option(help="Only `compute`: this command computes all rows; for the others use read-from-store."),
+        typer.Option(
+            help="Only `compute`: this command computes all rows; for the others use read-from-store.",
+            rich_help_panel="Model",
+        ),
     ] = options.MissingChoice.COMPUTE,
     recipe: options.OnlineRecipeOptions,
     model: options.ModelOptions,
@@ -56,14 +67,10 @@ def online(
             f"--on-missing {on_missing}: 'trainer online' computes all rows and writes none; read or fill a store with "
             "'trainer read-from-store'"
         )
-    train(
-        uri,
-        training,
-        place,
-        storage,
-        model,
-        output,
-        live="online",
-        allow_incomplete=allow_incomplete,
-        recipe_options=recipe.by_field(),
-    )
+    given = options.given_in(context)
+    fixed: dict[str, Any] = {"live": "online"}
+    if "allow_incomplete" in given:
+        fixed["allow_incomplete"] = allow_incomplete
+    if given & {"sequences", "settings"}:
+        fixed["recipe_options"] = recipe.by_field()
+    train(given, uri, training, place, storage, model, output, fixed=fixed)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 
-from actstore import parse_settings
+from actstore import parse_recipe_fields
 
 __all__ = [
     "AccessOptions",
     "DictionaryChoice",
+    "Given",
     "MissingChoice",
     "ModelOptions",
     "NormalisationChoice",
@@ -22,7 +24,17 @@ __all__ = [
     "OutputOptions",
     "PlaceOptions",
     "TrainingOptions",
+    "given_in",
 ]
+
+Given = AbstractSet[str]
+"""Names of parameters of a command."""
+
+
+def given_in(context: typer.Context) -> Given:
+    """Return the names of the options that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 class DictionaryChoice(StrEnum):
@@ -62,20 +74,38 @@ class MissingChoice(StrEnum):
 class TrainingOptions:
     """What to train: fields of `TrainConfig`. Here `site` stands for `sites`, and `dictionary` may be none."""
 
+    PANEL: ClassVar = "Training"
+
     dictionary: Annotated[DictionaryChoice, typer.Option(help="What to train; `none` only streams.")] = (
         DictionaryChoice.TOPK_SAE
     )
-    site: Annotated[list[str] | None, typer.Option(help="Site or glob; repeat for several. [default: all]")] = None
-    latents: Annotated[int | None, typer.Option(help="Dictionary size F. [default: expansion x features]")] = None
-    expansion: Annotated[int, typer.Option(help="F divided by the features of a site.")] = 8
-    k: Annotated[int | None, typer.Option(help="Latents kept for each row (TopK). [default: 32]")] = None
-    sparsity: Annotated[float | None, typer.Option(help="Coefficient of the penalty (relu-sae, l1, l2).")] = None
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate. [default: 2e-3 sqrt(1024 / F)]")] = None
+    site: Annotated[
+        list[str] | None,
+        typer.Option(help="Site or glob; several with commas, or by repeating the option.", show_default="all"),
+    ] = None
+    latents: Annotated[int | None, typer.Option(help="Dictionary size F.", show_default="expansion x features")] = None
+    expansion: Annotated[
+        int, typer.Option(help="F divided by the features of a site.", show_default="8 latents a feature")
+    ] = 8
+    k: Annotated[
+        int | None, typer.Option(help="Latents kept for each row (TopK).", show_default="32 latents a row")
+    ] = None
+    sparsity: Annotated[
+        float | None,
+        typer.Option(help="Coefficient of the penalty (relu-sae, l1, l2).", show_default="of the dictionary"),
+    ] = None
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="2e-3 sqrt(1024 / F)")] = None
     normalisation: Annotated[
         NormalisationChoice, typer.Option(help="Scale of each site: mean square norm 1, or mean norm sqrt(D).")
     ] = NormalisationChoice.UNIT
-    steps: Annotated[int | None, typer.Option(help="Batches. [default: once through the split]")] = None
-    batch_rows: Annotated[int, typer.Option(help="Rows of a batch.")] = 2048
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Batches; with --resume, more than before train longer.",
+            show_default="once through the split, in batches",
+        ),
+    ] = None
+    batch_rows: Annotated[int, typer.Option(help="Rows of a batch.", show_default="2,048 rows")] = 2048
     seed: Annotated[int, typer.Option(help="Seeds initial weights and order of rows.")] = 0
     order: Annotated[
         OrderChoice, typer.Option(help="Rows mixed in a buffer, or a true permutation (local, uncompressed stores).")
@@ -87,28 +117,62 @@ class TrainingOptions:
 class PlaceOptions:
     """Device and folder of a training run: fields of `RunOptions`."""
 
-    out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: runs/DICTIONARY-SITES-seedN]")] = None
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint of the folder.")] = False
-    checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 1000
-    buffer_bytes: Annotated[int, typer.Option(min=1, help="Memory of the shuffle buffer.")] = 256 << 20
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
+    PANEL: ClassVar = "Run"
+
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run.", show_default="runs/STORE-DICTIONARY-SITES-TIME")
+    ] = None
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Go on with the run in this folder, or from one of its checkpoints. All options are those of the run; "
+            "give only --steps, --out and others that do not change the result.",
+            show_default="none: a new run",
+        ),
+    ] = None
+    checkpoint_every: Annotated[
+        int, typer.Option(min=1, help="Steps between checkpoints.", show_default="1,000 steps")
+    ] = 1000
+    keep: Annotated[
+        int, typer.Option(min=1, help="Checkpoints to keep, the last ones.", show_default="3 checkpoints")
+    ] = 3
+    eval_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Steps between evaluations on held-out rows.",
+            show_default="a twentieth of the steps, at least 100",
+        ),
+    ] = None
+    buffer_bytes: Annotated[
+        int, typer.Option(min=1, help="Memory of the shuffle buffer, in bytes.", show_default="256 MiB")
+    ] = 256 << 20
+    device: Annotated[str, typer.Option(help="Where training runs: auto, cpu, cuda or cuda:N.")] = "auto"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AccessOptions:
     """Access to the store, and the cache of its bytes."""
 
+    PANEL: ClassVar = "Access"
+
     storage_option: Annotated[
         list[str] | None,
-        typer.Option("--storage-option", metavar="KEY=VALUE", help="Passed to fsspec; may be repeated."),
+        typer.Option(
+            "--storage-option",
+            metavar="KEY=VALUE",
+            help="Passed to fsspec; may be repeated.",
+            show_default="of the environment",
+        ),
     ] = None
     cache: Annotated[
         Path | None,
-        typer.Option(help="Local folder that keeps rows read from a remote store, or computed. [default: memory]"),
+        typer.Option(help="Local folder that keeps rows read from a remote store, or computed.", show_default="memory"),
     ] = None
     cache_bytes: Annotated[
         int | None,
-        typer.Option(min=1, help="Most bytes to keep there; for computed rows 4 GiB by default."),
+        typer.Option(min=1, help="Most bytes to keep there.", show_default="no limit; 4 GiB of computed rows"),
     ] = None
 
 
@@ -116,10 +180,22 @@ class AccessOptions:
 class ModelOptions:
     """How rows are computed: fields of `RunOptions`."""
 
+    PANEL: ClassVar = "Model"
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder or Hugging Face name that has the model now.", show_default="as the store or recipe says"
+        ),
+    ] = None
     model_device: Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda or cuda:N.")] = "auto"
     most_passes: Annotated[
         float,
-        typer.Option(min=1, help="How often an epoch may compute the rows of a protein; more is refused at the start."),
+        typer.Option(
+            min=1,
+            help="How often an epoch may compute the rows of a protein; more is refused at the start.",
+            show_default="1 pass",
+        ),
     ] = 1.0
 
 
@@ -127,17 +203,23 @@ class ModelOptions:
 class OutputOptions:
     """What is shown."""
 
+    PANEL: ClassVar = "Output"
+
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class OnlineRecipeOptions:
     """Fields of the recipe, if rows are computed from one."""
 
+    PANEL: ClassVar = "Recipe"
+
     sequences: Annotated[
         list[str] | None,
-        typer.Option(help="FASTA or Parquet in place of the recipe's sequences; may be repeated."),
+        typer.Option(
+            help="FASTA or Parquet in place of the recipe's sequences; may be repeated.", show_default="of the recipe"
+        ),
     ] = None
     settings: Annotated[
         list[str] | None,
@@ -145,9 +227,10 @@ class OnlineRecipeOptions:
             "--set",
             metavar="KEY=VALUE",
             help="Set any recipe field, in TOML: `--set rows.fraction=0.1`; may be repeated.",
+            show_default="of the recipe",
         ),
     ] = None
 
     def by_field(self) -> dict[str, Any]:
         """Return the options by dotted field of the recipe."""
-        return {"corpus.sequences": self.sequences, **parse_settings(self.settings)}
+        return parse_recipe_fields({"corpus.sequences": self.sequences}, self.settings)

@@ -3,60 +3,82 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
 
+import typer
+
 from trainers.cli import options
 from trainers.cli.table import print_table
-from trainers.workflows.options import LiveMode, RunOptions
 
-__all__ = ["train"]
+__all__ = ["fields_of_config", "train"]
 
 
 def train(
-    uri: str,
+    given: options.Given,
+    uri: str | None,
     training: options.TrainingOptions,
     place: options.PlaceOptions,
     storage: options.AccessOptions,
     model: options.ModelOptions,
     output: options.OutputOptions,
     *,
-    live: LiveMode | None,
-    allow_incomplete: bool,
-    recipe_options: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any],
 ) -> None:
-    """Train, or only stream, as the options say, and print the result."""
+    """Train, or only stream, as the options say, and print the result.
+
+    Parameters
+    ----------
+    given
+        Names of the options that stand on the command line: a resumed run takes the others from its folder.
+    fixed
+        Fields of `RunOptions` that a command sets itself.
+    """
     # Imported here: `trainer --help` must not wait for torch.
-    from actstore import parse_storage_options, terminal_progress
+    from actstore import errors, parse_storage_options, terminal_progress
     from trainers.fit.config import make_config
+    from trainers.workflows.options import RunOptions
     from trainers.workflows.read_from_store import read_from_store
+    from trainers.workflows.stopping import Stopped
     from trainers.workflows.stream_only import stream_only
 
-    circumstances = RunOptions(
-        **asdict(place),
-        **asdict(model),
-        cache=storage.cache,
-        cache_bytes=storage.cache_bytes,
-        storage_options=parse_storage_options(storage.storage_option),
-        live=live,
-        allow_incomplete=allow_incomplete,
-        recipe_options=recipe_options,
-    )
-    work = stream_only if training.dictionary is options.DictionaryChoice.NONE else read_from_store
-    config = make_config(_fields_of_config(training))
-    document = work(uri, config, circumstances, progress=terminal_progress(quiet=output.quiet)).document()
+    chosen = {name: value for name, value in (asdict(place) | asdict(model)).items() if name in given}
+    chosen |= {name: getattr(storage, name) for name in ("cache", "cache_bytes") if name in given}
+    if storage.storage_option:
+        chosen["storage_options"] = parse_storage_options(storage.storage_option)
+    circumstances = RunOptions(**chosen, **fixed)
+    config = make_config(fields_of_config(training, given))
+    progress = terminal_progress(quiet=output.quiet)
+    try:
+        if training.dictionary is options.DictionaryChoice.NONE:
+            if uri is None or place.resume is not None:
+                raise errors.UsageError("--dictionary none: give URI, and no --resume; there is no run to go on with")
+            document = stream_only(uri, config, circumstances, progress=progress).document()
+        else:
+            document = read_from_store(uri, config, circumstances, progress=progress).document()
+    except Stopped as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(stopped.exit_code) from None
     if output.as_json:
-        sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+        typer.echo(json.dumps(document, indent=2, allow_nan=False))
     else:
         print_table(document)
 
 
-def _fields_of_config(training: options.TrainingOptions) -> dict[str, Any]:
-    fields = {name: value.value if isinstance(value, StrEnum) else value for name, value in asdict(training).items()}
-    sites = fields.pop("site")
+def fields_of_config(training: options.TrainingOptions, given: options.Given) -> dict[str, Any]:
+    """Return the fields of `TrainConfig` that stand on the command line."""
+    from actstore import comma_separated
+
+    fields = {
+        name: value.value if isinstance(value, StrEnum) else value
+        for name, value in asdict(training).items()
+        if name in given
+    }
+    if "site" in fields:
+        sites = comma_separated(fields.pop("site"))
+        fields["sites"] = tuple(sites) if sites else None
     if training.dictionary is options.DictionaryChoice.NONE:
-        del fields["dictionary"]
-    return fields | {"sites": tuple(sites) if sites else None}
+        fields.pop("dictionary", None)
+    return fields

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from actstore import did_you_mean, errors
 
-__all__ = ["DictionaryName", "Normalisation", "TrainConfig", "make_config"]
+__all__ = ["MOST_LATENTS", "DictionaryName", "Normalisation", "TrainConfig", "make_config"]
 
 DictionaryName = Literal["topk-sae", "relu-sae", "crosscoder-topk", "crosscoder-l1", "crosscoder-l2"]
 Normalisation = Literal["unit", "sqrt_d"]
+MOST_LATENTS: Final = 1 << 28
+MOST_FACTOR: Final = 1e6
+"""Limit for learning rate, coefficients and norms: far more than trains, and no product of them overflows."""
+MOST_STEPS: Final = 1 << 40
+MOST_BATCH_ROWS: Final = 1 << 22
+MOST_SEED: Final = (1 << 63) - 1
 
 
 class TrainConfig(BaseModel):
@@ -27,7 +33,7 @@ class TrainConfig(BaseModel):
     8
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     dictionary: DictionaryName = "topk-sae"
     """Which dictionary: a row of `dictionaries.table.DICTIONARIES`."""
@@ -35,28 +41,28 @@ class TrainConfig(BaseModel):
     sites: tuple[str, ...] | None = None
     """One or several sites or globs to read; None for all of the store. Sparse autoencoders read one."""
 
-    latents: int | None = Field(default=None, ge=1)
+    latents: int | None = Field(default=None, ge=1, le=MOST_LATENTS)
     """Dictionary size F; None for `expansion` times the features D of a site."""
 
-    expansion: int = Field(default=8, ge=1)
+    expansion: int = Field(default=8, ge=1, le=MOST_LATENTS)
     """F divided by D, if `latents` is not given."""
 
-    k: int | None = Field(default=None, ge=1)
+    k: int | None = Field(default=None, ge=1, le=MOST_LATENTS)
     """Latents kept for each row in TopK dictionaries, where None means 32; others keep no fixed number."""
 
-    sparsity: float | None = Field(default=None, ge=0.0)
+    sparsity: float | None = Field(default=None, ge=0.0, le=MOST_FACTOR)
     """Coefficient of the sparsity penalty; None for the default of the dictionary. TopK dictionaries have none."""
 
-    lr: float | None = Field(default=None, gt=0.0)
+    lr: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
     """Peak learning rate of Adam; None for ``2e-3 * sqrt(1024 / F)``."""
 
-    steps: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     """Batches to train on; None for one pass over the split. Each epoch has another order."""
 
-    batch_rows: int = Field(default=2048, ge=1)
+    batch_rows: int = Field(default=2048, ge=1, le=MOST_BATCH_ROWS)
     """Rows B of a batch."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
     """Seeds initial weights and the order of rows."""
 
     order: Literal["windows", "uniform"] = "windows"
@@ -77,13 +83,13 @@ class TrainConfig(BaseModel):
     sparsity_warmup_share: float = Field(default=0.1, ge=0.0, le=1.0)
     """Share of the steps in which the penalty rises linearly, so that latents do not die before they learn."""
 
-    gradient_clip: float = Field(default=1.0, gt=0.0)
+    gradient_clip: float = Field(default=1.0, gt=0.0, le=MOST_FACTOR)
     """Largest norm of the gradient over all weights."""
 
-    auxk_weight: float = Field(default=1 / 32, ge=0.0)
+    auxk_weight: float = Field(default=1 / 32, ge=0.0, le=MOST_FACTOR)
     """Weight of the AuxK loss of TopK dictionaries; 0 turns it off."""
 
-    dead_after_rows: int | None = Field(default=None, ge=1)
+    dead_after_rows: int | None = Field(default=None, ge=1, le=1 << 62)
     """Rows without firing after which a latent counts as dead; None for 10 M, or a tenth of a shorter run."""
 
     @field_validator("sites", mode="before")
@@ -107,7 +113,7 @@ def make_config(options: Mapping[str, Any]) -> TrainConfig:
             f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r}: {fault['msg']}{_hint(fault)}"
             for fault in error.errors()
         ]
-        raise errors.UsageError("; ".join(faults)) from error
+        raise errors.UsageError("; ".join(faults)) from None
 
 
 def _hint(fault: ErrorDetails) -> str:

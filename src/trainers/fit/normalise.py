@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from trainers.fit.config import Normalisation
 __all__ = ["InputFacts", "SiteMoments", "describe_inputs", "site_scale"]
 
 Float64s = NDArray[np.float64]
+_LEAST_SCALE: Final = float(np.finfo(np.float32).tiny)
+_MOST_SCALE: Final = float(np.finfo(np.float32).max)
 
 
 class SiteMoments(Protocol):
@@ -90,4 +92,10 @@ def site_scale(site: str, moments: SiteMoments, *, normalisation: Normalisation)
             f"site {site}: the mean norm of its rows is {size} in the statistics of the store, so no scale "
             "can bring it to 1; check the site with 'actstore inspect'"
         )
-    return 1.0 / size if normalisation == "unit" else math.sqrt(len(moments.mean_D)) / size
+    scale = 1.0 / size if normalisation == "unit" else math.sqrt(len(moments.mean_D)) / size
+    if not _LEAST_SCALE <= scale <= _MOST_SCALE:
+        raise errors.TrainingError(
+            f"site {site}: the mean norm of its rows is {size:.4g} in the statistics of the store, so their scale "
+            f"would be {scale:.4g}, beyond float32; check the store with 'actstore verify'"
+        )
+    return scale

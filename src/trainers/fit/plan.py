@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary, Shape
 from trainers.dictionaries.table import DICTIONARIES
-from trainers.fit.config import DictionaryName, Normalisation, TrainConfig
+from trainers.fit.config import MOST_LATENTS, DictionaryName, Normalisation, TrainConfig
 from trainers.fit.source import BatchSource
 
 __all__ = ["StreamFacts", "StreamingPlan", "TrainPlan", "default_lr", "plan_streaming", "plan_training"]
@@ -21,7 +21,6 @@ MAX_WARMUP_STEPS: Final = 1_000
 DEFAULT_K: Final = 32
 _MOST_SITES: Final = 1024
 _MOST_WIDTH: Final = 1 << 20
-_MOST_LATENTS: Final = 1 << 28
 _MOST: Final = 1 << 62
 
 
@@ -77,24 +76,28 @@ class TrainPlan(BaseModel):
     dictionary: DictionaryName
     sites: tuple[str, ...] = Field(min_length=1, max_length=_MOST_SITES)
     width: int = Field(ge=1, le=_MOST_WIDTH)
-    latents: int = Field(ge=1, le=_MOST_LATENTS)
-    kept: int | None = Field(ge=1, le=_MOST_LATENTS)
-    sparsity: float | None
-    lr: float
+    latents: int = Field(ge=1, le=MOST_LATENTS)
+    kept: int | None = Field(ge=1, le=MOST_LATENTS)
+    sparsity: float | None = Field(ge=0)
+    lr: float = Field(gt=0)
     steps: int = Field(ge=1, le=_MOST)
     batch_rows: int = Field(ge=1, le=_MOST)
     rows: int = Field(ge=0, le=_MOST)
     """Rows that `steps` batches hold, short last batches of epochs included."""
-    seed: int
+    seed: int = Field(ge=0)
     order: Literal["windows", "uniform"]
     split: str
     normalisation: Normalisation
-    warmup_steps: int
-    decay_steps: int
-    sparsity_warmup_steps: int
-    gradient_clip: float
-    auxk_weight: float
-    dead_after_rows: int
+    warmup_steps: int = Field(ge=0, le=_MOST)
+    decay_steps: int = Field(ge=0, le=_MOST)
+    sparsity_warmup_steps: int = Field(ge=0, le=_MOST)
+    gradient_clip: float = Field(gt=0)
+    auxk_weight: float = Field(ge=0)
+    dead_after_rows: int = Field(ge=1, le=_MOST)
+    restart_step: int = Field(default=0, ge=0, le=_MOST)
+    """Step at which the run was made longer; 0 if it was not."""
+    restart_factor: float = Field(default=1.0, ge=0.0, le=1.0)
+    """Factor of the learning rate at that step; from there it rises again to 1."""
 
     @property
     def shape(self) -> Shape:
@@ -130,6 +133,11 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
             f"choose one with --site: {', '.join(stream.sites)} (or take a crosscoder)"
         )
     latents = config.expansion * stream.width if config.latents is None else config.latents
+    if latents > MOST_LATENTS:
+        raise errors.UsageError(
+            f"{latents:,} latents (expansion {config.expansion:,} times {stream.width:,} features); at most "
+            f"{MOST_LATENTS:,} can be trained, so lower --latents or --expansion"
+        )
     kept = _kept(kind, config, latents=latents)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")

@@ -7,7 +7,7 @@
       optimizer.safetensors    W_enc.exp_avg, W_enc.exp_avg_sq, W_enc.step, ..., idle_rows
       checkpoint.json          plan, origin, cursor, counters, digests of the two files
 
-A checkpoint is written beside its predecessor and renamed when it is on disk; only then the predecessor is removed. So
+A checkpoint is written beside its predecessors and renamed when it is on disk; only then the oldest is removed. So
 a run that is killed at any moment has a checkpoint that loads.
 """
 
@@ -22,28 +22,44 @@ from typing import Final, NamedTuple
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from actstore import Cursor, errors
 from trainers.dictionaries.dictionary import Dictionary
 from trainers.dictionaries.table import DICTIONARIES
+from trainers.fit.extend import EXTENDED
 from trainers.fit.initialise import build_optimizer
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
-from trainers.save.files import file_sha256, flush_to_disk
+from trainers.save.files import file_sha256, flush_to_disk, refuse_link, save_tensors
 from trainers.save.record import CheckpointRecord, Origin, differences, software
 
-__all__ = ["Checkpoint", "load_dictionary", "newest_checkpoint", "read_checkpoint", "resume_state", "write_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "checkpoint_bytes",
+    "checkpoints_of",
+    "copy_checkpoint",
+    "load_dictionary",
+    "newest_checkpoint",
+    "read_checkpoint",
+    "read_record",
+    "resume_state",
+    "write_checkpoint",
+]
 
 RECORD: Final = "checkpoint.json"
 WEIGHTS: Final = "dictionary.safetensors"
 OPTIMIZER: Final = "optimizer.safetensors"
 _MOST_RECORD_BYTES: Final = 1 << 24
 _MOST_SHOWN: Final = 400
+_RECORD_BYTES: Final = 1 << 14
+"""Room for `checkpoint.json` and the headers of the two other files."""
 _IDLE_ROWS: Final = "idle_rows"
 _ADAM: Final = ("step", "exp_avg", "exp_avg_sq")
 _FOLDER: Final = re.compile(r"step-(\d+)")
+_LEFTOVER: Final = re.compile(r"\.step-\d+(\.partial|\.doomed)(\.doomed)*")
+"""Names of folders that a killed run was writing or removing."""
 
 
 class Checkpoint(NamedTuple):
@@ -60,43 +76,87 @@ class Checkpoint(NamedTuple):
         return Cursor.from_json(self.record.cursor)
 
 
-def write_checkpoint(root: Path, state: TrainState, *, plan: TrainPlan, origin: Origin, cursor: Cursor) -> Path:
-    """Write a checkpoint of `state` under `root` and remove older ones; return its folder."""
+def write_checkpoint(
+    root: Path,
+    state: TrainState,
+    *,
+    plan: TrainPlan,
+    origin: Origin,
+    cursor: Cursor,
+    keep: int = 1,
+    good_step: int | None = None,
+) -> Path:
+    """Write a checkpoint of `state` under `root`, remove all but the last ones, and return its folder.
+
+    Parameters
+    ----------
+    keep
+        How many to keep.
+    good_step
+        The last step at which training was sound: the newest checkpoint up to there is kept as well.
+    """
     path = root / f"step-{state.step:09d}"
     partial = root / f".{path.name}.partial"
+    refuse_link(root)
     root.mkdir(parents=True, exist_ok=True)
     _discard(partial)
     partial.mkdir()
-    save_file(_on_cpu(dict(state.dictionary.named_parameters())), partial / WEIGHTS)
-    save_file(_on_cpu(_optimizer_tensors(state)), partial / OPTIMIZER)
-    record = CheckpointRecord(
-        plan=plan,
-        origin=origin,
-        step=state.step,
-        rows=state.rows,
-        cursor=cursor.to_json(),
-        input_scale=tuple(state.scale_S.double().tolist()),
-        variance=state.variance,
-        software=software(),
-        files={name: file_sha256(partial / name) for name in (WEIGHTS, OPTIMIZER)},
-    )
-    (partial / RECORD).write_text(record.model_dump_json(indent=2) + "\n")
-    for file in (*partial.iterdir(), partial):
-        flush_to_disk(file)
-    partial.rename(path)
-    flush_to_disk(root)
-    for other in root.iterdir():
-        if other != path and _FOLDER.search(other.name):
-            _discard(other)
+    try:
+        save_tensors(partial / WEIGHTS, _on_cpu(dict(state.dictionary.named_parameters())))
+        save_tensors(partial / OPTIMIZER, _on_cpu(_optimizer_tensors(state)))
+        record = CheckpointRecord(
+            plan=plan,
+            origin=origin,
+            step=state.step,
+            rows=state.rows,
+            cursor=cursor.to_json(),
+            input_scale=tuple(state.scale_S.double().tolist()),
+            variance=state.variance,
+            software=software(),
+            files={name: file_sha256(partial / name) for name in (WEIGHTS, OPTIMIZER)},
+        )
+        (partial / RECORD).write_text(record.model_dump_json(indent=2) + "\n")
+        _publish(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)  # a full disk has room again
+        raise
+    _remove_old(root, keep=keep, good_step=good_step)
     return path
+
+
+def copy_checkpoint(path: Path, root: Path) -> Path:
+    """Copy a checkpoint into another folder of checkpoints; a kill at any moment leaves all of it or none."""
+    partial = root / f".{path.name}.partial"
+    _discard(partial)
+    partial.mkdir()
+    try:
+        for name in (WEIGHTS, OPTIMIZER, RECORD):
+            shutil.copyfile(path / name, partial / name)
+        _publish(partial, root / path.name)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return root / path.name
+
+
+def checkpoint_bytes(plan: TrainPlan) -> int:
+    """Return the bytes of a checkpoint: weights, two moments of each, idle rows, and some for headers and record."""
+    with torch.device("meta"):
+        weights = sum(parameter.numel() for parameter in DICTIONARIES[plan.dictionary](plan.shape).parameters())
+    return 3 * 4 * weights + 8 * plan.latents + _RECORD_BYTES
+
+
+def checkpoints_of(root: Path) -> dict[int, Path]:
+    """Return the folders of the complete checkpoints under `root` by their step, oldest first."""
+    if not root.is_dir():
+        return {}
+    steps = {int(match[1]): path for path in root.iterdir() if (match := _FOLDER.fullmatch(path.name))}
+    return dict(sorted(steps.items()))
 
 
 def newest_checkpoint(root: Path) -> Path | None:
     """Return the folder of the checkpoint with the most steps, or None."""
-    if not root.is_dir():
-        return None
-    steps = {int(match[1]): path for path in root.iterdir() if (match := _FOLDER.fullmatch(path.name))}
-    return steps[max(steps)] if steps else None
+    return next(reversed(checkpoints_of(root).values()), None)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -107,7 +167,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     CheckpointError
         If a file is missing, truncated, malformed or not the saved one.
     """
-    record = _read_record(path)
+    record = read_record(path)
     return Checkpoint(path, record, _read_tensors(path / WEIGHTS, record), _read_tensors(path / OPTIMIZER, record))
 
 
@@ -117,10 +177,15 @@ def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, dev
     Raises
     ------
     CheckpointError
-        If it was saved with another plan or rows of another origin; the message lists every difference.
+        If it was saved with another plan (a longer one that starts again here is allowed) or rows of another origin;
+        the message lists every difference.
     """
     record = checkpoint.record
-    changed = [*differences(record.plan, plan), *differences(record.origin, origin)]
+    longer = plan.steps > record.plan.steps and plan.restart_step == record.step
+    changed = [
+        *differences(record.plan, plan, ignored=EXTENDED if longer else ()),
+        *differences(record.origin, origin),
+    ]
     if changed:
         raise errors.CheckpointError(
             f"{checkpoint.path}: made by another run, so it cannot be resumed: {'; '.join(changed)}. "
@@ -162,7 +227,8 @@ def load_dictionary(path: Path, *, device: str | torch.device = "cpu") -> tuple[
     return _restore_dictionary(checkpoint, torch.device(device)).eval(), checkpoint.record
 
 
-def _read_record(path: Path) -> CheckpointRecord:
+def read_record(path: Path) -> CheckpointRecord:
+    """Read the record of a checkpoint, without its tensors; raises as `read_checkpoint`."""
     try:
         with (path / RECORD).open("rb") as file:
             data = file.read(_MOST_RECORD_BYTES + 1)
@@ -236,11 +302,37 @@ def _check_tensors(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str,
             )
 
 
+def _publish(partial: Path, path: Path) -> None:
+    """Give a written checkpoint its name, once it is on disk."""
+    for file in partial.iterdir():
+        flush_to_disk(file)
+    flush_to_disk(partial)
+    _discard(path)
+    partial.rename(path)
+    flush_to_disk(path.parent)
+
+
+def _remove_old(root: Path, *, keep: int, good_step: int | None) -> None:
+    saved = checkpoints_of(root)
+    kept = set(list(saved)[-keep:])
+    if good_step is not None:
+        kept |= set([step for step in saved if step <= good_step][-1:])
+    names = {saved[step] for step in kept}
+    for other in root.iterdir():
+        if other not in names and (_FOLDER.fullmatch(other.name) or _LEFTOVER.fullmatch(other.name)):
+            _discard(other)
+
+
 def _discard(folder: Path) -> None:
-    """Remove a folder; a kill at any moment leaves nothing that looks like a checkpoint."""
+    """Remove a folder; a kill at any moment leaves nothing that looks like a checkpoint. Of a link, only the link."""
+    if folder.is_symlink():
+        folder.unlink()
+        return
     if not folder.exists():
         return
     doomed = folder.with_name(f".{folder.name.lstrip('.')}.doomed")
+    if doomed.is_symlink():
+        doomed.unlink()
     shutil.rmtree(doomed, ignore_errors=True)
     folder.rename(doomed)
     shutil.rmtree(doomed)

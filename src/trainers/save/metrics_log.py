@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from actstore import errors
-from trainers.save.files import replace_file
+from trainers.save.files import open_to_append, replace_file, writing_to
 
 __all__ = ["MetricsLog", "drop_lines_after"]
 
@@ -20,16 +20,16 @@ class MetricsLog:
     Parameters
     ----------
     path
-        Created if absent.
+        Created if absent. A symbolic link is refused.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a")
+        with writing_to(path.parent):
+            self._file = open_to_append(path)
 
     def append(self, metrics: dict[str, Any]) -> None:
         """Add a line; values must be finite."""
-        self._file.write(json.dumps(metrics, allow_nan=False) + "\n")
-        self._file.flush()
+        self._file.write((json.dumps(metrics, allow_nan=False) + "\n").encode())
 
     def flush_to_disk(self) -> None:
         """Wait until all lines are on disk: call it before a checkpoint that needs them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -15,6 +15,9 @@ from trainers.fit.plan import TrainPlan
 __all__ = ["CheckpointRecord", "Origin", "SiteRecord", "describe_origin", "differences", "software"]
 
 CHECKPOINT_FORMAT: Final = "actstore-checkpoint/1"
+
+_LEAST_SCALE: Final = torch.finfo(torch.float32).tiny
+_MOST_SCALE: Final = torch.finfo(torch.float32).max
 
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -29,7 +32,7 @@ class SiteRecord(_Record):
     name: str
     module: str
     """Path of the module in the model, as in `named_modules()`."""
-    width: int
+    width: int = Field(ge=1)
 
 
 class Origin(_Record):
@@ -55,9 +58,9 @@ class CheckpointRecord(_Record):
     rows: int = Field(ge=0, le=1 << 62)
     cursor: dict[str, Any]
     """Position of the stream, from `Cursor.to_json`."""
-    input_scale: tuple[Annotated[float, Field(gt=0)], ...]
+    input_scale: tuple[Annotated[float, Field(ge=_LEAST_SCALE, le=_MOST_SCALE)], ...]
     """Factor of each site: the dictionary's inputs are ``input_scale[s] * x[:, s]``, its weights are not folded."""
-    variance: float = Field(ge=0)
+    variance: float = Field(gt=0)
     """Mean squared distance of the scaled rows of the store from their mean."""
     software: dict[str, str]
     files: dict[str, _Digest]
@@ -94,9 +97,9 @@ def software() -> dict[str, str]:
     return {"actstore": version("actstore"), "torch": torch.__version__}
 
 
-def differences(saved: BaseModel, wanted: BaseModel) -> Iterator[str]:
+def differences(saved: BaseModel, wanted: BaseModel, *, ignored: Collection[str] = ()) -> Iterator[str]:
     """Name each field that differs, with both values."""
     before, now = saved.model_dump(mode="json"), wanted.model_dump(mode="json")
     for field in now:
-        if before[field] != now[field]:
+        if field not in ignored and before[field] != now[field]:
             yield f"{field}: {before[field]!r} in the checkpoint, {now[field]!r} now"

@@ -1,17 +1,38 @@
-"""The folder of a run: `checkpoints/`, `metrics.jsonl`, `result.json`."""
+"""The folder of a run: `run.json`, `checkpoints/`, `metrics.jsonl`, `result.json`."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
-from actstore import errors
-from trainers.save.checkpoint import newest_checkpoint
-from trainers.save.files import replace_file, writing_to
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-__all__ = ["RunFolder"]
+from actstore import enclosing_store, errors
+from trainers.fit.config import TrainConfig
+from trainers.save.checkpoint import checkpoints_of, newest_checkpoint
+from trainers.save.files import refuse_link, replace_file, writing_to
+
+__all__ = ["RunFolder", "RunRecord", "claim_new_folder"]
+
+RUN_FORMAT: Final = "actstore-run/1"
+_MOST_RECORD_BYTES: Final = 1 << 20
+
+
+class RunRecord(BaseModel):
+    """Contents of `run.json`: what the user asked for, so that a resumed run needs no option again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    format: Literal["actstore-run/1"] = RUN_FORMAT
+    source: str | None
+    """Path or URL of the rows; None if the URL held credentials, which are never written."""
+    config: TrainConfig
+    """What to train."""
+    options: dict[str, Any]
+    """Fields of `RunOptions`, without the folder and without storage options, which may be secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +52,43 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def record(self) -> Path:
+        """What the user asked for."""
+        return self.path / "run.json"
+
+    @property
     def result(self) -> Path:
         """Report of the finished run."""
         return self.path / "result.json"
 
-    def check(self, *, resume: bool) -> None:
-        """Refuse early what `begin` or a resume would refuse; nothing is written.
+    def check_free(self) -> None:
+        """Refuse early what `begin` would refuse; nothing is written.
 
         Raises
         ------
         CheckpointError
-            If the folder holds a run; with `resume`, if it holds none.
+            If the folder holds a run.
+        UsageError
+            If it is in the folder of a store.
+        TrainingError
+            If its folder of checkpoints or its metrics are a symbolic link.
         """
-        if resume:
-            self.newest_checkpoint()
-        elif self.checkpoints.exists():
+        self.refuse_links()
+        if self.checkpoints.exists():
             raise errors.CheckpointError(self._describe_occupant())
+        if (store := enclosing_store(self.path)) is not None:
+            raise errors.UsageError(
+                f"{self.path}: lies in the store {store}, which holds activations and nothing else; "
+                "give an --out outside of it"
+            )
 
-    def begin(self) -> None:
+    def refuse_links(self) -> None:
+        """Refuse a folder of checkpoints or metrics that is a symbolic link; raises `TrainingError`."""
+        with writing_to(self.path):
+            refuse_link(self.checkpoints)
+            refuse_link(self.metrics)
+
+    def begin(self, record: RunRecord) -> None:
         """Claim the folder for a new run.
 
         Raises
@@ -61,17 +101,51 @@ class RunFolder:
                 self.checkpoints.mkdir(parents=True)
             except FileExistsError as error:
                 raise errors.CheckpointError(self._describe_occupant()) from error
+        self.write_record(record)
 
-    def newest_checkpoint(self) -> Path | None:
-        """Return the checkpoint to resume from; None if the run was stopped before its first checkpoint.
+    def write_record(self, record: RunRecord) -> None:
+        """Write `run.json`, complete or not at all."""
+        with writing_to(self.path):
+            replace_file(self.record, (record.model_dump_json(indent=2) + "\n").encode())
+
+    def read_record(self) -> RunRecord:
+        """Return what the user asked for when the run began.
 
         Raises
         ------
         CheckpointError
-            If the folder holds no run.
+            If the folder holds no run, or its record is damaged.
+        TrainingError
+            As `refuse_links`.
         """
-        if not self.checkpoints.is_dir():
-            raise errors.CheckpointError(f"{self.path}: no run to resume; leave out --resume to begin one")
+        self.refuse_links()
+        try:
+            with self.record.open("rb") as file:
+                data = file.read(_MOST_RECORD_BYTES + 1)
+            if len(data) > _MOST_RECORD_BYTES:
+                raise errors.CheckpointError(f"{self.record}: more than {_MOST_RECORD_BYTES:,} bytes; this is no run")
+            return RunRecord.model_validate_json(data)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise errors.CheckpointError(
+                f"{self.path}: no run to resume, since it has no {self.record.name}; --resume takes the folder of a "
+                "run, or one of its checkpoints"
+            ) from error
+        except OSError as error:
+            raise errors.CheckpointError(f"{self.record}: cannot be read: {error.strerror or error}") from error
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ascii(".".join(str(part) for part in first["loc"])[:200])[1:-1]
+            raise errors.CheckpointError(f"{self.record}: {where}: {ascii(first['msg'][:200])[1:-1]}") from error
+
+    def last_good_checkpoint(self, step: int | None) -> Path | None:
+        """Return the newest checkpoint at or before a step; None if there is none, or no step was good."""
+        if step is None:
+            return None
+        good = [path for saved, path in checkpoints_of(self.checkpoints).items() if saved <= step]
+        return good[-1] if good else None
+
+    def newest_checkpoint(self) -> Path | None:
+        """Return the checkpoint to resume from; None if the run was stopped before its first checkpoint."""
         return newest_checkpoint(self.checkpoints)
 
     def write_result(self, document: dict[str, Any]) -> None:
@@ -85,5 +159,21 @@ class RunFolder:
         at = f" (newest checkpoint {newest.name})" if newest else ""
         return (
             f"{self.path}: the folder holds {state}{at} and nothing is overwritten; "
-            "continue it with --resume, or give another --out"
+            f"continue it with --resume {self.path}, or give another --out"
         )
+
+
+def claim_new_folder(path: Path) -> Path:
+    """Make a folder that did not exist before, with a number after its name if need be; return its path.
+
+    Runs that begin in the same second, as a sweep may, get different folders.
+    """
+    with writing_to(path):
+        for number in itertools.count(1):
+            free = path if number == 1 else path.with_name(f"{path.name}-{number}")
+            try:
+                free.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            return free
+    raise RuntimeError("unreachable")

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from actstore import Progress
+from actstore import Batch, Progress
 from trainers.dictionaries.dictionary import Dictionary
-from trainers.fit.source import BatchSource
 from trainers.score.metrics import ExplainedVariance, LatentUse
 
-__all__ = ["Score", "evaluate"]
+__all__ = ["Score", "ScoredRows", "evaluate"]
+
+
+class ScoredRows(Protocol):
+    """Rows to score on: a stream, or rows in memory."""
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of the S sites of a batch."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Rows of one pass."""
+        ...
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield batches."""
+        ...
 
 
 class Score(NamedTuple):
@@ -29,7 +47,12 @@ class Score(NamedTuple):
 
 @torch.no_grad()
 def evaluate(
-    dictionary: Dictionary, source: BatchSource, *, scale_S: Tensor, max_rows: int, progress: Progress
+    dictionary: Dictionary,
+    source: ScoredRows,
+    *,
+    scale_S: Tensor,
+    max_rows: int,
+    progress: Progress,
 ) -> Score:
     """Score on the next rows of `source`, at most `max_rows` and at most one epoch.
 

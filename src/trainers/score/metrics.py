@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+from actstore import errors
 
 __all__ = ["ExplainedVariance", "LatentUse"]
 
@@ -30,11 +34,17 @@ class ExplainedVariance:
         self._error_S += (values - reconstruction_BSD.double()).square().sum(dim=(0, 2))
 
     def overall(self) -> float | None:
-        """Return it over all sites together, each weighted by its scale; None if the rows do not vary."""
+        """Return it over all sites together, each weighted by its scale; None if the rows do not vary.
+
+        Raises
+        ------
+        NumericsError
+            If rows or reconstructions are not finite.
+        """
         return _explained(float(self._error_S.sum()), float(self._spread_S().sum()))
 
     def per_site(self) -> list[float | None]:
-        """Return it for each site."""
+        """Return it for each site; raises as `overall`."""
         pairs = zip(self._error_S.tolist(), self._spread_S().tolist(), strict=True)
         return [_explained(error, spread) for error, spread in pairs]
 
@@ -66,4 +76,9 @@ class LatentUse:
 
 
 def _explained(error: float, spread: float) -> float | None:
+    if not (math.isfinite(error) and math.isfinite(spread)):
+        raise errors.NumericsError(
+            f"the squared error of the evaluated rows is {error}, their variance {spread}: rows or reconstructions "
+            "hold values that are not finite; check the store with 'actstore verify'"
+        )
     return 1.0 - error / spread if spread > 0 else None

@@ -149,7 +149,7 @@ def describe_training(
         lr=plan.lr,
         seed=plan.seed,
         steps=state.step,
-        resumed_from_step=finished.resumed_from_step,
+        resumed_from_step=run.resumed_from_step,
         batch_rows=plan.batch_rows,
         rows=state.rows,
         seconds=seconds,

@@ -42,6 +42,23 @@ class Rows:
         """Open a stream on a split that is read in part, without a limit on computations of each row."""
         return self._open(dataclasses.replace(self.plan.request, split=split), most_passes=math.inf)
 
+    def open_first(self, split: str, rows: int, *, row_bytes: int) -> Stream:
+        """Open a stream on a split of which only the first rows are read, with a buffer for not many more.
+
+        Parameters
+        ----------
+        row_bytes
+            Bytes of a row of all sites in float32.
+        """
+        request = self.plan.request
+        batch_rows = min(request.batch_rows, rows)
+        # Half of the buffer holds the rows, and an encoded row is smaller than a decoded one, except for tiny widths.
+        enough = 4 * row_bytes * rows
+        request = dataclasses.replace(
+            request, split=split, batch_rows=batch_rows, buffer_bytes=min(request.buffer_bytes, enough)
+        )
+        return self._open(request, most_passes=math.inf)
+
     def statistics(self, progress: Progress) -> Mapping[str, SiteStatistics]:
         """Return the statistics of the rows; if the store has none yet, compute some."""
         return self.manifest.statistics if self.live is None else self.live.statistics(progress=progress)
@@ -87,6 +104,7 @@ def open_rows(plan: RowsPlan, progress: Progress) -> Iterator[Rows]:
     with open_live(
         plan.source,
         mode=plan.live.mode,
+        model=plan.live.model,
         device=plan.live.device,
         recipe_options=plan.live.recipe_options,
         storage_options=plan.storage_options,

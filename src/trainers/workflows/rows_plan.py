@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ class LivePlan:
     """How the model computes rows."""
 
     mode: LiveMode
+    model: str | None
+    """Where the model is, if not where the store or recipe says."""
     device: str
     """Where the model runs: `cpu`, `cuda`, `cuda:1`."""
-    recipe_options: Mapping[str, Any] | None
+    recipe_options: Mapping[str, Any] | None = field(repr=False)
     most_passes: float
 
 
@@ -40,7 +42,7 @@ class RowsPlan:
     live: LivePlan | None
     """How rows are computed; None if all are read."""
     allow_incomplete: bool
-    storage_options: Mapping[str, Any] | None
+    storage_options: Mapping[str, Any] | None = field(repr=False)
     cache: Path | None
     cache_bytes: int | None
 
@@ -97,6 +99,7 @@ def _plan_live(mode: LiveMode, options: RunOptions) -> LivePlan:
         raise errors.UsageError("missing rows are either computed or left out, not both; drop allow_incomplete")
     return LivePlan(
         mode=mode,
+        model=options.model,
         device=str(choose_device(options.model_device)),
         recipe_options=options.recipe_options,
         most_passes=options.most_passes,

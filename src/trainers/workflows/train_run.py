@@ -1,30 +1,48 @@
-"""One training run on an open stream: start or resume, train, save, keep metrics."""
+"""One training run on an open stream: start or resume, train, evaluate, save, keep metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
 
 import torch
 
-from actstore import Progress
+from actstore import Progress, Silent, errors
+from trainers.fit.health import Health
 from trainers.fit.initialise import start
 from trainers.fit.loop import Trained, train
 from trainers.fit.normalise import SiteMoments, describe_inputs
 from trainers.fit.plan import TrainPlan
 from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
-from trainers.save.checkpoint import read_checkpoint, resume_state, write_checkpoint
+from trainers.save.checkpoint import copy_checkpoint, read_checkpoint, resume_state, write_checkpoint
 from trainers.save.files import writing_to
 from trainers.save.metrics_log import MetricsLog, drop_lines_after
 from trainers.save.record import Origin
-from trainers.save.run_folder import RunFolder
+from trainers.save.run_folder import RunFolder, RunRecord
+from trainers.score.evaluate import Score, evaluate
+from trainers.score.held_out import HeldOut
+from trainers.workflows.options import RunOptions
+from trainers.workflows.resume import SavedRun, command_to_resume
+from trainers.workflows.stopping import StopSignals
 
-__all__ = ["Finished", "Run", "run_training"]
+__all__ = ["ClosableSource", "Finished", "Run", "run_training", "suggestion"]
 
-_LOGGED_STEPS = 1000
+_LOGGED_STEPS: Final = 1000
 """Approximate number of metric lines of a run of any length."""
+
+
+class ClosableSource(BatchSource, Protocol):
+    """A source of batches that can be closed from another thread."""
+
+    def close(self) -> None:
+        """End an iteration that waits."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +53,29 @@ class Run:
     origin: Origin
     statistics: Mapping[str, SiteMoments]
     folder: RunFolder
+    record: RunRecord
+    """What the user asked for."""
+    options: RunOptions
     device: torch.device
-    checkpoint_every: int
-    resume: bool
+    saved: SavedRun | None
+    """The run to go on with; None for a new one."""
+    held_out: HeldOut | None
+    """Rows for evaluation during training; None for no evaluation."""
+    eval_every: int
     evaluated_on: str
-    """Split of the rows for scoring."""
-    evaluation_rows: int
-    """Most rows for scoring."""
+    """Split of the rows for scoring at the end."""
+
+    @property
+    def resumed_from_step(self) -> int | None:
+        """Step of the checkpoint from which it goes on; None if there is none."""
+        return None if self.saved is None or self.saved.record is None else self.saved.record.step
 
 
 class Finished(NamedTuple):
-    """A run at its last step."""
+    """A run at its last step, or at the step at which it was told to stop."""
 
     state: TrainState
-    resumed_from_step: int | None
+    health: Health
     rows: int
     """Rows trained on in this process."""
     seconds: float
@@ -57,63 +84,219 @@ class Finished(NamedTuple):
     """Part of it in which the next batch was prepared: waiting, gathering, decoding."""
 
 
-def run_training(run: Run, source: BatchSource, *, progress: Progress) -> Finished:
+def run_training(run: Run, source: ClosableSource, *, progress: Progress, signals: StopSignals) -> Finished:
     """Train until the plan is done; a run killed at any moment can be resumed with the same result.
+
+    A request to stop ends it after the step in hand, with a checkpoint of that step.
 
     Raises
     ------
     CheckpointError
-        If the folder holds a run and `resume` is not set; if `resume` is set and it holds no run or another one.
+        If the folder holds a run; if a resumed run does not fit the rows.
     TrainingError
-        If the loss is not finite. The last checkpoint stays as it is.
+        If the loss is not finite, the run falls apart, or the folder cannot be written. The last good checkpoint stays
+        as it is, and is named.
     """
-    plan, folder = run.plan, run.folder
-    state = _resume(run, source) if run.resume else None
-    resumed_from = state.step if state else None
-    if state is None:
-        inputs = describe_inputs(plan.sites, run.statistics, normalisation=plan.normalisation)
-        state = start(plan, inputs, device=run.device)
-        if not run.resume:
-            folder.begin()
-    seconds = data_s = 0.0
-    rows_before = state.rows
-    log_every = max(1, plan.steps // _LOGGED_STEPS)
-    title = f"training {plan.dictionary}"
+    training = _Training(run, source, signals, _start(run, source))
+    rows_before = training.state.rows
     with (
-        MetricsLog(folder.metrics) as log,
-        progress.stage(title, total=plan.rows, unit="rows", done=state.rows) as stage,
+        MetricsLog(run.folder.metrics) as log,
+        progress.stage(f"training {run.plan.dictionary}", total=run.plan.rows, unit="rows", done=rows_before) as stage,
+        signals.deferred(source.close),
     ):
-        for trained in train(state, source, plan):
-            seconds += trained.seconds
-            data_s += trained.data_s
-            last = state.step == plan.steps
-            with writing_to(folder.path):
-                if last or state.step % log_every == 0:
-                    log.append(_metrics(trained))
-                if last or state.step % run.checkpoint_every == 0:
+        for trained in training.steps():
+            metrics = training.after(trained)
+            with training.rescued():
+                if metrics is not None:
+                    log.append(metrics)
+                if training.checkpoint_is_due():
                     log.flush_to_disk()
-                    write_checkpoint(folder.checkpoints, state, plan=plan, origin=run.origin, cursor=source.cursor)
-            report = trained.report
-            stage.advance(trained.batch_rows, note=f"EV {report.explained_variance:.3f} L0 {report.l0:.1f}")
-    return Finished(state, resumed_from, state.rows - rows_before, seconds, data_s)
+                    training.save()
+            stage.advance(trained.batch_rows, note=training.note(trained))
+            if signals.requested:
+                break
+        if signals.requested:
+            training.keep()
+    state = training.state
+    return Finished(state, training.health, state.rows - rows_before, training.seconds, training.data_s)
 
 
-def _resume(run: Run, source: BatchSource) -> TrainState | None:
-    """Return the saved state, with `source` at its cursor; None if the run was stopped before its first checkpoint."""
-    path = run.folder.newest_checkpoint()
-    if path is None:
-        drop_lines_after(run.folder.metrics, 0)
-        return None
-    checkpoint = read_checkpoint(path)
-    state = resume_state(checkpoint, plan=run.plan, origin=run.origin, device=run.device)
-    source.seek(checkpoint.cursor)
-    drop_lines_after(run.folder.metrics, state.step)
+def _start(run: Run, source: BatchSource) -> TrainState:
+    """Return the first state of a run or that of its checkpoint, with `source` at its cursor and the folder ready."""
+    saved, folder = run.saved, run.folder
+    if saved is None or saved.checkpoint is None:
+        inputs = describe_inputs(run.plan.sites, run.statistics, normalisation=run.plan.normalisation)
+        state = start(run.plan, inputs, device=run.device)
+    else:
+        checkpoint = read_checkpoint(saved.checkpoint)
+        state = resume_state(checkpoint, plan=run.plan, origin=run.origin, device=run.device)
+        source.seek(checkpoint.cursor)
+    if saved is not None and saved.folder.path.resolve() == folder.path.resolve():
+        folder.write_record(run.record)
+    else:
+        folder.begin(run.record)
+        if saved is not None:
+            _copy(saved, folder)
+    with writing_to(folder.path):
+        drop_lines_after(folder.metrics, state.step)
     return state
 
 
-def _metrics(trained: Trained) -> dict[str, float | int]:
+def _copy(saved: SavedRun, folder: RunFolder) -> None:
+    """Put the checkpoint and the metrics of a run into the folder in which it goes on."""
+    with writing_to(folder.path):
+        if saved.checkpoint is not None:
+            copy_checkpoint(saved.checkpoint, folder.checkpoints)
+        if saved.folder.metrics.exists():
+            shutil.copyfile(saved.folder.metrics, folder.metrics)
+
+
+class _Training:
+    """A run while it trains."""
+
+    def __init__(self, run: Run, source: ClosableSource, signals: StopSignals, state: TrainState) -> None:
+        self._run, self._source, self._signals = run, source, signals
+        self.state = state
+        self.health = Health(steps=run.plan.steps, step=state.step)
+        self.seconds = self.data_s = 0.0
+        self._saved_step = state.step
+        self._log_every = max(1, run.plan.steps // _LOGGED_STEPS)
+        self._held_out: Score | None = None
+
+    def steps(self) -> Iterator[Trained]:
+        """Train; an error of the rows or of the training says what is kept."""
+        try:
+            yield from train(self.state, self._source, self._run.plan)
+        except (errors.StreamError, errors.StoreError) as error:
+            if self._signals.requested:
+                return
+            self.keep()
+            raise type(error)(f"{error}. {self._kept(self.state.step)}") from error
+        except errors.TrainingError as error:
+            raise type(error)(f"{error}. {self._kept(self.health.last_good_step)}") from error
+
+    def after(self, trained: Trained) -> dict[str, float | int | None] | None:
+        """Judge a step; return its metrics if they are due.
+
+        Raises
+        ------
+        TrainingError
+            If the run has fallen apart.
+        """
+        self.seconds += trained.seconds
+        self.data_s += trained.data_s
+        step = self.state.step
+        self.health.add(step, trained.report.explained_variance)
+        if self.health.fallen is not None:
+            best, now = self.health.fallen
+            raise errors.TrainingError(
+                f"step {step:,}: training fell apart: the explained variance fell from {best:.3f} to {now:.3f} (median "
+                f"of {self.health.window} steps). {suggestion(self._run.plan)}. "
+                f"{self._kept(self.health.last_good_step)}"
+            )
+        last = step == self._run.plan.steps
+        score = self._evaluate() if last or step % self._run.eval_every == 0 else None
+        if score is None and not last and step % self._log_every:
+            return None
+        return _metrics(trained, score)
+
+    def note(self, trained: Trained) -> str:
+        """Return the state in a few words."""
+        report, score = trained.report, self._held_out
+        held_out = "" if score is None or score.explained_variance is None else f"{score.explained_variance:.3f}"
+        return f"EV {report.explained_variance:.3f}{held_out and f', held out {held_out}'}, L0 {report.l0:.1f}"
+
+    def checkpoint_is_due(self) -> bool:
+        """Return whether the step in hand has a checkpoint in any case."""
+        return self.state.step == self._run.plan.steps or self.state.step % self._run.options.checkpoint_every == 0
+
+    def save(self, folder: RunFolder | None = None) -> None:
+        """Write a checkpoint."""
+        write_checkpoint(
+            (folder or self._run.folder).checkpoints,
+            self.state,
+            plan=self._run.plan,
+            origin=self._run.origin,
+            cursor=self._source.cursor,
+            keep=self._run.options.keep,
+            good_step=self.health.last_good_step,
+        )
+        self._saved_step = self.state.step
+
+    def keep(self) -> None:
+        """Write a checkpoint of the present step, unless there is one."""
+        if self.state.step > self._saved_step:
+            with self.rescued():
+                self.save()
+
+    @contextmanager
+    def rescued(self) -> Iterator[None]:
+        """If the folder cannot be written, put the run where temporary files go, and say so."""
+        try:
+            with writing_to(self._run.folder.path):
+                yield
+        except errors.TrainingError as error:
+            raise errors.TrainingError(f"{error}. {self._rescue()}") from error
+
+    def _rescue(self) -> str:
+        run = self._run
+        spare: Path | None = None
+        try:
+            spare = Path(tempfile.mkdtemp(prefix="trainer-"))
+            folder = RunFolder(spare / run.folder.path.name)
+            with writing_to(folder.path):
+                folder.begin(run.record)
+                if run.folder.metrics.exists():
+                    shutil.copyfile(run.folder.metrics, folder.metrics)
+                self.save(folder)
+        except (OSError, errors.TrainingError):
+            if spare is not None:
+                shutil.rmtree(spare, ignore_errors=True)
+            return self._kept(self.state.step)
+        return (
+            f"Step {self.state.step:,} is saved in {folder.path} instead; go on with: "
+            f"{command_to_resume(folder.path, run.options)} --out FOLDER"
+        )
+
+    def _kept(self, step: int | None) -> str:
+        """Say which checkpoint is the last good one, up to a step."""
+        path = self._run.folder.last_good_checkpoint(step)
+        if path is None:
+            return f"There is no good checkpoint in {self._run.folder.path}"
+        return f"The last good checkpoint is {path}"
+
+    def _evaluate(self) -> Score | None:
+        """Score on the held-out rows in memory; None without such rows, or if the run was told to stop meanwhile."""
+        held_out = self._run.held_out
+        if held_out is None:
+            return None
+        rows = held_out.until(lambda: self._signals.requested)
+        score = evaluate(
+            self.state.dictionary, rows, scale_S=self.state.scale_S, max_rows=held_out.rows, progress=Silent()
+        )
+        if self._signals.requested:
+            return None
+        self._held_out = score
+        return score
+
+
+def suggestion(plan: TrainPlan) -> str:
+    """Return what usually helps a run whose dictionary is worse than the mean of the rows."""
+    penalty = "" if plan.sparsity is None else f", a smaller --sparsity (now {plan.sparsity:g})"
+    return f"Begin again with a lower --lr (now {plan.lr:g}){penalty} or more --steps (now {plan.steps:,})"
+
+
+def _metrics(trained: Trained, score: Score | None) -> dict[str, float | int | None]:
+    held_out: dict[str, float | int | None] = {}
+    if score is not None:
+        held_out = {
+            "held_out_explained_variance": score.explained_variance,
+            "held_out_l0": score.l0,
+            "held_out_dead_fraction": score.dead_fraction,
+        }
     return {
         **trained.report._asdict(),
         "rows_per_s": trained.batch_rows / trained.seconds,
         "data_share": trained.data_s / trained.seconds,
+        **held_out,
     }

@@ -267,6 +267,67 @@ class TestDirt:
         assert cache.get(name(1)) == b"x"
 
 
+class TestLinks:
+    """They may lead to files of somebody else."""
+
+    @pytest.fixture
+    def elsewhere(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "elsewhere"
+        for path in (name(1), "lock", "used", "mine", f"{name(1)[:2]}/{name(1)}", ".partial-3-old"):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(b"mine")
+            os.utime(folder / path, (1, 1))
+        return folder
+
+    @staticmethod
+    def state(folder: Path) -> dict[str, tuple[bytes, float]]:
+        return {
+            path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime)
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+
+    @pytest.mark.parametrize(
+        "link", ["actstore-cache-1/lock", "actstore-cache-1/used", f"actstore-cache-1/{name(1)[:2]}/{name(1)}"]
+    )
+    @pytest.mark.parametrize("target", ["mine", "new"])
+    def test_in_place_of_a_file_are_not_followed(self, link: str, target: str, elsewhere: Path, tmp_path: Path) -> None:
+        before = self.state(elsewhere)
+        (tmp_path / "cache" / link).parent.mkdir(parents=True)
+        (tmp_path / "cache" / link).symlink_to(elsewhere / target)
+        with suppress(StoreError):
+            cache = CacheFolder(tmp_path / "cache", 1000)
+            assert cache.get(name(1)) is None
+            cache.put(name(1), b"own")
+            assert cache.get(name(1)) == b"own"
+            cache.discard(name(1))
+        assert self.state(elsewhere) == before
+
+    def test_in_place_of_the_folder_of_an_entry_are_not_followed(self, elsewhere: Path, tmp_path: Path) -> None:
+        before = self.state(elsewhere)
+        cache = CacheFolder(tmp_path / "cache", 1000)
+        (tmp_path / "cache" / "actstore-cache-1" / name(1)[:2]).symlink_to(elsewhere / name(1)[:2])
+        assert cache.get(name(1)) is None
+        cache.put(name(1), b"own")
+        cache.discard(name(1))
+        CacheFolder(tmp_path / "cache", 1)
+        assert self.state(elsewhere) == before
+
+    def test_in_place_of_all_entries_are_refused(self, elsewhere: Path, tmp_path: Path) -> None:
+        before = self.state(elsewhere)
+        (tmp_path / "cache").mkdir()
+        (tmp_path / "cache" / "actstore-cache-1").symlink_to(elsewhere)
+        with pytest.raises(StoreError, match="actstore-cache-1 is a symbolic link"):
+            CacheFolder(tmp_path / "cache", 1)
+        assert self.state(elsewhere) == before
+
+    def test_to_the_folder_that_was_named_are_followed(self, tmp_path: Path) -> None:
+        (tmp_path / "disk").mkdir()
+        (tmp_path / "cache").symlink_to(tmp_path / "disk")
+        CacheFolder(tmp_path / "cache", 1000).put(name(1), b"x")
+        assert CacheFolder(tmp_path / "disk", 1000).get(name(1)) == b"x"
+
+
 class TestAFolderThatCannotBeUsed:
     def test_since_it_is_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()

@@ -1,12 +1,16 @@
 """Directories as object stores."""
 
+import errno
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,10 +19,13 @@ import pytest
 from actstore.access import local as local_objects
 from actstore.access.local import PARTIAL, LocalObjects
 from actstore.access.objects import ObjectStore
+from actstore.access.partial_files import PartialFile
 from actstore.errors import CorruptObjectError, MissingObjectError, StoreError
 from actstore.testing.conformance_objects import OBJECT_CHECKS
 
 NOBODY = 65534
+LEFT = "0badcafe.0123456789abcdef"
+"""Last part of the name of a partial file of another process."""
 
 
 @contextmanager
@@ -86,7 +93,7 @@ def test_sweeping_leaves_other_machines_and_foreign_files_alone(tmp_path: Path) 
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     kept = {"another-host-1-0", f"{socket.gethostname()}-1-7", ".DS_Store", "a-b-c", "notes"}
-    for name in (*kept, f"{socket.gethostname()}-{dead.pid}-0"):
+    for name in (*kept, f"{socket.gethostname()}-{dead.pid}-{LEFT}"):
         (folder / name).touch()
     LocalObjects(tmp_path).sweep()
     assert {path.name for path in folder.iterdir()} == kept
@@ -95,7 +102,7 @@ def test_sweeping_leaves_other_machines_and_foreign_files_alone(tmp_path: Path) 
 def test_sweeping_finds_the_leftovers_of_an_earlier_process_with_the_same_id(tmp_path: Path) -> None:
     """Where a container is restarted, the new process has the name of the host and the id of the killed one."""
     (tmp_path / PARTIAL).mkdir()
-    (tmp_path / PARTIAL / f"{socket.gethostname()}-{os.getpid()}-0badcafe.0").touch()
+    (tmp_path / PARTIAL / f"{socket.gethostname()}-{os.getpid()}-{LEFT}").touch()
     LocalObjects(tmp_path).sweep()
     assert not (tmp_path / PARTIAL).exists()
 
@@ -107,7 +114,7 @@ def test_a_writer_killed_right_after_creating_an_object_leaves_the_object(tmp_pa
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     (tmp_path / PARTIAL).mkdir()
-    (tmp_path / PARTIAL / f"{socket.gethostname()}-{dead.pid}-0badcafe.0").hardlink_to(tmp_path / "commits/0.json")
+    (tmp_path / PARTIAL / f"{socket.gethostname()}-{dead.pid}-{LEFT}").hardlink_to(tmp_path / "commits/0.json")
     objects.put("rows/c/0", b"other")
     objects.sweep()
     assert not (tmp_path / PARTIAL).exists()
@@ -254,11 +261,136 @@ class TestFoldersThatBecameEmpty:
         objects = LocalObjects(tmp_path)
         write_durably = local_objects._write_durably
 
-        def remove_then_write(path: Path, data: bytes) -> None:
-            write_durably(path, data)
+        def remove_then_write(partial: PartialFile, data: bytes) -> None:
+            write_durably(partial, data)
             objects.remove_empty_folders(["rows/c/0"])
             assert not (tmp_path / "rows").exists()
 
         monkeypatch.setattr(local_objects, "_write_durably", remove_then_write)
         getattr(objects, write)("rows/c/0", b"x")
         assert objects.get("rows/c/0") == b"x"
+
+
+def test_sweeping_finds_the_leftovers_of_a_dead_process_whose_id_another_one_has_now(tmp_path: Path) -> None:
+    (tmp_path / PARTIAL).mkdir()
+    (tmp_path / PARTIAL / f"{socket.gethostname()}-{os.getppid()}-{LEFT}").touch()
+    LocalObjects(tmp_path).sweep()
+    assert not (tmp_path / PARTIAL).exists()
+
+
+@pytest.mark.parametrize("host", [socket.gethostname(), "another-host"])
+def test_a_file_that_is_being_written_is_left_alone_wherever_its_writer_is(host: str, tmp_path: Path) -> None:
+    """In another container the writer may have the name of this host, and an id that nobody has here."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / PARTIAL).mkdir()
+    partial = tmp_path / PARTIAL / f"{host}-{dead.pid}-{LEFT}"
+    with partial.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        LocalObjects(tmp_path).sweep()
+        assert partial.exists()
+        assert not LocalObjects(tmp_path).unfinished()
+    assert list(LocalObjects(tmp_path).unfinished()) == [f"{PARTIAL}/{partial.name}"]
+    LocalObjects(tmp_path).sweep()
+    assert partial.exists() == (host == "another-host")
+
+
+def test_without_locks_the_id_of_the_process_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / PARTIAL).mkdir()
+    names = [f"{socket.gethostname()}-{pid}-{LEFT}" for pid in (os.getppid(), dead.pid)]
+    for name in names:
+        (tmp_path / PARTIAL / name).touch()
+    objects = LocalObjects(tmp_path)
+    objects.sweep()
+    objects.put("commits/0.json", b"whole")
+    assert [path.name for path in (tmp_path / PARTIAL).iterdir()] == names[:1]
+
+
+def test_sweeping_all_the_time_disturbs_no_writer(tmp_path: Path) -> None:
+    """The moment between the creation of a partial file and its lock is one at which it looks like a dead one's."""
+    objects, over = LocalObjects(tmp_path), threading.Event()
+
+    def sweep() -> None:
+        while not over.is_set():
+            objects.sweep()
+
+    with ThreadPoolExecutor(3) as pool:
+        sweeping = [pool.submit(sweep) for _ in range(2)]
+        for number in range(300):
+            assert objects.put_new(f"rows/c/{number}", b"x")
+        over.set()
+        assert [future.result() for future in sweeping] == [None, None]
+    assert len(objects.sizes()) == 300
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_the_umask_decides_on_permissions(umask: int, mode: int, tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.write_bytes(b"x")
+    private.chmod(0o600)
+    objects = LocalObjects(tmp_path / "store")
+    before = os.umask(umask)
+    try:
+        objects.put("a/put", b"x")
+        objects.put_new("a/new", b"x")
+        objects.put_file("a/file", private)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "store" / "a").iterdir()} == {mode}
+
+
+class TestLinks:
+    def test_are_followed_to_read(self, tmp_path: Path) -> None:
+        objects = LocalObjects(tmp_path / "store")
+        objects.put("sites/embed/c/0", b"rows")
+        (tmp_path / "store" / "sites").rename(tmp_path / "disk")
+        (tmp_path / "store" / "sites").symlink_to(tmp_path / "disk")
+        assert objects.get("sites/embed/c/0") == b"rows"
+        assert objects.sizes("sites") == {"sites/embed/c/0": 4}
+
+    def test_to_nowhere_and_in_a_circle_are_listed_by_their_own_size_and_age(self, tmp_path: Path) -> None:
+        objects = LocalObjects(tmp_path)
+        (tmp_path / "circle").symlink_to("circle")
+        (tmp_path / "nowhere").symlink_to("gone")
+        assert objects.sizes() == {"circle": 6, "nowhere": 4}
+        assert objects.modified().keys() == {"circle", "nowhere"}
+
+    @pytest.mark.parametrize("link", ["commits", "commits/0.json"])
+    def test_in_a_circle_are_corrupt_and_to_nowhere_missing(self, link: str, tmp_path: Path) -> None:
+        objects = LocalObjects(tmp_path)
+        (tmp_path / link).parent.mkdir(exist_ok=True)
+        (tmp_path / link).symlink_to(tmp_path / link)
+        with pytest.raises(CorruptObjectError, match=f"{link} is a symbolic link that leads nowhere or in a circle"):
+            objects.get("commits/0.json")
+        (tmp_path / link).unlink()
+        (tmp_path / link).symlink_to("gone")
+        with pytest.raises(MissingObjectError, match=f"is missing: {link} is a symbolic link that leads nowhere"):
+            objects.get("commits/0.json")
+
+    @pytest.mark.parametrize("target", ["gone", "0.json"])
+    def test_that_lead_nowhere_are_not_taken_for_an_object(self, target: str, tmp_path: Path) -> None:
+        objects = LocalObjects(tmp_path)
+        (tmp_path / "commits").mkdir()
+        (tmp_path / "commits" / "0.json").symlink_to(target)
+        with pytest.raises(StoreError, match=r"cannot be written: commits/0\.json is a symbolic link"):
+            objects.put_new("commits/0.json", b"x")
+        objects.put("commits/0.json", b"x")
+        assert not (tmp_path / "commits" / "0.json").is_symlink()
+
+    def test_to_a_folder_that_cannot_be_followed_do_not_make_it_empty(self, tmp_path: Path) -> None:
+        (tmp_path / "commits").symlink_to("gone")
+        with pytest.raises(CorruptObjectError, match="commits is a symbolic link that leads nowhere"):
+            LocalObjects(tmp_path).sizes("commits")
+
+    def test_keep_emptied_folders_behind_them(self, tmp_path: Path) -> None:
+        (tmp_path / "disk" / "empty").mkdir(parents=True)
+        (tmp_path / "store").mkdir()
+        (tmp_path / "store" / "sites").symlink_to(tmp_path / "disk")
+        LocalObjects(tmp_path / "store").remove_empty_folders(["sites/empty/0"])
+        assert (tmp_path / "disk" / "empty").is_dir()

@@ -15,6 +15,14 @@ def test_paths_and_urls_open_the_right_implementation(tmp_path: Path) -> None:
     assert isinstance(open_objects("memory://somewhere/store"), FsspecObjects)
 
 
+def test_a_path_may_hold_what_chains_urls(tmp_path: Path) -> None:
+    for name in ("run::2", "s3::run", "memory::run"):
+        objects = open_objects(tmp_path / name / "store")
+        objects.put("a", b"here")
+        assert (tmp_path / name / "store" / "a").read_bytes() == b"here"
+        assert open_objects(objects.uri).get("a") == b"here"
+
+
 def test_opening_neither_reads_nor_creates(tmp_path: Path) -> None:
     open_objects(tmp_path / "store")
     assert not (tmp_path / "store").exists()

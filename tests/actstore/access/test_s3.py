@@ -21,7 +21,7 @@ from actstore.access.objects import ObjectStore
 from actstore.access.open import open_objects
 from actstore.access.retrying import Retries
 from actstore.access.s3 import S3Objects
-from actstore.errors import ActstoreError, MissingObjectError, StorageUnavailableError, StoreError
+from actstore.errors import ActstoreError, MissingObjectError, StorageUnavailableError, StoreError, UsageError
 from actstore.testing.conformance_objects import OBJECT_CHECKS
 from tests.services.faults import FaultProxy, Faults
 from tests.services.gateway import ACCESS_KEY, SECRET_KEY, Gateway
@@ -191,7 +191,7 @@ class TestWhatTheServerRefuses:
             open_objects(f"s3://{bucket}/store", {**gateway.storage_options, "colour": "blue"})
 
     def test_an_endpoint_that_is_no_url(self, bucket: str) -> None:
-        with pytest.raises(StoreError, match="cannot be opened: Invalid endpoint: localhost"):
+        with pytest.raises(UsageError, match="storage option endpoint_url: not a URL that begins with http"):
             open_objects(f"s3://{bucket}/store", {"endpoint_url": "localhost", "key": "k", "secret": "s"})
 
 

@@ -38,3 +38,11 @@ def test_a_store_that_saves_next_to_nothing_never_pays_either() -> None:
 @pytest.mark.parametrize(("once", "runs"), [(0.0, 1), (9.99, 1), (10.0, 2), (95.0, 10)])
 def test_at_equal_cost_it_takes_one_run_more(once: float, runs: int) -> None:
     assert break_even(store_once=once, store_per_run=0.0, online_per_run=10.0).runs == runs
+
+
+@pytest.mark.parametrize("costs", [(float("nan"), 1.0, 2.0), (1.0, float("nan"), 2.0), (1.0, 1.0, float("nan"))])
+def test_what_is_not_a_number_is_never_cheaper(costs: tuple[float, float, float]) -> None:
+    once, per_run, online = costs
+    found = break_even(store_once=once, store_per_run=per_run, online_per_run=online)
+    assert found.runs is None
+    assert found.reason is not None

@@ -5,6 +5,7 @@ import pytest
 
 from actstore.budget.hardware import GPUS
 from actstore.budget.prices import DEFAULT_PRICES, parse_prices
+from actstore.contracts.suggest import hint_for_key
 from actstore.errors import UsageError
 
 PLANNING = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "plan-size-and-cost.md"
@@ -47,6 +48,11 @@ def test_what_is_wrong_with_a_list_is_said_with_its_field(before: str, after: st
     with pytest.raises(UsageError, match=message) as caught:
         parse_prices(GOOD.replace(before, after, 1), name="prices.toml")
     assert str(caught.value).startswith("prices.toml")
+
+
+def test_an_unknown_key_may_come_with_a_hint() -> None:
+    with pytest.raises(UsageError, match=r"storage\.dollars_per_gb_ingress: Extra inputs are not permitted; .*egress"):
+        parse_prices(GOOD.replace("egress", "ingress", 1), name="prices.toml", hint=hint_for_key)
 
 
 def test_a_gpu_without_a_price_comes_with_the_way_out() -> None:

@@ -166,9 +166,9 @@ def test_options_that_are_half_a_recipe_say_what_is_missing(tmp_path: Path) -> N
     [
         ["inspect", "s3://bucket/store"],
         ["verify", "s3://bucket/store"],
-        ["extract", "--sites=embed", "--sequences=a.fasta", "--store=s3://bucket/store"],
-        ["extract", "--sites=embed", "--sequences=s3://bucket/a.fasta", "--store=store"],
-        ["extract", "--sites=embed", "--sequences=s3://bucket/*.fasta", "--store=store"],
+        ["extract", "--site=embed", "--sequences=a.fasta", "--store=s3://bucket/store"],
+        ["extract", "--site=embed", "--sequences=s3://bucket/a.fasta", "--store=store"],
+        ["extract", "--site=embed", "--sequences=s3://bucket/*.fasta", "--store=store"],
     ],
 )
 def test_storage_without_credentials_is_a_sentence(

@@ -25,9 +25,8 @@ def extract(esm2_tiny: Path, store: Path) -> Extract:
     """Run `actstore extract` on one file with the shipped model, one site, and any further options."""
 
     def run(sequences: Path, *options: str) -> Outcome:
-        return actstore(
-            "extract", f"--model={esm2_tiny}", "--sites=embed", f"--sequences={sequences}", f"--store={store}", *options
-        )
+        model = [] if any(option.startswith("--model=") for option in options) else [f"--model={esm2_tiny}"]
+        return actstore("extract", *model, "--site=embed", f"--sequences={sequences}", f"--store={store}", *options)
 
     return run
 
@@ -58,7 +57,7 @@ class TestOptions:
         done = extract(
             good, "--encoding=bfloat16", "--fraction=0.5", "--max-per-sequence=9", f"--clusters={clusters}",
             "--on-bad-record=skip", "--long-sequences=truncate", "--compressor=zstd", "--seed=4", "--dtype=bfloat16",
-            "--sites=resid_post.0", "--set=store.task_rows=512", "--set=splits.fractions={train=0.5,test=0.5}",
+            "--site=resid_post.0", "--set=store.task_rows=512", "--set=splits.fractions={train=0.5,test=0.5}",
         )  # fmt: skip
         assert done.code == 0, done.err
         recipe = json.loads((store / "recipe.json").read_bytes())["recipe"]
@@ -144,7 +143,7 @@ def test_bad_records_can_be_skipped_and_are_counted(extract: Extract, tmp_path: 
         (["--encoding=int7"], 2, "store.encoding: Input should be"),
         (["--fraction=0"], 2, "rows.fraction: Input should be greater than 0"),
         (["--set=store.taskrows=1"], 2, "store.taskrows: Extra inputs"),
-        (["--sites=resid_post.9"], 2, "no site 'resid_post.9'"),
+        (["--site=resid_post.9"], 2, "no site 'resid_post.9'"),
         (["--dtype=float64"], 2, "model.dtype: Input should be"),
         (["--device=tpu"], 2, "device"),
         (["--model=/no/such/model"], 1, "/no/such/model"),
@@ -175,7 +174,7 @@ def test_a_cluster_table_without_a_sequence_names_it(extract: Extract, good: Pat
 def test_a_store_that_cannot_be_written_is_an_error(good: Path, esm2_tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = actstore(
-        "extract", f"--model={esm2_tiny}", "--sites=embed", f"--sequences={good}", f"--store={tmp_path / 'file'}"
+        "extract", f"--model={esm2_tiny}", "--site=embed", f"--sequences={good}", f"--store={tmp_path / 'file'}"
     )
     assert (done.code, done.out) == (1, "")
     assert "file: " in done.err
@@ -196,6 +195,6 @@ class TestExpectedSequences:
     def test_make_way_for_files(self, store: Path, esm2_tiny: Path, tmp_path: Path, good: Path) -> None:
         recipe = tmp_path / "recipe.toml"
         recipe.write_text(self.RECIPE.format(esm2_tiny))
-        done = actstore("extract", recipe, f"--store={store}", f"--sequences={good}", "--sites=embed", "--json")
+        done = actstore("extract", recipe, f"--store={store}", f"--sequences={good}", "--site=embed", "--json")
         assert done.document["rows"] == 360
         assert "expected" not in (store / "recipe.json").read_text()

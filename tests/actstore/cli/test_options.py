@@ -1,7 +1,24 @@
+from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
+
 import pytest
 
-from actstore.cli.options import comma_separated, parse_settings, parse_storage_options, print_report
+from actstore import extract_store, open_live, repair_store, verify_store
+from actstore.cli.extract import extract
+from actstore.cli.options import (
+    comma_separated,
+    parse_recipe_fields,
+    parse_settings,
+    parse_storage_options,
+    print_report,
+)
+from actstore.cli.repair import repair
+from actstore.cli.verify import verify
 from actstore.errors import UsageError
+from tests.actstore.cli.command import actstore
+from tests.actstore.workflows.stores import write_fasta
+from trainers.workflows.options import RunOptions
 
 
 @pytest.mark.parametrize(
@@ -36,9 +53,14 @@ def test_settings_are_toml_or_a_bare_word(text: str, value: object) -> None:
     assert parse_settings([f"store.field={text}"]) == {"store.field": value}
 
 
-def test_the_last_of_several_settings_wins() -> None:
-    assert parse_settings(["seed=1", "seed = 2"]) == {"seed": 2}
+def test_one_field_is_set_once() -> None:
     assert parse_settings(None) == {}
+    with pytest.raises(UsageError, match="--set seed is given twice"):
+        parse_settings(["seed=1", "seed = 2"])
+    with pytest.raises(UsageError, match="--storage-option key is given twice"):
+        parse_storage_options(["key=1", "key=2"])
+    with pytest.raises(UsageError, match="--set seed: the field has an option of its own"):
+        parse_recipe_fields({"seed": 1}, ["seed=2"])
 
 
 def test_storage_options_are_text() -> None:
@@ -59,3 +81,23 @@ def test_a_report_is_a_document_or_a_view_and_both_show_names_as_they_are(capsys
     assert capsys.readouterr().out == '{\n  "store": "[bold]a:x:"\n}\n'
     print_report({}, as_json=False, view=lambda: "[bold]a:smile:")
     assert capsys.readouterr().out == "[bold]a:smile:\n"
+
+
+@pytest.mark.parametrize("command", [extract, repair, verify, extract_store, repair_store, verify_store, open_live])
+def test_the_device_has_the_default_of_the_trainer(command: Callable[..., object]) -> None:
+    assert signature(command).parameters["device"].default == RunOptions().device == RunOptions().model_device == "auto"
+
+
+def test_device_auto_extracts_repairs_and_verifies(esm2_tiny: Path, tmp_path: Path) -> None:
+    sequences, store = write_fasta(tmp_path / "one.fasta", {"P1": "MKTAYIAKQR"}), tmp_path / "store"
+    made = actstore(
+        "extract", "--device=auto", f"--model={esm2_tiny}", f"--sequences={sequences}", "--sites=embed",
+        "--set=splits.fractions={train=1.0}", f"--store={store}",
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    (store / "commits" / "0.json").unlink()
+    for command in ("repair", "verify"):
+        done = actstore(command, store, "--device", "auto")
+        assert done.code == 0, done.err
+        refused = actstore("extract", "--store", store, "--device", "gpu")
+        assert (refused.code, "use auto, cpu, cuda or cuda:N" in refused.err) == (2, True)

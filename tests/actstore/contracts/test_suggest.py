@@ -5,7 +5,8 @@ import inspect
 import pytest
 
 import actstore
-from actstore.contracts.suggest import did_you_mean, with_keyword_hints
+from actstore.contracts.recipe import Recipe
+from actstore.contracts.suggest import did_you_mean, hint_for_key, with_keyword_hints
 
 FUNCTIONS = sorted(
     name
@@ -40,6 +41,25 @@ def test_keywords_far_from_all_are_answered_with_all() -> None:
     assert read("a", rows=2) == "aa"
     with pytest.raises(TypeError, match=r"read\(\) has no keyword 'learning'; it has path, rows"):
         read("a", learning=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("place", "nearest"),
+    [
+        (("stroe",), "'store' or 'sites'"),
+        (("store", "encodng"), "'encoding'"),
+        (("model", "Revison"), "'revision'"),
+        (("task_rows",), "'store.task_rows'"),
+        (("store", "fraction"), "'rows.fraction'"),
+        (("rows", "max-per-sequences"), "'max_per_sequence'"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest_and_its_place(place: tuple[str, ...], nearest: str) -> None:
+    assert hint_for_key(Recipe, place) == f"; did you mean {nearest}?"
+
+
+def test_a_key_far_from_all_gets_no_suggestion() -> None:
+    assert hint_for_key(Recipe, ("colour",)) == ""
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

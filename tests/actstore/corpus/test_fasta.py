@@ -13,6 +13,8 @@ from actstore.corpus.fasta import read_fasta
 from actstore.corpus.sources import expand_sources
 from actstore.errors import CorpusFormatError
 
+ODD = Path(__file__).parents[2] / "data" / "odd"
+
 
 def read(path: Path) -> list[RawRecord]:
     (source,) = expand_sources([str(path)])
@@ -40,6 +42,8 @@ def test_the_place_names_file_record_and_line(tmp_path: Path) -> None:
     ("content", "records"),
     [
         pytest.param(b">P1\r\nMK\r\nV\r\n>P2\r\nA\r\n", [("P1", "MKV", 1, 1), ("P2", "A", 2, 4)], id="CRLF"),
+        pytest.param(b">P1 a\rMK\rV\r\r>P2\rA\r", [("P1", "MKV", 1, 1), ("P2", "A", 2, 5)], id="old Mac"),
+        pytest.param(b"\r>P1\rMKV", [("P1", "MKV", 1, 2)], id="old Mac, blank line"),
         pytest.param(b"\n\n>P1\n\nMK\n\nV\n\n>P2\nA", [("P1", "MKV", 1, 3), ("P2", "A", 2, 9)], id="blank lines"),
         pytest.param(b"\xef\xbb\xbf>P1\nMKV\n", [("P1", "MKV", 1, 1)], id="byte order mark"),
         pytest.param(b">P1\nMKV", [("P1", "MKV", 1, 1)], id="no line end at the end"),
@@ -55,6 +59,13 @@ def test_what_files_in_the_wild_look_like(
     tmp_path: Path, content: bytes, records: list[tuple[str, str, int, int | None]]
 ) -> None:
     assert read_text(tmp_path, content) == records
+
+
+def test_a_file_with_old_line_ends_has_the_same_records_as_with_new_ones(tmp_path: Path) -> None:
+    old = (ODD / "cr.fasta").read_bytes()
+    found = read_text(tmp_path, old)
+    assert len(found) == 20
+    assert found == read_text(tmp_path, old.replace(b"\r", b"\n"))
 
 
 @given(
@@ -84,7 +95,16 @@ def test_where_blocks_end_does_not_matter(
         pytest.param(b"\n\nMKV\n>P1\n", r"line 3: not a FASTA file: it begins with 'MKV", id="residues first"),
         pytest.param(b"\x89PNG\r\n\x1a\n\0", r"line 1: not a FASTA file: it begins with '\\x89PNG", id="image"),
         pytest.param(
-            ">P1\nMKV\n".encode("utf-16"), r"line 1: not a FASTA file: it begins with '\\xff\\xfe>", id="UTF-16"
+            ">P1\nMKV\n".encode("utf-16"),
+            r"line 1: not a FASTA file: it begins with '\\xff\\xfe>.*UTF-16: save it in ASCII",
+            id="UTF-16",
+        ),
+        pytest.param(b"PK\x03\x04\x14\0", "zip archive: unpack it", id="zip"),
+        pytest.param(b"\n<!DOCTYPE html>\n", "a web page or XML: check the address", id="web page"),
+        pytest.param(b"n5.fasta".ljust(257, b"\0") + b"ustar\0", "a tar archive: unpack it", id="tar"),
+        pytest.param(b"@read\nACGT\n+\nIIII\n", "FASTQ", id="FASTQ"),
+        pytest.param(
+            b">P1\nMKV\n>P2 b\rMKV\r>P3\rMKV\r", r"record 2, line 3: a carriage return within", id="mixed line ends"
         ),
         pytest.param(b"", r"some\.fasta: the file is empty", id="empty file"),
         pytest.param(b"\n \n", r"some\.fasta: the file is empty", id="blank file"),

@@ -28,6 +28,13 @@ def test_rows_come_in_order_over_row_groups(tmp_path: Path, kind: pa.DataType) -
     ]
 
 
+def test_columns_of_views_are_read(tmp_path: Path) -> None:
+    """Polars writes them."""
+    found = read(Path(__file__).parents[2] / "data" / "odd" / "view.parquet")
+    assert [record.id for record in found] == [f"cath_{index:04}" for index in range(20)]
+    assert found[0].sequence == "GSLTYEEVLQELVKHKELLRRKDTHIRELEDYIDNLLVRVM"
+
+
 def test_a_row_has_a_place_without_a_line(tmp_path: Path) -> None:
     path = tmp_path / "some.parquet"
     pq.write_table(pa.table({"id": ["P1"], "sequence": ["MKV"]}), path)

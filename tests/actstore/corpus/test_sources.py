@@ -31,6 +31,17 @@ def test_a_file_whose_name_looks_like_a_glob_is_a_file(tmp_path: Path) -> None:
     assert content_of(path) == b">P1\n"
 
 
+def test_a_path_may_hold_what_chains_urls(tmp_path: Path) -> None:
+    """fsspec takes `zip::http://...` apart at the colons; a path has none to be taken apart."""
+    path = tmp_path / "run::2" / "s3::a.fasta"
+    path.parent.mkdir()
+    path.write_bytes(b">P1\n")
+    assert content_of(path) == b">P1\n"
+    assert content_of(path.parent / "*.fasta") == b">P1\n"
+    with pytest.raises(CorpusError, match=r"run::2/absent\.fasta: there is no such file"):
+        content_of(path.parent / "absent.fasta")
+
+
 def test_a_glob_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"missing-\*\.fasta: no file matches"):
         expand_sources([str(tmp_path / "missing-*.fasta")])

@@ -1,4 +1,5 @@
 import gzip
+import lzma
 from collections import defaultdict
 from pathlib import Path
 
@@ -87,6 +88,11 @@ def test_the_cluster_is_the_hash_of_its_representative(table: Path) -> None:
 )
 def test_tables_in_the_wild(table: Path, content: bytes) -> None:
     table.write_bytes(content)
+    assert clusters_of(table, ["P1", "P2"]) == [hash_text("P1")] * 2
+
+
+def test_old_line_ends_and_any_compression_are_read(table: Path) -> None:
+    table.write_bytes(lzma.compress(b"P1\tP1\rP1\tP2\r"))
     assert clusters_of(table, ["P1", "P2"]) == [hash_text("P1")] * 2
 
 

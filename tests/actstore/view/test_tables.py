@@ -1,11 +1,11 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from rich.console import Console, RenderableType
 
+from actstore.leaving import StopReason
 from actstore.store.read.open import open_store
 from actstore.view.reports import (
     ExtractReport,
@@ -99,8 +99,11 @@ def test_an_extraction_tells_what_this_run_did() -> None:
     assert "(72,000 rows/s, 8 workers)" in unfolded(extract_view(EXTRACTED._replace(workers=8)))
 
 
-@pytest.mark.parametrize(("stopped", "why"), [("time", "the time is over"), ("signal", "by SIGTERM")])
-def test_an_extraction_that_was_stopped_tells_how_to_go_on(stopped: Literal["time", "signal"], why: str) -> None:
+@pytest.mark.parametrize(
+    ("stopped", "why"),
+    [("time", "the time is over"), ("request", "on request"), ("SIGINT", "by Ctrl-C"), ("SIGTERM", "by SIGTERM")],
+)
+def test_an_extraction_that_was_stopped_tells_how_to_go_on(stopped: StopReason, why: str) -> None:
     text = unfolded(extract_view(UNFINISHED._replace(stopped=stopped)))
     assert "Not complete" in text
     assert why in text
@@ -115,7 +118,7 @@ def test_an_extraction_of_a_share_tells_what_is_left_to_others() -> None:
 
 
 def test_an_extraction_that_was_stopped_before_its_store_was_begun_says_so() -> None:
-    nothing = UNFINISHED._replace(rows=0, tasks_total=0, tasks_before=0, tasks_done=0, tasks_left=0, stopped="signal")
+    nothing = UNFINISHED._replace(rows=0, tasks_total=0, tasks_before=0, tasks_done=0, tasks_left=0, stopped="SIGTERM")
     assert "the store was not begun; the same command starts again" in unfolded(extract_view(nothing))
 
 
@@ -220,6 +223,13 @@ def test_garbage_is_listed_with_its_age_and_a_long_list_is_cut() -> None:
     assert "removed" in unfolded(garbage_view(GARBAGE._replace(deleted=True)))
     unknown = GARBAGE._replace(garbage=(Garbage("x", 1, None, "y"),))
     assert "x" in unfolded(garbage_view(unknown))
+
+
+def test_foreign_files_are_listed_and_no_option_removes_them() -> None:
+    foreign = (Garbage("notes.txt", 10, 90_000.0, "nothing in a store has this name"),)
+    text = unfolded(garbage_view(GARBAGE._replace(garbage=(), bytes=0, foreign=foreign)))
+    assert "1 object that actstore did not write; never removed" in text
+    assert "notes.txt" in text
 
 
 def test_no_garbage_is_nothing() -> None:

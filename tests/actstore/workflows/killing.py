@@ -53,7 +53,9 @@ def _run(arguments: list[str], log: Path, kill: Kill | None) -> None:
 
 def _deadly(publish: Callable[..., None], kill: Kill) -> Callable[..., None]:
     def published(source: Any, target: Any, **options: Any) -> None:
-        due = os.fspath(target).endswith(kill.object)
+        folder = options.get("dst_dir_fd")
+        place = os.fspath(target) if folder is None else f"{Path(f'/proc/self/fd/{folder}').readlink()}/{target}"
+        due = place.endswith(kill.object)
         if not (due and kill.moment == "before"):
             publish(source, target, **options)
         if due:

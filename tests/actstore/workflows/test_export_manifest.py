@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actstore import open_stream
+from actstore import open_manifest, open_stream
 from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.errors import IncompleteStoreError, ManifestError, StoreNotFoundError
@@ -36,15 +36,20 @@ def stream_rows(source: Path | str) -> int:
 
 
 class TestExporting:
+    def test_a_store_may_lie_where_urls_are_chained(self, own_store: StoreOf, tmp_path: Path) -> None:
+        store = shutil.move(own_store(), tmp_path / "run::2")
+        export_manifest(store, tmp_path / "shared.json")
+        assert stream_rows(tmp_path / "shared.json") == stream_rows(store) > 0
+
     def test_the_file_is_enough_from_anywhere(
         self, shared: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        store, file = shared
+        store, _file = shared
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
         monkeypatch.chdir(elsewhere)
         with (
-            open_stream(shutil.move(file, "mine.json"), batch_rows=512) as mine,
+            open_stream("../shared.json", batch_rows=512) as mine,
             open_stream(store, batch_rows=512) as own,
         ):
             for one, other in zip(mine, own, strict=True):
@@ -58,6 +63,53 @@ class TestExporting:
         monkeypatch.chdir(tmp_path)
         export_manifest("own", "shared.json")
         monkeypatch.chdir("/")
+        assert stream_rows(tmp_path / "shared.json") > 1000
+
+    @pytest.mark.parametrize("lies", ["data/own", "own", "."])
+    def test_a_store_below_it_may_move_with_it(
+        self, lies: str, own_store: StoreOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        project = tmp_path / "project"
+        project.mkdir()
+        store = project / lies
+        if lies != ".":
+            store.parent.mkdir(exist_ok=True)
+        else:
+            project.rmdir()
+        own_store().rename(store)
+        monkeypatch.chdir(project)
+        exported = export_manifest(store, "shared.json")
+        assert exported.uri == str(store)
+        monkeypatch.chdir("/")
+        moved = project.rename(tmp_path / "moved")
+        assert open_manifest(moved / "shared.json").uri == str(moved / lies)
+        assert stream_rows(moved / "shared.json") > 1000
+        valid = actstore("manifest", "validate", moved / "shared.json", "--json")
+        assert valid.document["uri"] == str(moved / lies)
+
+    def test_a_store_elsewhere_keeps_its_place_when_the_file_moves(self, own_store: StoreOf, tmp_path: Path) -> None:
+        store, folder = own_store(), tmp_path / "manifests"
+        folder.mkdir()
+        export_manifest(store, folder / "shared.json")
+        assert json.loads((folder / "shared.json").read_bytes())["uri"] == str(store)
+        shutil.move(folder / "shared.json", tmp_path / "shared.json")
+        assert stream_rows(tmp_path / "shared.json") > 1000
+
+    def test_a_store_behind_a_link_keeps_its_place(self, own_store: StoreOf, tmp_path: Path) -> None:
+        store, folder = own_store(), tmp_path / "project"
+        folder.mkdir()
+        (folder / "link").symlink_to(store)
+        export_manifest(folder / "link", folder / "shared.json")
+        assert json.loads((folder / "shared.json").read_bytes())["uri"] == str(folder / "link")
+
+    def test_it_may_name_a_place_from_its_own_folder(
+        self, own_store: StoreOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        own_store()
+        export_manifest(tmp_path / "own", tmp_path / "shared.json", uri="later/own")
+        monkeypatch.chdir("/")
+        (tmp_path / "later").mkdir()
+        (tmp_path / "own").rename(tmp_path / "later" / "own")
         assert stream_rows(tmp_path / "shared.json") > 1000
 
     def test_it_may_name_another_place(self, store_of: StoreOf, tmp_path: Path) -> None:

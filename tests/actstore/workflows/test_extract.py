@@ -186,7 +186,7 @@ class TestContinuing:
             (store / "manifest.json").unlink()
         report = extract_with(fake_model, LocalObjects(store), None, stop=stop)
         assert (report.tasks_left, report.complete) == (0, complete)
-        assert report.stopped == (None if complete else "signal")
+        assert report.stopped == (None if complete else "request")
         assert report.manifest_sha256 == (inspect_store(store_of()).manifest_sha256 if complete else None)
 
     def test_the_frozen_recipe_alone_will_do(

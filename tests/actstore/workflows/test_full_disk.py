@@ -181,7 +181,7 @@ def test_a_store_that_may_not_be_written_is_read_as_ever_and_not_extended(
     for lost in ("manifest.json", "commits/2.json"):
         (store / lost).unlink()
     (store / ".partial").mkdir()
-    (store / ".partial" / f"{os.uname().nodename}-999999999-0badcafe.0").touch()
+    (store / ".partial" / f"{os.uname().nodename}-999999999-0badcafe.0123456789abcdef").touch()
     disk.remount("ro")
     for asked in (recipe, None):
         with pytest.raises(StoreError, match="Read-only file system"):
@@ -195,6 +195,20 @@ def test_a_store_that_may_not_be_written_is_read_as_ever_and_not_extended(
     disk.remount("rw")
     assert extract(store, None).tasks_before + 1 == len(committed_tasks(LocalObjects(store)))
     assert contents(store) == before
+
+
+def test_a_finished_store_that_may_not_be_written_has_nothing_left_to_do(
+    disk: Disk, recipe: Recipe, store_of: StoreOf
+) -> None:
+    store = shutil.copytree(store_of(), disk.place / "store")
+    (store / ".partial").mkdir()
+    (store / ".partial" / f"{os.uname().nodename}-999999999-0badcafe.0").touch()
+    disk.remount("ro")
+    for asked in (recipe, None):
+        report = extract(store, asked)
+        assert report.complete
+        assert report.manifest_sha256 == open_store(store)[0].digest
+        assert report.rows_extracted == 0
 
 
 def test_a_temporary_folder_without_room_is_an_error_that_names_it(

@@ -1,4 +1,4 @@
-"""The real command line in several processes at once, and told to stop with SIGTERM."""
+"""The real command line in several processes at once, and told to stop with Ctrl-C or SIGTERM."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ def options(esm2_tiny: Path, few_fasta: Path) -> list[str]:
     return [
         f"--model={esm2_tiny}",
         f"--sequences={few_fasta}",
-        "--sites=embed,final_norm",
+        "--site=embed,final_norm",
         "--set=store.task_rows=256",
         "--set=store.chunk_rows=64",
         "--set=store.calibration_sequences=2",
@@ -37,11 +37,13 @@ def whole(options: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[
     return contents(store)
 
 
-def run(options: list[str], store: Path, log: Path, *more: str, kill: Kill | None = None) -> dict[str, Any]:
-    """Return the report of a process that must end well."""
-    code = extract_in_a_process(*options, f"--store={store}", *more, log=log, kill=kill)
-    assert code == 0, log.read_text()
-    report: dict[str, Any] = json.loads(log.read_text())
+def run(
+    options: list[str], store: Path, log: Path, *more: str, kill: Kill | None = None, code: int = 0
+) -> dict[str, Any]:
+    """Return the report of a process that must end in good order."""
+    found = extract_in_a_process(*options, f"--store={store}", *more, log=log, kill=kill)
+    assert found == code, log.read_text()
+    report: dict[str, Any] = json.loads(log.read_text().partition("\nstopped by")[0])
     return report
 
 
@@ -62,21 +64,37 @@ def test_shares_that_start_together_on_nothing_and_overlap(
     assert all(report["complete"] == (report["tasks_left"] == 0) for report in reports)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 @pytest.mark.parametrize("more", [(), ("--executor=dask", "--workers=1")], ids=["serial", "dask"])
 @pytest.mark.slow
-def test_sigterm_ends_it_in_good_order_and_the_same_command_continues(
-    more: tuple[str, ...], options: list[str], whole: dict[str, bytes], tmp_path: Path
+def test_a_signal_ends_it_in_good_order_and_the_same_command_continues(
+    number: signal.Signals, more: tuple[str, ...], options: list[str], whole: dict[str, bytes], tmp_path: Path
 ) -> None:
-    kill = Kill("after", "recipe.json" if more else "commits/2.json", signal.SIGTERM)
-    stopped = run(options, tmp_path / "store", tmp_path / "log", *more, kill=kill)
-    assert (stopped["stopped"], stopped["complete"], stopped["manifest_sha256"]) == ("signal", False, None)
-    assert not (tmp_path / "store/manifest.json").exists()
+    kill = Kill("after", "recipe.json" if more else "commits/2.json", number)
+    store = tmp_path / "store"
+    stopped = run(options, store, tmp_path / "log", *more, kill=kill, code=128 + number)
+    assert (stopped["stopped"], stopped["complete"], stopped["manifest_sha256"]) == (number.name, False, None)
+    assert not (store / "manifest.json").exists()
+    said = (tmp_path / "log").read_text()
+    assert f"{store}: {stopped['tasks_done']} of {stopped['tasks_total']} tasks are committed" in said
+    assert f"the same command continues, as does 'actstore extract --store {store}'" in said
     if not more:
         assert 0 < stopped["tasks_left"] < stopped["tasks_total"]
         assert len(list(tmp_path.glob("store/commits/*.json"))) == stopped["tasks_done"]
-    continued = run(options, tmp_path / "store", tmp_path / "again", *more)
+    continued = run(options, store, tmp_path / "again", *more)
     assert continued["complete"]
     assert continued["tasks_before"] == stopped["tasks_done"]
+    assert contents(store) == whole
+
+
+def test_a_signal_while_the_last_task_is_finished_leaves_a_complete_store_and_0(
+    options: list[str], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    last = sum(path.startswith("commits/") for path in whole) - 1
+    report = run(
+        options, tmp_path / "store", tmp_path / "log", kill=Kill("after", f"commits/{last}.json", signal.SIGTERM)
+    )
+    assert (report["stopped"], report["complete"]) == (None, True)
     assert contents(tmp_path / "store") == whole
 
 
@@ -95,13 +113,13 @@ from actstore.cli import main; main()
 
 
 @pytest.mark.slow
-def test_sigterm_in_the_first_seconds_ends_it_in_good_order_too(options: list[str], tmp_path: Path) -> None:
+def test_sigterm_while_libraries_are_loaded_ends_it_at_once(options: list[str], tmp_path: Path) -> None:
     store = tmp_path / "store"
     done = subprocess.run(
         [sys.executable, "-c", SIGNALLED, "extract", *options, f"--store={store}"], capture_output=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert json.loads(done.stdout)["stopped"] == "signal"
+    assert (done.returncode, done.stdout) == (143, b"")
+    assert done.stderr == b"stopped by SIGTERM: run the same command again\n"
     assert not store.exists()
 
 

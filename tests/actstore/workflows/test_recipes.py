@@ -36,8 +36,11 @@ def test_model_and_sequences_are_enough(tmp_path: Path) -> None:
     [
         ("", "model: Field required"),
         ('[model]\nname = "esm"\n', "corpus: Field required"),
-        (SMALLEST + "[store]\nencodign = 'int8'\n", "store.encodign: Extra inputs are not permitted"),
-        ("sede = 1\n" + SMALLEST, "sede: Extra inputs are not permitted"),
+        (
+            SMALLEST + "[store]\nencodign = 'int8'\n",
+            "store.encodign: Extra inputs are not permitted; did you mean 'encoding'?",
+        ),
+        ("sede = 1\n" + SMALLEST, "sede: Extra inputs are not permitted; did you mean 'seed'?"),
         (SMALLEST + "[store]\nencoding = 'int7'\n", "store.encoding: Input should be 'float16'"),
         (SMALLEST + "[store]\ntask_rows = 'many'\n", "store.task_rows: Input should be a valid integer"),
         (SMALLEST + "[store]\ntask_rows = 1000\nchunk_rows = 256\n", "store: task_rows (1000) must be a multiple"),
@@ -180,3 +183,51 @@ class TestExpectedSequences:
         assert "corpus: give sequences (files), or else" in refusal(tmp_path, self.EXPECTED + 'sequences = "a"\n')
         options = {"corpus.sequences": "b", "corpus.expected_sequences": 5, "corpus.expected_lengths": 100}
         assert "corpus: give sequences (files), or else" in refusal(tmp_path, SMALLEST, **options)
+
+
+MARKER = "swordfish-4711"
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value"),
+    [
+        ("model.name", f"https://me:{MARKER}@host"),
+        ("model.revision", f"https://{MARKER}@host"),
+        ("model.blocks", f"https://host?token={MARKER}"),
+        ("corpus.sequences", ["a.fasta", f"https://{MARKER}@host/b.fasta"]),
+        ("splits.clusters", f"https://{MARKER}@host/clusters.tsv"),
+        ("sites", [f"s3://{MARKER}@bucket"]),
+    ],
+)
+def test_an_address_with_credentials_is_refused_without_showing_it(dotted: str, value: object, tmp_path: Path) -> None:
+    path = write(tmp_path, SMALLEST)
+    with pytest.raises(RecipeError, match=dotted.replace(".", r"\.")) as caught:
+        read_recipe(path, options={dotted: value})
+    assert MARKER not in f"{caught.value!r}{caught.value.__cause__}"
+    assert "would end up in the store" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value"),
+    [
+        ("store.encoding", f"https://{MARKER}@host"),
+        ("seed", f"https://{MARKER}@host"),
+        ("splits.fractions", {f"https://{MARKER}@host": 1.0}),
+        ("model", f"https://{MARKER}@host"),
+        (f"https://{MARKER}@host", 3),
+        ("model.name.below", "x"),
+    ],
+)
+def test_what_is_wrong_is_said_without_its_secrets(dotted: str, value: object, tmp_path: Path) -> None:
+    path = write(tmp_path, SMALLEST.replace("esm", f"https://{'long' * 20}{MARKER}@host"))
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path, options={dotted: value})
+    assert MARKER not in f"{caught.value!r}{caught.value.__cause__}"
+    assert "longlong" not in str(caught.value)
+
+
+def test_a_recipe_that_python_makes_is_checked_before_anything_is_read() -> None:
+    recipe = parse_recipe({"model": {"name": "esm"}, "corpus": {"sequences": "a.fasta"}}, name="a")
+    unsafe = recipe.model_copy(update={"sites": (f"https://{MARKER}@host",)})
+    with pytest.raises(RecipeError, match=r"^recipe: sites\.0: an address with credentials"):
+        unsafe.refuse_credentials()

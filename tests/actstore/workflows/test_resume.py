@@ -31,7 +31,7 @@ def arguments(esm2_tiny: Path, few_fasta: Path) -> Arguments:
         return [
             f"--model={model}",
             f"--sequences={sequences}",
-            "--sites=embed,resid_post.2,final_norm",
+            "--site=embed,resid_post.2,final_norm",
             f"--store={store}",
             "--set=store.task_rows=256",
             "--set=store.chunk_rows=64",
@@ -223,7 +223,7 @@ class TestTheCommandAgain:
                 ["--encoding=float16", "--seed=5", "--fraction=0.5"],
                 ["recipe.seed: the store has 0", "recipe.rows.fraction: the store has 1.0"],
             ),
-            (["--encoding=float16", "--sites=resid_post.3"], ["recipe.sites", "sites: the store has"]),
+            (["--encoding=float16", "--site=resid_post.3"], ["recipe.sites", "sites: the store has"]),
         ],
     )
     def test_with_another_recipe_is_refused_with_each_difference_and_nothing_is_written(

@@ -7,8 +7,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["ENVIRONMENT", "OPTIONS", "command", "kill_when", "trainer"]
+__all__ = ["ENVIRONMENT", "OPTIONS", "Left", "command", "kill_when", "stop_when", "trainer"]
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
@@ -46,3 +47,29 @@ def kill_when(ready: Callable[[], bool], *arguments: object, cwd: Path) -> None:
             time.sleep(0.001)
         run.send_signal(signal.SIGKILL)
     assert run.returncode == -signal.SIGKILL, "it finished before it could be killed"
+
+
+class Left(NamedTuple):
+    """How a command left that was told to stop."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+    """From the signal to the end."""
+
+
+def stop_when(
+    ready: Callable[[], bool], number: signal.Signals, *arguments: object, cwd: Path, after_s: float = 0.0
+) -> Left:
+    """Start a command and send it a signal when `ready` says so, or some time later."""
+    with subprocess.Popen(
+        command(*arguments), cwd=cwd, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        while run.poll() is None and not ready():
+            time.sleep(0.002)
+        time.sleep(after_s)
+        began = time.monotonic()
+        run.send_signal(number)
+        out, err = run.communicate(timeout=60)
+        return Left(run.returncode, out, err, time.monotonic() - began)

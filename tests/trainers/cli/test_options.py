@@ -3,9 +3,16 @@
 from inspect import signature
 from typing import get_args
 
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from actstore import with_grouped_options
+from actstore.cli.extract import RecipeOptions
 from trainers.cli.online import online
-from trainers.cli.options import MissingChoice, OrderChoice
+from trainers.cli.options import MissingChoice, OrderChoice, TrainingOptions, given_in
 from trainers.cli.read_from_store import read_from_store
+from trainers.cli.train import fields_of_config
 from trainers.fit.config import TrainConfig
 from trainers.workflows.options import RunOptions
 
@@ -19,7 +26,16 @@ def test_defaults_of_the_command_line_are_those_of_the_config() -> None:
     config = {name: field.default for name, field in TrainConfig.model_fields.items() if name in command_line}
     assert {name: command_line[name] for name in config} == config
     options = RunOptions()
-    for name in ("out", "resume", "device", "buffer_bytes", "checkpoint_every", "allow_incomplete"):
+    for name in (
+        "out",
+        "resume",
+        "device",
+        "buffer_bytes",
+        "checkpoint_every",
+        "keep",
+        "eval_every",
+        "allow_incomplete",
+    ):
         assert command_line[name] == getattr(options, name)
 
 
@@ -33,3 +49,23 @@ def test_the_commands_differ_only_in_what_makes_no_sense_online() -> None:
         RunOptions().model_device,
         RunOptions().most_passes,
     )
+
+
+@pytest.mark.parametrize(
+    "given", [["--site=embed,resid_post.*", "--site", "final_norm"], ["--site=embed, resid_post.*,final_norm"]]
+)
+def test_both_programs_take_sites_by_commas_and_by_repeating(given: list[str]) -> None:
+    @with_grouped_options
+    def extract(*, recipe: RecipeOptions) -> None:
+        seen.append(recipe.by_field()["sites"])
+
+    @with_grouped_options
+    def train(context: typer.Context, *, training: TrainingOptions) -> None:
+        seen.append(list(fields_of_config(training, given_in(context))["sites"]))
+
+    seen: list[list[str]] = []
+    for command in (extract, train):
+        app = typer.Typer()
+        app.command()(command)
+        assert CliRunner().invoke(app, given).exit_code == 0
+    assert seen == [["embed", "resid_post.*", "final_norm"]] * 2

@@ -1,6 +1,7 @@
 """The command as a user meets it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def test_json_is_one_document_on_standard_output(store: Path, tmp_path: Path) ->
     assert {"distinct_ratio", "neighbours", "serial_correlation"} <= document["mixing"].keys()
     assert {"explained_variance", "explained_variance_per_site", "l0", "dead_fraction", "steps"} <= document.keys()
     assert (document["dictionary"], document["latents"], document["k"]) == ("topk-sae", 1024, 32)
-    assert document["out"] == "runs/topk-sae-resid_post.3-seed0"
+    assert re.fullmatch(r"runs/store-topk-sae-resid_post\.3-\d{8}-\d{6}", document["out"])
     assert (tmp_path / document["checkpoint"] / "checkpoint.json").is_file()
     assert "training topk-sae" in done.stderr
 
@@ -72,7 +73,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(store: Path, tmp
     assert whole.returncode == 0, whole.stderr
     metrics = tmp_path / "killed" / "metrics.jsonl"
     kill_when(lambda: metrics.exists() and metrics.read_text().count("\n") >= 5, *arguments, "killed", cwd=tmp_path)
-    resumed = trainer(*arguments, "killed", "--resume", cwd=tmp_path)
+    resumed = trainer("read-from-store", "--resume", "killed", "--json", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert 0 < json.loads(resumed.stdout)["resumed_from_step"] < 60
     weights = "checkpoints/step-000000060/dictionary.safetensors"
@@ -93,7 +94,7 @@ def test_a_run_that_fills_a_store_is_killed_in_mid_epoch_and_resumes_to_the_same
     kill_when(lambda: any((tmp_path / "run").glob("checkpoints/step-*2")), *fill, cwd=tmp_path)
     killed = open_manifest(partial)
     assert 0 < killed.tasks_done < killed.splits["train"].tasks
-    resumed = trainer(*fill, "--resume", cwd=tmp_path)
+    resumed = trainer("read-from-store", "--resume", "run", "--json", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["resumed_from_step"] >= 2
     assert contents(partial) == contents(tmp_path / "whole")
@@ -103,7 +104,7 @@ def test_a_run_that_fills_a_store_is_killed_in_mid_epoch_and_resumes_to_the_same
     assert newest[0].read_bytes() == newest[1].read_bytes()
     # Killed once more, between the last commit and the manifest.
     (partial / "manifest.json").unlink()
-    again = trainer(*fill, "--resume", cwd=tmp_path)
+    again = trainer("read-from-store", "--resume", "run", "--json", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["live"]["store_complete"]
     assert contents(partial) == contents(tmp_path / "whole")

@@ -44,3 +44,10 @@ def test_a_site_without_statistics_is_refused(one_site: Planted) -> None:
     moments = moments_of(one_site.values_NSD, one_site.sites)
     with pytest.raises(errors.TrainingError, match="no statistics for final_norm; the manifest has resid_post"):
         describe_inputs(["final_norm"], moments, normalisation="unit")
+
+
+def test_statistics_whose_scale_is_beyond_float32_are_refused(one_site: Planted) -> None:
+    """A scale of 0.0 would make every row zero."""
+    moments = replace(MemoryMoments.of(one_site.values_NSD[:, 0]), mean_square_norm=1e80)
+    with pytest.raises(errors.TrainingError, match="beyond float32; check the store with 'actstore verify'"):
+        site_scale("embed", moments, normalisation="unit")

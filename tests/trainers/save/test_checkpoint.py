@@ -1,6 +1,7 @@
 """Checkpoints resume exactly, or say why they cannot."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from trainers.fit.loop import train
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
 from trainers.save.checkpoint import (
+    checkpoint_bytes,
+    checkpoints_of,
+    copy_checkpoint,
     load_dictionary,
     newest_checkpoint,
     read_checkpoint,
@@ -75,11 +79,48 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
             assert torch.equal(resumed.optimizer.state[have][part], moment)
 
 
-def test_only_the_newest_checkpoint_is_kept(one_site: Planted, tmp_path: Path) -> None:
-    saved(one_site, tmp_path, step=3)
-    path, _ = saved(one_site, tmp_path, step=7)
-    assert [folder.name for folder in tmp_path.iterdir()] == ["step-000000007"]
-    assert newest_checkpoint(tmp_path) == path
+def test_the_newest_checkpoints_are_kept(one_site: Planted, tmp_path: Path) -> None:
+    stream = stream_for(one_site)
+    plan = plan_of(stream, **OPTIONS)
+    state = state_of(stream, plan)
+    for _ in train(state, stream, plan):
+        write_checkpoint(tmp_path, state, plan=plan, origin=origin_of(stream), cursor=stream.cursor, keep=2)
+    assert list(checkpoints_of(tmp_path)) == [11, 12]
+    assert newest_checkpoint(tmp_path) == tmp_path / "step-000000012"
+
+
+def test_the_last_good_checkpoint_is_kept_as_well(one_site: Planted, tmp_path: Path) -> None:
+    stream = stream_for(one_site)
+    plan = plan_of(stream, **OPTIONS)
+    state = state_of(stream, plan)
+    origin = origin_of(stream)
+    for _ in train(state, stream, plan):
+        write_checkpoint(tmp_path, state, plan=plan, origin=origin, cursor=stream.cursor, keep=2, good_step=5)
+    assert list(checkpoints_of(tmp_path)) == [5, 11, 12]
+
+
+def test_a_copy_is_the_same(one_site: Planted, tmp_path: Path) -> None:
+    path, _ = saved(one_site, tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    copy = copy_checkpoint(path, tmp_path / "b")
+    assert {file.name: file.read_bytes() for file in copy.iterdir()} == {
+        file.name: file.read_bytes() for file in path.iterdir()
+    }
+
+
+def test_every_file_has_the_permissions_of_the_umask(one_site: Planted, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        path, _ = saved(one_site, tmp_path)
+    finally:
+        os.umask(before)
+    assert {oct(file.stat().st_mode & 0o777) for file in path.iterdir()} == {"0o640"}
+
+
+def test_a_checkpoint_needs_the_room_that_was_foreseen(one_site: Planted, tmp_path: Path) -> None:
+    path, plan = saved(one_site, tmp_path)
+    used = sum(file.stat().st_size for file in path.iterdir())
+    assert used <= checkpoint_bytes(plan) <= used + 20_000
 
 
 def test_what_a_kill_leaves_behind_is_ignored_and_swept_up(one_site: Planted, tmp_path: Path) -> None:
@@ -172,3 +213,46 @@ def test_a_dictionary_comes_back_with_what_it_was_trained_on(one_site: Planted, 
     assert torch.equal(scale_S, state.scale_S)
     values_BSD = torch.from_numpy(one_site.values_NSD[:64]) * scale_S[:, None]
     assert torch.equal(dictionary(values_BSD).reconstruction_BSD, state.dictionary(values_BSD).reconstruction_BSD)
+
+
+def test_files_get_the_permissions_that_the_umask_leaves(one_site: Planted, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        path, _ = saved(one_site, tmp_path)
+    finally:
+        os.umask(before)
+    assert {file.name: oct(file.stat().st_mode & 0o777) for file in path.iterdir()} == dict.fromkeys(
+        ("dictionary.safetensors", "optimizer.safetensors", "checkpoint.json"), "0o640"
+    )
+
+
+def test_only_folders_of_older_checkpoints_are_removed(one_site: Planted, tmp_path: Path) -> None:
+    mine = ("best-step-000000003", "step-3-notes", "my.step-4.partial", ".step-5")
+    gone = ("step-000000001", ".step-000000002.partial", ".step-000000002.doomed", ".step-000000003.partial.doomed")
+    for name in (*mine, *gone):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(b"content")
+    path, _ = saved(one_site, tmp_path)
+    assert {one.name for one in tmp_path.iterdir()} == {*mine, path.name}
+
+
+@pytest.mark.parametrize(
+    "name", ["step-000000001", ".step-000000005.partial", "..step-000000005.partial.doomed", ".step-000000001.doomed"]
+)
+def test_what_a_link_leads_to_is_never_removed(name: str, one_site: Planted, tmp_path: Path) -> None:
+    elsewhere, root = tmp_path / "elsewhere", tmp_path / "checkpoints"
+    for folder in (elsewhere, root):
+        folder.mkdir()
+    (elsewhere / "file").write_bytes(b"mine")
+    (root / name).symlink_to(elsewhere)
+    path, _ = saved(one_site, root)
+    assert read_checkpoint(path).record.step == 5
+    assert [one.name for one in elsewhere.iterdir()] == ["file"]
+
+
+def test_nothing_is_written_where_the_folder_of_checkpoints_is_a_link(one_site: Planted, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "step-000000001").mkdir(parents=True)
+    (tmp_path / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="checkpoints is a symbolic link, and nothing is written or removed"):
+        saved(one_site, tmp_path / "checkpoints")
+    assert [one.name for one in (tmp_path / "elsewhere").iterdir()] == ["step-000000001"]

@@ -52,3 +52,11 @@ def test_a_line_that_is_not_ours_is_named(line: str, log: Path) -> None:
 
 def test_no_log_is_no_fault(tmp_path: Path) -> None:
     drop_lines_after(tmp_path / "metrics.jsonl", 2)
+
+
+def test_nothing_is_appended_through_a_link(log: Path) -> None:
+    before = log.read_bytes()
+    (log.parent / "link.jsonl").symlink_to(log)
+    with pytest.raises(OSError, match=r"link\.jsonl is a symbolic link"):
+        MetricsLog(log.parent / "link.jsonl")
+    assert log.read_bytes() == before

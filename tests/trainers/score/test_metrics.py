@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from actstore import errors
 from trainers.score.metrics import ExplainedVariance, LatentUse
 
 
@@ -49,3 +50,17 @@ def test_l0_and_dead_latents_add_up() -> None:
     use.add(torch.tensor([10, 0, 1, 0]), rows=10)
     assert use.l0 == 26 / 20
     assert use.dead_fraction == 0.25
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", ["rows", "reconstructions"])
+def test_what_is_not_finite_is_an_error_and_not_a_missing_number(bad: float, where: str) -> None:
+    values_BSD = torch.randn(100, 2, 4, generator=torch.Generator().manual_seed(0)).double()
+    guess_BSD = values_BSD.clone()
+    (values_BSD if where == "rows" else guess_BSD)[3, 1, 2] = bad
+    metric = ExplainedVariance()
+    metric.add(values_BSD, guess_BSD)
+    with pytest.raises(errors.NumericsError, match="not finite; check the store with 'actstore verify'"):
+        metric.overall()
+    with pytest.raises(errors.NumericsError):
+        metric.per_site()

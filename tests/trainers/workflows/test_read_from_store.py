@@ -1,6 +1,7 @@
 """From a store on disk to a scored dictionary."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ from trainers.workflows.read_from_store import default_folder, read_from_store
 from trainers.workflows.results import TrainingResult
 
 
-def train(store: Path, out: Path, *, resume: bool = False, **options: Any) -> TrainingResult:
+def train(store: Path, out: Path, **options: Any) -> TrainingResult:
     config = make_config({"batch_rows": 512, "latents": 256, "k": 16} | options)
-    return read_from_store(store, config, RunOptions(out=out, resume=resume, device="cpu"))
+    return read_from_store(store, config, RunOptions(out=out, device="cpu"))
+
+
+def resume(run: Path, config: dict[str, Any] | None = None, **options: Any) -> TrainingResult:
+    return read_from_store(None, make_config(config or {}), RunOptions(resume=run, **options))
 
 
 def test_one_pass_trains_and_scores_on_the_held_out_split(store: Path, tmp_path: Path) -> None:
@@ -68,7 +73,7 @@ def test_without_a_held_out_split_it_scores_on_the_training_rows_and_says_so(
 def test_a_resumed_finished_run_reports_the_same_scores(store: Path, tmp_path: Path) -> None:
     first = train(store, tmp_path, sites=("resid_post.3",), steps=3)
     before = (tmp_path / "result.json").read_bytes()
-    again = train(store, tmp_path, sites=("resid_post.3",), steps=3, resume=True)
+    again = resume(tmp_path)
     assert again.resumed_from_step == 3
     assert again.explained_variance == first.explained_variance
     assert (tmp_path / "result.json").read_bytes() == before
@@ -77,9 +82,8 @@ def test_a_resumed_finished_run_reports_the_same_scores(store: Path, tmp_path: P
 def test_another_buffer_cannot_resume_since_it_gives_another_order(store: Path, tmp_path: Path) -> None:
     config = make_config({"sites": ("resid_post.3",), "batch_rows": 256, "steps": 3})
     read_from_store(store, config, RunOptions(out=tmp_path, device="cpu"))
-    smaller = RunOptions(out=tmp_path, device="cpu", resume=True, buffer_bytes=400_000)
     with pytest.raises(errors.CursorError, match="buffer_bytes and drop_last must be those with which it was taken"):
-        read_from_store(store, config, smaller)
+        resume(tmp_path, buffer_bytes=400_000)
 
 
 def test_rows_in_uniform_order_train_as_well_and_cannot_resume_another_order(store: Path, tmp_path: Path) -> None:
@@ -91,8 +95,8 @@ def test_rows_in_uniform_order_train_as_well_and_cannot_resume_another_order(sto
     assert result.mixing["distinct_ratio"] == pytest.approx(1, abs=0.05)
     _, record = load_dictionary(Path(result.checkpoint))
     assert record.plan.order == "uniform"
-    with pytest.raises(errors.CheckpointError, match="order: 'uniform' in the checkpoint, 'windows' now"):
-        train(store, tmp_path, sites=("resid_post.3",), resume=True)
+    with pytest.raises(errors.UsageError, match="--order: 'uniform' in the run, 'windows' now"):
+        resume(tmp_path, {"order": "windows"})
 
 
 def test_an_sae_without_a_site_lists_the_sites_and_writes_nothing(store: Path, tmp_path: Path) -> None:
@@ -101,9 +105,39 @@ def test_an_sae_without_a_site_lists_the_sites_and_writes_nothing(store: Path, t
     assert not (tmp_path / "run").exists()
 
 
-def test_the_default_folder_names_dictionary_sites_and_seed(store: Path, tmp_path: Path) -> None:
-    train(store, tmp_path, sites=("resid_post.3",), steps=1)
+def test_the_default_folder_names_store_dictionary_sites_and_time(store: Path, tmp_path: Path) -> None:
+    train(store, tmp_path, sites=("resid_post.3",), steps=3)
     _, record = load_dictionary(next((tmp_path / "checkpoints").iterdir()))
-    assert default_folder(record.plan).as_posix() == "runs/topk-sae-resid_post.3-seed0"
-    many = record.plan.model_copy(update={"sites": ("embed", "a/b", "final_norm"), "seed": 4})
-    assert default_folder(many).as_posix() == "runs/topk-sae-embed-to-final_norm-3-sites-seed4"
+    plan, now = record.plan, datetime(2026, 3, 1, 12, 30, 5, tzinfo=UTC)
+    many = plan.model_copy(update={"sites": ("embed", "a/b", "final_norm")})
+    for source, of, name in (
+        (Path("/scratch/esm2-8m"), plan, "esm2-8m-topk-sae-resid_post.3-20260301-123005"),
+        ("s3://bucket/pro t5/?token=hush", plan, "pro_t5-topk-sae-resid_post.3-20260301-123005"),
+        ("shared.json", many, "shared-topk-sae-embed-to-final_norm-3-sites-20260301-123005"),
+    ):
+        assert default_folder(of, source, now=now).as_posix() == f"runs/{name}"
+
+
+def test_runs_without_out_do_not_collide(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = make_config({"sites": ("resid_post.3",), "batch_rows": 512, "steps": 3})
+    folders = {read_from_store(store, config, RunOptions(device="cpu")).out for _ in range(2)}
+    assert len(folders) == 2
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {Path(folder).name for folder in folders}
+
+
+def test_a_dictionary_below_the_mean_of_the_rows_is_a_failure(store: Path, tmp_path: Path) -> None:
+    message = r"explained variance on split 'valid' is -.* lower --lr \(now 5\).*No checkpoint of this run is better"
+    with pytest.raises(errors.TrainingError, match=message):
+        train(store, tmp_path, sites=("resid_post.3",), steps=30, lr=5.0)
+    assert json.loads((tmp_path / "result.json").read_text())["explained_variance"] < 0
+    assert list((tmp_path / "checkpoints").iterdir())
+
+
+def test_held_out_rows_are_scored_during_training(store: Path, tmp_path: Path) -> None:
+    config = make_config({"sites": ("resid_post.3",), "batch_rows": 512, "latents": 256, "k": 16, "steps": 10})
+    result = read_from_store(store, config, RunOptions(out=tmp_path, device="cpu", eval_every=4))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    scored = {line["step"]: line["held_out_explained_variance"] for line in lines if "held_out_l0" in line}
+    assert list(scored) == [4, 8, 10]
+    assert scored[10] == pytest.approx(result.explained_variance, abs=0.02)

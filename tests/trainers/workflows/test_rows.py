@@ -17,10 +17,8 @@ from trainers.workflows.stream_only import stream_only
 CONFIG: dict[str, Any] = {"sites": ("resid_post.3",), "batch_rows": 512, "latents": 256, "k": 16}
 
 
-def train(
-    source: Path, out: Path, *, resume: bool = False, config: dict[str, Any] | None = None, **options: Any
-) -> TrainingResult:
-    where = RunOptions(out=out, resume=resume, device="cpu", model_device="cpu", **options)
+def train(source: Path, out: Path, *, config: dict[str, Any] | None = None, **options: Any) -> TrainingResult:
+    where = RunOptions(out=out, device="cpu", model_device="cpu", **options)
     return read_from_store(source, make_config(CONFIG | (config or {})), where)
 
 
@@ -88,13 +86,13 @@ def test_a_run_that_filled_a_store_resumes_once_it_is_complete(store: Path, tmp_
     assert first.live is not None
     assert first.live["tasks_missing"] == open_manifest(store).frozen.tasks
     assert open_manifest(empty).complete
-    again = train(empty, tmp_path / "run", resume=True, config={"steps": 10}, live="store")
+    again = read_from_store(options=RunOptions(resume=tmp_path / "run"))
     assert again.resumed_from_step == 10
     assert weights(again) == weights(first)
     assert again.live is not None
     assert again.live["tasks_missing"] == 0
-    with pytest.raises(errors.CheckpointError, match="manifest_sha256"):
-        train(empty, tmp_path / "run", resume=True, config={"steps": 10})
+    with pytest.raises(errors.UsageError, match="the source of the rows: 'store' in the run, None now"):
+        read_from_store(empty, options=RunOptions(resume=tmp_path / "run", live=None))
 
 
 def test_computing_writes_nothing(store: Path, tmp_path: Path) -> None:
@@ -121,7 +119,7 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_computed(store: Pa
     with pytest.raises(errors.CheckpointError, match="the folder holds an unfinished run"):
         train(empty, tmp_path / "run", live="store")
     with pytest.raises(errors.CheckpointError, match="no run to resume"):
-        train(empty, tmp_path / "other", resume=True, live="store")
+        read_from_store(empty, options=RunOptions(resume=tmp_path / "other", live="store"))
     assert contents(empty) == before
 
 

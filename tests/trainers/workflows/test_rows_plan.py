@@ -28,3 +28,12 @@ def test_missing_rows_are_either_computed_or_left_out() -> None:
     both = RunOptions(live="compute", allow_incomplete=True)
     with pytest.raises(errors.UsageError, match="either computed or left out"):
         plan_rows("store", TrainConfig(), both, device=None)
+
+
+def test_one_of_several_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under torchrun each would train the whole run and write to one folder."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(errors.UsageError, match=r"WORLD_SIZE=2: a trainer runs in one process.*without torchrun"):
+        plan_rows("store", TrainConfig(), RunOptions(), device=torch.device("cpu"))
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    plan_rows("store", TrainConfig(), RunOptions(), device=torch.device("cpu"))

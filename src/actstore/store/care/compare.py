@@ -11,8 +11,9 @@ import google_crc32c
 from actstore.access.filesystems import backend_errors, describe_error
 from actstore.access.objects import ObjectStore
 from actstore.errors import CorruptObjectError, MissingObjectError, StoreError
+from actstore.store.care.contents import ObjectContent
 from actstore.store.format.layout import ArraySpec
-from actstore.store.format.shard import index_bytes, parse_index
+from actstore.store.format.shard import index_bytes, index_problem, parse_index
 from actstore.store.write.commit import StoredObject
 
 __all__ = ["Difference", "compare_object", "compare_sha256"]
@@ -28,7 +29,9 @@ class Difference(NamedTuple):
     """Whether the object is right and its commit is wrong."""
 
 
-def compare_object(objects: ObjectStore, spec: ArraySpec, task: int, stored: StoredObject) -> Difference | None:
+def compare_object(
+    objects: ObjectStore, spec: ArraySpec, task: int, stored: StoredObject, *, content: ObjectContent | None = None
+) -> Difference | None:
     """Read an object of a task and compare it with its commit; None if they agree.
 
     If it is longer than its commit says, the rest is not read.
@@ -41,9 +44,12 @@ def compare_object(objects: ObjectStore, spec: ArraySpec, task: int, stored: Sto
         Which object.
     stored
         Size and digests in the commit.
+    content
+        Looks at the chunks; what it finds is a difference if the digests agree.
     """
     path = spec.object_path(task)
-    read = _read(objects, path, lambda file: _pieces(file, spec, stored))
+    end = index_bytes(spec) if spec.sharded else spec.row_bytes
+    read = _read(objects, path, lambda file: _pieces(file, spec, stored), content, end_bytes=end)
     if isinstance(read, Difference):
         return read
     if read.size > stored.size:
@@ -54,7 +60,19 @@ def compare_object(objects: ObjectStore, spec: ArraySpec, task: int, stored: Sto
         return Difference(f"sha256 {read.sha256[:12]}..., should be {stored.sha256[:12]}...")
     if read.crc32c != stored.chunk_crc32c:
         return Difference(f"gives other checksums of the chunks of {path} than they have", in_commit=True)
-    return None
+    problem = _inner_problem(spec, read, content)
+    return None if problem is None else Difference(problem)
+
+
+def _inner_problem(spec: ArraySpec, read: _Read, content: ObjectContent | None) -> str | None:
+    """Return what is wrong with index or content of an object that has the digest of its commit."""
+    if spec.sharded:
+        problem = index_problem(spec, read.end, chunks=len(read.crc32c), size=read.size)
+        if problem is not None:
+            return problem
+    elif content is not None:
+        content.add(0, read.end)
+    return None if content is None else content.problem
 
 
 def compare_sha256(objects: ObjectStore, path: str, sha256: str, *, most_bytes: int) -> Difference | None:
@@ -83,14 +101,23 @@ class _Read(NamedTuple):
     size: int
     sha256: str
     crc32c: tuple[int, ...]
+    end: bytes
+    """The last bytes after the chunks."""
 
 
 _Pieces = Iterator[tuple[bytes, bool]]
 """The bytes of an object, and whether they are a chunk with its own checksum."""
 
 
-def _read(objects: ObjectStore, path: str, pieces: Callable[[BinaryIO], _Pieces]) -> _Read | Difference:
-    digest, size, crc32c = hashlib.sha256(), 0, []
+def _read(
+    objects: ObjectStore,
+    path: str,
+    pieces: Callable[[BinaryIO], _Pieces],
+    content: ObjectContent | None = None,
+    *,
+    end_bytes: int = 0,
+) -> _Read | Difference:
+    digest, size, end, crc32c = hashlib.sha256(), 0, b"", []
     try:
         with objects.open(path) as file:
             for piece, is_chunk in pieces(file):
@@ -98,13 +125,17 @@ def _read(objects: ObjectStore, path: str, pieces: Callable[[BinaryIO], _Pieces]
                 size += len(piece)
                 if is_chunk:
                     crc32c.append(google_crc32c.value(piece))
+                    if content is not None:
+                        content.add(len(crc32c) - 1, piece)
+                elif end_bytes:
+                    end = (end + piece)[-end_bytes:]
     except MissingObjectError:
         return Difference("missing")
     except StoreError as error:
         return Difference(f"cannot be read: {error}")
     except backend_errors() as error:
         return Difference(f"cannot be read: {describe_error(error)}")
-    return _Read(size, digest.hexdigest(), tuple(crc32c))
+    return _Read(size, digest.hexdigest(), tuple(crc32c), end)
 
 
 def _blocks(file: BinaryIO, most_bytes: int) -> _Pieces:

@@ -61,8 +61,8 @@ def restore_task(
     if not rewrite and not _is_what_was_lost(fresh, stored, damaged, named):
         raise CorruptObjectError(
             f"{objects.uri}: task {task} comes out with other bytes than it was committed with; repair it with the "
-            "software (named in recipe.json) and the kind of processor it was extracted with, or accept the new bytes "
-            "with --rewrite: manifests that were exported before will then refuse the store"
+            "software (named in recipe.json) and the kind of processor (--device) it was extracted with, or accept the "
+            "new bytes with --rewrite: manifests that were exported before will then refuse the store"
         )
     if stored == fresh:
         for path in damaged:

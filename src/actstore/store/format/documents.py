@@ -113,7 +113,7 @@ def parse_document(kind: type[_Model], data: bytes, *, unique: bool = False) -> 
     try:
         return kind.model_validate_json(data, strict=True)
     except ValidationError as error:
-        raise ValueError(first_problem(error)) from error
+        raise ValueError(first_problem(error)) from None
     except (OverflowError, RecursionError) as error:
         raise ValueError(f"holds a number or a nesting beyond all bounds ({type(error).__name__})") from error
 

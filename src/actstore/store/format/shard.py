@@ -18,7 +18,7 @@ from actstore.store.format.chunk import chunk_codec
 from actstore.store.format.layout import ArraySpec
 from actstore.store.format.packed import most_packed_bytes
 
-__all__ = ["Shard", "encode_shard", "index_bytes", "parse_index", "shard_bytes"]
+__all__ = ["Shard", "encode_shard", "index_bytes", "index_problem", "parse_index", "shard_bytes"]
 
 _MISSING: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 _CHECKSUM_BYTES: Final = 4
@@ -81,15 +81,53 @@ def parse_index(spec: ArraySpec, tail: bytes, *, name: str) -> NDArray[np.int64]
         If the index is too short, its checksum is wrong, or chunks do not follow each other from the beginning, each
         as long as a chunk can be; names the object by `name`.
     """
-    data, checksum = tail[:-_CHECKSUM_BYTES], tail[-_CHECKSUM_BYTES:]
-    if len(tail) != index_bytes(spec) or google_crc32c.value(data) != int.from_bytes(checksum, "little"):
+    if not _is_whole(spec, tail):
         raise CorruptObjectError(f"{name}: the shard index is damaged; rerun 'actstore verify' on this store")
-    index = np.frombuffer(data, dtype="<u8").reshape(-1, 2)
+    index = _present_chunks(spec, tail)
+    if index is None:
+        raise CorruptObjectError(f"{name}: the shard index names chunks where none can be; do not use this store")
+    return index
+
+
+def index_problem(spec: ArraySpec, tail: bytes, *, chunks: int, size: int) -> str | None:
+    """Return what is wrong with the index of a shard, None if it names its chunks and nothing else.
+
+    Parameters
+    ----------
+    spec, tail
+        The array, and the last bytes of the shard.
+    chunks
+        Number of chunks that the rows of the shard need.
+    size
+        Size of the shard.
+    """
+    if not _is_whole(spec, tail):
+        return "its shard index is damaged"
+    index = _present_chunks(spec, tail)
+    if index is None:
+        return "its shard index names chunks where none can be"
+    if len(index) != chunks:
+        return f"its shard index names {len(index)} chunks, its rows need {chunks}"
+    if (end := int(index[:, 1].sum()) + index_bytes(spec)) != size:
+        return f"its chunks and its index take {end:,} bytes, it has {size:,}"
+    return None
+
+
+def _is_whole(spec: ArraySpec, tail: bytes) -> bool:
+    data, checksum = tail[:-_CHECKSUM_BYTES], tail[-_CHECKSUM_BYTES:]
+    return len(tail) == index_bytes(spec) and google_crc32c.value(data) == int.from_bytes(checksum, "little")
+
+
+def _present_chunks(spec: ArraySpec, tail: bytes) -> NDArray[np.int64] | None:
+    """Return the chunks of a whole index; None if they do not follow each other or have impossible sizes."""
+    index = np.frombuffer(tail[:-_CHECKSUM_BYTES], dtype="<u8").reshape(-1, 2)
     present = int((index[:, 0] != _MISSING).sum())
     chunk_bytes = spec.chunk[0] * spec.row_bytes
-    most = np.uint64(chunk_bytes if spec.compressor == "none" else most_packed_bytes(chunk_bytes))
+    least, most = (chunk_bytes, chunk_bytes) if spec.compressor == "none" else (1, most_packed_bytes(chunk_bytes))
     lengths = index[:present, 1]
-    is_whole = (lengths > 0).all() and (lengths <= most).all() and (index[present:] == _MISSING).all()
-    if not is_whole or (index[:present, 0] != np.cumsum(lengths) - lengths).any():
-        raise CorruptObjectError(f"{name}: the shard index names chunks where none can be; do not use this store")
+    fits = (lengths >= np.uint64(least)).all() and (lengths <= np.uint64(most)).all()
+    if not (fits and (index[present:] == _MISSING).all()):
+        return None
+    if (index[:present, 0] != np.cumsum(lengths) - lengths).any():
+        return None
     return index[:present].astype(np.int64)

@@ -11,7 +11,7 @@ from actstore.access.objects import ObjectStore
 from actstore.access.printable import printable
 from actstore.access.read_ahead import map_ahead
 from actstore.contracts.progress import Progress, Silent
-from actstore.errors import CorruptObjectError, MissingObjectError
+from actstore.errors import CorruptObjectError, IncompleteStoreError, MissingObjectError
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.documents import MOST_METADATA_BYTES, read_document
 from actstore.store.format.layout import (
@@ -25,7 +25,7 @@ from actstore.store.format.layout import (
 from actstore.store.format.shard import index_bytes
 from actstore.store.plan.footprint import is_payload
 from actstore.store.read.manifest import Manifest, StoredBytes
-from actstore.store.write.commit import Commit, committed_tasks, load_commit
+from actstore.store.write.commit import Commit, committed_tasks, load_commit, stored_problem
 from actstore.store.write.freeze import metadata_objects, says_the_same
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.statistics import StatisticsMerger
@@ -36,7 +36,7 @@ _MOST_LISTED: Final = 40
 
 
 def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> Manifest:
-    """Assemble the manifest and write it into the store.
+    """Assemble the manifest and write it into the store, unless the same one is there.
 
     Raises
     ------
@@ -51,8 +51,17 @@ def write_manifest(objects: ObjectStore, *, progress: Progress | None = None) ->
             raise CorruptObjectError(
                 f"{objects.uri}: {path} is not what the recipe implies; 'actstore repair URI' writes it again"
             )
-    objects.put(MANIFEST, manifest.to_json(uri=None))
+    document = manifest.to_json(uri=None)
+    if _stored(objects) != document:  # a finished store may lie on a disk that cannot be written
+        objects.put(MANIFEST, document)
     return manifest
+
+
+def _stored(objects: ObjectStore) -> bytes | None:
+    try:
+        return read_document(objects, MANIFEST)
+    except (CorruptObjectError, MissingObjectError):
+        return None
 
 
 def complete_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> None:
@@ -70,6 +79,8 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
     ------
     StoreNotFoundError
         If there is no store.
+    IncompleteStoreError
+        If the store is being set up.
     CorruptObjectError
         If a commit or the statistics of a task are damaged, or a commit was made under another recipe.
     """
@@ -98,7 +109,7 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
     return Manifest(
         recipe_sha256=frozen.digest,
         frozen=frozen,
-        metadata=_metadata(objects, frozen),
+        metadata=_metadata(objects, frozen) if done else _metadata_if_set_up(objects, frozen),
         commits=tuple(commits),
         stored=StoredBytes(**totals),
         statistics=merger.result(),
@@ -126,6 +137,10 @@ def commit_problems(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[Array
         yield f"does not name {_listed(lost)}"
     if foreign := sorted(commit.objects.keys() - paths):
         yield f"names {_listed(foreign)}, which no array of this task has"
+    for spec in arrays:
+        stored = commit.objects.get(path := spec.object_path(commit.task))
+        if stored is not None and (problem := stored_problem(spec, stored, wanted[1])):
+            yield f"{problem} ({path})"
 
 
 def _listed(paths: Sequence[str]) -> str:
@@ -145,6 +160,17 @@ def _sizes(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) ->
         "payload_rows": -(-commit.rows // chunk_rows) * chunk_rows,
         "objects": len(commit.objects),
     }
+
+
+def _metadata_if_set_up(objects: ObjectStore, frozen: FrozenRecipe) -> dict[str, str]:
+    """Return the digests of a store that has no task yet; the recipe is the first object of a store."""
+    try:
+        return _metadata(objects, frozen)
+    except MissingObjectError as error:
+        raise IncompleteStoreError(
+            f"{objects.uri}: the store is being set up, or its set-up was interrupted; wait until 'actstore extract' "
+            f"extracts rows, or continue it with 'actstore extract --store {objects.uri}'"
+        ) from error
 
 
 def _metadata(objects: ObjectStore, frozen: FrozenRecipe) -> dict[str, str]:

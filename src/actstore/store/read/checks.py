@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from actstore.access.objects import ObjectStore
 from actstore.errors import CorruptObjectError, IncompleteStoreError
 from actstore.store.format.layout import ArraySpec
-from actstore.store.format.shard import shard_bytes
 from actstore.store.read.manifest import Manifest
-from actstore.store.write.commit import load_commit
+from actstore.store.write.commit import load_commit, stored_problem
 
 __all__ = ["ChunkChecks", "TaskChecks"]
 
@@ -122,19 +121,9 @@ class ChunkChecks:
                     "damage with 'actstore verify'"
                 )
         entries = [commit.objects[spec.object_path(task)] for spec in self._arrays]
-        chunks = [-(-commit.rows // spec.chunk[0]) for spec in self._arrays]
-        for array, (entry, expected) in enumerate(zip(entries, chunks, strict=True)):
-            if len(entry.chunk_crc32c) != expected:
-                found = len(entry.chunk_crc32c)
-                raise CorruptObjectError(
-                    f"{self.name(array, task)}: its commit names {found} chunks, its rows need {expected}"
-                )
-            least, most = shard_bytes(self._arrays[array], expected)
-            if not least <= entry.size <= most:
-                raise CorruptObjectError(
-                    f"{self.name(array, task)}: its commit says {entry.size:,} bytes, its rows take {least:,} to "
-                    f"{most:,}"
-                )
+        for array, (entry, spec) in enumerate(zip(entries, self._arrays, strict=True)):
+            if problem := stored_problem(spec, entry, commit.rows):
+                raise CorruptObjectError(f"{self.name(array, task)}: its commit {problem}")
         return TaskChecks(
             commit.rows,
             np.array([entry.size for entry in entries], dtype=np.int64),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Self
 
+from actstore.access.open import is_partial
 from actstore.store.format.layout import (
     COMMITS,
     MANIFEST,
@@ -19,10 +21,14 @@ from actstore.store.format.layout import (
 from actstore.store.write.commit import commit_task
 from actstore.store.write.frozen_recipe import FrozenRecipe
 
-__all__ = ["Inventory", "is_below", "other_stores"]
+__all__ = ["Inventory", "is_below", "is_name_of_store", "other_stores"]
 
 _CHUNKS: Final = "/c/"
 _ROWS_METADATA: Final = f"rows/{ROOT_METADATA}"
+_ARRAY: Final = r"(rows|scales|statistics|sites/[^/]+)/[^/]+"
+_GROUP: Final = r"(rows|scales|statistics|sites(/[^/]+)?)"
+_OBJECT: Final = re.compile(rf"{_ARRAY}/c/[0-9]+(/0)*|({_ARRAY}|{_GROUP})/{ROOT_METADATA}")
+"""Objects and metadata of arrays that some store has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +68,21 @@ class Inventory:
         if (task := self.task_of(path)) is not None:
             return None if task in named_tasks else f"task {task} has no commit"
         return "no commit has this name" if path.startswith(f"{COMMITS}/") else "nothing in a store has this name"
+
+
+def is_name_of_store(path: str) -> bool:
+    """Return whether a path is one that actstore gives to objects of stores, or to unfinished writes of them.
+
+    A store need not have such an object: its task, its site or its array may belong to another recipe.
+
+    Examples
+    --------
+    >>> [is_name_of_store(path) for path in ("commits/99.json", "sites/other/values/c/0/0", "rows/token/zarr.json")]
+    [True, True, True]
+    >>> [is_name_of_store(path) for path in ("notes.txt", "commits/mine.json", "rows/token/c/0.bak", "sites/x")]
+    [False, False, False, False]
+    """
+    return commit_task(path) is not None or is_partial(path) or _OBJECT.fullmatch(path) is not None
 
 
 def other_stores(paths: Collection[str]) -> tuple[str, ...]:

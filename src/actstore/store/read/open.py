@@ -60,6 +60,8 @@ def is_recipe(source: str | os.PathLike[str]) -> bool:
 def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
     """Parse and validate a manifest file without reading its store.
 
+    A relative `uri` counts from the folder of the file; the manifest that is returned has the absolute path.
+
     Raises
     ------
     ManifestError
@@ -69,8 +71,11 @@ def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
         with Path(path).open("rb") as file:
             data = file.read(LARGEST_MANIFEST_BYTES + 1)
     except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
-    return parse_manifest(data, name=os.fspath(path))
+        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from None
+    manifest = parse_manifest(data, name=os.fspath(path))
+    if manifest.uri is None or "://" in manifest.uri or Path(manifest.uri).is_absolute():
+        return manifest
+    return manifest.model_copy(update={"uri": str(Path(path).absolute().parent / manifest.uri)})
 
 
 def open_store(
@@ -142,7 +147,8 @@ def _check_same_store(manifest: Manifest, objects: ObjectStore, *, name: str) ->
     try:
         stored = stored_manifest(objects)
     except StoreNotFoundError as error:
-        raise StoreNotFoundError(f"{name} describes a store at {objects.uri}, but there is none") from error
+        way_out = "" if "://" in objects.uri else "; move both together, or export the manifest again"
+        raise StoreNotFoundError(f"{name} describes a store at {objects.uri}, but there is none{way_out}") from error
     differences = []
     if stored.recipe_sha256 != manifest.recipe_sha256:
         differences.append("the recipe")

@@ -14,7 +14,8 @@ from actstore.access.objects import ObjectStore
 from actstore.errors import CorruptObjectError, MissingObjectError
 from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.format.documents import parse_document, read_document
-from actstore.store.format.layout import COMMITS, commit_path
+from actstore.store.format.layout import COMMITS, ArraySpec, commit_path
+from actstore.store.format.shard import shard_bytes
 
 __all__ = [
     "Commit",
@@ -23,6 +24,7 @@ __all__ = [
     "committed_tasks",
     "is_committed",
     "load_commit",
+    "stored_problem",
 ]
 
 _SHA256: Final = r"^[0-9a-f]{64}$"
@@ -79,6 +81,29 @@ class Commit(BaseModel):
     def to_json(self) -> bytes:
         """Return the bytes that are stored."""
         return canonical_json(self.model_dump())
+
+
+def stored_problem(spec: ArraySpec, stored: StoredObject, rows: int) -> str | None:
+    """Return why an object of an array cannot have the size and the checksums that a commit says, else None.
+
+    Parameters
+    ----------
+    spec, stored
+        The array, and what the commit says of its object.
+    rows
+        Rows of the task.
+    """
+    if not spec.sharded:
+        least = most = spec.row_bytes
+        chunks = 0
+    else:
+        chunks = -(-rows // spec.chunk[0])
+        least, most = shard_bytes(spec, chunks)
+    if (found := len(stored.chunk_crc32c)) != chunks:
+        return f"names {found} chunks, its rows need {chunks}"
+    if not least <= stored.size <= most:
+        return f"says {stored.size:,} bytes, its rows take {least:,} to {most:,}"
+    return None
 
 
 def committed_tasks(objects: ObjectStore) -> set[int]:

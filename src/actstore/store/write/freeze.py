@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from actstore.access.objects import ObjectStore
 from actstore.errors import MissingObjectError, StoreError
@@ -25,6 +25,8 @@ _NEEDED: Final = frozenset(
     {"zarr_format", "node_type", "shape", "data_type", "chunk_grid", "codecs", "fill_value", "attributes"}
 )
 """Members that every version of zarr-python writes."""
+_EMPTY: Final[tuple[object, ...]] = (None, [], {})
+"""Values of members that say nothing."""
 
 
 def freeze(objects: ObjectStore, frozen: FrozenRecipe, sequences: Path) -> FrozenRecipe:
@@ -110,7 +112,8 @@ def metadata_objects(frozen: FrozenRecipe) -> dict[str, bytes]:
 def says_the_same(stored: bytes, wanted: bytes) -> bool:
     """Return whether metadata are right, also if another version of zarr-python wrote them.
 
-    Versions differ in members with default values; members that both have must agree.
+    Versions differ in members with default values: members that both have must agree, and members that only the stored
+    document has must be empty.
     """
     if stored == wanted:
         return True
@@ -120,4 +123,17 @@ def says_the_same(stored: bytes, wanted: bytes) -> bool:
         return False
     if not (isinstance(found, dict) and isinstance(asked, dict) and found.keys() >= _NEEDED & asked.keys()):
         return False
-    return all(found[name] == asked[name] for name in found.keys() & asked.keys())
+    if any(found[name] not in _EMPTY for name in found.keys() - asked.keys()):
+        return False
+    return all(_is_same(found[name], asked[name]) for name in found.keys() & asked.keys())
+
+
+def _is_same(found: object, asked: object) -> bool:
+    """Compare two parts of JSON; unlike `==`, neither `true` nor `1.0` is the same as 1 inside of an object or list."""
+    return found == asked and (not isinstance(asked, list | dict) or repr(_sorted(found)) == repr(_sorted(asked)))
+
+
+def _sorted(part: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(part, dict):
+        return {name: _sorted(part[name]) for name in sorted(part)}
+    return [_sorted(one) for one in part] if isinstance(part, list) else part

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
+import numpy as np
 from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
@@ -46,6 +47,9 @@ __all__ = [
 ]
 
 _Count = Annotated[int, Field(ge=0, le=1 << 62)]
+_LEAST_CHANNEL: Final = 1e-30
+_MOST_CALIBRATED: Final = 1e30
+"""A level is at most 127 times a scale of at most 65,504 away from the centre: within float32 by far."""
 _DIGEST: Final = Field(pattern=r"^[0-9a-f]{64}$")
 
 NOT_CONTENT: Final = frozenset(
@@ -57,6 +61,7 @@ NOT_CONTENT: Final = frozenset(
         "recipe.model.revision",
         "recipe.model.pickle_weights",
         "recipe.model.remote_code",
+        "recipe.model.unused_weights",
         "model.name",
         "model.revision",
         "sequences_sha256",
@@ -97,6 +102,15 @@ class CalibrationFacts(Document):
 
     center: Vector32
     channel: Vector32
+
+    @model_validator(mode="after")
+    def _decodes_to_finite_values(self) -> Self:
+        """Refuse scales of zero, and numbers so large that decoded values are not finite."""
+        if not (np.abs(self.center) <= _MOST_CALIBRATED).all():
+            raise ValueError(f"a centre exceeds {_MOST_CALIBRATED:g}")
+        if not ((self.channel >= _LEAST_CHANNEL) & (self.channel <= _MOST_CALIBRATED)).all():
+            raise ValueError(f"the scale of a channel is not within {_LEAST_CHANNEL:g} and {_MOST_CALIBRATED:g}")
+        return self
 
     def to_calibration(self) -> Calibration:
         """Return the arrays."""

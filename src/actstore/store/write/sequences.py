@@ -181,6 +181,20 @@ class StoredSequences:
             counts[: len(shorter)] += shorter
         return counts
 
+    def check(self) -> NDArray[np.int32]:
+        """Read everything once, keep nothing, and return the rows of each sequence, int32 [N].
+
+        Raises
+        ------
+        CorruptObjectError
+            If a sequence is not letters, or not as many as its length says.
+        """
+        for group in range(self._file.metadata.num_row_groups):
+            with self._lock:
+                self._load(group)
+        counts = [batch["rows"].to_numpy() for batch in self._batches(["rows"])]
+        return np.concatenate([np.empty(0, dtype=np.int32), *counts])
+
     def _batches(self, columns: list[str]) -> Iterator[Any]:
         with self._lock, self._checked():
             for first in range(0, self._file.metadata.num_row_groups, _GROUPS_AT_ONCE):

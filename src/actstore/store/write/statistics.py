@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from actstore.access.objects import ObjectStore
 from actstore.access.read_ahead import map_ahead
@@ -20,12 +21,28 @@ from actstore.store.format.layout import ArraySpec, statistics_arrays
 from actstore.store.format.vectors import Document, Vector64
 from actstore.store.write.commit import Commit, load_commit
 from actstore.store.write.frozen_recipe import FrozenRecipe
+from actstore.store.write.statistic_bounds import (
+    LARGEST,
+    MOST_MEAN_NORM,
+    MOST_MEAN_SQUARE,
+    contradictions,
+    statistic_problem,
+)
 
-__all__ = ["OutlierChannel", "SiteStatistics", "StatisticsMerger", "merge_statistics"]
+__all__ = [
+    "Contradiction",
+    "OutlierChannel",
+    "SiteStatistics",
+    "StatisticsMerger",
+    "contradicting",
+    "merge_statistics",
+]
 
 _OUTLIER_RATIO: Final = 8.0
 _MOST_OUTLIERS: Final = 8
-_SIGNED: Final = frozenset({"statistics/mean"})
+_ROUNDING: Final = 1e-3
+"""Relative error allowed where two numbers follow from the same sums."""
+_MOST_DB: Final = 1e4
 
 
 class OutlierChannel(BaseModel):
@@ -34,7 +51,7 @@ class OutlierChannel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     channel: int = Field(ge=0, le=1 << 31)
-    ratio: float
+    ratio: float = Field(ge=0, le=MOST_MEAN_NORM)
     """Its root mean square divided by that of the median channel."""
 
 
@@ -45,11 +62,11 @@ class SiteStatistics(Document):
 
     count: int = Field(ge=0, le=1 << 62)
     """Rows."""
-    mean_norm: float = Field(ge=0)
+    mean_norm: float = Field(ge=0, le=MOST_MEAN_NORM)
     """Mean of the L2 norm ||x||."""
-    mean_square_norm: float = Field(ge=0)
+    mean_square_norm: float = Field(ge=0, le=MOST_MEAN_SQUARE)
     """Mean of ||x||^2."""
-    max_abs: float = Field(ge=0)
+    max_abs: float = Field(ge=0, le=LARGEST)
     """Largest magnitude of any value."""
     saturated: int = Field(ge=0, le=1 << 62)
     """Values clamped to the range of the encoding."""
@@ -57,20 +74,37 @@ class SiteStatistics(Document):
     """Mean of each channel, float64 [D]."""
     variance_D: Vector64
     """Population variance of each channel, float64 [D]."""
-    sqnr_median_db: float | None
+    sqnr_median_db: float | None = Field(ge=-_MOST_DB, le=_MOST_DB)
     """Signal to quantisation noise of the median channel; None if the encoding is lossless."""
-    sqnr_worst_db: float | None
+    sqnr_worst_db: float | None = Field(ge=-_MOST_DB, le=_MOST_DB)
     """Signal to quantisation noise of the worst channel."""
     sqnr_worst_channel: int | None = Field(ge=0, le=1 << 31)
     outlier_channels: tuple[OutlierChannel, ...]
     """Channels with at least eight times the root mean square of the median channel, largest first."""
 
-    @field_validator("variance_D")
-    @classmethod
-    def _not_negative(cls, variance_D: NDArray[np.float64]) -> NDArray[np.float64]:
-        if (variance_D < 0).any():
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        """Refuse numbers that no rows of float32 have; comparisons are written so that NaN is refused."""
+        if not (np.abs(self.mean_D) <= LARGEST).all():
+            raise ValueError(f"a mean exceeds {LARGEST:.4g}")
+        if not (self.variance_D >= 0).all():
             raise ValueError("a variance is negative")
-        return variance_D
+        if not (self.variance_D <= LARGEST**2).all():
+            raise ValueError(f"a variance exceeds {LARGEST**2:.4g}")
+        square_D = self.mean_D**2 + self.variance_D
+        if not abs(self.mean_square_norm - square_D.sum()) <= _ROUNDING * square_D.sum():
+            raise ValueError("mean_square_norm is not the sum of the squared means and the variances")
+        if not self.mean_norm**2 <= self.mean_square_norm * (1 + _ROUNDING):
+            raise ValueError("mean_norm exceeds the root of mean_square_norm")
+        width = len(self.mean_D)
+        if not self.mean_square_norm <= math.sqrt(width) * self.max_abs * self.mean_norm * (1 + _ROUNDING):
+            raise ValueError("mean_square_norm exceeds what mean_norm and max_abs allow")
+        if not self.max_abs**2 <= self.count * self.mean_square_norm * (1 + _ROUNDING):
+            raise ValueError("max_abs exceeds what the mean square of so many rows allows")
+        channels = [one.channel for one in self.outlier_channels] + [self.sqnr_worst_channel or 0]
+        if not max(channels) < max(width, 1):
+            raise ValueError(f"channel {max(channels)} of {width}")
+        return self
 
 
 class _Total:
@@ -105,13 +139,13 @@ class StatisticsMerger:
         Raises
         ------
         MissingObjectError, CorruptObjectError
-            If the statistics are lost, or differ from the commit.
+            If the statistics are lost, differ from the commit, or are not those of any rows.
         """
         arrays = {spec.path.removeprefix("statistics/"): _load(self._objects, spec, commit) for spec in self._specs}
-        if (arrays["count"] != commit.rows).any():
+        for problem in contradicting(self._frozen, arrays):
             raise CorruptObjectError(
-                f"{self._objects.uri}: the statistics of task {commit.task} are not of its {commit.rows} rows; find "
-                "all damage with 'actstore verify'"
+                f"{self._objects.uri}: {problem.array} of task {commit.task} {problem.reason}; find all damage with "
+                "'actstore verify'"
             )
         return arrays
 
@@ -145,6 +179,35 @@ class StatisticsMerger:
             ) from error
 
 
+class Contradiction(NamedTuple):
+    """A statistic that is not that of the rows of the others."""
+
+    array: str
+    reason: str
+
+
+def contradicting(frozen: FrozenRecipe, arrays: Mapping[str, NDArray[Any]]) -> Iterator[Contradiction]:
+    """Yield the statistics of a task that contradict each other.
+
+    Parameters
+    ----------
+    frozen
+        The recipe.
+    arrays
+        All statistics of a task by name.
+    """
+    for index, site in enumerate(frozen.sites):
+        calibration = frozen.site_calibration(site.name)
+        for name, reason in contradictions(
+            arrays,
+            index,
+            width=site.width,
+            quantizer=frozen.quantizer,
+            channel_D=None if calibration is None else calibration.channel_D,
+        ):
+            yield Contradiction(f"statistics/{name}", f"contradicts the others at {site.name}: {reason}")
+
+
 def merge_statistics(objects: ObjectStore, frozen: FrozenRecipe, tasks: Iterable[int]) -> dict[str, SiteStatistics]:
     """Merge the statistics of the given (committed) tasks, in the order of their numbers.
 
@@ -171,10 +234,9 @@ def _load(objects: ObjectStore, spec: ArraySpec, commit: Commit) -> NDArray[Any]
     if len(data) != wanted:
         raise CorruptObjectError(f"{objects.uri}: {path} has {len(data):,} bytes, its layout {wanted:,}")
     values = np.frombuffer(data, dtype=spec.dtype).reshape(spec.shape[1:])
-    if not np.isfinite(values).all() or (spec.path not in _SIGNED and (values < 0).any()):
-        raise CorruptObjectError(
-            f"{objects.uri}: {path} holds what is no {spec.path.removeprefix('statistics/')}: NaN, Inf or less than 0"
-        )
+    name = spec.path.removeprefix("statistics/")
+    if problem := statistic_problem(name, values, rows=commit.rows, width=spec.shape[-1]):
+        raise CorruptObjectError(f"{objects.uri}: {path} holds what is no {name} of {commit.rows:,} rows: {problem}")
     return values
 
 
@@ -199,7 +261,7 @@ def _summary(total: _Total) -> SiteStatistics:
 
 def _outliers(rms_D: NDArray[np.float64]) -> tuple[OutlierChannel, ...]:
     median = float(np.median(rms_D))
-    if median <= 0:
+    if not median > 0:
         return ()
     ratio_D = rms_D / median
     largest = np.argsort(-ratio_D, kind="stable")[:_MOST_OUTLIERS]

@@ -1,4 +1,4 @@
-"""Collect garbage: objects that are not part of a store and are too old to belong to a running extraction."""
+"""Collect garbage: leftovers that are not part of a store and are too old to belong to a running extraction."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any, Final
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects
+from actstore.access.printable import printable
+from actstore.access.scratch import sweep_scratch
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import ManifestError, MissingObjectError, StoreError, UsageError
+from actstore.leaving import if_stopped
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.documents import read_document
 from actstore.store.format.layout import LARGE_OBJECTS, MANIFEST, RECIPE
-from actstore.store.read.inventory import Inventory, is_below, other_stores
+from actstore.store.read.inventory import Inventory, is_below, is_name_of_store, other_stores
 from actstore.store.read.manifest import parse_manifest
 from actstore.store.read.open import open_store_objects
 from actstore.store.write.commit import committed_tasks
@@ -36,24 +39,22 @@ def collect_garbage(
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> GarbageReport:
-    """List what is not part of a store: leftovers of interrupted writers, and foreign objects; remove it if told to.
+    """List what is not part of a store, leftovers of interrupted writers and foreign files; remove old leftovers.
 
-    Objects of a task are never garbage if it has a commit, sound or not, or if the manifest names it. Neither are
-    objects in a folder that is itself a store.
+    Foreign files, whose names actstore does not give, are never removed. Objects of a task are never garbage if it has
+    a commit, sound or not, or if the manifest names it. Neither are objects in a folder that is itself a store, nor
+    what lies behind a symbolic link.
 
     Parameters
     ----------
     store
         Path or URL of the store.
     delete
-        Remove what is listed as old.
+        Remove the old leftovers.
     older_than_s
-        The grace time. A running extractor writes objects before their commit; they are younger than this. If it is
-        shorter than a task takes, run this only while no extraction runs.
-    storage_options
-        Passed to fsspec.
-    progress
-        Where to report.
+        The grace time. If it is shorter than a task takes, run this only while no extraction runs.
+    storage_options, progress
+        Passed to fsspec; where to report.
 
     Raises
     ------
@@ -61,6 +62,8 @@ def collect_garbage(
         If there is no store at all.
     CorruptObjectError, ManifestError
         If recipe or manifest are damaged: what belongs to the store is then unknown.
+    StoreError
+        If a link lies in the place of unfinished writes, or a broken one in that of the commits.
     UsageError
         If the grace time is negative, or `store` is an exported manifest.
     """
@@ -70,10 +73,12 @@ def collect_garbage(
     frozen = _sound_recipe(objects)
     inventory = Inventory.of(frozen)
     found, others = _find(objects, frozen, inventory)
-    old = [one for one in found if one.age_s is not None and one.age_s >= older_than_s]
-    recent = [one for one in found if one.age_s is None or one.age_s < older_than_s]
+    ours = [one for one in found if is_name_of_store(one.object)]
+    old = [one for one in ours if one.age_s is not None and one.age_s >= older_than_s]
+    recent = [one for one in ours if one.age_s is None or one.age_s < older_than_s]
     if delete:
-        _remove(objects, old, inventory, progress or Silent())
+        with if_stopped(lambda: f"{printable(objects.uri)}: what is removed stays removed; the same command continues"):
+            _remove(objects, old, inventory, progress or Silent())
     return GarbageReport(
         uri=objects.uri,
         garbage=tuple(old),
@@ -83,6 +88,7 @@ def collect_garbage(
         older_than_s=older_than_s,
         deleted=delete,
         other_stores=others,
+        foreign=tuple(one for one in found if not is_name_of_store(one.object)),
     )
 
 
@@ -141,6 +147,7 @@ def _remove(objects: ObjectStore, garbage: list[Garbage], inventory: Inventory, 
         If a task was committed while its leftovers were being removed.
     """
     objects.sweep(large=LARGE_OBJECTS)
+    sweep_scratch()
     by_task: dict[int | None, list[str]] = {}
     for one in garbage:
         by_task.setdefault(inventory.task_of(one.object), []).append(one.object)

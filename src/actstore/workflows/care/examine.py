@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, NamedTuple
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects
-from actstore.access.read_ahead import map_ahead
 from actstore.contracts.progress import Progress
 from actstore.errors import CorruptObjectError, ManifestError, MissingObjectError, StoreNotFoundError
-from actstore.store.care.compare import Difference, compare_object, compare_sha256
+from actstore.store.care.agreement import stored_plan
+from actstore.store.care.compare import compare_sha256
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.documents import MOST_METADATA_BYTES, load_json, read_document
-from actstore.store.format.layout import MANIFEST, RECIPE, ROOT_METADATA, SEQUENCES, ArraySpec, commit_path
-from actstore.store.read.assemble_manifest import assemble_manifest, commit_problems
+from actstore.store.format.layout import COMMITS, MANIFEST, RECIPE, ROOT_METADATA, SEQUENCES
+from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.inventory import Inventory, is_below, other_stores
 from actstore.store.read.manifest import Manifest, parse_manifest
-from actstore.store.write.commit import Commit, StoredObject, committed_tasks, load_commit
+from actstore.store.write.commit import committed_tasks, load_commit
 from actstore.store.write.freeze import metadata_objects, says_the_same
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.sequences import most_file_bytes
 from actstore.view.reports import Fault, Unnamed
+from actstore.workflows.care.committed import Expected, compare_commits, named_commits
 
-__all__ = ["FOLDER_IN_PLACE", "Examination", "examine"]
+__all__ = ["DISAGREES", "FOLDER_IN_PLACE", "Examination", "examine"]
 
 FOLDER_IN_PLACE: Final = "a folder lies in its place; remove it"
-_REQUESTS: Final = 8
+DISAGREES: Final = "has the sha256 that the recipe says, but disagrees with it"
 _METADATA_BYTES: Final = 1 << 16
 _WITNESSES: Final = 16
 """Number of commits whose recipe is read if `recipe.json` and the manifest contradict each other."""
@@ -61,35 +61,6 @@ class _Root(NamedTuple):
     manifest: Manifest | None
 
 
-class _Found(NamedTuple):
-    """A commit as it is stored."""
-
-    task: int
-    problems: tuple[str, ...] = ()
-    disowned: str = ""
-    """How the manifest contradicts it; empty if it does not."""
-    is_sound: bool = False
-    """Whether it agrees with the recipe; only then its objects were compared."""
-    objects: int = 0
-    bytes: int = 0
-
-
-class _Check(NamedTuple):
-    """An object to compare with what its commit says."""
-
-    spec: ArraySpec
-    task: int
-    stored: StoredObject
-
-
-class _Looked(NamedTuple):
-    """The result of comparing all commits with their objects."""
-
-    found: list[_Found]
-    different: list[tuple[str, int, Difference]]
-    """Object, task and what is wrong."""
-
-
 def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progress: Progress) -> Examination:
     """Read a store and compare every object with its commit, every commit with manifest and recipe.
 
@@ -116,33 +87,39 @@ def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progr
     frozen, manifest = _root(objects, faults)
     if frozen is None:
         return Examination(None, None, (), _explained(objects, faults), (), (), 0, 0)
-    done = committed_tasks(objects)
-    found, different = _look(objects, frozen, manifest, done if tasks is None else done & set(tasks), tasks, progress)
+    done = _committed(objects, faults)
+    damaged_sequences = _sequence_faults(objects, frozen)
     faults += _metadata_faults(objects, frozen, manifest, begun=bool(done))
-    faults += _sequence_faults(objects, frozen)
-    faults += _commit_faults(found, different)
+    faults += damaged_sequences
+    with nullcontext() if damaged_sequences else stored_plan(objects, frozen) as plan:
+        if plan is not None:
+            faults += [Fault(SEQUENCES, None, f"{DISAGREES}: it {problem}") for problem in plan.problems]
+        chosen = done if tasks is None else done & set(tasks)
+        expected = Expected(frozen, manifest, plan)
+        committed = compare_commits(objects, expected, done=chosen, tasks=tasks, progress=progress)
+    faults += committed.faults
     if not any(fault.object == MANIFEST for fault in faults):
         if manifest is None and len(done) >= frozen.tasks:
             problem = "missing, though every task is committed; 'actstore repair URI' writes it"
             faults.append(Fault(MANIFEST, None, problem))
-        elif manifest is not None and tasks is None and not faults and not _is_up_to_date(objects):
-            faults.append(Fault(MANIFEST, None, "differs from the commits and statistics of the store"))
+        elif manifest is not None and tasks is None and not faults:
+            faults += _outdated(objects)
     inventory = Inventory.of(frozen)
     unnamed: tuple[Unnamed, ...] = ()
     others: tuple[str, ...] = ()
     if tasks is None:
         sizes = objects.sizes()
         others = other_stores(sizes)
-        unnamed = _unnamed(sizes, others, inventory, done | _named(manifest).keys())
+        unnamed = _unnamed(sizes, others, inventory, done | named_commits(manifest).keys())
     return Examination(
         frozen,
         manifest,
-        tuple(one.task for one in found if one.is_sound and not one.disowned),
+        committed.commits,
         _explained(objects, faults),
         unnamed,
         others,
-        sum(one.objects for one in found) + len(inventory.metadata) + 1,
-        sum(one.bytes for one in found),
+        committed.objects + len(inventory.metadata) + 1,
+        committed.bytes,
     )
 
 
@@ -158,7 +135,7 @@ def _root(objects: ObjectStore, faults: list[Fault]) -> _Root:
     try:
         frozen = load_frozen(objects)
     except StoreNotFoundError:
-        if manifest is None and not faults and not committed_tasks(objects):
+        if manifest is None and not faults and not _committed(objects, []):
             raise
         faults.append(Fault(RECIPE, None, "missing"))
     except CorruptObjectError as error:
@@ -187,79 +164,25 @@ def _credible(objects: ObjectStore, frozen: FrozenRecipe, manifest: Manifest | N
     return _Root(frozen, manifest)
 
 
+def _committed(objects: ObjectStore, faults: list[Fault]) -> set[int]:
+    """Return the tasks with a commit; add a fault if their folder is a link that cannot be followed."""
+    try:
+        return committed_tasks(objects)
+    except CorruptObjectError as error:
+        faults.append(Fault(COMMITS, None, str(error)))
+        return set()
+
+
 def _witnesses(objects: ObjectStore) -> Counter[str]:
     """Count under which recipes a few commits and the root group were made."""
     digests: Counter[str] = Counter()
-    for task in sorted(committed_tasks(objects))[:_WITNESSES]:
-        try:
+    for task in sorted(_committed(objects, []))[:_WITNESSES]:
+        with suppress(MissingObjectError, CorruptObjectError):
             digests[load_commit(objects, task).recipe_sha256] += 1
-        except (MissingObjectError, CorruptObjectError):
-            continue
     with suppress(MissingObjectError, CorruptObjectError, ValueError, KeyError, TypeError):
         root = load_json(read_document(objects, ROOT_METADATA, most_bytes=MOST_METADATA_BYTES))
         digests[str(root["attributes"]["actstore"]["recipe_sha256"])] += 1
     return digests
-
-
-def _named(manifest: Manifest | None) -> dict[int, str]:
-    """Return the digest of every commit that the manifest names."""
-    return {} if manifest is None else {task: one for task, one in enumerate(manifest.commits) if one is not None}
-
-
-def _look(
-    objects: ObjectStore,
-    frozen: FrozenRecipe,
-    manifest: Manifest | None,
-    done: Collection[int],
-    tasks: Collection[int] | None,
-    progress: Progress,
-) -> _Looked:
-    """Read the commits that the store has or the manifest names, and all objects that they name; keep no commit."""
-    named = {task: one for task, one in _named(manifest).items() if tasks is None or task in tasks}
-    arrays = frozen.task_arrays
-    wanted = sorted({*done, *named})
-    found: list[_Found] = []
-    different: list[tuple[str, int, Difference]] = []
-
-    def checks() -> Iterator[_Check]:
-        for one, commit in map_ahead(partial(_read_commit, objects, frozen, arrays, named), wanted, threads=_REQUESTS):
-            found.append(one)
-            if commit is None:
-                stage.advance(len(arrays))
-            else:
-                yield from (_Check(spec, one.task, commit.objects[spec.object_path(one.task)]) for spec in arrays)
-
-    def compare(check: _Check) -> tuple[_Check, Difference | None]:
-        return check, compare_object(objects, *check)
-
-    with progress.stage("verifying", total=len(wanted) * len(arrays), unit="objects") as stage:
-        for check, difference in map_ahead(compare, checks(), threads=_REQUESTS):
-            if difference is not None:
-                different.append((check.spec.object_path(check.task), check.task, difference))
-            stage.advance(1)
-    return _Looked(found, different)
-
-
-def _read_commit(
-    objects: ObjectStore, frozen: FrozenRecipe, arrays: Sequence[ArraySpec], named: Mapping[int, str], task: int
-) -> tuple[_Found, Commit | None]:
-    """Return what is wrong with a commit, and the commit unless it contradicts the recipe."""
-    if task >= frozen.tasks:
-        return _Found(task, (f"the recipe has only {frozen.tasks} tasks",)), None
-    try:
-        commit = load_commit(objects, task)
-    except MissingObjectError:
-        return _Found(task, ("missing, though the manifest names it",)), None
-    except CorruptObjectError as error:
-        return _Found(task, (str(error),)), None
-    digest, disowned = sha256_hex(commit.to_json()), ""
-    if named.get(task, digest) != digest:
-        disowned = f"sha256 {digest[:12]}..., the manifest says {named[task][:12]}..."
-    problems = tuple(commit_problems(commit, frozen, arrays))
-    if problems:
-        return _Found(task, (f"{disowned}: it {problems[0]}",) if disowned else problems, disowned), None
-    size = sum(stored.size for stored in commit.objects.values())
-    return _Found(task, (), disowned, is_sound=True, objects=len(commit.objects), bytes=size), commit
 
 
 def _metadata_faults(
@@ -280,10 +203,10 @@ def _metadata_faults(
             yield Fault(path, None, str(error))
             continue
         digest = sha256_hex(stored)
-        if manifest is None and not says_the_same(stored, wanted):
-            yield Fault(path, None, "is not what the recipe implies")
-        elif manifest is not None and digest != said.get(path) and stored != wanted:
+        if manifest is not None and digest != said.get(path) and stored != wanted:
             yield Fault(path, None, f"sha256 {digest[:12]}..., the manifest says {said.get(path, 'nothing')[:12]}...")
+        elif not says_the_same(stored, wanted):
+            yield Fault(path, None, "is not what the recipe implies")
         elif manifest is not None and digest != said.get(path):
             yield Fault(MANIFEST, None, f"says sha256 {said.get(path)} of {path}, but that is as the recipe implies")
     if manifest is not None:
@@ -292,36 +215,19 @@ def _metadata_faults(
             yield Fault(MANIFEST, None, "names other metadata than its own recipe")
 
 
-def _sequence_faults(objects: ObjectStore, frozen: FrozenRecipe) -> Iterator[Fault]:
+def _sequence_faults(objects: ObjectStore, frozen: FrozenRecipe) -> list[Fault]:
     most = most_file_bytes(frozen.corpus.sequences)
-    if (difference := compare_sha256(objects, SEQUENCES, frozen.sequences_sha256, most_bytes=most)) is not None:
-        yield Fault(SEQUENCES, None, difference.problem)
+    difference = compare_sha256(objects, SEQUENCES, frozen.sequences_sha256, most_bytes=most)
+    return [] if difference is None else [Fault(SEQUENCES, None, difference.problem)]
 
 
-def _commit_faults(found: list[_Found], different: list[tuple[str, int, Difference]]) -> Iterator[Fault]:
-    """Yield what is wrong with commits and their objects, and with the manifest if it contradicts sound commits."""
-    damage: dict[int, list[tuple[str, Difference]]] = {}
-    for path, task, difference in different:
-        damage.setdefault(task, []).append((path, difference))
-    disowning: list[_Found] = []
-    for one in found:
-        place, wrong = commit_path(one.task), damage.get(one.task, [])
-        yield from (Fault(place, one.task, problem) for problem in one.problems)
-        if one.disowned and wrong:
-            yield Fault(place, one.task, f"{one.disowned}; {wrong[0][0]}: {wrong[0][1].problem}")
-        elif one.disowned and one.is_sound:
-            disowning.append(one)
-        else:
-            for path, difference in wrong:
-                yield Fault(place if difference.in_commit else path, one.task, difference.problem)
-    if disowning:
-        first, more = disowning[0], f" (and {len(disowning) - 1:,} more such)" if len(disowning) > 1 else ""
-        problem = f"{commit_path(first.task)} has {first.disowned}, but all its objects are as this commit says{more}"
-        yield Fault(MANIFEST, None, problem)
-
-
-def _is_up_to_date(objects: ObjectStore) -> bool:
-    return objects.get(MANIFEST) == assemble_manifest(objects).to_json(uri=None)
+def _outdated(objects: ObjectStore) -> Iterator[Fault]:
+    """Yield the fault of a manifest that is not made of the commits and statistics of the store."""
+    try:
+        if objects.get(MANIFEST) != assemble_manifest(objects).to_json(uri=None):
+            yield Fault(MANIFEST, None, "differs from the commits and statistics of the store")
+    except (CorruptObjectError, MissingObjectError) as error:
+        yield Fault(MANIFEST, None, f"cannot be compared with the store: {error}")
 
 
 def _unnamed(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from huggingface_hub import try_to_load_from_cache
@@ -12,14 +11,17 @@ from huggingface_hub.errors import HFValidationError
 from numpy.typing import NDArray
 
 from actstore.access.objects import ObjectStore
+from actstore.access.printable import printable
 from actstore.contracts.hashing import Purpose, derive_key, draws
-from actstore.contracts.models import ActivationModel, ResidueTokenizer
+from actstore.contracts.models import ActivationModel, ResidueTokenizer, Site
 from actstore.contracts.planes import Calibration, Float32s, Planes, Quantizer
 from actstore.contracts.progress import Progress
+from actstore.contracts.recipe import ModelRecipe
 from actstore.contracts.sequences import Window
 from actstore.contracts.windows import RowWindow
+from actstore.corpus.model_files import local_folder
 from actstore.corpus.windows import cut_windows
-from actstore.errors import ModelError, NumericsError, RecipeChangedError, SiteError
+from actstore.errors import CorruptObjectError, ModelError, NumericsError, RecipeChangedError, SiteError
 from actstore.extract.model import load_model
 from actstore.extract.threads import LoneThreads
 from actstore.quantize.table import QUANTIZERS
@@ -28,6 +30,7 @@ from actstore.store.read.manifest import Manifest
 from actstore.store.read.reader import ArrayReader
 from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.sequences import StoredSequences
+from actstore.workflows.extraction.stored_model import stored_model
 
 __all__ = ["Recomputed", "local_model", "model_at_hand", "recompute_sample"]
 
@@ -55,15 +58,25 @@ class _Place(NamedTuple):
     token: int
 
 
-def model_at_hand(frozen: FrozenRecipe, *, device: str) -> tuple[ActivationModel | None, str]:
-    """Return the model of a store if it is available without network, else None and why."""
+def model_at_hand(frozen: FrozenRecipe, *, place: str | None = None, device: str) -> tuple[ActivationModel | None, str]:
+    """Return the model of a store if it is available without network, else None and why.
+
+    A model at a `place` that the user names must be the right one; see `local_model` for errors then.
+
+    Raises
+    ------
+    CorruptObjectError
+        If the model has other sites than the recipe says.
+    """
+    if place is not None:
+        return local_model(frozen, place=place, device=device), ""
     try:
         return local_model(frozen, device=device), ""
     except (ModelError, RecipeChangedError) as error:
         return None, str(error)
 
 
-def local_model(frozen: FrozenRecipe, *, device: str) -> ActivationModel:
+def local_model(frozen: FrozenRecipe, *, place: str | None = None, device: str) -> ActivationModel:
     """Return the model of a store, without network and without running code that came with the store.
 
     Raises
@@ -72,27 +85,38 @@ def local_model(frozen: FrozenRecipe, *, device: str) -> ActivationModel:
         If the model is not available in this way.
     RecipeChangedError
         If the available model has other weights than the one that the store was begun with.
+    CorruptObjectError
+        If it has these weights, and other sites than the recipe says.
     """
-    recipe = frozen.recipe.model
-    if not Path(recipe.name).expanduser().is_dir() and not _is_cached(frozen):
+    recipe = stored_model(frozen, place)
+    if local_folder(recipe.name) is None and not _is_cached(recipe):
         raise ModelError(f"the model {recipe.name} is neither a local folder nor in the Hugging Face cache")
     if recipe.remote_code or recipe.pickle_weights:
         raise ModelError(
             f"{_RUNS_CODE} (model.remote_code or model.pickle_weights), and the maker of the store wrote the recipe"
         )
     try:
-        model = load_model(frozen.pinned_model, [site.module for site in frozen.sites], device=device)
+        model = load_model(recipe, [site.module for site in frozen.sites], device=device)
     except (ModelError, SiteError) as error:
         raise ModelError(f"the model {recipe.name} at hand cannot be used: {error}") from error
     if model.facts.weights_sha256 != frozen.model.weights_sha256:
         raise RecipeChangedError(f"the model {recipe.name} at hand has other weights than the one that was extracted")
+    if model.sites != frozen.sites:
+        raise CorruptObjectError(
+            f"the model {recipe.name} has {_first_other(model.sites, frozen.sites)}, the recipe says "
+            f"{_first_other(frozen.sites, model.sites)}"
+        )
     return model
 
 
-def _is_cached(frozen: FrozenRecipe) -> bool:
-    pinned = frozen.pinned_model
+def _first_other(ours: tuple[Site, ...], theirs: tuple[Site, ...]) -> str:
+    site = next((site for site in ours if site not in theirs), ours[0])
+    return f"{printable(site.name)} at {printable(site.module)} with {site.width:,} features"
+
+
+def _is_cached(recipe: ModelRecipe) -> bool:
     try:
-        found = try_to_load_from_cache(pinned.name, "config.json", revision=pinned.revision)
+        found = try_to_load_from_cache(recipe.name, "config.json", revision=recipe.revision)
     except HFValidationError:  # the path of a removed folder is not a valid name on the hub
         return False
     return isinstance(found, str)
@@ -199,11 +223,11 @@ def _differences(
         calibration = manifest.frozen.site_calibration(site.name)
         stored_D = quantizer.decode(Planes(values, scale), calibration)[0]
         fresh_D = fresh[site.name]
-        error = float(np.linalg.norm(stored_D - fresh_D))
-        deviation = float(np.linalg.norm(fresh_D - manifest.statistics[site.name].mean_D))
-        allowed = _OF_DEVIATION * deviation + _OF_NORM * float(np.linalg.norm(fresh_D))
+        error = _norm(stored_D - fresh_D)
+        deviation = _norm(fresh_D - manifest.statistics[site.name].mean_D)
+        allowed = _OF_DEVIATION * deviation + _OF_NORM * _norm(fresh_D)
         allowed += _lost_by_encoding(fresh_D, quantizer, calibration)
-        if error > allowed:
+        if not error <= allowed:  # so that NaN is a difference
             path = f"{values_path(site.name)}/c/{place.task}/0"
             problem = (
                 f"row {place.row} ({where}) is not what the model gives: off by {error:.3g}, allowed {allowed:.3g}"
@@ -216,4 +240,8 @@ def _lost_by_encoding(values_D: Float32s, quantizer: Quantizer, calibration: Cal
         planes = quantizer.encode(values_D[None], calibration)
     except NumericsError:  # a value that the encoding cannot hold was never stored
         return 0.0
-    return float(np.linalg.norm(quantizer.decode(planes, calibration)[0] - values_D))
+    return _norm(quantizer.decode(planes, calibration)[0] - values_D)
+
+
+def _norm(values_D: NDArray[Any]) -> float:
+    return float(np.linalg.norm(values_D.astype(np.float64)))

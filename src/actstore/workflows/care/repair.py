@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from actstore.access.objects import ObjectStore
+from actstore.access.printable import printable
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.suggest import with_keyword_hints
@@ -23,10 +24,11 @@ from actstore.extract.model import load_model
 from actstore.extract.row_memory import RowMemory
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
+from actstore.leaving import if_stopped
 from actstore.store.care.restore import restore_task
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.documents import read_document
-from actstore.store.format.layout import MANIFEST, RECIPE, SEQUENCES, commit_path
+from actstore.store.format.layout import COMMITS, MANIFEST, RECIPE, SEQUENCES, commit_path
 from actstore.store.read.assemble_manifest import assemble_manifest, write_manifest
 from actstore.store.read.manifest import Manifest, parse_manifest
 from actstore.store.read.open import open_store_objects
@@ -36,8 +38,9 @@ from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.writer import encode_task
 from actstore.view.reports import Fault, RepairReport
-from actstore.workflows.care.examine import FOLDER_IN_PLACE, Examination, examine
+from actstore.workflows.care.examine import DISAGREES, FOLDER_IN_PLACE, Examination, examine
 from actstore.workflows.extraction.plan import replan
+from actstore.workflows.extraction.stored_model import stored_model
 
 __all__ = ["repair_store", "repair_with"]
 
@@ -49,7 +52,8 @@ def repair_store(
     tasks: Collection[int] | None = None,
     dry_run: bool = False,
     rewrite: bool = False,
-    device: str = "cpu",
+    model: str | None = None,
+    device: str = "auto",
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> RepairReport:
@@ -68,8 +72,10 @@ def repair_store(
         Only report what would be done.
     rewrite
         Accept tasks whose new bytes differ from the lost ones, and write a new manifest.
+    model
+        Folder or Hugging Face name that has the model now, if not the place it was extracted with.
     device
-        Where the model runs.
+        Where the model runs: `auto` (CUDA if PyTorch can use it, else the CPU), `cpu`, `cuda` or `cuda:N`.
     storage_options
         Passed to fsspec.
     progress
@@ -89,10 +95,11 @@ def repair_store(
     """
 
     def model_of(frozen: FrozenRecipe) -> ActivationModel:
-        return load_model(frozen.pinned_model, frozen.recipe.sites, device=device)
+        return load_model(stored_model(frozen, model), frozen.recipe.sites, device=device)
 
     objects = open_store_objects(store, storage_options)
-    return repair_with(model_of, objects, tasks=tasks, dry_run=dry_run, rewrite=rewrite, progress=progress)
+    with if_stopped(lambda: f"{printable(objects.uri)}: what is repaired stays good; the same command continues"):
+        return repair_with(model_of, objects, tasks=tasks, dry_run=dry_run, rewrite=rewrite, progress=progress)
 
 
 def repair_with(
@@ -111,7 +118,8 @@ def repair_with(
     before = _manifest_digest(objects)
     written, left, rows = list(plan.expected), list(plan.left), 0
     if found.frozen is not None and not dry_run:
-        written = _write_metadata(objects, plan)
+        written, failed = _write_metadata(objects, plan)
+        left += failed
         if plan.tasks:
             model = model_of(found.frozen)
             changed, failed = _extract_again(
@@ -172,19 +180,19 @@ def _plan(objects: ObjectStore, found: Examination, asked: Collection[int] | Non
     for fault in found.faults:
         if fault.task is not None and fault.task >= found.frozen.tasks:
             surplus.append(fault.object)
-        elif fault.problem == FOLDER_IN_PLACE and fault.object != SEQUENCES:
+        elif fault.object == COMMITS or (fault.problem == FOLDER_IN_PLACE and fault.object != SEQUENCES):
             left.append(fault)
         elif fault.task is not None:
             again.add(fault.task)
         elif fault.object == SEQUENCES:
-            left.append(fault._replace(problem=f"{fault.problem}; {_lost_sequences(found.frozen)}"))
+            left.append(_lost_sequences(fault, found.frozen))
         elif fault.object in contents and (rewrite or _is_as_before(contents, fault.object, found.manifest)):
             metadata[fault.object] = contents[fault.object]
         elif fault.object in contents:
             left.append(fault._replace(problem=f"{fault.problem}; {_other_zarr(found.frozen)}"))
     again -= {fault.task for fault in left}
-    if any(fault.object == SEQUENCES for fault in left):
-        left += [Fault(commit_path(task), task, f"cannot be extracted without {SEQUENCES}") for task in sorted(again)]
+    if lost := next((fault.object for fault in left if fault.object in {SEQUENCES, COMMITS}), None):
+        left += [Fault(commit_path(task), task, f"cannot be extracted without {lost}") for task in sorted(again)]
         again = set()
     damaged = [
         fault.object
@@ -217,27 +225,46 @@ def _lost_recipe(fault: Fault) -> Fault:
     return fault._replace(problem=f"{fault.problem}; {way_out}")
 
 
-def _lost_sequences(frozen: FrozenRecipe) -> str:
-    return (
-        f"nothing else in a store holds the sequences: put back a copy (sha256 {frozen.sequences_sha256}); or remove "
-        "what is there, and write it again with 'actstore extract RECIPE --store URI' and the recipe that the store "
-        "was begun with"
-    )
+def _lost_sequences(fault: Fault, frozen: FrozenRecipe) -> Fault:
+    if fault.problem.startswith(DISAGREES):
+        way_out = "one of the two was changed, and nothing in the store says which: put back a copy of the store"
+    else:
+        way_out = (
+            f"nothing else in a store holds the sequences: put back a copy (sha256 {frozen.sequences_sha256}); or "
+            "remove what is there, and write it again with 'actstore extract RECIPE --store URI' and the recipe that "
+            "the store was begun with"
+        )
+    return fault._replace(problem=f"{fault.problem}; {way_out}")
 
 
 def _other_zarr(frozen: FrozenRecipe) -> str:
+    if frozen.software.get("zarr") == version("zarr"):
+        return (
+            "the manifest names other bytes than the recipe gives: accept the change and a new manifest with --rewrite"
+        )
     return (
         f"zarr {version('zarr')} writes it differently from zarr {frozen.software.get('zarr', '(not said)')}, which "
         "made the store: repair it with that version, or accept the change and a new manifest with --rewrite"
     )
 
 
-def _write_metadata(objects: ObjectStore, plan: _Plan) -> list[str]:
-    for path, content in plan.metadata.items():
-        objects.put(path, content)
-    for path in plan.surplus:
-        objects.delete(path)
-    return [*plan.metadata, *plan.surplus]
+def _write_metadata(objects: ObjectStore, plan: _Plan) -> tuple[list[str], list[Fault]]:
+    """Write metadata and remove surplus commits; return what was written or removed and what failed."""
+    written: list[str] = []
+    failed: list[Fault] = []
+    for path in (*plan.metadata, *plan.surplus):
+        try:
+            if path in plan.metadata:
+                objects.put(path, plan.metadata[path])
+            else:
+                objects.delete(path)
+        except StorageUnavailableError:
+            raise
+        except StoreError as error:
+            failed.append(Fault(path, None, str(error)))
+        else:
+            written.append(path)
+    return written, failed
 
 
 def _extract_again(

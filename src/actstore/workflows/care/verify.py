@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
-from actstore.contracts.models import ActivationModel
+from actstore.access.objects import ObjectStore
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.suggest import with_keyword_hints
+from actstore.errors import CorruptObjectError, MissingObjectError
+from actstore.store.care.moments import compare_statistics, spread_tasks
+from actstore.store.format.layout import RECIPE
 from actstore.store.read.assemble_manifest import assemble_manifest
+from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import open_store_objects
 from actstore.view.reports import Fault, VerifyReport
 from actstore.workflows.care.examine import Examination, examine
@@ -17,6 +21,8 @@ from actstore.workflows.care.recompute import model_at_hand, recompute_sample
 __all__ = ["verify_store"]
 
 SAMPLE_ROWS: Final = 64
+SAMPLE_TASKS: Final = 4
+"""Tasks whose statistics are compared with their rows, which are read once more for it."""
 
 
 @with_keyword_hints
@@ -24,13 +30,16 @@ def verify_store(
     store: str,
     *,
     recompute: bool = True,
-    device: str = "cpu",
+    model: str | None = None,
+    device: str = "auto",
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Read a whole store and compare it with its commits and manifest.
 
-    Objects that are not part of the store are listed; they are not faults.
+    Digests only say that the parts of a store belong together. So the content is checked, too: every row is finite and
+    is of the residue that the plan says, metadata follow from the recipe, and statistics are possible; those of a few
+    tasks are compared with the rows. Objects that are not part of the store are listed; they are not faults.
 
     Parameters
     ----------
@@ -38,8 +47,10 @@ def verify_store(
         Path or URL of the store.
     recompute
         Run the model on a sample of rows if it is available: a local folder, or in the Hugging Face cache.
+    model
+        Folder or Hugging Face name that has the model now, if not the place it was extracted with.
     device
-        Where the model runs.
+        Where the model runs: `auto` (CUDA if PyTorch can use it, else the CPU), `cpu`, `cuda` or `cuda:N`.
     storage_options
         Passed to fsspec.
     progress
@@ -55,12 +66,14 @@ def verify_store(
     progress = progress or Silent()
     objects = open_store_objects(store, storage_options)
     found = examine(objects, progress=progress)
-    faults, rows = list(found.faults), 0
-    model, reason = _model_for(found, recompute=recompute, device=device)
-    if model is not None:
-        sample = recompute_sample(objects, assemble_manifest(objects), model, rows=SAMPLE_ROWS, progress=progress)
-        faults += [Fault(path, task, problem) for path, task, problem in sample.differences]
-        rows = sample.rows
+    looked = _Looked([], 0, "the store is damaged")
+    if not found.faults:
+        try:
+            looked = _look_closer(objects, found, recompute=recompute, place=model, device=device, progress=progress)
+        except (CorruptObjectError, MissingObjectError) as error:
+            problem = f"does not agree with the rest of the store and its model: {error}"
+            looked = _Looked([Fault(RECIPE, None, problem)], 0, "the store is damaged")
+    faults = [*found.faults, *looked.faults]
     return VerifyReport(
         uri=objects.uri,
         ok=not faults,
@@ -69,19 +82,46 @@ def verify_store(
         tasks_total=0 if found.frozen is None else found.frozen.tasks,
         objects=found.objects,
         bytes=found.bytes,
-        recomputed_rows=rows,
-        not_recomputed=None if rows else reason,
+        recomputed_rows=looked.rows,
+        not_recomputed=None if looked.rows else looked.reason,
         unnamed=found.unnamed,
         other_stores=found.other_stores,
     )
 
 
-def _model_for(found: Examination, *, recompute: bool, device: str) -> tuple[ActivationModel | None, str]:
-    """Return the model for a sample of rows, or why none is computed."""
-    if found.faults or found.frozen is None:
-        return None, "the store is damaged"
-    if not found.commits:
-        return None, "no task is committed yet"
+class _Looked(NamedTuple):
+    """What a sample of tasks and rows shows of a store whose objects all agree."""
+
+    faults: list[Fault]
+    rows: int
+    """Rows that the model computed."""
+    reason: str
+    """Why it computed none."""
+
+
+def _look_closer(
+    objects: ObjectStore, found: Examination, *, recompute: bool, place: str | None, device: str, progress: Progress
+) -> _Looked:
+    """Compare the statistics of a few tasks with their rows, and a sample of rows with the model."""
+    if not found.commits or found.frozen is None:
+        return _Looked([], 0, "no task is committed yet")
+    manifest = assemble_manifest(objects)
+    faults = list(_statistics_faults(objects, manifest, progress))
     if not recompute:
-        return None, "not asked for"
-    return model_at_hand(found.frozen, device=device)
+        return _Looked(faults, 0, "not asked for")
+    model, reason = model_at_hand(found.frozen, place=place, device=device)
+    if model is None:
+        return _Looked(faults, 0, reason)
+    sample = recompute_sample(objects, manifest, model, rows=SAMPLE_ROWS, progress=progress)
+    faults += [Fault(path, task, problem) for path, task, problem in sample.differences]
+    return _Looked(faults, sample.rows, "")
+
+
+def _statistics_faults(objects: ObjectStore, manifest: Manifest, progress: Progress) -> Iterator[Fault]:
+    """Yield statistics of a few tasks that are not those of their rows."""
+    done = [task for task, commit in enumerate(manifest.commits) if commit is not None]
+    sample = spread_tasks(done, SAMPLE_TASKS)
+    with progress.stage("comparing statistics with rows", total=len(sample), unit="tasks") as stage:
+        for task in sample:
+            yield from (Fault(*found) for found in compare_statistics(objects, manifest, task))
+            stage.advance(1)

@@ -6,18 +6,21 @@ import importlib
 import logging
 import os
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from actstore.access.credentials import refuse_credentials
+from actstore.access.scratch import scratch_folder
 from actstore.errors import UsageError, WorkerError
+from actstore.leaving import putting_away
 from actstore.workflows.clusters.gpus import ALLOCATOR, visible_gpus, worker_environments
+from actstore.workflows.clusters.main_guard import check_main_guard
 from actstore.workflows.clusters.slurm_config import ADAPT, slurm_arguments
 from actstore.workflows.clusters.work_order import WorkOrder
 from actstore.workflows.extraction.executors import THREADS, Executor
@@ -37,7 +40,11 @@ _CONNECT_S: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class LocalWorkers:
-    """Processes on this machine, which end with the run."""
+    """Processes on this machine, which end with the run.
+
+    Each of them imports the script that asks for them, so a script does its work under
+    ``if __name__ == "__main__":``; without that it is refused.
+    """
 
     workers: int
 
@@ -52,12 +59,15 @@ class ExistingScheduler:
 
     address: str
 
+    def __post_init__(self) -> None:
+        refuse_credentials(self.address, name="--scheduler")
+
 
 @dataclass(frozen=True, slots=True)
 class SlurmWorkers:
     """Jobs that dask-jobqueue submits, each with one worker."""
 
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] = field(repr=False)
     """Arguments of `dask_jobqueue.SLURMCluster`; `adapt` holds those of its method `adapt`."""
     jobs: int | None = None
     """Number of jobs; None to adapt it as the configuration says."""
@@ -138,6 +148,7 @@ def check_cluster(cluster: Cluster) -> None:
     """
     match cluster:
         case LocalWorkers():
+            check_main_guard(f"LocalWorkers({cluster.workers})")
             _needed("distributed", extra="dask")
         case ExistingScheduler():
             with connected(cluster, device="cpu"):
@@ -166,18 +177,19 @@ def _client(distributed: ModuleType, scheduler: Any) -> Iterator[Any]:  # noqa: 
             importlib.import_module("distributed.comm.addressing").get_address_host_port(scheduler)
         client = distributed.Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
     except ValueError as error:
-        raise UsageError(f"--scheduler = {scheduler!r}: {error}") from error
+        raise UsageError(f"--scheduler = {scheduler!r}: {error}") from None
     except OSError as error:
         raise WorkerError(
             f"{scheduler}: no Dask scheduler answers ({type(error).__name__}); start one with 'dask scheduler', and "
             "workers with 'dask worker'"
-        ) from error
+        ) from None
     with client:
         yield client
 
 
 @contextmanager
 def _local(workers: int, device: str) -> Iterator[Any]:
+    check_main_guard(f"LocalWorkers({workers})")
     distributed = importlib.import_module("distributed")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     environments = worker_environments(
@@ -185,30 +197,74 @@ def _local(workers: int, device: str) -> Iterator[Any]:
     )
     allocator = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ALLOCATOR.items()}
     with (
-        importlib.import_module("dask.config").set(allocator),
-        tempfile.TemporaryDirectory(prefix="actstore-workers-", ignore_cleanup_errors=True) as folder,
+        scratch_folder("workers") as folder,
+        # The scheduler, which runs in this process, has a folder, too.
+        importlib.import_module("dask.config").set(allocator | {"temporary-directory": str(folder)}),
+        _loop_of_its_own(distributed) as loop,
     ):
         each = {
             "host": "127.0.0.1",
             "nthreads": THREADS,
             "memory_limit": 0,  # the machine sets the limit: a worker must not be killed only for its size
             "dashboard": False,
-            "local_directory": folder,
+            "local_directory": str(folder),
             "silence_logs": logging.ERROR,
         }
-        with distributed.SpecCluster(
-            scheduler={
-                "cls": distributed.Scheduler,
-                "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0"},
-            },
-            workers={
-                number: {"cls": distributed.Nanny, "options": each | {"env": environment}}
-                for number, environment in enumerate(environments)
-            },
-            silence_logs=logging.ERROR,
-            name="actstore",
-        ) as cluster:
+        try:
+            cluster = distributed.SpecCluster(
+                scheduler={
+                    "cls": distributed.Scheduler,
+                    "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0"},
+                },
+                workers={
+                    number: {"cls": distributed.Nanny, "options": each | {"env": environment}}
+                    for number, environment in enumerate(environments)
+                },
+                silence_logs=logging.ERROR,
+                name="actstore",
+                loop=loop,
+            )
+        except (RuntimeError, OSError) as error:  # OSError: also timeouts
+            raise _not_started(error, workers) from error
+        with putting_away(partial(_kill_workers, cluster)), cluster:
             yield cluster
+
+
+@contextmanager
+def _loop_of_its_own(distributed: ModuleType) -> Iterator[Any]:
+    """Yield an event loop in a thread that gets no signals, and neither do the processes that it starts.
+
+    Ctrl-C in a terminal goes to all processes, and Slurm may send SIGTERM to all. This process alone decides what then
+    happens; a worker that dies of it would be started again.
+    """
+    runner = distributed.utils.LoopRunner()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        runner.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield runner.loop
+    finally:
+        runner.stop()
+
+
+def _kill_workers(cluster: Any) -> None:  # noqa: ANN401 - a SpecCluster, which has no types
+    """Kill worker processes whose tasks nobody waits for; they would end by themselves a little later."""
+    for nanny in tuple(cluster.workers.values()):
+        if nanny.pid is not None:
+            os.kill(nanny.pid, signal.SIGKILL)
+
+
+def _not_started(error: BaseException, workers: int) -> WorkerError:
+    """Name the cause of "Nanny failed to start", which is the last of a chain of exceptions."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return WorkerError(
+        f"not all of the {workers} worker processes started: {str(error) or type(error).__name__}; what they said is "
+        "above. Is there memory for so many, and room in TMPDIR? In a script, extract_store must be called below "
+        "'if __name__ == \"__main__\":'"
+    )
 
 
 @contextmanager
@@ -229,6 +285,6 @@ def _slurm_scheduler(workers: SlurmWorkers) -> Iterator[Any]:
     try:
         cluster = jobqueue.SLURMCluster(job_cls=jobs.SlurmJob, **slurm_arguments(workers.config))
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: its scheduler, such as an unknown interface
-        raise UsageError(f"the Slurm configuration: {error}") from error
+        raise UsageError(f"the Slurm configuration: {error}") from None
     with cluster:
         yield cluster

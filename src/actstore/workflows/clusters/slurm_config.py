@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from actstore.contracts.suggest import hint_for_key
 from actstore.errors import UsageError
 from actstore.workflows.clusters.gpus import ALLOCATOR, thread_environment
 from actstore.workflows.extraction.executors import THREADS
@@ -84,17 +85,19 @@ def read_slurm_config(path: Path) -> dict[str, Any]:
     try:
         config = _SlurmConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML: {error}") from error
+        raise UsageError(f"{path}: not TOML: {error}") from None
     except ValidationError as error:
         problems = "\n".join(
-            f"  {'.'.join(map(str, each['loc']))}: {_SAID.get(each['type'], each['msg'])}" for each in error.errors()
+            f"  {'.'.join(map(str, each['loc']))}: {_SAID.get(each['type'], each['msg'])}"
+            + hint_for_key(_SlurmConfig, each["loc"]) * (each["type"] == "extra_forbidden")
+            for each in error.errors()
         )
         known, below = (", ".join(sorted(model.model_fields)) for model in (_SlurmConfig, _Adapt))
         raise UsageError(
             f"{path}: not a Slurm configuration:\n{problems}\nallowed are {known}; below [adapt] {below}"
-        ) from error
+        ) from None
     return config.model_dump(exclude_unset=True)
 
 

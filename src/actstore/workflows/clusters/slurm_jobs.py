@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
-from pathlib import Path
 from typing import Any, Final
 
 from dask_jobqueue.slurm import SLURMJob
 from distributed.deploy.spec import ProcessInterface
 
+from actstore.access.scratch import scratch_folder
 from actstore.errors import WorkerError
 
 __all__ = ["SlurmJob", "check_jobs", "try_job"]
@@ -55,8 +54,8 @@ def try_job(script: str) -> None:
     WorkerError
         If it would not.
     """
-    with tempfile.TemporaryDirectory(prefix="actstore-") as folder:
-        path = Path(folder, "job.sh")
+    with scratch_folder("job") as folder:
+        path = folder / "job.sh"
         path.write_text(script, encoding="utf-8")
         try:
             done = subprocess.run(

@@ -10,7 +10,13 @@ from typing import Any
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.recipe import ModelRecipe
 
-__all__ = ["WorkOrder", "load_on_worker"]
+__all__ = ["WorkOrder", "device_on_worker", "load_on_worker"]
+
+
+def device_on_worker(name: str) -> str:
+    """Return the device that a name means on this machine."""
+    chosen: str = importlib.import_module("actstore.extract.device").choose_device(name) if name == "auto" else name
+    return chosen
 
 
 def load_on_worker(recipe: ModelRecipe, sites: Sequence[str], device: str) -> ActivationModel:
@@ -30,5 +36,6 @@ class WorkOrder:
     """May hold credentials, so only workers get them."""
     model: ModelRecipe
     device: str
+    """As the user named it: `auto` is decided by each worker."""
     load: Callable[[ModelRecipe, Sequence[str], str], ActivationModel] = load_on_worker
     """Loads the model for a recipe, sites and a device; sent by name."""

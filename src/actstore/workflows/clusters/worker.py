@@ -20,7 +20,7 @@ from actstore.errors import ActstoreError, CorruptObjectError, WorkerError
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.clusters.gpus import claim_device, visible_gpus
-from actstore.workflows.clusters.work_order import WorkOrder
+from actstore.workflows.clusters.work_order import WorkOrder, device_on_worker
 from actstore.workflows.extraction.executors import THREADS, Ending, do_task
 from actstore.workflows.extraction.plan import reopen
 from actstore.workflows.extraction.runner import TaskRunner
@@ -135,7 +135,7 @@ class _Work:
                         f"{objects.uri}: worker {self._worker} finds another recipe there than the one of this "
                         "run; give a place that is the same on every machine"
                     )
-                device = claim_device(order.device, gpus=visible_gpus(os.environ))
+                device = claim_device(device_on_worker(order.device), gpus=visible_gpus(os.environ))
                 model = order.load(order.model, frozen.recipe.sites, device)
                 runner = TaskRunner(reopen(objects, frozen, model), StoredSequences(objects), model, objects)
                 self._opened = runner, objects, frozen

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from pydantic import ValidationError
 
 from actstore.contracts.hashing import Purpose, derive_key, draws
 from actstore.contracts.models import ActivationModel
@@ -12,10 +13,12 @@ from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import ResidueSource, SequenceTable
 from actstore.contracts.tasks import Piece, Task
+from actstore.errors import NumericsError
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
 from actstore.quantize.int8 import calibrate
 from actstore.quantize.moments import Moments
+from actstore.store.format.documents import first_problem
 from actstore.store.write.frozen_recipe import CalibrationFacts
 
 __all__ = ["calibrate_sites"]
@@ -70,5 +73,11 @@ def calibrate_sites(
         total = Moments.merged(of_groups)
         assert total is not None  # noqa: S101 - a table without sequences has no plan
         calibration = calibrate(total.mean_D, total.variance_D)
-        calibrations[name] = CalibrationFacts(center=calibration.center_D, channel=calibration.channel_D)
+        try:
+            calibrations[name] = CalibrationFacts(center=calibration.center_D, channel=calibration.channel_D)
+        except ValidationError as error:
+            raise NumericsError(
+                f"site {name}: {recipe.store.encoding} cannot be calibrated: {first_problem(error)}; "
+                "use encoding = 'bfloat16' for this model"
+            ) from error
     return calibrations

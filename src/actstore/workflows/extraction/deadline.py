@@ -9,15 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Literal
+from typing import Final, cast
 
-__all__ = ["Interrupted", "Stop", "StopReason"]
+from actstore.leaving import Interrupted, StopReason
 
-StopReason = Literal["time", "signal"]
+__all__ = ["Interrupted", "Stop"]
 
-
-class Interrupted(BaseException):
-    """The run was told to stop before there was a task to finish or drop."""
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_IGNORED: Final = (signal.SIGINT, signal.SIG_IGN)
 
 
 class Stop:
@@ -50,6 +49,7 @@ class Stop:
         self._ends_s = None if after_s is None else clock() + after_s
         # A plain attribute, not an event: a signal may come while the main thread holds the lock of one.
         self._requested = False
+        self._signal: signal.Signals | None = None
         self._closed = False
         self._interruptible = False
         self._seconds: list[float] = []
@@ -57,7 +57,13 @@ class Stop:
     @property
     def reason(self) -> StopReason:
         """Why a run that is not done was stopped."""
-        return "signal" if self._requested else "time"
+        if self._signal is not None:
+            return cast("StopReason", self._signal.name)
+        return "request" if self._requested else "time"
+
+    def interrupted(self, says: str = "") -> Interrupted:
+        """Return the exception that ends a command that was stopped; see `Interrupted` for `says`."""
+        return Interrupted(says, number=self._signal)
 
     def request(self) -> None:
         """Tell the run to stop as soon as possible."""
@@ -71,24 +77,30 @@ class Stop:
         """Return whether a task may be begun; once False, always False."""
         if not self._closed and self._ends_s is not None:
             expected_s = statistics.median(self._seconds) if self._seconds else 0.0
-            self._closed = self._clock() + expected_s >= self._ends_s
+            self._closed = not self._clock() + expected_s < self._ends_s
         return not (self._closed or self._requested)
 
     def must_drop(self) -> bool:
         """Return whether a task that is in the model must be dropped."""
-        return self._requested or (self._ends_s is not None and self._clock() >= self._ends_s)
+        return self._requested or (self._ends_s is not None and not self._clock() < self._ends_s)
 
     @contextmanager
-    def on_sigterm(self) -> Iterator[None]:
-        """Have SIGTERM request the stop; in threads other than the main one signals stay as they are."""
+    def on_signals(self) -> Iterator[None]:
+        """Have SIGINT (Ctrl-C) and SIGTERM request the stop.
+
+        In threads other than the main one signals stay as they are. So does SIGINT if it is ignored, as in commands
+        that a shell runs in the background.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGTERM, self._signalled)
+        numbers = [number for number in _SIGNALS if (number, signal.getsignal(number)) != _IGNORED]
+        before = {number: signal.signal(number, self._signalled) for number in numbers}
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -100,15 +112,16 @@ class Stop:
             When the signal arrives, or if it has arrived before.
         """
         if self._requested:
-            raise Interrupted
+            raise self.interrupted()
         self._interruptible = True
         try:
             yield
         finally:
             self._interruptible = False
 
-    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        self._signal = self._signal or signal.Signals(number)
         self.request()
         if self._interruptible:
             self._interruptible = False  # once: a second signal must not abort the clean-up after the first
-            raise Interrupted
+            raise self.interrupted()

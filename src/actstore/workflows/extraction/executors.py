@@ -33,6 +33,8 @@ class Tally:
         self._lock = threading.Lock()
         self.rows = 0
         """Rows of the tasks that this run committed."""
+        self.tasks = 0
+        """Number of these tasks."""
         self.workers = 1
         """Most processes that worked at the same time."""
 
@@ -45,6 +47,7 @@ class Tally:
         """Count a task that this run committed."""
         with self._lock:
             self.rows += self.rows_of(task)
+            self.tasks += 1
 
     def rows_of(self, task: int) -> int:
         """Return the rows of a task."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from actstore.access.scratch import scratch_folder
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import Recipe
@@ -66,6 +67,7 @@ def resolving(
     StoreError
         If there is no temporary folder for them.
     """
+    recipe.refuse_credentials()
     with (
         _spool_folder() as folder,
         scan(
@@ -96,7 +98,7 @@ class Resolution:
     """As it was written."""
     model: ActivationModel
     corpus: Corpus
-    storage_options: Mapping[str, Any] | None
+    storage_options: Mapping[str, Any] | None = field(repr=False)
     folder: Path
     """Temporary."""
     needs_sequences: bool
@@ -115,8 +117,14 @@ class Resolution:
 
     @cached_property
     def sized(self) -> Recipe:
-        """The recipe with its rows per task, and with the compressor `none` if that is still to be chosen."""
-        sized = choose_task_rows(self.recipe, self.model.sites, residues=self.corpus.total_residues)
+        """The recipe with its rows per task, the path of a folder, and `none` for a compressor still to choose.
+
+        It names sequences that came through a pipe by their digest.
+        """
+        corpus = self.recipe.corpus.model_copy(update={"sequences": self.corpus.recorded_sequences})
+        model = self.recipe.model.model_copy(update={"name": self.model.facts.name})
+        recipe = self.recipe.model_copy(update={"corpus": corpus, "model": model})
+        sized = choose_task_rows(recipe, self.model.sites, residues=self.corpus.total_residues)
         if not self.chooses_compressor:
             return sized
         return sized.model_copy(update={"store": sized.store.model_copy(update={"compressor": "none"})})
@@ -210,12 +218,12 @@ class Resolution:
 @contextmanager
 def _spool_folder() -> Iterator[Path]:
     """Yield a folder for files that are needed until the store is frozen."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="actstore-")
-    except OSError as error:
-        raise _no_room(Path(tempfile.tempdir or "TMPDIR"), error) from error
-    with folder as name:
-        yield Path(name)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(scratch_folder("spool"))
+        except OSError as error:
+            raise _no_room(Path(tempfile.tempdir or "TMPDIR"), error) from error
+        yield folder
 
 
 def _no_room(folder: Path, error: OSError) -> StoreError:

@@ -97,7 +97,7 @@ def _in_files(rows: RowBuffer, folder: Path) -> RowBuffer:
                 file.flush()
                 mapped.append(np.memmap(file, dtype=array.dtype, mode="r", shape=array.shape))
     except OSError as error:
-        raise StoreError(f"{folder}: computed rows cannot be kept there: {error.strerror or error}") from error
+        raise StoreError(f"{folder}: computed rows cannot be kept there: {error.strerror or error}") from None
     *values, sequence_R = mapped
     scale_RTG = None if rows.scale_RTG is None else values.pop()
     return RowBuffer(tuple(values), scale_RTG, sequence_R)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects
+from actstore.access.scratch import scratch_folder
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import Recipe
@@ -35,7 +35,8 @@ def open_live(
     source: str | os.PathLike[str],
     *,
     mode: LiveMode = "online",
-    device: str = "cpu",
+    model: str | None = None,
+    device: str = "auto",
     recipe_options: Mapping[str, Any] | None = None,
     storage_options: Mapping[str, Any] | None = None,
     cache: str | os.PathLike[str] | None = None,
@@ -52,8 +53,11 @@ def open_live(
     mode
         `online` computes all rows. `compute` computes the rows that the store lacks, and writes nothing. `store` also
         commits them to the store, and reads them from there afterwards.
+    model
+        Folder or Hugging Face name that has the model of the store now, if not the place it was extracted with; for a
+        recipe, the model in place of its own.
     device
-        Where the model runs.
+        Where the model runs: `auto` (CUDA if PyTorch can use it, else the CPU), `cpu`, `cuda` or `cuda:N`.
     recipe_options
         Values that take precedence over those of the recipe, by dotted key; see `read_recipe`.
     storage_options
@@ -76,7 +80,7 @@ def open_live(
     folder = None if cache is None else Path(cache)
     given = {name: value for name, value in (recipe_options or {}).items() if value is not None}
     if mode == "online" and is_recipe(source):
-        recipe = read_recipe(Path(source), options=given)
+        recipe = read_recipe(Path(source), options=given if model is None else given | {"model.name": model})
         return _from_recipe(
             recipe, str(source), device, storage_options, progress or Silent(), cache=folder, cache_bytes=cache_bytes
         )
@@ -85,8 +89,8 @@ def open_live(
     manifest, objects = open_store(source, storage_options=storage_options)
     if mode != "online" and manifest.complete:
         return LiveSource(objects, manifest, None, None, mode=mode, cache=folder, cache_bytes=cache_bytes)
-    model = _model_of(objects, manifest, device=device)
-    return live_over(objects, manifest, model, mode=mode, cache=folder, cache_bytes=cache_bytes)
+    loaded = _model_of(objects, manifest, place=model, device=device)
+    return live_over(objects, manifest, loaded, mode=mode, cache=folder, cache_bytes=cache_bytes)
 
 
 def live_over(
@@ -106,9 +110,9 @@ def live_over(
     return LiveSource(objects, manifest, plan, model, mode=mode, cache=cache, cache_bytes=cache_bytes)
 
 
-def _model_of(objects: ObjectStore, manifest: Manifest, *, device: str) -> ActivationModel:
+def _model_of(objects: ObjectStore, manifest: Manifest, *, place: str | None, device: str) -> ActivationModel:
     try:
-        return local_model(manifest.frozen, device=device)
+        return local_model(manifest.frozen, place=place, device=device)
     except ModelError as error:
         raise ModelError(f"{objects.uri}: its rows cannot be computed here: {error}") from error
     except RecipeChangedError as error:
@@ -128,8 +132,7 @@ def _from_recipe(
     require_sequences(recipe)
     model = load_model(recipe.model, recipe.sites, device=device)
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="actstore-online-"))
-        objects = LocalObjects(Path(folder))
+        objects = LocalObjects(stack.enter_context(scratch_folder("online")))
         plan = plan_extraction(
             objects, recipe, model, storage_options=storage_options, progress=progress, keep_rows=False
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Final, Literal, NamedTuple, Self
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects
+from actstore.access.scratch import scratch_folder
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.windows import RowBuffer, RowWindow, WindowReader
@@ -180,8 +180,8 @@ class LiveSource:
                         stage.advance(1)
                     self._statistics = merge_statistics(self._objects, frozen, tasks)
                 else:
-                    with tempfile.TemporaryDirectory(prefix="actstore-") as folder:
-                        aside = LocalObjects(Path(folder))
+                    with scratch_folder("statistics") as folder:
+                        aside = LocalObjects(folder)
                         for task in tasks:
                             self._measure(task, aside)
                             stage.advance(1)
@@ -286,7 +286,7 @@ class LiveSource:
         task_bytes = max(frozen.rows_of(task) for task in range(frozen.tasks)) * columns.layout.row_bytes
         self._cost = live_cost(fills, task_bytes=task_bytes, kept_bytes=kept_bytes)
         self._readers[columns.site_columns].kept.want({task for tasks in fills for task in tasks})
-        if self._cost.passes > most_passes:
+        if not self._cost.passes <= most_passes:  # so that NaN allows nothing
             raise StreamError(
                 f"{self._name}: an epoch of {request.split or 'all splits'} would run the model "
                 f"{self._cost.passes:.1f} times over each of {self._cost.tasks:,} tasks, since a batch mixes rows of "

@@ -31,6 +31,7 @@ from actstore.view.plan_report import (
     PlanReport,
 )
 from actstore.workflows.planning.inputs import ModelSizes, PlannedCorpus, apportion
+from actstore.workflows.planning.machines import planned_machines
 
 __all__ = ["FRACTIONS", "plan_budget"]
 
@@ -242,15 +243,17 @@ class _Calculation:
             name = "crosscoder" if len(sites) > 1 and len(widths) == 1 and self.assume.site is None else "topk-sae"
         if not TRAINERS[name].one_site:
             if self.assume.site is not None:
-                raise UsageError(f"--site is for sparse autoencoders: a {name} reads all sites of the recipe")
+                raise UsageError(f"--train-site is for sparse autoencoders: a {name} reads all sites of the recipe")
             if len(widths) > 1:
                 shown = ", ".join(f"{site.name} {site.width}" for site in sites)
-                raise UsageError(f"--trainer {name} needs sites of one width ({shown}); plan a topk-sae with --site")
+                raise UsageError(
+                    f"--trainer {name} needs sites of one width ({shown}); plan a topk-sae with --train-site"
+                )
             return name, sites
         chosen = [site for site in sites if site.name == (self.assume.site or sites[-1].name)]
         if not chosen:
             raise UsageError(
-                f"--site {self.assume.site}: the recipe has {', '.join(site.name for site in sites)}; choose one"
+                f"--train-site {self.assume.site}: the recipe has {', '.join(site.name for site in sites)}; choose one"
             )
         return name, tuple(chosen)
 
@@ -310,6 +313,7 @@ def plan_budget(recipe: Recipe, corpus: PlannedCorpus, model: ModelSizes, assume
         break_even_reason=chosen.break_even_reason,
         scenarios=scenarios,
         assumptions=work.assumptions(),
+        machines=planned_machines(extraction, trainer, recipe.model.dtype, assume),
     )
 
 

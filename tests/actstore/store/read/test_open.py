@@ -9,10 +9,11 @@ import pytest
 
 from actstore.access.open import LocalObjects, open_objects
 from actstore.contracts.recipe import Recipe
-from actstore.errors import ManifestError, StoreNotFoundError, UsageError
+from actstore.errors import IncompleteStoreError, ManifestError, MissingObjectError, StoreNotFoundError, UsageError
 from actstore.store.read.open import open_manifest, open_store, stored_manifest
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.extract import extract_with
+from actstore.workflows.extraction.deadline import Stop
 
 StoreOf = Callable[..., Path]
 
@@ -52,6 +53,29 @@ def test_a_recipe_is_told_from_a_manifest(tmp_path: Path) -> None:
     recipe.mkdir()
     with pytest.raises(StoreNotFoundError):
         open_manifest(recipe)
+
+
+def test_a_store_that_is_being_set_up_is_said_to_be_so(
+    recipe_of: Callable[..., Recipe], fake_model: FakeModel, tmp_path: Path
+) -> None:
+    """Its objects come one after the other, the recipe first."""
+    store = tmp_path / "store"
+    extract_with(fake_model, LocalObjects(store), recipe_of(), stop=Stop(after_s=0))
+    assert open_manifest(store).tasks_done == 0
+    in_order = sorted((path for path in store.rglob("*") if path.is_file()), key=lambda path: path.stat().st_mtime_ns)
+    assert in_order[0].name == "recipe.json"
+    for last in reversed(in_order[1:]):
+        last.unlink()
+        with pytest.raises(IncompleteStoreError, match="the store is being set up, or its set-up was int"):
+            open_manifest(store)
+
+
+def test_a_store_with_tasks_that_lacks_an_object_is_not_being_set_up(store_of: StoreOf, tmp_path: Path) -> None:
+    store = shutil.copytree(store_of(), tmp_path / "store")
+    (store / "manifest.json").unlink()
+    (store / "zarr.json").unlink()
+    with pytest.raises(MissingObjectError, match=r"object zarr\.json is missing"):
+        open_manifest(store)
 
 
 @pytest.mark.parametrize("name", ["nothing", "empty"])

@@ -1,10 +1,12 @@
-"""What is not part of a store is listed, and removed if it is old and somebody says so; nothing else ever is."""
+"""What is not part of a store is listed; old leftovers are removed if somebody says so; nothing else ever is."""
 
+import fcntl
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects
+from actstore.access.scratch import scratch_folder
 from actstore.contracts.progress import Silent
 from actstore.errors import CorruptObjectError, ManifestError, StoreError, StoreNotFoundError, UsageError
 from actstore.testing.fake_model import FakeModel
@@ -26,6 +29,8 @@ from tests.actstore.workflows.damage import copy_objects, in_memory, objects_in
 
 StoreOf = Callable[..., Path]
 DAY_S = 86_400.0
+LEFTOVER = "rows/token/c/77"
+"""An object of a task that the recipe does not have."""
 
 
 @pytest.fixture(params=["a directory", "memory://"])
@@ -60,22 +65,32 @@ def test_a_sound_store_has_none(objects: ObjectStore) -> None:
 
 
 def test_nothing_is_removed_without_being_told(objects: ObjectStore) -> None:
-    objects.put("notes.txt", b"mine")
+    objects.put(LEFTOVER, b"left")
     report = collect_garbage(objects.uri, older_than_s=0)
-    assert (paths(report), report.bytes, report.deleted) == (["notes.txt"], 4, False)
-    assert objects.get("notes.txt") == b"mine"
+    assert (paths(report), report.bytes, report.deleted) == ([LEFTOVER], 4, False)
+    assert objects.get(LEFTOVER) == b"left"
 
 
-def test_leftovers_and_foreign_objects_go_and_the_store_stays(objects: ObjectStore) -> None:
+def test_names_that_actstore_does_not_give_are_listed_and_never_removed(objects: ObjectStore) -> None:
+    mine = ("notes.txt", "commits/x.json", "rows/token/c/0.bak", "sites/embed/README", "runs/1/dictionary.safetensors")
+    for path in mine:
+        objects.put(path, b"mine")
+    report = collect_garbage(objects.uri, delete=True, older_than_s=0)
+    assert report.garbage == ()
+    assert {one.object for one in report.foreign} == set(mine)
+    assert {objects.get(path) for path in mine} == {b"mine"}
+
+
+def test_leftovers_go_and_the_store_stays(objects: ObjectStore) -> None:
     before = objects_in(objects)
-    foreign = ["notes.txt", "commits/99.json", "commits/x.json", "sites/other/values/c/0/0", "rows/token/c/77"]
-    for path in foreign:
-        objects.put(path, b"foreign")
+    other = ["commits/99.json", "sites/other/values/c/0/0", "sites/other/values/zarr.json", LEFTOVER]
+    for path in other:
+        objects.put(path, b"of another recipe")
     for path in ("manifest.json", "commits/2.json"):
         objects.delete(path)
     report = collect_garbage(objects.uri, delete=True, older_than_s=0)
     leftovers = [one.object for one in report.garbage if one.reason == "task 2 has no commit"]
-    assert set(paths(report)) == {*foreign, *leftovers}
+    assert set(paths(report)) == {*other, *leftovers}
     assert leftovers
     gone = {"manifest.json", "commits/2.json", *leftovers}
     assert objects_in(objects) == {path: data for path, data in before.items() if path not in gone}
@@ -87,45 +102,48 @@ def test_another_store_in_a_folder_is_left_alone(objects: ObjectStore, store_of:
     for path, data in objects_in(LocalObjects(store_of())).items():
         objects.put(f"runs/other/{path}", data)
     objects.put("runs/other/notes.txt", b"theirs")
-    before = objects_in(objects)
     objects.put("runs/notes.txt", b"mine")
+    before = objects_in(objects)
     for lost in ((), ("recipe.json",), ("manifest.json",), ("commits/0.json", "zarr.json")):
         for path in lost:
             before.pop(f"runs/other/{path}")
             objects.delete(f"runs/other/{path}")
         report = collect_garbage(objects.uri, delete=True, older_than_s=0)
         assert report.other_stores == ("runs/other",)
-        assert set(paths(report)) <= {"runs/notes.txt"}
+        assert paths(report) == []
+        assert [one.object for one in report.foreign] == ["runs/notes.txt"]
         assert objects_in(objects) == before
         found = examine(objects, progress=Silent())
-        assert (found.faults, found.unnamed, found.other_stores) == ((), (), ("runs/other",))
+        assert (found.faults, found.other_stores) == ((), ("runs/other",))
+        assert [one.object for one in found.unnamed] == ["runs/notes.txt"]
 
 
 def test_no_empty_folders_are_left(store: Path) -> None:
     before = {path for path in store.rglob("*") if path.is_dir()}
-    (store / "notes/of/mine").mkdir(parents=True)
-    (store / "notes/of/mine/1.txt").touch()
+    (store / "sites/other/values/c/0").mkdir(parents=True)
+    (store / "sites/other/values/c/0/0").touch()
     collect_garbage(str(store), delete=True, older_than_s=0)
     assert {path for path in store.rglob("*") if path.is_dir()} == before
 
 
 class TestTheGraceTime:
     def test_leaves_alone_what_may_be_somebodys_work(self, store: Path) -> None:
-        for name, seconds in (("young", 3600.0), ("old", 2 * DAY_S)):
+        young, old = "rows/token/c/77", "rows/token/c/78"
+        for name, seconds in ((young, 3600.0), (old, 2 * DAY_S)):
             (store / name).write_bytes(b"x" * 10)
             age(store / name, seconds)
         report = collect_garbage(str(store), delete=True)
-        assert (paths(report), report.bytes) == (["old"], 10)
-        assert [one.object for one in report.recent] == ["young"]
+        assert (paths(report), report.bytes) == ([old], 10)
+        assert [one.object for one in report.recent] == [young]
         assert report.recent[0].age_s == pytest.approx(3600, abs=60)
-        assert (store / "young").exists()
-        assert not (store / "old").exists()
+        assert (store / young).exists()
+        assert not (store / old).exists()
 
     def test_is_a_day_unless_told_otherwise(self, store: Path) -> None:
-        (store / "notes").touch()
-        age(store / "notes", 0.9 * DAY_S)
+        (store / LEFTOVER).touch()
+        age(store / LEFTOVER, 0.9 * DAY_S)
         assert not collect_garbage(str(store)).garbage
-        assert paths(collect_garbage(str(store), older_than_s=0.8 * DAY_S)) == ["notes"]
+        assert paths(collect_garbage(str(store), older_than_s=0.8 * DAY_S)) == [LEFTOVER]
 
     @pytest.mark.parametrize("older_than_s", [-1.0, float("nan")])
     def test_is_not_negative(self, older_than_s: float, store: Path) -> None:
@@ -133,11 +151,11 @@ class TestTheGraceTime:
             collect_garbage(str(store), older_than_s=older_than_s)
 
     def test_of_unknown_age_counts_as_young(self, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        (store / "notes").touch()
+        (store / LEFTOVER).touch()
         monkeypatch.setattr(LocalObjects, "modified", lambda self, prefix="": {})
         report = collect_garbage(str(store), delete=True, older_than_s=0)
         assert (report.garbage, report.recent[0].age_s) == ((), None)
-        assert (store / "notes").exists()
+        assert (store / LEFTOVER).exists()
 
 
 class TestWhatIsDamagedIsNoGarbage:
@@ -152,11 +170,11 @@ class TestWhatIsDamagedIsNoGarbage:
 
     @pytest.mark.parametrize("spoiled", ["recipe.json", "manifest.json"])
     def test_without_a_sound_recipe_and_manifest_nothing_is_done(self, spoiled: str, store: Path) -> None:
-        (store / "notes").touch()
+        (store / LEFTOVER).touch()
         (store / spoiled).write_bytes(b"{}")
         with pytest.raises((CorruptObjectError, ManifestError)):
             collect_garbage(str(store), delete=True, older_than_s=0)
-        assert (store / "notes").exists()
+        assert (store / LEFTOVER).exists()
 
     def test_nor_with_those_of_another_store(self, store: Path, store_of: StoreOf) -> None:
         shutil.copy(store_of(seed=1) / "manifest.json", store / "manifest.json")
@@ -182,20 +200,39 @@ class TestWritesThatWereNotFinished:
         folder = store / ".partial"
         folder.mkdir()
         names = {
-            "dead": f"{socket.gethostname()}-{dead.pid}-0badcafe.0",
-            "alive": f"{socket.gethostname()}-{os.getppid()}-0badcafe.0",
-            "elsewhere, old": "another-host-1-0badcafe.0",
-            "elsewhere, young": "another-host-1-0badcafe.1",
+            "dead": f"{socket.gethostname()}-{dead.pid}-0badcafe.0000000000000000",
+            "alive": f"{socket.gethostname()}-{os.getppid()}-0badcafe.0000000000000000",
+            "elsewhere, old": "another-host-1-0badcafe.0000000000000000",
+            "elsewhere, young": "another-host-1-0badcafe.1111111111111111",
         }
         for name in names.values():
             (folder / name).write_bytes(b"12345")
             age(folder / name, 2 * DAY_S)
         age(folder / names["elsewhere, young"], 60)
+        with (folder / names["alive"]).open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.check_and_collect(store, names)
+
+    def check_and_collect(self, store: Path, names: dict[str, str]) -> None:
         listed = collect_garbage(str(store))
         assert set(paths(listed)) == {f".partial/{names[name]}" for name in ("dead", "elsewhere, old")}
         assert [one.object for one in listed.recent] == [f".partial/{names['elsewhere, young']}"]
         collect_garbage(str(store), delete=True)
-        assert {path.name for path in folder.iterdir()} == {names["alive"], names["elsewhere, young"]}
+        left = {path.name for path in (store / ".partial").iterdir()}
+        assert left == {names["alive"], names["elsewhere, young"]}
+
+    def test_in_the_temporary_directory_go_too(
+        self, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+        (tmp_path / "temporary").mkdir()
+        with scratch_folder("workers") as folder:
+            name = folder.name
+        (tmp_path / "temporary" / name).mkdir()
+        collect_garbage(str(store))
+        assert (tmp_path / "temporary" / name).exists()
+        collect_garbage(str(store), delete=True)
+        assert not (tmp_path / "temporary" / name).exists()
 
 
 class TestATaskThatIsCommittedMeanwhile:
@@ -234,17 +271,17 @@ class TestATaskThatIsCommittedMeanwhile:
 
 class TestTheCommand:
     def test_lists_and_removes(self, store: Path) -> None:
-        (store / "notes").write_bytes(b"x" * 2000)
+        (store / LEFTOVER).write_bytes(b"x" * 2000)
         listed = actstore("gc", store, "--older-than", "0", "--json")
         assert (listed.code, listed.document["bytes"], listed.document["deleted"]) == (0, 2000, False)
-        assert [one["object"] for one in listed.document["garbage"]] == ["notes"]
+        assert [one["object"] for one in listed.document["garbage"]] == [LEFTOVER]
         shown = actstore("gc", store, "--older-than", "0s")
         assert "1 object, 2.0 kB" in shown.out
         assert "--delete removes them" in shown.out
         assert "left alone" in actstore("gc", store).out
-        assert (store / "notes").exists()
+        assert (store / LEFTOVER).exists()
         assert "removed" in actstore("gc", store, "--older-than", "0", "--delete", "--quiet").out
-        assert not (store / "notes").exists()
+        assert not (store / LEFTOVER).exists()
 
     def test_says_which_folders_are_other_stores(self, store: Path, store_of: StoreOf) -> None:
         shutil.copytree(store_of(), store / "other")

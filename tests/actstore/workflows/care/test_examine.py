@@ -313,8 +313,13 @@ class TestAnUnfinishedStore:
         objects.delete("commits/1.json")
         document = json.loads(objects.get("rows/token/zarr.json"))
         assert document.pop("storage_transformers") == []
-        objects.put("rows/token/zarr.json", json.dumps(document | {"new_member": 0}).encode())
+        objects.put("rows/token/zarr.json", json.dumps(document | {"new_member": []}).encode())
         assert not look(objects).faults
+
+    def test_metadata_that_say_more_than_the_recipe_are_a_fault(self, objects: ObjectStore) -> None:
+        document = json.loads(objects.get("rows/token/zarr.json"))
+        objects.put("rows/token/zarr.json", json.dumps(document | {"new_member": 0}).encode())
+        assert places(look(objects)) == {("rows/token/zarr.json", None)}
 
     def test_what_the_next_run_completes_is_no_fault(self, objects: ObjectStore) -> None:
         keep = {"recipe.json": b"", "sequences.parquet": b""}

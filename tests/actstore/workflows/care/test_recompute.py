@@ -134,7 +134,8 @@ class TestRowsThatNameNothing:
                 getattr(rows, f"{column}_N")[:] = wrong
                 write_task(objects, prepared.frozen, task, rows)
         write_manifest(objects)
-        assert verify_store(str(tmp_path / "store")).ok
+        verified = verify_store(str(tmp_path / "store"))
+        assert {fault.object for fault in verified.faults} >= {f"rows/{column}/c/0"}
         manifest, _ = open_store(tmp_path / "store")
         found = recompute_sample(objects, manifest, fake_model, rows=8, progress=Silent())
         assert len(found.differences) == found.rows > 5

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import actstore
 from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.errors import UsageError, WorkerError
@@ -55,6 +56,32 @@ def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"distributed is not installed: pip install 'actstore\[dask\]'"):
         connected(LocalWorkers(1), device="cpu").__enter__()
+
+
+@pytest.mark.slow
+def test_workers_that_do_not_start_are_an_error_with_its_cause(tmp_path: Path) -> None:
+    """Here Python itself does not start in them; it may also be memory, or a script without a main guard."""
+    program = (
+        "import sys, dask\n"
+        "from actstore.errors import WorkerError\n"
+        "from actstore.workflows.clusters.connect import LocalWorkers, connected\n"
+        "if __name__ == '__main__':\n"
+        "    dask.config.set({'distributed.nanny.pre-spawn-environ.PYTHONHOME': '/nowhere'})\n"
+        "    try:\n"
+        "        with connected(LocalWorkers(2), device='cpu'): pass\n"
+        "    except WorkerError as error:\n"
+        "        print(error)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    # Without the folders of the standard library, which pytest's own path has.
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(actstore.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, tmp_path / "program.py"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.stdout.startswith("not all of the 2 worker processes started: Nanny failed to start worker process; ")
+    assert "room in TMPDIR" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["program.py"]
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ class TestLocalWorkers:
 
     def test_the_command_line_with_a_real_model(self, few_fasta: Path, esm2_tiny: Path, tmp_path: Path) -> None:
         options = [
-            f"--model={esm2_tiny}", f"--sequences={few_fasta}", "--sites=resid_post.*", "--set=store.task_rows=512",
+            f"--model={esm2_tiny}", f"--sequences={few_fasta}", "--site=resid_post.*", "--set=store.task_rows=512",
             "--set=store.calibration_sequences=2", "--json",
         ]  # fmt: skip
         serial = actstore("extract", *options, f"--store={tmp_path / 'serial'}")
@@ -165,7 +165,7 @@ class TestAScheduler:
             stop.request()
             (asked.control / "go").touch()
             stopped = run.result()
-        assert stopped.stopped == "signal"
+        assert stopped.stopped == "request"
         assert not stopped.complete
         assert 0 < stopped.tasks_left == stopped.tasks_total - len(committed_tasks(LocalObjects(asked.store)))
         assert not (asked.store / "manifest.json").exists()

@@ -49,6 +49,8 @@ def test_becomes_a_job_script_with_one_worker_of_two_threads(config: Callable[[s
     [
         (CONFIG + "partition = 'gpu'\n", "  partition: not known\nallowed are account, adapt, "),
         (CONFIG + "n_workers = 3\n", "n_workers: not known"),
+        (CONFIG + "memroy = '1GB'\n", "memroy: not known; did you mean 'memory'?"),
+        (CONFIG + "maximum_job = 3\n", "maximum_job: not known; did you mean 'adapt.maximum_jobs' or "),
         ("cores = 8\n", "memory: is missing"),
         ("cores = ", "not TOML"),
         ("cores = 8\nmemory = 64\n", "memory: Input should be a valid string"),
@@ -58,7 +60,7 @@ def test_becomes_a_job_script_with_one_worker_of_two_threads(config: Callable[[s
             "job_script_prologue: Input should be a valid list",
         ),
         (CONFIG + "worker_extra_args = '--lifetime 47h'\n", "worker_extra_args: Input should be a valid list"),
-        (CONFIG + "[adapt]\nminimun = 1\n", "  adapt.minimun: not known\n"),
+        (CONFIG + "[adapt]\nminimun = 1\n", "  adapt.minimun: not known"),
         (CONFIG + "[adapt]\nmaximum_jobs = 8\n", "adapt.minimum_jobs: is missing"),
         (CONFIG + "[adapt]\nminimum_jobs = 0\nmaximum_jobs = 8\n", "adapt.minimum_jobs: Input should be greater"),
         (CONFIG + "[adapt]\nminimum_jobs = 9\nmaximum_jobs = 8\n", "minimum_jobs = 9 is more than maximum_jobs = 8"),

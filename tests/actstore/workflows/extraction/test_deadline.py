@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -70,50 +71,70 @@ def test_a_request_drops_at_once() -> None:
     stop.request()
     assert not stop.may_begin()
     assert stop.must_drop()
-    assert stop.reason == "signal"
+    assert stop.reason == "request"
     with pytest.raises(Interrupted), stop.interruptible():
         pytest.fail("nothing is begun")
 
 
-class TestSigterm:
-    def test_requests_the_stop_and_is_what_it_was_afterwards(self) -> None:
-        stop, before = Stop(), signal.getsignal(signal.SIGTERM)
-        with stop.on_sigterm():
-            os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.must_drop()
-        assert signal.getsignal(signal.SIGTERM) is before
+class TestSignals:
+    @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+    def number(self, request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+        """Each of the two, with the handler that Python starts with."""
+        number: signal.Signals = request.param
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        before = signal.signal(number, default)
+        yield number
+        signal.signal(number, before)
 
-    def test_breaks_off_what_nobody_will_miss(self) -> None:
+    def test_request_the_stop_and_are_what_they_were_afterwards(self, number: signal.Signals) -> None:
+        stop, before = Stop(), signal.getsignal(number)
+        with stop.on_signals():
+            os.kill(os.getpid(), number)
+        assert stop.must_drop()
+        assert stop.reason == number.name
+        assert signal.getsignal(number) is before
+
+    def test_break_off_what_can_be_lost(self, number: signal.Signals) -> None:
         stop = Stop()
-        with stop.on_sigterm(), pytest.raises(Interrupted), stop.interruptible():
-            os.kill(os.getpid(), signal.SIGTERM)
+        with stop.on_signals(), pytest.raises(Interrupted) as told, stop.interruptible():
+            os.kill(os.getpid(), number)
         assert stop.must_drop()
+        assert told.value.number == number
 
-    def test_does_not_break_off_the_cleaning_up_when_it_comes_twice(self) -> None:
+    def test_do_not_break_off_the_cleaning_up_when_they_come_twice(self, number: signal.Signals) -> None:
         stop, cleaned = Stop(), []
 
         def clean_up() -> None:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             cleaned.append(True)
 
         def stopped() -> None:
             with stop.interruptible(), ExitStack() as stack:
                 stack.callback(clean_up)
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), number)
 
-        with stop.on_sigterm(), pytest.raises(Interrupted):
+        with stop.on_signals(), pytest.raises(Interrupted):
             stopped()
         assert cleaned
 
-    def test_is_left_alone_in_other_threads(self) -> None:
+    def test_are_left_alone_in_other_threads(self, number: signal.Signals) -> None:
         found = []
 
         def look() -> None:
-            with Stop().on_sigterm():
-                found.append(signal.getsignal(signal.SIGTERM))
+            with Stop().on_signals():
+                found.append(signal.getsignal(number))
 
-        before = signal.getsignal(signal.SIGTERM)
+        before = signal.getsignal(number)
         thread = threading.Thread(target=look)
         thread.start()
         thread.join()
         assert found == [before]
+
+    def test_ctrl_c_is_for_the_foreground_only(self) -> None:
+        """A shell has its background commands ignore it."""
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            with Stop().on_signals():
+                assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        finally:
+            signal.signal(signal.SIGINT, before)

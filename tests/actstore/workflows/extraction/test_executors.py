@@ -69,7 +69,7 @@ def test_a_request_drops_what_is_in_the_model_and_the_rest_is_continued(
     model = Watched(lambda batch: stop.request() if batch == 7 else None)
     report = extract_with(model, objects, recipe, stop=stop)
     assert 7 <= model.batches <= 7 + AHEAD
-    assert (report.stopped, report.complete, report.manifest_sha256) == ("signal", False, None)
+    assert (report.stopped, report.complete, report.manifest_sha256) == ("request", False, None)
     done = committed_tasks(objects)
     assert len(done) == report.tasks_done
     assert 0 < report.tasks_left == report.tasks_total - len(done)
@@ -113,7 +113,7 @@ def test_told_to_stop_before_it_began_a_run_leaves_nothing(recipe: Recipe, objec
     stop = Stop()
     stop.request()
     report = extract_with(Watched(lambda _: None), objects, recipe, stop=stop)
-    assert (report.tasks_total, report.complete, report.stopped) == (0, False, "signal")
+    assert (report.tasks_total, report.complete, report.stopped) == (0, False, "request")
     assert not Path(objects.uri).exists()
 
 

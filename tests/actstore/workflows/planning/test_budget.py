@@ -186,8 +186,11 @@ class TestWhichTrainer:
     @pytest.mark.parametrize(
         ("assumptions", "message"),
         [
-            ({"trainer": "topk-sae", "site": "resid_post.24"}, "--site resid_post.24: the recipe has resid_post.0"),
-            ({"trainer": "crosscoder-l1", "site": "resid_post.1"}, "--site is for sparse autoencoders"),
+            (
+                {"trainer": "topk-sae", "site": "resid_post.24"},
+                "--train-site resid_post.24: the recipe has resid_post.0",
+            ),
+            ({"trainer": "crosscoder-l1", "site": "resid_post.1"}, "--train-site is for sparse autoencoders"),
         ],
     )
     def test_a_site_that_does_not_fit_is_refused(self, assumptions: dict[str, Any], message: str) -> None:

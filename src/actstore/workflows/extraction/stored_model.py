@@ -1,0 +1,43 @@
+"""Where the model of an existing store is now: the folder or the commit it was extracted with, or another place."""
+
+from __future__ import annotations
+
+from actstore.contracts.recipe import ModelRecipe
+from actstore.corpus.model_files import local_folder
+from actstore.errors import ModelError
+from actstore.store.write.frozen_recipe import FrozenRecipe
+
+__all__ = ["stored_model"]
+
+
+def stored_model(frozen: FrozenRecipe, place: str | None = None) -> ModelRecipe:
+    """Return the model to load for a store.
+
+    A model without a revision was a folder. It is never looked up on a hub, where its name may belong to somebody
+    else. Whoever loads the model compares its weights with those of the store.
+
+    Parameters
+    ----------
+    frozen
+        Of the store.
+    place
+        Folder or Hugging Face name that has the model now; None for the place it was extracted from.
+
+    Raises
+    ------
+    ModelError
+        If it was extracted from a folder that is gone.
+    """
+    pinned = frozen.pinned_model
+    if place is not None:
+        folder = local_folder(place)
+        return pinned.model_copy(update={"name": str(folder or place), "revision": None})
+    if frozen.model.revision is not None:
+        return pinned
+    folder = local_folder(frozen.model.name)
+    if folder is None:
+        raise ModelError(
+            f"the store was extracted with the model in the folder {frozen.model.name}, which is not there; give the "
+            "folder that has it now with --model FOLDER (its weights are compared), or put it back"
+        )
+    return pinned.model_copy(update={"name": str(folder)})

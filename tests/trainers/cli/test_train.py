@@ -1,0 +1,65 @@
+"""What stands on the command line, what a resumed run knows itself, and how a run leaves that failed."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.trainers.cli.command import ENVIRONMENT, OPTIONS, command, trainer
+
+
+@pytest.fixture(scope="module")
+def begun(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of 4 steps in `run`."""
+    folder = tmp_path_factory.mktemp("begun")
+    done = trainer("read-from-store", store, *OPTIONS, "--steps", 4, "--out", "run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_only_what_stands_on_the_command_line_counts_when_a_run_goes_on(begun: Path, tmp_path: Path) -> None:
+    """Defaults of the command line, such as k = 32, do not contradict the run."""
+    longer = ("--steps", 6, "--keep", 1, "--out", tmp_path / "longer", "--json")
+    done = trainer("read-from-store", "--resume", begun / "run", *longer, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["steps"], document["resumed_from_step"], document["k"], document["latents"]) == (6, 4, 16, 256)
+
+
+def test_an_option_that_differs_from_that_of_the_run_is_refused(begun: Path) -> None:
+    done = trainer("read-from-store", "--resume", "run", "--lr", 0.5, cwd=begun)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--lr: 0.004 in the run, 0.5 now. Leave them out, or begin a new run without --resume" in done.stderr
+
+
+def test_a_run_that_only_streams_cannot_go_on(begun: Path) -> None:
+    done = trainer("read-from-store", "--resume", "run", "--dictionary", "none", cwd=begun)
+    assert done.returncode == 2
+    assert "there is no run to go on with" in done.stderr
+
+
+def test_nothing_to_train_on_is_a_sentence(tmp_path: Path) -> None:
+    done = trainer("read-from-store", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "give a store, or --resume with the folder of a run" in done.stderr
+
+
+def test_a_dictionary_below_the_mean_exits_with_1_a_cause_and_a_suggestion(store: Path, tmp_path: Path) -> None:
+    bad = ("--lr", 5, "--steps", 20, "--out", "run", "--quiet")
+    done = trainer("read-from-store", store, *OPTIONS, *bad, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("error: run: after 20 steps the explained variance on split 'valid' is -")
+    assert "Begin again with a lower --lr (now 5)" in done.stderr
+
+
+def test_a_process_of_torchrun_is_refused_before_it_writes(store: Path, tmp_path: Path) -> None:
+    places = [{"RANK": str(rank), "WORLD_SIZE": "2"} for rank in range(2)]
+    arguments = command("read-from-store", store, *OPTIONS, "--out", "run")
+    for place in places:
+        done = subprocess.run(
+            arguments, cwd=tmp_path, env=ENVIRONMENT | place, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "a trainer runs in one process" in done.stderr
+    assert not list(tmp_path.iterdir())
