@@ -113,7 +113,7 @@ COMMANDS: Final = {
     "inspect": ["inspect", "s3://bucket/store"],
     "manifest": ["manifest", "export", "s3://bucket/store", "--out=m.json"],
     "extract": ["extract", "--store=s3://bucket/store"],
-    "extract from": ["extract", "--store=s3://bucket/store", "--sequences=s3://bucket/p.fasta", "--sites=embed"],
+    "extract from": ["extract", "--store=s3://bucket/store", "--sequences=s3://bucket/p.fasta", "--site=embed"],
     "plan": ["plan", "{recipe}", "--sequences=s3://bucket/p.fasta"],
 }
 
@@ -146,7 +146,7 @@ def test_an_extraction_ends_while_a_model_hub_or_a_scheduler_is_silent(
 ) -> None:
     fasta = small_fasta(tmp_path / "p.fasta")
     hub, scheduler = silent(), silent()
-    options = ["extract", f"--sequences={fasta}", "--sites=embed", f"--store={tmp_path / 'store'}"]
+    options = ["extract", f"--sequences={fasta}", "--site=embed", f"--store={tmp_path / 'store'}"]
     on_hub = Started(
         [*options, "--model=somebody/some-model"],
         HF_ENDPOINT=f"http://127.0.0.1:{hub.port}",
@@ -185,7 +185,7 @@ main()
 
 def of_many_tasks(esm2_tiny: Path, fasta: Path, store: str) -> list[str]:
     return [
-        "extract", f"--model={esm2_tiny}", f"--sequences={fasta}", "--sites=embed", f"--store={store}",
+        "extract", f"--model={esm2_tiny}", f"--sequences={fasta}", "--site=embed", f"--store={store}",
         "--encoding=float16", "--set=store.task_rows=256", "--set=model.tokens_per_batch=256",
     ]  # fmt: skip
 

@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -312,7 +313,7 @@ def test_an_extraction_and_a_training_that_work_keep_nothing_either(
         ("actstore", "plan", "recipe.toml", "--html=page.html", *secret),
         ("actstore", "extract", "recipe.toml", "--store=store", *secret),
         ("actstore", "extract", "--store=other", f"--model={esm2_tiny}", f"--sequences={small_fasta}",
-         "--sites=resid_post.3", "--set=store.task_rows=2048", "--executor=dask", "--workers=1", *secret),
+         "--site=resid_post.3", "--set=store.task_rows=2048", "--executor=dask", "--workers=1", *secret),
         ("actstore", "verify", "store", *secret),
         ("trainer", "online", "recipe.toml", "--out=online", *training, *secret),
         ("trainer", "read-from-store", "store", "--out=read", *training, *secret),
@@ -326,13 +327,11 @@ def test_an_extraction_and_a_training_that_work_keep_nothing_either(
 @pytest.fixture
 def old_store(recipe_of: RecipeOf, fake_model: FakeModel, here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store from before addresses were checked, or of somebody who does not care."""
+    name, revision = f"https://{MARKER}@host/model", f"https://host?sig={MARKER}"
     with monkeypatch.context() as before:
         before.setattr(Recipe, "refuse_credentials", lambda _self, **_named: None)
-        extract_with(
-            fake_model,
-            LocalObjects(here / "old"),
-            recipe_of(model={"name": f"https://{MARKER}@host/model", "revision": f"https://host?sig={MARKER}"}),
-        )
+        before.setattr(FakeModel, "facts", replace(fake_model.facts, name=name, revision=revision))
+        extract_with(fake_model, LocalObjects(here / "old"), recipe_of(model={"name": name, "revision": revision}))
     return here / "old"
 
 

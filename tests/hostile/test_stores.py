@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,12 @@ def test_the_recipe_of_a_store_does_not_make_verify_run_code(own_store: StoreOf,
     (model / "evil.py").write_text(f"from pathlib import Path\nPath({str(ran)!r}).touch()\n")
     frozen = load_frozen(LocalObjects(store))
     asked = frozen.recipe.model.model_copy(update={"name": str(model), switch: True})
-    forged = frozen.model_copy(update={"recipe": frozen.recipe.model_copy(update={"model": asked})})
+    forged = frozen.model_copy(
+        update={
+            "recipe": frozen.recipe.model_copy(update={"model": asked}),
+            "model": replace(frozen.model, name=str(model)),
+        }
+    )
     found, reason = model_at_hand(forged, device="cpu")
     assert found is None
     assert "run code that comes with it" in reason

@@ -6,6 +6,7 @@ from typing import Final
 
 import torch
 
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import UsageError
 
 __all__ = ["AUTO", "choose_device"]
@@ -14,6 +15,7 @@ AUTO: Final = "auto"
 """CUDA if PyTorch can use it here, else the CPU."""
 
 
+@with_keyword_hints
 def choose_device(name: str) -> str:
     """Return the device that a name means here: `cpu`, `cuda` or `cuda:N`.
 

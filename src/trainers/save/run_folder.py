@@ -76,6 +76,10 @@ class RunFolder:
         self.refuse_links()
         if self.checkpoints.exists():
             raise errors.CheckpointError(self._describe_occupant())
+        self.refuse_store()
+
+    def refuse_store(self) -> None:
+        """Refuse a folder in that of a store; raises `UsageError`."""
         if (store := enclosing_store(self.path)) is not None:
             raise errors.UsageError(
                 f"{self.path}: lies in the store {store}, which holds activations and nothing else; "

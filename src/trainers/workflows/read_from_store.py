@@ -119,7 +119,9 @@ def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device,
     """Settle the folder of a planned run and its rows for scoring, and refuse a folder that it cannot use."""
     options = asked.options
     path = options.out or default_folder(plan, asked.source, now=datetime.now().astimezone())
-    if asked.saved is None or asked.elsewhere:
+    if options.out is None:
+        RunFolder(path).refuse_store()
+    elif asked.saved is None or asked.elsewhere:
         RunFolder(path).check_free()
     check_room(RunFolder(path), plan, keep=options.keep, checkpoint_every=options.checkpoint_every)
     statistics = rows.statistics(progress)

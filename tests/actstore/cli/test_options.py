@@ -91,7 +91,7 @@ def test_the_device_has_the_default_of_the_trainer(command: Callable[..., object
 def test_device_auto_extracts_repairs_and_verifies(esm2_tiny: Path, tmp_path: Path) -> None:
     sequences, store = write_fasta(tmp_path / "one.fasta", {"P1": "MKTAYIAKQR"}), tmp_path / "store"
     made = actstore(
-        "extract", "--device=auto", f"--model={esm2_tiny}", f"--sequences={sequences}", "--sites=embed",
+        "extract", "--device=auto", f"--model={esm2_tiny}", f"--sequences={sequences}", "--site=embed",
         "--set=splits.fractions={train=1.0}", f"--store={store}",
     )  # fmt: skip
     assert made.code == 0, made.err

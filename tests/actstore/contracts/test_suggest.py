@@ -8,11 +8,10 @@ import actstore
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.suggest import did_you_mean, hint_for_key, with_keyword_hints
 
+VERBS = ("choose_", "collect_", "export_", "extract_", "inspect_", "open_", "plan_", "read_", "repair_", "verify_")
+"""Of functions that a notebook calls; the other ones serve a command line."""
 FUNCTIONS = sorted(
-    name
-    for name in actstore.__all__
-    if inspect.isfunction(getattr(actstore, name))
-    and not name.startswith(("parse_", "run_", "with_", "terminal_", "did_"))
+    name for name in actstore.__all__ if inspect.isfunction(getattr(actstore, name)) and name.startswith(VERBS)
 )
 
 

@@ -200,7 +200,7 @@ class TestConfiguration:
     def test_a_configuration_that_is_not_json_is_refused(self, own_folder: Folders) -> None:
         folder = own_folder("esm")
         (folder / "config.json").write_text("{")
-        with pytest.raises(ModelError, match=f"configuration of {folder}"):
+        with pytest.raises(ModelError, match=f"{folder}: config.json is not JSON"):
             load(folder, "embed")
 
 

@@ -207,7 +207,7 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no statistics": (lambda document: document["statistics"].pop("embed"), "statistics"),
     "statistics that are text": (change(("statistics", "embed", "mean_norm"), "x"), "statistics.embed.mean_norm"),
     "mean that is no base64": (change(("statistics", "embed", "mean_D"), "?"), "statistics.embed.mean_D"),
-    "mean of another width": (change(("statistics", "embed", "mean_D"), "AAAAAAAA8D8="), "statistics of embed"),
+    "mean of another width": (change(("statistics", "embed", "mean_D"), "AAAAAAAA8D8="), "1 means and 16 variances"),
     "NaN in the calibration": (
         change(("frozen", "calibration", "embed", "center"), "AADAfw=="),
         "frozen.calibration.embed.center",

@@ -57,6 +57,6 @@ def test_no_log_is_no_fault(tmp_path: Path) -> None:
 def test_nothing_is_appended_through_a_link(log: Path) -> None:
     before = log.read_bytes()
     (log.parent / "link.jsonl").symlink_to(log)
-    with pytest.raises(OSError, match=r"link\.jsonl is a symbolic link"):
+    with pytest.raises(errors.TrainingError, match=r"link\.jsonl is a symbolic link"):
         MetricsLog(log.parent / "link.jsonl")
     assert log.read_bytes() == before

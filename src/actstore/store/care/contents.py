@@ -143,7 +143,7 @@ class TaskContents:
     def _rule(self, spec: ArraySpec) -> Callable[[NDArray[Any], int], str | None] | None:
         kind, _, name = spec.path.partition("/")
         if kind == "statistics":
-            return lambda values, _: self._statistic(name, values, width=spec.shape[-1])
+            return lambda values, _: self._statistic(name, values)
         if kind != "rows":
             exponent = _EXPONENTS.get(spec.dtype)
             return None if exponent is None else lambda values, start: self._not_finite(values, start, exponent)
@@ -154,7 +154,8 @@ class TaskContents:
         wanted_N = self._planned.sequence_N if name == "sequence" else self._planned.position_N
         return lambda values, start: self._column(name, values, start, wanted_N)
 
-    def _statistic(self, name: str, values: NDArray[Any], *, width: int) -> str | None:
+    def _statistic(self, name: str, values: NDArray[Any]) -> str | None:
+        width = max(site.width for site in self._frozen.sites)
         problem = statistic_problem(name, values, rows=self._rows, width=width)
         return None if problem is None else f"no {name} of {self._rows:,} rows: {problem}"
 

@@ -87,6 +87,8 @@ class SiteStatistics(Document):
         """Refuse numbers that no rows of float32 have; comparisons are written so that NaN is refused."""
         if not (np.abs(self.mean_D) <= LARGEST).all():
             raise ValueError(f"a mean exceeds {LARGEST:.4g}")
+        if len(self.variance_D) != len(self.mean_D):
+            raise ValueError(f"{len(self.mean_D)} means and {len(self.variance_D)} variances")
         if not (self.variance_D >= 0).all():
             raise ValueError("a variance is negative")
         if not (self.variance_D <= LARGEST**2).all():
@@ -131,6 +133,7 @@ class StatisticsMerger:
         self._objects = objects
         self._frozen = frozen
         self._specs = statistics_arrays(frozen.sites, frozen.tasks)
+        self._width = max(site.width for site in frozen.sites)
         self._totals = {site.name: _Total(site.width) for site in frozen.sites}
 
     def load(self, commit: Commit) -> dict[str, NDArray[Any]]:
@@ -141,7 +144,7 @@ class StatisticsMerger:
         MissingObjectError, CorruptObjectError
             If the statistics are lost, differ from the commit, or are not those of any rows.
         """
-        arrays = {spec.path.removeprefix("statistics/"): _load(self._objects, spec, commit) for spec in self._specs}
+        arrays = {spec.path.removeprefix("statistics/"): self._load(spec, commit) for spec in self._specs}
         for problem in contradicting(self._frozen, arrays):
             raise CorruptObjectError(
                 f"{self._objects.uri}: {problem.array} of task {commit.task} {problem.reason}; find all damage with "
@@ -177,6 +180,25 @@ class StatisticsMerger:
                 f"{self._objects.uri}: the statistics of its tasks have no finite sum ({first_problem(error)}); "
                 "find all damage with 'actstore verify'"
             ) from error
+
+    def _load(self, spec: ArraySpec, commit: Commit) -> NDArray[Any]:
+        path = spec.object_path(commit.task)
+        wanted = spec.row_bytes
+        data = read_document(self._objects, path, most_bytes=wanted)
+        if sha256_hex(data) != commit.objects[path].sha256:
+            raise CorruptObjectError(
+                f"{self._objects.uri}: {path} (task {commit.task}) does not have the sha256 that its commit says; "
+                "find all damage with 'actstore verify'"
+            )
+        if len(data) != wanted:
+            raise CorruptObjectError(f"{self._objects.uri}: {path} has {len(data):,} bytes, its layout {wanted:,}")
+        values = np.frombuffer(data, dtype=spec.dtype).reshape(spec.shape[1:])
+        name = spec.path.removeprefix("statistics/")
+        if problem := statistic_problem(name, values, rows=commit.rows, width=self._width):
+            raise CorruptObjectError(
+                f"{self._objects.uri}: {path} holds what is no {name} of {commit.rows:,} rows: {problem}"
+            )
+        return values
 
 
 class Contradiction(NamedTuple):
@@ -220,24 +242,6 @@ def merge_statistics(objects: ObjectStore, frozen: FrozenRecipe, tasks: Iterable
     for arrays in map_ahead(lambda task: merger.load(load_commit(objects, task)), sorted(tasks)):
         merger.add(arrays)
     return merger.result()
-
-
-def _load(objects: ObjectStore, spec: ArraySpec, commit: Commit) -> NDArray[Any]:
-    path = spec.object_path(commit.task)
-    wanted = spec.row_bytes
-    data = read_document(objects, path, most_bytes=wanted)
-    if sha256_hex(data) != commit.objects[path].sha256:
-        raise CorruptObjectError(
-            f"{objects.uri}: {path} (task {commit.task}) does not have the sha256 that its commit says; "
-            "find all damage with 'actstore verify'"
-        )
-    if len(data) != wanted:
-        raise CorruptObjectError(f"{objects.uri}: {path} has {len(data):,} bytes, its layout {wanted:,}")
-    values = np.frombuffer(data, dtype=spec.dtype).reshape(spec.shape[1:])
-    name = spec.path.removeprefix("statistics/")
-    if problem := statistic_problem(name, values, rows=commit.rows, width=spec.shape[-1]):
-        raise CorruptObjectError(f"{objects.uri}: {path} holds what is no {name} of {commit.rows:,} rows: {problem}")
-    return values
 
 
 def _summary(total: _Total) -> SiteStatistics:

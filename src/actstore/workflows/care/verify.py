@@ -37,9 +37,9 @@ def verify_store(
 ) -> VerifyReport:
     """Read a whole store and compare it with its commits and manifest.
 
-    Digests only say that the parts of a store belong together. So the content is checked, too: every row is finite and
-    is of the residue that the plan says, metadata follow from the recipe, and statistics are possible; those of a few
-    tasks are compared with the rows. Objects that are not part of the store are listed; they are not faults.
+    Digests only say that the parts belong together. So the content is checked, too: rows are finite and of the residues
+    of the plan, metadata follow from the recipe, statistics are possible, and those of a few tasks are of their rows.
+    Objects that are not part of the store are listed; they are not faults.
 
     Parameters
     ----------
@@ -63,8 +63,7 @@ def verify_store(
     UsageError
         If `store` is an exported manifest.
     """
-    progress = progress or Silent()
-    objects = open_store_objects(store, storage_options)
+    objects, progress = open_store_objects(store, storage_options), progress or Silent()
     found = examine(objects, progress=progress)
     looked = _Looked([], 0, "the store is damaged")
     if not found.faults:

@@ -56,7 +56,7 @@ def test_the_digest_does_not_ignore_anything_else(data: bytes, manifest: Manifes
         {"commits": [None, *json.loads(data)["commits"][1:]]},
         {"stored": json.loads(data)["stored"] | {"total": 1}},
         {"metadata/recipe.json": "0" * 64},
-        {"statistics/embed/mean_norm": 1.0},
+        {"statistics/embed/saturated": 1},
     ):
         assert parse_manifest(changed(data, **changes), name="x").digest != manifest.digest
 
@@ -124,8 +124,8 @@ def vector(*numbers: float) -> str:
         ({"statistics/embed/mean_norm": float("inf")}, "statistics.embed.mean_norm"),
         ({"statistics/embed/mean_norm": None}, "statistics.embed.mean_norm"),
         ({"statistics/embed/count": -1}, "statistics.embed.count"),
-        ({"statistics/embed/mean_D": vector(1, 2)}, "statistics of embed are not of its 16 features"),
-        ({"statistics/embed/variance_D": vector(*[0] * 17)}, "statistics of embed are not of its 16 features"),
+        ({"statistics/embed/mean_D": vector(1, 2)}, "statistics.embed: 2 means and 16 variances"),
+        ({"statistics/embed/variance_D": vector(*[0] * 17)}, "statistics.embed: 16 means and 17 variances"),
         ({"statistics/embed/mean_D": vector(*[float("nan")] * 16)}, "statistics.embed.mean_D: .*NaN or Inf"),
         ({"statistics/embed/mean_D": "?"}, "statistics.embed.mean_D: .*not base64"),
         ({"statistics/embed/mean_D": [0.0] * 16}, "statistics.embed.mean_D: .*expected base64"),
@@ -136,6 +136,15 @@ def vector(*numbers: float) -> str:
 def test_a_manifest_that_contradicts_itself_is_refused(data: bytes, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ManifestError, match=f"(?s)^shared.json: .*{message}"):
         parse_manifest(changed(data, **changes), name="shared.json")
+
+
+def test_statistics_have_the_width_of_their_site(data: bytes, manifest: Manifest) -> None:
+    wider = {
+        f"statistics/embed/{name}": vector(*getattr(manifest.statistics["embed"], name), 0.0)
+        for name in ("mean_D", "variance_D")
+    }
+    with pytest.raises(ManifestError, match="statistics of embed are not of its 16 features"):
+        parse_manifest(changed(data, **wider), name="shared.json")
 
 
 def test_int8_without_calibration_is_refused(manifest: Manifest) -> None:

@@ -53,7 +53,7 @@ def store(here: Path, tmp_path: Path) -> Path:
 
 def begin(store: Path, *options: str, model: str = "model") -> Outcome:
     return actstore(
-        "extract", f"--model={model}", "--sequences=few.fasta", "--sites=embed,resid_post.1", "--fraction=0.5",
+        "extract", f"--model={model}", "--sequences=few.fasta", "--site=embed,resid_post.1", "--fraction=0.5",
         "--set=store.task_rows=256", "--set=store.chunk_rows=64", f"--store={store}", *options,
     )  # fmt: skip
 
