@@ -90,7 +90,7 @@ def make_store(folder: Path, *, tasks: int, task_rows: int = TASK_ROWS) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     sequences = folder / "sequences.parquet"
     digest = write_sequences(sequences, source, ordered, plan.kept_N, order_N)
-    calibration = calibrate_sites(recipe, table, source, model(), progress=Silent())
+    calibration = calibrate_sites(recipe.calibration_rules, table, source, model(), progress=Silent())
     frozen = _frozen(recipe, plan, digest).model_copy(update={"calibration": calibration})
     objects = LocalObjects(folder / "objects")
     freeze(objects, frozen, sequences)

@@ -7,12 +7,12 @@ import multiprocessing
 import os
 import signal
 import tempfile
-from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import ModelRecipe, Recipe
+from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.clusters.connect import LocalWorkers
 from actstore.workflows.clusters.work_order import WorkOrder
@@ -76,6 +76,6 @@ def _run_with_workers(document: dict[str, object], store: Path, temporary: Path)
     extract_on(LocalWorkers(2), objects, order=WorkOrder(str(store), None, recipe.model, "cpu", load_fake))
 
 
-def load_fake(_recipe: ModelRecipe, _sites: Sequence[str], _device: str) -> FakeModel:
+def load_fake(_frozen: FrozenRecipe, _model: ModelRecipe, _device: str) -> FakeModel:
     """Load the model of a worker."""
     return FakeModel()

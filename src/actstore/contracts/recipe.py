@@ -21,7 +21,7 @@ from pydantic import (
 
 from actstore.access.credentials import fields_with_credentials
 from actstore.access.printable import printable
-from actstore.contracts.rules import RowRules
+from actstore.contracts.rules import CalibrationRules, RowRules
 from actstore.errors import RecipeError
 
 __all__ = [
@@ -294,4 +294,15 @@ class Recipe(_Section):
             window_residues=self.corpus.window_residues,
             window_overlap=self.corpus.window_overlap,
             task_rows=self.store.task_rows,
+        )
+
+    @property
+    def calibration_rules(self) -> CalibrationRules:
+        """What centre and scale of each channel follow from."""
+        return CalibrationRules(
+            seed=self.seed,
+            sequences=self.store.calibration_sequences,
+            window_residues=self.corpus.window_residues,
+            tokens_per_batch=self.model.tokens_per_batch,
+            encoding=self.store.encoding,
         )

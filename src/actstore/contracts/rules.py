@@ -1,10 +1,10 @@
-"""Rules that decide which residues become rows, and how rows are divided into tasks: numbers, defaults filled in."""
+"""Rules of a recipe for its parts: which residues become rows of which task, and how sites are calibrated."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["RowRules"]
+__all__ = ["CalibrationRules", "RowRules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +22,17 @@ class RowRules:
     """Fewest residues that neighbouring windows share."""
     task_rows: int = 16384
     """Rows of a task; the last task of a split has fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRules:
+    """The rules that decide the centre and scale of each channel; from `Recipe.calibration_rules`."""
+
+    seed: int
+    sequences: int
+    """Sequences of the sample."""
+    window_residues: int
+    """Residues of a sequence that count, from its start."""
+    tokens_per_batch: int
+    """Most tokens, padding included, of one forward pass."""
+    encoding: str

@@ -36,7 +36,7 @@ from actstore.workflows.extraction.plan import ExtractionPlan, plan_extraction, 
 from actstore.workflows.extraction.runner import TaskRunner
 from actstore.workflows.extraction.shares import Share
 from actstore.workflows.extraction.sizes import check_room
-from actstore.workflows.extraction.stored_model import stored_model
+from actstore.workflows.extraction.stored_model import load_stored_model, stored_model
 
 __all__ = ["extract_on", "extract_store", "extract_with"]
 
@@ -95,7 +95,7 @@ def extract_store(
         if cluster is None:
             begun = begin()
             return _extract_here(objects, begun, progress, share, stop) if isinstance(begun, _Begun) else begun
-        asked = _stored_model(objects, model, stop) if recipe is None else _pinned(begin())
+        asked = _stored_model(objects, model, stop) if recipe is None else _pinned(recipe.model, begin())
         if isinstance(asked, ExtractReport):
             return asked
         order = WorkOrder(store, storage_options, asked, device)
@@ -153,8 +153,6 @@ class _Begun(NamedTuple):
 
     plan: ExtractionPlan
     model: ActivationModel
-    asked: ModelRecipe
-    """As the recipe names it."""
 
 
 def _begin(
@@ -177,10 +175,10 @@ def _begin(
             if recipe is None:
                 frozen = load_frozen(objects)
                 model = load(frozen)
-                return _Begun(reopen(objects, frozen, model), model, frozen.recipe.model)
+                return _Begun(reopen(objects, frozen, model), model)
             model = load(recipe)
             plan = plan_extraction(objects, recipe, model, storage_options=storage_options, progress=progress)
-            return _Begun(plan, model, recipe.model)
+            return _Begun(plan, model)
     except Interrupted:
         return _stopped_early(objects, stop)
 
@@ -196,21 +194,21 @@ def _checked(recipe: Recipe | None, model: str | None, cluster: Cluster | None, 
     return device
 
 
-def _pinned(begun: _Begun | ExtractReport) -> ModelRecipe | ExtractReport:
-    """Return the model of a begun store at its commit, or at the absolute path of its folder: for workers elsewhere.
+def _pinned(asked: ModelRecipe, begun: _Begun | ExtractReport) -> ModelRecipe | ExtractReport:
+    """Return the model that began a store at its commit, or at the absolute path of its folder: for workers elsewhere.
 
     The loaded model is forgotten, since its memory is for the workers.
     """
     if isinstance(begun, ExtractReport):
         return begun
     facts = begun.model.facts
-    return begun.asked.model_copy(update={"name": facts.name, "revision": facts.revision})
+    return asked.model_copy(update={"name": facts.name, "revision": facts.revision})
 
 
 def _load(asked: Recipe | FrozenRecipe, *, place: str | None, device: str) -> ActivationModel:
     """Load the model of a recipe, or that of the store to continue."""
     if isinstance(asked, FrozenRecipe):
-        return load_model(stored_model(asked, place), asked.recipe.sites, device=device)
+        return load_stored_model(asked, stored_model(asked, place), device=device)
     return load_model(asked.model, asked.sites, device=device)
 
 

@@ -63,8 +63,8 @@ def stored_plan(objects: ObjectStore, frozen: FrozenRecipe) -> Iterator[StoredPl
     with ExitStack() as stack:
         try:
             sequences = stack.enter_context(StoredSequences(objects))
-            table = sequences.table(tuple(frozen.recipe.splits.fractions))
-            plan = plan_tasks(table, frozen.recipe.row_rules)
+            table = sequences.table(frozen.split_names)
+            plan = plan_tasks(table, frozen.row_rules)
         except (CorruptObjectError, MissingObjectError, CorpusError) as error:
             yield StoredPlan((str(error),), None, None)
             return

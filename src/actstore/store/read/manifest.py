@@ -90,7 +90,7 @@ class Manifest(Document):
     @property
     def encoding(self) -> str:
         """Name of the encoding."""
-        return self.frozen.recipe.store.encoding
+        return self.frozen.quantizer.name
 
     @property
     def splits(self) -> dict[str, SplitFacts]:

@@ -20,6 +20,7 @@ from actstore.access.objects import ObjectStore
 from actstore.contracts.models import ModelFacts, Site
 from actstore.contracts.planes import Calibration, Quantizer
 from actstore.contracts.recipe import MOST_SPLITS, ModelRecipe, Recipe
+from actstore.contracts.rules import CalibrationRules, RowRules
 from actstore.errors import CorruptObjectError, MissingObjectError, RecipeChangedError, StoreNotFoundError
 from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.format.documents import parse_document, read_document
@@ -235,6 +236,31 @@ class FrozenRecipe(Document):
         return asked.model_copy(update={"revision": self.model.revision or asked.revision})
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """Path of each site's module in the network."""
+        return tuple(site.module for site in self.sites)
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """Names of the splits, in the order of the recipe."""
+        return tuple(self.recipe.splits.fractions)
+
+    @property
+    def row_rules(self) -> RowRules:
+        """What the plan of the rows follows from, together with the sequences."""
+        return self.recipe.row_rules
+
+    @property
+    def calibration_rules(self) -> CalibrationRules:
+        """What centre and scale of each channel follow from."""
+        return self.recipe.calibration_rules
+
+    @property
+    def refuses_overflow(self) -> bool:
+        """Whether values beyond the range of the encoding are an error; they are clamped otherwise."""
+        return self.recipe.store.on_overflow == "error"
+
+    @property
     def tokens_per_batch(self) -> int:
         """Most tokens, padding included, of one forward pass."""
         return self.recipe.model.tokens_per_batch
@@ -255,7 +281,7 @@ class FrozenRecipe(Document):
     def rows_of(self, task: int) -> int:
         """Return the rows of a task."""
         split = self.splits[self.split_of(task)]
-        task_rows = self.recipe.store.task_rows
+        task_rows = self.layout.task_rows
         return min(task_rows, split.rows - (task - split.first_task) * task_rows)
 
     def site_calibration(self, site: str) -> Calibration | None:

@@ -253,9 +253,8 @@ def check_overflow(frozen: FrozenRecipe, site: Site, rows: TaskRows, *, name_of:
 def _refuse_overflow(
     frozen: FrozenRecipe, site: Site, beyond_N: NDArray[np.int64] | None, rows: TaskRows, name_of: Callable[[int], str]
 ) -> None:
-    store = frozen.recipe.store
-    if beyond_N is not None and beyond_N.any() and store.on_overflow == "error":
-        raise _overflow(site.name, beyond_N, rows, store.encoding, name_of)
+    if beyond_N is not None and beyond_N.any() and frozen.refuses_overflow:
+        raise _overflow(site.name, beyond_N, rows, frozen.quantizer.name, name_of)
 
 
 def _refuse_bad(found: EncodedRows, site: Site, rows: TaskRows, name_of: Callable[[int], str]) -> None:

@@ -22,7 +22,6 @@ from actstore.contracts.windows import RowWindow
 from actstore.corpus.model_files import local_folder
 from actstore.corpus.windows import cut_windows
 from actstore.errors import CorruptObjectError, ModelError, NumericsError, RecipeChangedError, SiteError
-from actstore.extract.model import load_model
 from actstore.extract.threads import LoneThreads
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.layout import scales_path, values_path
@@ -30,7 +29,7 @@ from actstore.store.read.manifest import Manifest
 from actstore.store.read.reader import ArrayReader
 from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.sequences import StoredSequences
-from actstore.workflows.extraction.stored_model import stored_model
+from actstore.workflows.extraction.stored_model import load_stored_model, stored_model
 
 __all__ = ["Recomputed", "local_model", "model_at_hand", "recompute_sample"]
 
@@ -96,7 +95,7 @@ def local_model(frozen: FrozenRecipe, *, place: str | None = None, device: str) 
             f"{_RUNS_CODE} (model.remote_code or model.pickle_weights), and the maker of the store wrote the recipe"
         )
     try:
-        model = load_model(recipe, [site.module for site in frozen.sites], device=device)
+        model = load_stored_model(frozen, recipe, device=device)
     except (ModelError, SiteError) as error:
         raise ModelError(f"the model {recipe.name} at hand cannot be used: {error}") from error
     if model.facts.weights_sha256 != frozen.model.weights_sha256:
@@ -140,7 +139,7 @@ def recompute_sample(
     progress
         Where to report.
     """
-    corpus = manifest.frozen.recipe.corpus
+    rules = manifest.frozen.row_rules
     reader = ArrayReader(objects, manifest)
     sample = _sample(reader, manifest, rows)
     with (
@@ -158,7 +157,7 @@ def recompute_sample(
             kept: list[NDArray[np.int32]] = []
             for place in batch:
                 residues = sequences.residues(place.sequence)
-                windows = cut_windows(len(residues), window=corpus.window_residues, overlap=corpus.window_overlap)
+                windows = cut_windows(len(residues), window=rules.window_residues, overlap=rules.window_overlap)
                 window = _window_of(windows, place.position)
                 texts.append(residues[window.start : window.stop])
                 kept.append(np.array([place.position - window.start], dtype=np.int32))
@@ -178,7 +177,7 @@ def _sample(reader: ArrayReader, manifest: Manifest, rows: int) -> list[_Place]:
     frozen = manifest.frozen
     done = [task for task, commit in enumerate(manifest.commits) if commit is not None]
     end_T = np.cumsum([frozen.rows_of(task) for task in done])
-    key = derive_key(frozen.recipe.seed, Purpose.VERIFY)
+    key = derive_key(frozen.row_rules.seed, Purpose.VERIFY)
     picks = np.unique(draws(key, np.arange(rows, dtype=np.uint64)) % np.uint64(end_T[-1]))
     places: list[_Place] = []
     for pick in picks.astype(np.int64):

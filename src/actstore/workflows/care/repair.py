@@ -20,7 +20,6 @@ from actstore.errors import (
     StoreError,
     UsageError,
 )
-from actstore.extract.model import load_model
 from actstore.extract.row_memory import RowMemory
 from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
@@ -40,7 +39,7 @@ from actstore.store.write.writer import encode_task
 from actstore.view.reports import Fault, RepairReport
 from actstore.workflows.care.examine import DISAGREES, FOLDER_IN_PLACE, Examination, examine
 from actstore.workflows.extraction.plan import replan
-from actstore.workflows.extraction.stored_model import stored_model
+from actstore.workflows.extraction.stored_model import load_stored_model, stored_model
 
 __all__ = ["repair_store", "repair_with"]
 
@@ -95,7 +94,7 @@ def repair_store(
     """
 
     def model_of(frozen: FrozenRecipe) -> ActivationModel:
-        return load_model(stored_model(frozen, model), frozen.recipe.sites, device=device)
+        return load_stored_model(frozen, stored_model(frozen, model), device=device)
 
     objects = open_store_objects(store, storage_options)
     with if_stopped(lambda: f"{printable(objects.uri)}: what is repaired stays good; the same command continues"):

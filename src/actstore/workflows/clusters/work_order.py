@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.recipe import ModelRecipe
+from actstore.store.write.frozen_recipe import FrozenRecipe
 
 __all__ = ["WorkOrder", "device_on_worker", "load_on_worker"]
 
@@ -19,12 +20,12 @@ def device_on_worker(name: str) -> str:
     return chosen
 
 
-def load_on_worker(recipe: ModelRecipe, sites: Sequence[str], device: str) -> ActivationModel:
-    """Load the model that the recipe names."""
+def load_on_worker(frozen: FrozenRecipe, model: ModelRecipe, device: str) -> ActivationModel:
+    """Load the model of a store."""
     # Imported here: the scheduler imports this module too, and does not need PyTorch.
-    extract = importlib.import_module("actstore.extract.model")
-    model: ActivationModel = extract.load_model(recipe, sites, device=device)
-    return model
+    stored_model = importlib.import_module("actstore.workflows.extraction.stored_model")
+    loaded: ActivationModel = stored_model.load_stored_model(frozen, model, device=device)
+    return loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +38,5 @@ class WorkOrder:
     model: ModelRecipe
     device: str
     """As the user named it: `auto` is decided by each worker."""
-    load: Callable[[ModelRecipe, Sequence[str], str], ActivationModel] = load_on_worker
-    """Loads the model for a recipe, sites and a device; sent by name."""
+    load: Callable[[FrozenRecipe, ModelRecipe, str], ActivationModel] = load_on_worker
+    """Loads `model` for the recipe of the store, on a device; sent by name."""

@@ -136,7 +136,7 @@ class _Work:
                         "run; give a place that is the same on every machine"
                     )
                 device = claim_device(device_on_worker(order.device), gpus=visible_gpus(os.environ))
-                model = order.load(order.model, frozen.recipe.sites, device)
+                model = order.load(frozen, order.model, device)
                 runner = TaskRunner(reopen(objects, frozen, model), StoredSequences(objects), model, objects)
                 self._opened = runner, objects, frozen
             return self._opened

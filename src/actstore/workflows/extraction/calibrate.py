@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from actstore.contracts.hashing import Purpose, derive_key, draws
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress
-from actstore.contracts.recipe import Recipe
+from actstore.contracts.rules import CalibrationRules
 from actstore.contracts.sequences import ResidueSource, SequenceTable
 from actstore.contracts.tasks import Piece, Task
 from actstore.errors import NumericsError
@@ -27,7 +27,12 @@ _SEQUENCES_AT_ONCE: Final = 16
 
 
 def calibrate_sites(
-    recipe: Recipe, table: SequenceTable, source: ResidueSource, model: ActivationModel, *, progress: Progress
+    rules: CalibrationRules,
+    table: SequenceTable,
+    source: ResidueSource,
+    model: ActivationModel,
+    *,
+    progress: Progress,
 ) -> dict[str, CalibrationFacts]:
     """Run the model over a sample of sequences (the first window of each) and return each site's calibration.
 
@@ -35,8 +40,8 @@ def calibrate_sites(
 
     Parameters
     ----------
-    recipe
-        Its `store.calibration_sequences`, `seed` and windows are used.
+    rules
+        Of the recipe.
     table, source
         The sequences, in the same order.
     model
@@ -44,9 +49,9 @@ def calibrate_sites(
     progress
         Where to report.
     """
-    draw_N = draws(derive_key(recipe.seed, Purpose.CALIBRATION), table.id_hash_N)
-    sample = np.argsort(draw_N, kind="stable")[: recipe.store.calibration_sequences]
-    lengths = np.minimum(table.length_N[sample], recipe.corpus.window_residues)
+    draw_N = draws(derive_key(rules.seed, Purpose.CALIBRATION), table.id_hash_N)
+    sample = np.argsort(draw_N, kind="stable")[: rules.sequences]
+    lengths = np.minimum(table.length_N[sample], rules.window_residues)
     parts: dict[str, list[Moments]] = {site.name: [] for site in model.sites}
 
     def moments_of(here: slice) -> dict[str, Moments]:
@@ -56,7 +61,7 @@ def calibrate_sites(
         )
         rows = int(lengths[here].sum())
         task = Task(0, "calibration", rows, pieces, np.arange(rows))
-        values = extract_task(task, source, model, tokens_per_batch=recipe.model.tokens_per_batch, parallel=map).values
+        values = extract_task(task, source, model, tokens_per_batch=rules.tokens_per_batch, parallel=map).values
         return {name: Moments.of(values_ND) for name, values_ND in values.items()}
 
     groups = [slice(start, start + _SEQUENCES_AT_ONCE) for start in range(0, len(sample), _SEQUENCES_AT_ONCE)]
@@ -77,7 +82,7 @@ def calibrate_sites(
             calibrations[name] = CalibrationFacts(center=calibration.center_D, channel=calibration.channel_D)
         except ValidationError as error:
             raise NumericsError(
-                f"site {name}: {recipe.store.encoding} cannot be calibrated: {first_problem(error)}; "
+                f"site {name}: {rules.encoding} cannot be calibrated: {first_problem(error)}; "
                 "use encoding = 'bfloat16' for this model"
             ) from error
     return calibrations

@@ -148,7 +148,7 @@ def replan(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -
             "and the recipe that the store was begun with"
         )
     with StoredSequences(objects) as sequences:
-        plan = plan_tasks(sequences.table(tuple(frozen.recipe.splits.fractions)), frozen.recipe.row_rules)
+        plan = plan_tasks(sequences.table(frozen.split_names), frozen.row_rules)
     if plan.digest() != frozen.plan_sha256:
         raise CorruptObjectError(
             f"{objects.uri}: sequences.parquet does not give the plan that recipe.json was frozen with; "

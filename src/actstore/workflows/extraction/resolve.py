@@ -207,7 +207,9 @@ class Resolution:
         """
         frozen, model = self.draft, self.model
         if frozen.quantizer.calibrated:
-            calibration = calibrate_sites(frozen.recipe, self.table, self.corpus, model, progress=self.progress)
+            calibration = calibrate_sites(
+                frozen.calibration_rules, self.table, self.corpus, model, progress=self.progress
+            )
             frozen = frozen.model_copy(update={"calibration": calibration})
         if self.chooses_compressor:
             source = PlanOrder(self.corpus, self.order_N)

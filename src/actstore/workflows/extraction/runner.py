@@ -56,9 +56,7 @@ class TaskRunner:
         self._memory = RowMemory(model.device_rows)
         if model.device_rows is not None:  # fail now if memory is too small, not after the first task
             frozen = plan.frozen
-            self._memory.reserve(
-                min(frozen.recipe.store.task_rows, frozen.rows), model.sites, times=min(2, frozen.tasks)
-            )
+            self._memory.reserve(min(frozen.layout.task_rows, frozen.rows), model.sites, times=min(2, frozen.tasks))
         self._threads = LoneThreads(threads)
 
     def __enter__(self) -> Self:

@@ -1,13 +1,14 @@
-"""Where the model of an existing store is now: the folder or the commit it was extracted with, or another place."""
+"""The model of an existing store: where it is now, and loading it with the sites that are stored."""
 
 from __future__ import annotations
 
 from actstore.contracts.recipe import ModelRecipe
 from actstore.corpus.model_files import local_folder
 from actstore.errors import ModelError
+from actstore.extract.model import TransformersModel, load_model
 from actstore.store.write.frozen_recipe import FrozenRecipe
 
-__all__ = ["stored_model"]
+__all__ = ["load_stored_model", "stored_model"]
 
 
 def stored_model(frozen: FrozenRecipe, place: str | None = None) -> ModelRecipe:
@@ -41,3 +42,23 @@ def stored_model(frozen: FrozenRecipe, place: str | None = None) -> ModelRecipe:
             "folder that has it now with --model FOLDER (its weights are compared), or put it back"
         )
     return pinned.model_copy(update={"name": str(folder)})
+
+
+def load_stored_model(frozen: FrozenRecipe, model: ModelRecipe, *, device: str) -> TransformersModel:
+    """Load the model of a store; its weights are not compared yet.
+
+    Parameters
+    ----------
+    frozen
+        Of the store; its sites are found by their modules, as they were resolved when the store was begun.
+    model
+        From `stored_model`.
+    device
+        `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises
+    ------
+    ModelError, SiteError, UsageError
+        As `actstore.extract.model.load_model`.
+    """
+    return load_model(model, frozen.modules, device=device)

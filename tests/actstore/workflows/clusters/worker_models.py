@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from actstore.contracts.planes import Float32s
 from actstore.contracts.recipe import ModelRecipe
 from actstore.errors import ModelError
+from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.testing.fake_model import FakeModel
 
 __all__ = [
@@ -45,9 +46,9 @@ def wait_for(folder: Path, name: str) -> None:
 
 
 class _Telling(FakeModel):
-    def __init__(self, recipe: ModelRecipe, sites: Sequence[str]) -> None:
+    def __init__(self, model: ModelRecipe) -> None:
         super().__init__(sites=["embed", "final_norm"])
-        self.folder = Path(recipe.name)
+        self.folder = Path(model.name)
         loads = self.folder / f"loads.{os.getpid()}"
         loads.write_text(loads.read_text() + "+" if loads.exists() else "+")
 
@@ -103,29 +104,29 @@ class _Defective(_Telling):
         raise ZeroDivisionError("a defect")
 
 
-def load_fake(recipe: ModelRecipe, sites: Sequence[str], _device: str) -> FakeModel:
-    return _Telling(recipe, sites)
+def load_fake(_frozen: FrozenRecipe, model: ModelRecipe, _device: str) -> FakeModel:
+    return _Telling(model)
 
 
-def load_deadly(recipe: ModelRecipe, sites: Sequence[str], _device: str) -> FakeModel:
-    return _Deadly(recipe, sites)
+def load_deadly(_frozen: FrozenRecipe, model: ModelRecipe, _device: str) -> FakeModel:
+    return _Deadly(model)
 
 
-def load_patient(recipe: ModelRecipe, sites: Sequence[str], _device: str) -> FakeModel:
-    return _Patient(recipe, sites)
+def load_patient(_frozen: FrozenRecipe, model: ModelRecipe, _device: str) -> FakeModel:
+    return _Patient(model)
 
 
-def load_slow(recipe: ModelRecipe, sites: Sequence[str], _device: str) -> FakeModel:
-    return _Slow(recipe, sites)
+def load_slow(_frozen: FrozenRecipe, model: ModelRecipe, _device: str) -> FakeModel:
+    return _Slow(model)
 
 
-def load_infinite(recipe: ModelRecipe, sites: Sequence[str], _device: str) -> FakeModel:
-    return _Infinite(recipe, sites)
+def load_infinite(_frozen: FrozenRecipe, model: ModelRecipe, _device: str) -> FakeModel:
+    return _Infinite(model)
 
 
-def load_defective(recipe: ModelRecipe, sites: Sequence[str], _device: str) -> FakeModel:
-    return _Defective(recipe, sites)
+def load_defective(_frozen: FrozenRecipe, model: ModelRecipe, _device: str) -> FakeModel:
+    return _Defective(model)
 
 
-def load_broken(recipe: ModelRecipe, _sites: Sequence[str], _device: str) -> FakeModel:
-    raise ModelError(f"{recipe.name}: weights are damaged")
+def load_broken(_frozen: FrozenRecipe, model: ModelRecipe, _device: str) -> FakeModel:
+    raise ModelError(f"{model.name}: weights are damaged")
