@@ -1,4 +1,4 @@
-"""Model folders whose files claim more than a model can be; whole commands on them are in `tests/actstore/hostile`."""
+"""Model folders whose files claim more than a model can be; whole commands on them are in `tests/hostile`."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Sequences beside their recipe; more disagreements are in `tests/actstore/hostile/test_lies.py`."""
+"""Sequences beside their recipe; more disagreements are in `tests/hostile/test_lies.py`."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an object may hold; whole stores are in `tests/actstore/hostile/test_lies.py`."""
+"""What an object may hold; whole stores are in `tests/hostile/test_lies.py`."""
 
 from collections.abc import Callable
 from pathlib import Path

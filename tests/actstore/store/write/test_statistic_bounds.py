@@ -1,4 +1,4 @@
-"""Sums of the same rows bound each other; stores with other sums are in `tests/actstore/hostile/test_lies.py`."""
+"""Sums of the same rows bound each other; stores with other sums are in `tests/hostile/test_lies.py`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Commits beside their objects; kinds of damage are in `test_examine.py`, lies in `tests/actstore/hostile`."""
+"""Commits beside their objects; kinds of damage are in `test_examine.py`, lies in `tests/hostile`."""
 
 import shutil
 from collections.abc import Callable

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.actstore.hostile.sealing import INDEX_BYTES, change_document, change_object, numbers, reseal
+from tests.hostile.sealing import INDEX_BYTES, change_document, change_object, numbers, reseal
 
 __all__ = ["LIES", "Lie", "tell"]
 

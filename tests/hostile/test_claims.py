@@ -9,9 +9,9 @@ import pytest
 
 from actstore.workflows.care.verify import verify_store
 from tests.actstore.cli.command import actstore
-from tests.actstore.hostile.commands import MOST_S, within
-from tests.actstore.hostile.sealing import change_document
 from tests.hostile.bounded import run_bounded
+from tests.hostile.commands import MOST_S, within
+from tests.hostile.sealing import change_document
 
 TemplateOf = Callable[[str], Path]
 LOAD = "import time\nfrom actstore.contracts.recipe import ModelRecipe\nfrom actstore.extract.model import load_model"

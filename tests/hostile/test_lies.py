@@ -12,9 +12,9 @@ import pytest
 from actstore.errors import ActstoreError
 from actstore.stream.open import open_stream
 from actstore.workflows.care.verify import verify_store
-from tests.actstore.hostile.commands import COMMANDS, MOST_S, ends_well, within
-from tests.actstore.hostile.lies import LIES, tell
-from tests.actstore.hostile.sealing import change_document, reseal
+from tests.hostile.commands import COMMANDS, MOST_S, ends_well, within
+from tests.hostile.lies import LIES, tell
+from tests.hostile.sealing import change_document, reseal
 
 TemplateOf = Callable[[str], Path]
 
@@ -64,7 +64,7 @@ def try_all_commands(store_to_spoil: TemplateOf, name: str) -> None:
             deque(stream, maxlen=0)
     for command in COMMANDS:
         done = ends_well(command, store)
-        if command == ("verify",):
+        if command == ("actstore", "verify", "STORE"):
             assert done.code == 1
 
 
@@ -76,7 +76,7 @@ def test_verify_lists_all_faults_and_not_only_the_first(store_to_spoil: Template
         LIES[name].change(store)
     reseal(store)
     change_document(store / "commits" / "2.json", lambda commit: commit.update(split="elsewhere"))
-    done = ends_well(("verify", "--json"), store)
+    done = ends_well(("actstore", "verify", "STORE", "--json"), store)
     found = {fault["object"] for fault in json.loads(done.out)["faults"]}
     assert done.code == 1
     assert found >= {"sequences.parquet", "rows/sequence/zarr.json", "commits/0.json", "commits/2.json"}
@@ -103,7 +103,7 @@ def test_a_stored_row_of_nan_is_named(store_to_spoil: TemplateOf) -> None:
 def test_repair_says_that_it_cannot_tell_which_side_of_a_contradiction_is_right(store_to_spoil: TemplateOf) -> None:
     store = store_to_spoil("float16")
     tell(LIES["a sequence is shorter"], store)
-    done = ends_well(("repair", "--json"), store)
+    done = ends_well(("actstore", "repair", "STORE", "--json"), store)
     left = json.loads(done.out)["left"]
     assert done.code == 1
     assert any("nothing in the store says which" in fault["problem"] for fault in left)
