@@ -50,7 +50,7 @@ def extract_view(report: ExtractReport) -> RenderableType:
         "this run": f"{report.rows_extracted:,} rows in {report.seconds:,.1f} s ({rate})",
     }
     if report.manifest_sha256 is not None:
-        facts["manifest"] = f"sha256 {report.manifest_sha256}"
+        facts["manifest"] = report.manifest_sha256
     if report.tasks_before:
         facts["found done"] = f"{report.tasks_before:,} tasks of earlier runs"
     if report.complete:
@@ -81,7 +81,7 @@ def inspect_view(report: InspectReport) -> RenderableType:
         "encoding": f"{report.encoding}, {report.bits_per_value:.2f} bits per value; compressor {report.compressor}",
         "size": f"{human_bytes(report.bytes_total)} in {report.objects:,} objects",
         "a row": f"{report.bytes_per_row:,.0f} bytes, {report.ratio_to_fp16:.2f}x smaller than float16",
-        "manifest": f"sha256 {report.manifest_sha256}",
+        "manifest": report.manifest_sha256,
     }
     if report.compressor_ratios:
         tried = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in report.compressor_ratios.items())
@@ -136,9 +136,9 @@ def repair_view(report: RepairReport) -> RenderableType:
         facts["would write"] = f"{_objects(report.written)} or more" if report.written else "nothing"
     else:
         facts["wrote"] = f"{_objects(report.written)}, {report.rows_extracted:,} rows in {report.seconds:,.1f} s"
-        facts["manifest"] = f"sha256 {report.manifest_sha256}" if report.manifest_sha256 else "none"
+        facts["manifest"] = report.manifest_sha256 or "none"
         if report.manifest_before not in {None, report.manifest_sha256}:
-            facts["manifest"] += f" (it was {report.manifest_before})"
+            facts["it was"] = report.manifest_before or "none"
     title = "To repair" if report.dry_run else "Repaired" if report.ok else "Not all repaired"
     shown: list[RenderableType] = [_facts(title, facts)]
     if report.dry_run and report.faults:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["print_table"]
 
+_OF_SITES: Final = {"explained_variance_per_site"}
+"""Parts whose names are those of sites, and appear as they are."""
+
 
 def print_table(document: Mapping[str, Any]) -> None:
-    """Print a document as two columns, names and values."""
+    """Print a document as two columns, names and values; what has no value is left out."""
     from rich.console import Console
     from rich.table import Table
 
@@ -17,12 +20,14 @@ def print_table(document: Mapping[str, Any]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in document.items():
+        if value is None:
+            continue
+        table.add_row(name.replace("_", " "), "" if isinstance(value, dict) else _text(value))
         if isinstance(value, dict):
             for key, one in value.items():
-                table.add_row(f"  {key}", _text(one))
-        else:
-            table.add_row(name.replace("_", " "), _text(value))
-    Console().print(table)
+                table.add_row(f"  {key if name in _OF_SITES else key.replace('_', ' ')}", _text(one))
+    # Paths must appear unchanged: rich would treat `[a]` as markup and `:b:` as an emoji.
+    Console(highlight=False, markup=False, emoji=False).print(table)
 
 
 def _text(value: object) -> str:

@@ -29,7 +29,7 @@ def test_json_is_one_document_on_standard_output(store: Path, tmp_path: Path) ->
 def test_without_json_it_is_a_table(store: Path, tmp_path: Path) -> None:
     done = trainer("read-from-store", store, "--dictionary", "none", "--batch-rows", 256, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "distinct_ratio" in done.stdout
+    assert "distinct ratio" in done.stdout
     assert "windows" in done.stdout
     assert not list(tmp_path.iterdir())
 
