@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from actstore.contracts.recipe import Recipe
     from actstore.contracts.suggest import did_you_mean
     from actstore.extract.device import choose_device
-    from actstore.leaving import Interrupted, if_stopped
+    from actstore.leaving import Interrupted, if_stopped, signals_to
     from actstore.redaction import without_secrets
     from actstore.store.read.manifest import Manifest
     from actstore.store.read.open import open_manifest
@@ -99,6 +99,7 @@ __all__ = [
     "read_recipe",
     "repair_store",
     "run_command",
+    "signals_to",
     "terminal_progress",
     "verify_store",
     "with_grouped_options",
@@ -147,6 +148,7 @@ _HOME: Final = {
     "read_recipe": "actstore.workflows.recipes",
     "repair_store": "actstore.workflows.care.repair",
     "run_command": "actstore.cli.run",
+    "signals_to": "actstore.leaving",
     "terminal_progress": "actstore.view.progress",
     "verify_store": "actstore.workflows.care.verify",
     "with_grouped_options": "actstore.cli.grouped",

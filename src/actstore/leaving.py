@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Final, Literal, NoReturn
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "leave_in_time",
     "putting_away",
     "signal_words",
+    "signals_to",
 ]
 
 StopReason = Literal["time", "request", "SIGINT", "SIGTERM"]
@@ -37,6 +39,7 @@ _ONE_REQUEST_S: Final = 0.25
 """Signals that follow each other faster are one request: `timeout` and `srun` send to a process and to its group."""
 _LEAVE: Final = (signal.SIGINT, signal.SIGTERM)
 _WORDS: Final = {signal.SIGINT: "Ctrl-C (SIGINT)", signal.SIGTERM: "SIGTERM"}
+_IGNORED: Final = (signal.SIGINT, signal.SIG_IGN)
 _OVER: Final = b"\0"
 _SHOW_CURSOR: Final = "\x1b[?25h"
 
@@ -99,6 +102,25 @@ def putting_away(act: Callable[[], object]) -> Iterator[None]:
 def signal_words(number: int) -> str:
     """Return the name of a signal in messages."""
     return _WORDS[signal.Signals(number)]
+
+
+@contextmanager
+def signals_to(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Have SIGINT (Ctrl-C) and SIGTERM call a handler.
+
+    In threads other than the main one signals stay as they are. So does SIGINT if it is ignored, as in commands that a
+    shell runs in the background.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [number for number in _LEAVE if (number, signal.getsignal(number)) != _IGNORED]
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 @contextmanager

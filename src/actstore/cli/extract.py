@@ -11,6 +11,9 @@ import typer
 from actstore.cli.grouped import with_grouped_options
 from actstore.cli.options import (
     Device,
+    Dtype,
+    Encoding,
+    Fraction,
     Json,
     Quiet,
     Settings,
@@ -48,7 +51,7 @@ class RecipeOptions:
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model.", show_default="main")] = (
         None
     )
-    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.", show_default="float32")] = None
+    dtype: Dtype = None
     sequences: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,10 +67,8 @@ class RecipeOptions:
             show_default="resid_post.*",
         ),
     ] = None
-    encoding: Annotated[str | None, typer.Option(help="int8, int4, float16 or bfloat16.", show_default="int8")] = None
-    fraction: Annotated[
-        float | None, typer.Option(help="Share of the residues of each sequence.", show_default="1.0: all residues")
-    ] = None
+    encoding: Encoding = None
+    fraction: Fraction = None
     max_per_sequence: Annotated[
         int | None, typer.Option(help="Most rows from one sequence.", show_default="no limit, in rows")
     ] = None

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Device",
+    "Dtype",
+    "Encoding",
+    "Fraction",
     "Json",
     "ModelPlace",
     "Quiet",
@@ -46,6 +49,11 @@ ModelPlace = Annotated[
         show_default="as the store says",
         rich_help_panel="Access",
     ),
+]
+Dtype = Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.", show_default="float32")]
+Encoding = Annotated[str | None, typer.Option(help="int8, int4, float16 or bfloat16.", show_default="int8")]
+Fraction = Annotated[
+    float | None, typer.Option(help="Share of the residues of each sequence.", show_default="1.0: all residues")
 ]
 StorageOptions = Annotated[
     list[str] | None,

@@ -10,6 +10,9 @@ import typer
 
 from actstore.cli.grouped import with_grouped_options
 from actstore.cli.options import (
+    Dtype,
+    Encoding,
+    Fraction,
     Json,
     Quiet,
     Settings,
@@ -133,7 +136,7 @@ class PlannedRecipeOptions:
     model: Annotated[
         str | None, typer.Option(help="Hugging Face name or local folder.", show_default="of the recipe")
     ] = None
-    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16.", show_default="float32")] = None
+    dtype: Dtype = None
     site: Annotated[
         list[str] | None,
         typer.Option(
@@ -141,10 +144,8 @@ class PlannedRecipeOptions:
             show_default="resid_post.*",
         ),
     ] = None
-    encoding: Annotated[str | None, typer.Option(help="int8, int4, float16 or bfloat16.", show_default="int8")] = None
-    fraction: Annotated[
-        float | None, typer.Option(help="Share of the residues of each sequence.", show_default="1.0: all residues")
-    ] = None
+    encoding: Encoding = None
+    fraction: Fraction = None
     rows: Annotated[
         str | None,
         typer.Option(

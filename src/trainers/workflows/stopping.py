@@ -11,6 +11,8 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Final
 
+from actstore import signals_to
+
 __all__ = ["StopSignals", "Stopped"]
 
 _NAMES: Final = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
@@ -65,16 +67,9 @@ class StopSignals:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Receive signals until the end of the block."""
-        if threading.current_thread() is not threading.main_thread():
+        """Receive signals until the end of the block; see `actstore.signals_to`."""
+        with signals_to(self._received):
             yield
-            return
-        before = {number: signal.signal(number, self._received) for number in _NAMES}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     @contextmanager
     def deferred(self, on_request: Callable[[], None]) -> Iterator[None]:

@@ -10,7 +10,8 @@ from actstore.errors import MissingObjectError, StoreError
 from actstore.store.format.documents import load_json
 from actstore.store.format.layout import FORMAT, RECIPE, SEQUENCES, calibration_arrays
 from actstore.store.format.metadata import zarr_documents
-from actstore.store.write.frozen_recipe import FrozenRecipe, check_unchanged, load_frozen, load_frozen_if_any
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen, load_frozen_if_any
+from actstore.store.write.same_recipe import check_unchanged
 
 __all__ = [
     "complete_metadata",

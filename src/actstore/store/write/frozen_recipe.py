@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -21,7 +20,7 @@ from actstore.contracts.models import ModelFacts, Site
 from actstore.contracts.planes import Calibration, Quantizer
 from actstore.contracts.recipe import MOST_SPLITS, ModelRecipe, Recipe
 from actstore.contracts.rules import CalibrationRules, RowRules
-from actstore.errors import CorruptObjectError, MissingObjectError, RecipeChangedError, StoreNotFoundError
+from actstore.errors import CorruptObjectError, MissingObjectError, StoreNotFoundError
 from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.format.documents import parse_document, read_document
 from actstore.store.format.layout import (
@@ -42,7 +41,6 @@ __all__ = [
     "CorpusFacts",
     "FrozenRecipe",
     "SplitFacts",
-    "check_unchanged",
     "load_frozen",
     "load_frozen_if_any",
 ]
@@ -52,32 +50,6 @@ _LEAST_CHANNEL: Final = 1e-30
 _MOST_CALIBRATED: Final = 1e30
 """A level is at most 127 times a scale of at most 65,504 away from the centre: within float32 by far."""
 _DIGEST: Final = Field(pattern=r"^[0-9a-f]{64}$")
-
-NOT_CONTENT: Final = frozenset(
-    {
-        "recipe.corpus.sequences",
-        "recipe.corpus.format",
-        "recipe.splits.clusters",
-        "recipe.model.name",
-        "recipe.model.revision",
-        "recipe.model.pickle_weights",
-        "recipe.model.remote_code",
-        "recipe.model.unused_weights",
-        "model.name",
-        "model.revision",
-        "sequences_sha256",
-        "calibration",
-        "compression",
-        "software",
-    }
-)
-"""Fields that may differ on resume: sources of data. Digests of the data are compared instead."""
-
-COMPRESSOR: Final = "recipe.store.compressor"
-"""May also differ if the resuming recipe says `auto`: the frozen choice is then taken."""
-
-DERIVED: Final = frozenset({"rows", "tasks", "array_rows", "splits", "plan_sha256"})
-"""Fields that follow from recipe, corpus and model."""
 
 
 class CorpusFacts(Document):
@@ -323,44 +295,3 @@ def load_frozen_if_any(objects: ObjectStore) -> FrozenRecipe | None:
         return load_frozen(objects)
     except StoreNotFoundError:
         return None
-
-
-def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> None:
-    """Refuse to mix two recipes in one store.
-
-    Raises
-    ------
-    RecipeChangedError
-        If `asked` would give other content than the store has; the message lists every difference.
-    """
-    may_differ = NOT_CONTENT if asked.compression is None else NOT_CONTENT | {COMPRESSOR}
-    before = dict(_flatten(stored.model_dump(mode="json")))
-    after = dict(_flatten(asked.model_dump(mode="json")))
-    changed = [
-        key
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and not _is_part_of(key, may_differ)
-    ]
-    # Consequences of other fields are shown only if nothing else explains the difference.
-    causes = [key for key in changed if not _is_part_of(key, DERIVED)] or changed
-    if causes:
-        raise RecipeChangedError(
-            f"{uri} was made with another recipe:\n"
-            + "\n".join(
-                f"  {key}: the store has {before.get(key)!r}, this recipe gives {after.get(key)!r}" for key in causes
-            )
-            + "\nExtract to another place, or go back to the recipe of the store ('actstore extract --store URI' "
-            "alone continues it)."
-        )
-
-
-def _flatten(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in document.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _is_part_of(key: str, names: Collection[str]) -> bool:
-    return key in names or any(key.startswith(f"{name}.") for name in names)

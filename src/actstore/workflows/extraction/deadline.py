@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import signal
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final, cast
+from typing import cast
 
-from actstore.leaving import Interrupted, StopReason
+from actstore.leaving import Interrupted, StopReason, signals_to
 
 __all__ = ["Interrupted", "Stop"]
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_IGNORED: Final = (signal.SIGINT, signal.SIG_IGN)
 
 
 class Stop:
@@ -86,21 +82,9 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Have SIGINT (Ctrl-C) and SIGTERM request the stop.
-
-        In threads other than the main one signals stay as they are. So does SIGINT if it is ignored, as in commands
-        that a shell runs in the background.
-        """
-        if threading.current_thread() is not threading.main_thread():
+        """Have SIGINT (Ctrl-C) and SIGTERM request the stop; see `signals_to`."""
+        with signals_to(self._signalled):
             yield
-            return
-        numbers = [number for number in _SIGNALS if (number, signal.getsignal(number)) != _IGNORED]
-        before = {number: signal.signal(number, self._signalled) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

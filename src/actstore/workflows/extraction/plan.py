@@ -13,11 +13,8 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import CorruptObjectError, RecipeChangedError, RecipeError, StoreError
 from actstore.store.plan.tasks import Plan, plan_tasks
 from actstore.store.write.freeze import complete_metadata, complete_sequences, freeze, has_sequences
-from actstore.store.write.frozen_recipe import (
-    FrozenRecipe,
-    check_unchanged,
-    load_frozen_if_any,
-)
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen_if_any
+from actstore.store.write.same_recipe import check_unchanged
 from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.extraction.resolve import Resolution, resolving
 from actstore.workflows.extraction.sizes import check_room

@@ -1,8 +1,7 @@
-"""`recipe.json` is frozen, and nothing else may be mixed into its store."""
+"""`recipe.json` is frozen, and what contradicts itself is refused."""
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,15 @@ import pytest
 from pydantic import ValidationError
 
 from actstore.access.open import LocalObjects
-from actstore.contracts.models import ModelFacts
-from actstore.contracts.recipe import Recipe
-from actstore.errors import CorruptObjectError, RecipeChangedError, StoreNotFoundError
+from actstore.errors import CorruptObjectError, StoreNotFoundError
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.write.frozen_recipe import (
     CompressionFacts,
     FrozenRecipe,
-    check_unchanged,
     load_frozen,
     load_frozen_if_any,
 )
+from tests.actstore.store.write.changed import changed
 
 StoreOf = Callable[..., Path]
 
@@ -29,18 +26,6 @@ StoreOf = Callable[..., Path]
 @pytest.fixture
 def frozen(store_of: StoreOf) -> FrozenRecipe:
     return load_frozen(LocalObjects(store_of()))
-
-
-def changed(frozen: FrozenRecipe, **changes: Any) -> FrozenRecipe:
-    """Return a copy with dotted fields of its JSON document replaced."""
-    document = json.loads(frozen.to_json())
-    for dotted, value in changes.items():
-        *path, last = dotted.split(".")
-        part = document
-        for key in path:
-            part = part[key]
-        part[last] = value
-    return FrozenRecipe.model_validate_json(json.dumps(document))
 
 
 def test_a_round_trip_keeps_bytes_and_digest(store_of: StoreOf, frozen: FrozenRecipe) -> None:
@@ -125,58 +110,6 @@ def test_a_recipe_that_contradicts_itself_is_refused(
         changed(frozen, **changes)
 
 
-def test_the_same_recipe_is_unchanged(frozen: FrozenRecipe) -> None:
-    check_unchanged(frozen, frozen, uri="store")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"recipe.corpus.sequences": ["elsewhere/proteins.fasta"]},
-        {"recipe.corpus.format": "fasta"},
-        {"recipe.splits.clusters": "elsewhere/clusters.tsv"},
-        {"recipe.model.name": "a/local/copy", "model.name": "a/local/copy"},
-        {"recipe.model.revision": "main", "model.revision": "c0ffee"},
-        {"recipe.model.pickle_weights": True, "recipe.model.remote_code": True},
-        {"software": {"actstore": "9.9"}},
-        {"calibration": None, "sequences_sha256": "0" * 64},
-        {"compression": {"rows": 8, "value_bytes": {"none": 5}}},
-    ],
-    ids=", ".join,
-)
-def test_where_things_were_read_from_may_change(frozen: FrozenRecipe, changes: dict[str, Any]) -> None:
-    check_unchanged(frozen, changed(frozen, **changes), uri="store")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"corpus.digest": "0" * 64},
-        {"corpus.skipped": {"duplicate": 3}},
-        {"model.weights_sha256": "0" * 64},
-        {"model.dtype": "float16", "recipe.model.dtype": "float16"},
-        {"recipe.model.tokens_per_batch": 4096},
-        {"recipe.corpus.window_residues": 512},
-        {"recipe.corpus.window_overlap": 30},
-        {"recipe.splits.fractions": {"train": 1.0}},
-        {"recipe.rows.fraction": 0.5},
-        {"recipe.store.encoding": "bfloat16"},
-        {"recipe.store.compressor": "zstd"},
-        {"recipe.store.chunk_rows": 32},
-        {"recipe.store.calibration_sequences": 17},
-        {"recipe.seed": 1},
-        {"recipe.sites": ["embed"]},
-        {"plan_sha256": "0" * 64},
-    ],
-    ids=", ".join,
-)
-def test_whatever_changes_the_content_is_refused(frozen: FrozenRecipe, changes: dict[str, Any]) -> None:
-    with pytest.raises(RecipeChangedError, match=r"store was made with another recipe:\n.*the store has") as caught:
-        check_unchanged(frozen, changed(frozen, **changes), uri="store")
-    for key in changes:
-        assert f"\n  {key}" in str(caught.value)
-
-
 def test_what_auto_measured_is_in_the_document_and_absent_where_nothing_was(frozen: FrozenRecipe) -> None:
     assert "compression" not in json.loads(frozen.to_json())
     facts = CompressionFacts(rows=1024, value_bytes={"none": 4000, "zstd": 2000, "blosc": 5000})
@@ -186,48 +119,3 @@ def test_what_auto_measured_is_in_the_document_and_absent_where_nothing_was(froz
     assert (again, again.digest) == (measured, measured.digest)
     assert again.compression is not None
     assert again.compression.ratios == {"zstd": 2.0, "blosc": 0.8}
-
-
-def test_whoever_asks_for_auto_takes_the_compressor_that_is_frozen(frozen: FrozenRecipe) -> None:
-    named = changed(frozen, **{"recipe.store.compressor": "zstd"})
-    auto = changed(named, compression={"rows": 8, "value_bytes": {"none": 5}})
-    check_unchanged(frozen, auto, uri="store")
-    check_unchanged(auto, named, uri="store")
-    with pytest.raises(RecipeChangedError, match=r"recipe\.store\.compressor: the store has 'zstd'"):
-        check_unchanged(auto, frozen, uri="store")
-    with pytest.raises(RecipeChangedError, match=r"recipe\.seed"):
-        check_unchanged(frozen, changed(auto, **{"recipe.seed": 5}), uri="store")
-
-
-def test_every_difference_is_shown_with_both_sides(frozen: FrozenRecipe) -> None:
-    asked = changed(frozen, **{"recipe.seed": 5, "recipe.rows.fraction": 0.25, "model.parameters": 12})
-    with pytest.raises(RecipeChangedError) as caught:
-        check_unchanged(frozen, asked, uri="store")
-    assert str(caught.value).splitlines()[1:-1] == [
-        "  model.parameters: the store has 0, this recipe gives 12",
-        "  recipe.rows.fraction: the store has 1.0, this recipe gives 0.25",
-        "  recipe.seed: the store has 0, this recipe gives 5",
-    ]
-
-
-def test_what_follows_from_a_difference_is_not_shown_beside_it(frozen: FrozenRecipe) -> None:
-    rows = frozen.recipe.rows.model_copy(update={"fraction": 0.123})
-    asked = frozen.model_copy(
-        update={"recipe": frozen.recipe.model_copy(update={"rows": rows}), "plan_sha256": "f" * 64}
-    )
-    with pytest.raises(RecipeChangedError) as refused:
-        check_unchanged(frozen, asked, uri="store")
-    assert "recipe.rows.fraction" in str(refused.value)
-    assert "plan_sha256" not in str(refused.value)
-
-
-def test_sites_are_compared_whole(frozen: FrozenRecipe) -> None:
-    asked = frozen.model_copy(update={"sites": frozen.sites[:-1]})
-    with pytest.raises(RecipeChangedError, match=r"\n  sites: the store has .*final_norm"):
-        check_unchanged(frozen, asked, uri="store")
-
-
-def test_nothing_new_in_the_recipe_is_overlooked(frozen: FrozenRecipe) -> None:
-    """Whoever adds a field has to decide whether it may differ on resume; the default is that it may not."""
-    assert set(Recipe.model_fields) == {"model", "corpus", "sites", "rows", "splits", "store", "seed"}
-    assert {field.name for field in fields(ModelFacts)} == set(frozen.model_dump(mode="json")["model"])
