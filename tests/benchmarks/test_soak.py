@@ -17,5 +17,6 @@ def test_memory_is_flat_and_nothing_is_left_behind(tmp_path: Path) -> None:
     assert report.rounds > 3
     assert report.rows > 10_000
     assert report.memory_growth_bytes < 16 * MEGABYTE
-    assert (report.threads_left, report.descriptors_left, report.mappings_left) == (0, 0, 0)
+    assert (report.threads_left, report.mappings_left) == (0, 0)
+    assert report.descriptors_left <= 0  # the process of the tests may close one of its own meanwhile
     assert report.epochs_after_kills == report.rounds // 10

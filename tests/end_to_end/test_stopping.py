@@ -183,10 +183,10 @@ main()
 """
 
 
-def of_many_tasks(esm2_tiny: Path, fasta: Path, store: str) -> list[str]:
+def of_many_tasks(esm2_tiny: Path, fasta: Path, store: str, *, tokens: int = 256) -> list[str]:
     return [
         "extract", f"--model={esm2_tiny}", f"--sequences={fasta}", "--site=embed", f"--store={store}",
-        "--encoding=float16", "--set=store.task_rows=256", "--set=model.tokens_per_batch=256",
+        "--encoding=float16", "--set=store.task_rows=256", f"--set=model.tokens_per_batch={tokens}",
     ]  # fmt: skip
 
 
@@ -218,8 +218,8 @@ def test_ctrl_c_goes_to_dask_workers_too_and_they_leave_it_to_the_command(
     store, temporary = tmp_path / "store", tmp_path / "temporary"
     temporary.mkdir()
     command = [
-        *of_many_tasks(esm2_tiny, small_fasta(tmp_path / "p.fasta"), str(store)),
-        "--set=model.tokens_per_batch=64", "--executor=dask", "--workers=2",
+        *of_many_tasks(esm2_tiny, small_fasta(tmp_path / "p.fasta"), str(store), tokens=64),
+        "--executor=dask", "--workers=2",
     ]  # fmt: skip
     pattern = "actstore-workers-*" if moment == "while workers start" else "../store/commits/*.json"
     with Started(command, TMPDIR=str(temporary)) as extracting:
@@ -244,6 +244,7 @@ def test_an_extraction_ends_while_a_real_server_falls_silent_and_keeps_what_is_c
     def commits() -> int:
         return sum(key.startswith("store/commits/") for key in gateway.objects(bucket))
 
+    proxy.faults = Faults(latency_s=0.02)  # tasks take long enough to meet the silence
     with Started(command) as extracting:
         extracting.until(lambda: commits() >= 2)
         proxy.faults = Faults(silent=True)

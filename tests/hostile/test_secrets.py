@@ -317,7 +317,7 @@ def test_an_extraction_and_a_training_that_work_keep_nothing_either(
         ("actstore", "verify", "store", *secret),
         ("trainer", "online", "recipe.toml", "--out=online", *training, *secret),
         ("trainer", "read-from-store", "store", "--out=read", *training, *secret),
-        ("trainer", "read-from-store", "store", "--out=read", "--resume", *training, *secret),
+        ("trainer", "read-from-store", "--resume=read", *secret),
     ):  # fmt: skip
         outcome = run(program, *arguments)
         assert outcome.code == 0, outcome.said

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from actstore.access.below_root import open_folder
-from actstore.access.scratch import is_locked, lock
+from actstore.access.scratch import holding, lock
 
 __all__ = ["PARTIAL", "PartialFile", "is_partial", "new_partial", "sweep_partials", "unfinished_partials"]
 
@@ -62,8 +62,8 @@ def sweep_partials(root: Path) -> None:
     """
     with suppress(FileNotFoundError, NotADirectoryError), open_folder(root, PARTIAL) as folder:
         for name in os.listdir(folder):  # noqa: PTH208 - a descriptor
-            if _is_dead(name, folder):
-                with suppress(FileNotFoundError):
+            with _is_dead(name, folder) as dead, suppress(FileNotFoundError):
+                if dead:
                     os.unlink(name, dir_fd=folder)
         _remove_folder(root)
 
@@ -79,8 +79,8 @@ def unfinished_partials(root: Path) -> dict[str, os.stat_result]:
     found: dict[str, os.stat_result] = {}
     with suppress(FileNotFoundError, NotADirectoryError), open_folder(root, PARTIAL) as folder:
         for name in os.listdir(folder):  # noqa: PTH208 - a descriptor
-            if _is_dead(name, folder) is not False:
-                with suppress(FileNotFoundError):
+            with _is_dead(name, folder) as dead, suppress(FileNotFoundError):
+                if dead is not False:
                     found[f"{PARTIAL}/{name}"] = os.stat(name, dir_fd=folder, follow_symlinks=False)
     return found
 
@@ -123,20 +123,26 @@ def _created(root: Path) -> Iterator[PartialFile]:
                 return
 
 
-def _is_dead(name: str, folder: int) -> bool | None:
-    """Return whether the writer of a file has died; None if that cannot be known, or no writer gives such names."""
+@contextmanager
+def _is_dead(name: str, folder: int) -> Iterator[bool | None]:
+    """Yield whether the writer of a file has died; None if that cannot be known, or no writer gives such names.
+
+    The lock is held meanwhile: a writer that has just made the file, and has not locked it yet, then makes another.
+    """
     match = _NAME.fullmatch(name)
     if match is None:
-        return None
-    try:
-        locked = is_locked(name, folder=folder)
-    except OSError:  # gone, or not a file that a writer makes
-        locked = None
-    if locked:
-        return False
-    if match["host"] != socket.gethostname():
-        return None
-    return True if locked is False else not _is_alive(int(match["pid"]), match["process"])
+        yield None
+        return
+    with ExitStack() as stack:
+        held: bool | None = None
+        with suppress(OSError):  # gone, or not a file that a writer makes
+            held = stack.enter_context(holding(name, folder=folder))
+        if held is False:
+            yield False
+        elif match["host"] != socket.gethostname():
+            yield None
+        else:
+            yield True if held else not _is_alive(int(match["pid"]), match["process"])
 
 
 def _is_alive(pid: int, process: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 
 from actstore.leaving import putting_away
 
-__all__ = ["is_locked", "lock", "scratch_folder", "sweep_scratch"]
+__all__ = ["holding", "lock", "scratch_folder", "sweep_scratch"]
 
 _NAME: Final = re.compile(r"actstore-[a-z]+-(?P<host>.+)-[a-z0-9_]{8}")
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -73,8 +73,9 @@ def lock(descriptor: int) -> bool | None:
     return True
 
 
-def is_locked(path: Path | str, *, folder: int | None = None) -> bool | None:
-    """Return whether a process holds the lock of a file; None if the file system has no locks.
+@contextmanager
+def holding(path: Path | str, *, folder: int | None = None) -> Iterator[bool | None]:
+    """Hold the lock of a file inside the context; yield False if another one holds it, and None if there are no locks.
 
     A relative path counts from an open folder, if one is given.
 
@@ -86,10 +87,9 @@ def is_locked(path: Path | str, *, folder: int | None = None) -> bool | None:
     # NFS gives exclusive locks only on files that are open for writing.
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     try:
-        locked = lock(descriptor)
+        yield lock(descriptor)
     finally:
         os.close(descriptor)
-    return None if locked is None else not locked
 
 
 def _new(prefix: str) -> tuple[Path, int]:

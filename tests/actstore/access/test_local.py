@@ -320,13 +320,15 @@ def test_sweeping_all_the_time_disturbs_no_writer(tmp_path: Path) -> None:
         while not over.is_set():
             objects.sweep()
 
-    with ThreadPoolExecutor(3) as pool:
-        sweeping = [pool.submit(sweep) for _ in range(2)]
-        for number in range(300):
-            assert objects.put_new(f"rows/c/{number}", b"x")
-        over.set()
-        assert [future.result() for future in sweeping] == [None, None]
-    assert len(objects.sizes()) == 300
+    with ThreadPoolExecutor(4) as pool:
+        sweeping = [pool.submit(sweep) for _ in range(4)]
+        try:
+            for number in range(600):
+                assert objects.put_new(f"rows/c/{number}", b"x")
+        finally:
+            over.set()
+        assert [future.result() for future in sweeping] == [None] * 4
+    assert len(objects.sizes()) == 600
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from actstore.access.scratch import is_locked, lock, scratch_folder, sweep_scratch
+from actstore.access.scratch import holding, lock, scratch_folder, sweep_scratch
 
 HOLDER = """
 import sys, time
@@ -116,8 +116,12 @@ def test_without_a_temporary_directory_it_is_an_error(temporary: Path, monkeypat
 def test_a_lock_is_held_until_the_file_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "file"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
-    assert is_locked(path) is False
+    with holding(path) as held:
+        assert held
+        assert lock(descriptor) is False
     assert lock(descriptor)
-    assert is_locked(path)
+    with holding(path) as held:
+        assert held is False
     os.close(descriptor)
-    assert is_locked(path) is False
+    with holding(path) as held:
+        assert held

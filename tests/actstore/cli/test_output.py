@@ -69,7 +69,8 @@ def test_an_extraction_whose_report_is_lost_has_a_complete_store(esm2_tiny: Path
 def test_a_trainer_whose_report_is_lost_has_its_weights(store_of: StoreOf, tmp_path: Path) -> None:
     for options in ([], ["--json"]):
         folder = tmp_path / f"run{len(options)}"
-        arguments = [store_of(), "--site=embed", "--steps=3", "--batch-rows=32", "--quiet", f"--out={folder}", *options]
+        arguments = [store_of(), "--site=embed", "--steps=3", "--batch-rows=64", "--latents=32", "--k=4", "--quiet"]
+        arguments += [f"--out={folder}", *options]
         assert run("trainers", "read-from-store", *arguments, out=FULL) == (1, "", LOST)
         assert list(folder.rglob("*.safetensors"))
 

@@ -91,7 +91,11 @@ def test_a_run_that_fills_a_store_is_killed_in_mid_epoch_and_resumes_to_the_same
     partial, other = (without(tmp_path / "whole", tmp_path / name, lambda _: True) for name in ("partial", "other"))
     options = ("--on-missing", "store", "--buffer-bytes", 1 << 18, "--checkpoint-every", 1, "--batch-rows", 64)
     fill = ("read-from-store", partial, *OPTIONS, *options, "--out", "run")
-    kill_when(lambda: any((tmp_path / "run").glob("checkpoints/step-*2")), *fill, cwd=tmp_path)
+
+    def has_done_two_steps() -> bool:
+        return any(path.name > "step-000000001" for path in (tmp_path / "run").glob("checkpoints/step-*"))
+
+    kill_when(has_done_two_steps, *fill, cwd=tmp_path)
     killed = open_manifest(partial)
     assert 0 < killed.tasks_done < killed.splits["train"].tasks
     resumed = trainer("read-from-store", "--resume", "run", "--json", cwd=tmp_path)
