@@ -46,7 +46,8 @@ def kill_when(ready: Callable[[], bool], *arguments: object, cwd: Path) -> None:
         while run.poll() is None and not ready():
             time.sleep(0.001)
         run.send_signal(signal.SIGKILL)
-    assert run.returncode == -signal.SIGKILL, "it finished before it could be killed"
+        said = run.communicate()
+    assert run.returncode == -signal.SIGKILL, f"it finished before it could be killed: {said}"
 
 
 class Left(NamedTuple):

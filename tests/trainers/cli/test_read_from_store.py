@@ -89,8 +89,9 @@ def test_a_run_that_fills_a_store_is_killed_in_mid_epoch_and_resumes_to_the_same
     small = {"store.task_rows": 256, "store.encoding": "float16"}
     extract_store(read_recipe(recipe_file, options=small), str(tmp_path / "whole"))
     partial, other = (without(tmp_path / "whole", tmp_path / name, lambda _: True) for name in ("partial", "other"))
-    options = ("--on-missing", "store", "--buffer-bytes", 1 << 18, "--checkpoint-every", 1, "--batch-rows", 64)
-    fill = ("read-from-store", partial, *OPTIONS, *options, "--out", "run")
+    options = [64 if option == 512 else option for option in OPTIONS]  # rows of a batch
+    options += ["--on-missing", "store", "--buffer-bytes", 1 << 18, "--checkpoint-every", 1]
+    fill = ("read-from-store", partial, *options, "--out", "run")
 
     def has_done_two_steps() -> bool:
         return any(path.name > "step-000000001" for path in (tmp_path / "run").glob("checkpoints/step-*"))
@@ -102,7 +103,7 @@ def test_a_run_that_fills_a_store_is_killed_in_mid_epoch_and_resumes_to_the_same
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["resumed_from_step"] >= 2
     assert contents(partial) == contents(tmp_path / "whole")
-    unbroken = trainer("read-from-store", other, *OPTIONS, *options, "--out", "unbroken", cwd=tmp_path)
+    unbroken = trainer("read-from-store", other, *options, "--out", "unbroken", cwd=tmp_path)
     assert unbroken.returncode == 0, unbroken.stderr
     newest = [max((tmp_path / name).glob("checkpoints/*/dictionary.safetensors")) for name in ("run", "unbroken")]
     assert newest[0].read_bytes() == newest[1].read_bytes()
