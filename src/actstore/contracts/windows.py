@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RowBuffer", "RowLayout", "RowWindow", "WindowReader"]
+__all__ = ["RowBuffer", "RowLayout", "RowOrigin", "RowWindow", "WindowReader"]
+
+
+ORIGIN_BYTES: Final = 8 + 4 + 2
+"""Sequence, position and token of a row."""
 
 
 class RowWindow(NamedTuple):
@@ -42,8 +46,29 @@ class RowLayout:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row: values, scales, and the number of its sequence."""
-        return self.sites * self.stored_width * self.dtype.itemsize + 2 * self.scale_sites * self.scale_groups + 8
+        """Bytes of one row: values, scales and origin."""
+        values = self.sites * self.stored_width * self.dtype.itemsize
+        return values + 2 * self.scale_sites * self.scale_groups + ORIGIN_BYTES
+
+
+class RowOrigin(NamedTuple):
+    """The residues that rows come from."""
+
+    sequence_R: NDArray[np.int64]
+    """Row of the sequence in `sequences.parquet`."""
+    position_R: NDArray[np.int32]
+    """Place of the residue in its sequence, counted from 0."""
+    token_R: NDArray[np.int16]
+    """What the model read there: the tokenizer's number of the residue."""
+
+    @classmethod
+    def allocate(cls, rows: int) -> RowOrigin:
+        """Return uninitialised memory."""
+        return cls(np.empty(rows, np.int64), np.empty(rows, np.int32), np.empty(rows, np.int16))
+
+    def at(self, rows: slice | NDArray[np.int64]) -> RowOrigin:
+        """Return the origin of some of the rows."""
+        return RowOrigin(self.sequence_R[rows], self.position_R[rows], self.token_R[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +79,7 @@ class RowBuffer:
     """For each site of the stream [R, stored width]: arrays, or tensors on a device."""
     scale_RTG: Any | None
     """float16 scales of all T sites that are stored together; a stream may read fewer sites."""
-    sequence_R: NDArray[np.int64]
+    origin: RowOrigin
 
     @classmethod
     def allocate(cls, rows: int, layout: RowLayout) -> RowBuffer:
@@ -63,14 +88,14 @@ class RowBuffer:
         return cls(
             tuple(np.empty((layout.sites, rows, layout.stored_width), dtype=layout.dtype)),
             np.empty(scales, dtype=np.float16) if layout.scale_sites else None,
-            np.empty(rows, dtype=np.int64),
+            RowOrigin.allocate(rows),
         )
 
     def part(self, start: int, stop: int) -> RowBuffer:
         """Return a view of some of the places."""
         here = slice(start, stop)
         scale_RTG = None if self.scale_RTG is None else self.scale_RTG[here]
-        return RowBuffer(tuple(values[here] for values in self.values), scale_RTG, self.sequence_R[here])
+        return RowBuffer(tuple(values[here] for values in self.values), scale_RTG, self.origin.at(here))
 
     def check(self, window: RowWindow) -> None:
         """Raise `ValueError` unless the buffer has exactly the places that a window needs."""
@@ -78,7 +103,7 @@ class RowBuffer:
             raise ValueError(f"a buffer of {len(self)} rows for {window}")
 
     def __len__(self) -> int:
-        return len(self.sequence_R)
+        return len(self.origin.sequence_R)
 
 
 class WindowReader(Protocol):

@@ -24,6 +24,10 @@ class Batch(NamedTuple):
     """Global row: the index into the store's row arrays."""
     sequence_B: NDArray[np.int64]
     """Row of the sequence in `sequences.parquet`."""
+    position_B: NDArray[np.int32]
+    """Place of the residue in its sequence, counted from 0."""
+    token_B: NDArray[np.int16]
+    """What the model read there: the tokenizer's number of the residue."""
 
     @property
     def values_BD(self) -> Any:  # noqa: ANN401 - as `values_BSD`

@@ -23,6 +23,7 @@ from actstore.store.read.mapped import MappedRows, mapping_obstacle
 from actstore.store.read.open import open_store
 from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
+from actstore.store.read.sequence_ids import SequenceIds
 from actstore.store.write.sequences import StoredSequences
 from actstore.stream.config import OrderName
 from actstore.stream.gather import Gather, NumpyGather
@@ -110,7 +111,7 @@ def open_stream(
     Returns
     -------
     Stream
-        Yields `Batch(values_BSD, row_B, sequence_B)`.
+        Yields `Batch(values_BSD, row_B, sequence_B, position_B, token_B)`.
 
     Raises
     ------
@@ -187,6 +188,7 @@ def stream_over(
             stage=stage,
             gather=gather,
             sequences_by_rows=partial(_sequences_by_rows, plan, objects),
+            sequence_ids=SequenceIds(objects),
         ),
         plan.config,
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from actstore.errors import StreamError
 from actstore.store.read.manifest import Manifest
+from actstore.store.read.sequence_ids import SequenceIds
 from actstore.stream.batch import Batch
 from actstore.stream.config import StreamConfig
 from actstore.stream.cursor import Cursor
@@ -48,6 +49,7 @@ class StreamSource:
     gather: Gather
     sequences_by_rows: Callable[[], NDArray[np.int64] | None]
     """Counts how many sequences have 0, 1, 2, ... of the rows; None if that is not known."""
+    sequence_ids: SequenceIds
 
 
 class Stream:
@@ -237,6 +239,18 @@ class Stream:
             if iteration == self._iteration:
                 self._fetcher.cancel()
 
+    def ids(self, batch: Batch) -> list[str]:
+        """Return the id of each row's sequence, as it is in the FASTA or Parquet file.
+
+        Ids are read when they are asked for; the sequences of a batch may be anywhere in `sequences.parquet`.
+
+        Raises
+        ------
+        MissingObjectError, CorruptObjectError
+            If the sequences are lost or damaged.
+        """
+        return self._source.sequence_ids(batch.sequence_B)
+
     def fill_tasks(self) -> Iterator[tuple[int, ...]]:
         """Yield the tasks of the rows of each fill of the next epoch, in the order in which this process reads them."""
         order = self._order(self._cursor.epoch)
@@ -268,6 +282,7 @@ class Stream:
             self._iteration += 1
             self._source.gather.close()
         self._fetcher.close()
+        self._source.sequence_ids.close()
 
     def __enter__(self) -> Self:
         return self
@@ -298,8 +313,8 @@ class Stream:
                 if iteration != self._iteration:
                     raise StreamError(_ENDED)
                 values_BSD = self._source.gather(loaded.buffer, take_B)
-                sequence_B = loaded.buffer.sequence_R[take_B]
-            yield Batch(values_BSD, loaded.fill.row_R[here], sequence_B)
+                origin = loaded.buffer.origin.at(take_B)
+            yield Batch(values_BSD, loaded.fill.row_R[here], *origin)
             start += rows
 
     def _refuse_if_forked(self) -> None:

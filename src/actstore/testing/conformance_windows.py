@@ -64,14 +64,14 @@ class WindowCase:
 
 
 def check_layout(case: WindowCase) -> None:
-    """Check that buffers match the reader's layout, and that every row belongs to a sequence."""
+    """Check that buffers match the reader's layout, and that every row is of a residue."""
     layout = case.reader.layout
     for window in case.windows():
         buffer = case.read(window)
         rows = window.stop - window.start
         assert [values.shape for values in buffer.values] == [(rows, layout.stored_width)] * layout.sites
         assert {values.dtype for values in buffer.values} == {layout.dtype}
-        assert (buffer.sequence_R >= 0).all()
+        assert all((column_R >= 0).all() for column_R in buffer.origin)
         assert sum(array.nbytes for array in _arrays(buffer)) == rows * layout.row_bytes
 
 
@@ -156,7 +156,7 @@ WINDOW_CHECKS: Final[tuple[Callable[[WindowCase], None], ...]] = (
 
 def _arrays(buffer: RowBuffer) -> list[np.ndarray[Any, Any]]:
     scales = [] if buffer.scale_RTG is None else [buffer.scale_RTG]
-    return [*buffer.values, *scales, buffer.sequence_R]
+    return [*buffer.values, *scales, *buffer.origin]
 
 
 def _assert_equal(one: RowBuffer, other: RowBuffer) -> None:

@@ -14,6 +14,7 @@ from actstore.contracts.windows import RowBuffer, RowLayout, RowWindow
 __all__ = ["FakeReader"]
 
 _ROWS_PER_SEQUENCE: Final = 16
+_TOKENS: Final = 20
 
 
 class FakeReader:
@@ -37,7 +38,7 @@ class FakeReader:
     >>> reader = FakeReader({0: 8, 1: 5}, task_rows=8, sites=["embed"], width=4)
     >>> buffer = RowBuffer.allocate(2, reader.layout)
     >>> reader.read(RowWindow(1, 3, 5), buffer)
-    >>> [values.shape for values in buffer.values], buffer.sequence_R.tolist()
+    >>> [values.shape for values in buffer.values], buffer.origin.sequence_R.tolist()
     ([(2, 4)], [0, 0])
     """
 
@@ -67,7 +68,8 @@ class FakeReader:
         into.check(window)
         window.check(self.tasks[window.task])
         row_N = window.task * self.task_rows + np.arange(window.start, window.stop)
-        into.sequence_R[:] = row_N // _ROWS_PER_SEQUENCE
+        into.origin.sequence_R[:], into.origin.position_R[:] = np.divmod(row_N, _ROWS_PER_SEQUENCE)
+        into.origin.token_R[:] = row_N % _TOKENS
         for slot, site in enumerate(self.sites):
             into.values[slot][:] = self._values(site, row_N)
             if into.scale_RTG is not None:

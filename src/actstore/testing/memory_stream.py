@@ -112,7 +112,10 @@ class MemoryStream:
             self.cursor = replace(self.cursor, epoch=place[0], batch=place[1])
             self._sought = False
             self._rows_out += len(row_B)
-            yield Batch(self.values_NSD[row_B], row_B, sequence_N[row_B])
+            unknown_B = np.full(len(row_B), -1)
+            yield Batch(
+                self.values_NSD[row_B], row_B, sequence_N[row_B], unknown_B.astype(np.int32), unknown_B.astype(np.int16)
+            )
 
     def report(self) -> StreamReport:
         """Return what was delivered so far; mixing is uniform and therefore not measured."""

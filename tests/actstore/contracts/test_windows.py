@@ -16,7 +16,7 @@ LAYOUTS = {
 
 
 def arrays(buffer: RowBuffer) -> list[NDArray[Any]]:
-    return [*buffer.values, *([] if buffer.scale_RTG is None else [buffer.scale_RTG]), buffer.sequence_R]
+    return [*buffer.values, *([] if buffer.scale_RTG is None else [buffer.scale_RTG]), *buffer.origin]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
@@ -35,7 +35,7 @@ def test_a_buffer_is_laid_out_as_asked(layout: RowLayout) -> None:
 
 @pytest.mark.parametrize(
     ("layout", "row_bytes"),
-    list(zip(LAYOUTS.values(), [2 * 3 * 2 + 8, 2 * 3 + 4 * 2 + 8, 5 + 3 * 2 * 2 + 8], strict=True)),
+    list(zip(LAYOUTS.values(), [2 * 3 * 2 + 14, 2 * 3 + 4 * 2 + 14, 5 + 3 * 2 * 2 + 14], strict=True)),
     ids=LAYOUTS,
 )
 def test_a_layout_knows_the_memory_of_a_row(layout: RowLayout, row_bytes: int) -> None:

@@ -24,7 +24,7 @@ def rows_of(batches: Iterable[Batch]) -> list[int]:
 
 def arrays_of(batch: Batch) -> list[NDArray[Any]]:
     """Return what a batch consists of; a batch on a device is fetched from there."""
-    return [np.asarray(batch.values_BSD), batch.row_B, batch.sequence_B]
+    return [np.asarray(batch.values_BSD), *batch[1:]]
 
 
 def same(one: Batch, other: Batch) -> bool:

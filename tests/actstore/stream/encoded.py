@@ -51,7 +51,7 @@ def encode_rows(
     scales = (stored_sites, groups + pad_groups) if groups else (0, 0)
     layout = RowLayout(len(columns), quantizer.stored_width(width), quantizer.stored_dtype, *scales)
     buffer = RowBuffer.allocate(rows, layout)
-    buffer.sequence_R[:] = np.arange(rows)
+    buffer.origin.sequence_R[:] = np.arange(rows)
     if buffer.scale_RTG is not None:
         buffer.scale_RTG[:] = np.nan
     calibrations: list[Calibration | None] = []

@@ -143,8 +143,8 @@ def test_a_split_of_which_nothing_is_there_yet_is_refused(own_store: StoreOf) ->
 
 
 def test_a_buffer_too_small_for_two_batches_says_how_much_it_needs(store_of: StoreOf) -> None:
-    """For each row its values, scales and sequence, and its number and place."""
-    needed = 2 * 4096 * (4 * (16 + 2) + 8 + 16)
+    """For each row its values, scales and origin, and its number and place."""
+    needed = 2 * 4096 * (4 * (16 + 2) + 14 + 16)
     with pytest.raises(StreamError, match=f"cannot hold two batches of 4,096 rows .* give at least {needed:,}"):
         open_stream(store_of(), buffer_bytes=needed - 1)
     with open_stream(store_of(), buffer_bytes=needed) as stream:
@@ -152,7 +152,7 @@ def test_a_buffer_too_small_for_two_batches_says_how_much_it_needs(store_of: Sto
 
 
 @pytest.mark.parametrize(
-    ("buffer_bytes", "fill_batches"), [(2 * 96 * 256, 1), (2 * 96 * 256 * 7 + 5000, 7), (1 << 40, 27)]
+    ("buffer_bytes", "fill_batches"), [(2 * 102 * 256, 1), (2 * 102 * 256 * 7 + 5000, 7), (1 << 40, 27)]
 )
 def test_a_fill_has_the_batches_that_half_a_buffer_holds(
     store_of: StoreOf, buffer_bytes: int, fill_batches: int

@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from actstore.access.open import open_objects
 from actstore.contracts.windows import RowBuffer, RowWindow
 from actstore.errors import CursorError, StreamError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.read.open import open_manifest
+from actstore.store.read.sequence_ids import SequenceIds
 from actstore.stream.batch import Batch
 from actstore.stream.config import OrderName, StreamConfig
 from actstore.stream.cursor import Cursor
@@ -125,11 +129,21 @@ def test_a_stream_of_numpy_kernels_does_not_import_torch(store: Path, order: Ord
     assert done.stdout.split() == ["True", "mapped", "False"]
 
 
-def test_sequences_belong_to_their_rows(store: Path) -> None:
-    manifest = open_manifest(store)
-    with open_stream(store, batch_rows=500, split="valid") as stream:
-        sequences = {int(sequence) for batch in stream for sequence in batch.sequence_B}
-    assert len(sequences) == manifest.splits["valid"].sequences
+@pytest.mark.parametrize("order", ORDERS)
+def test_rows_say_which_residue_they_are_of(store: Path, order: OrderName) -> None:
+    names = ("sequence", "position", "token")
+    stored = [np.asarray(zarr.open_array(str(store), path=f"rows/{name}")[:]) for name in names]
+    with open_stream(store, batch_rows=500, split="valid", order=order) as stream:
+        batches = list(stream)
+    for batch in batches:
+        for stored_N, found_B in zip(stored, batch[2:], strict=True):
+            np.testing.assert_array_equal(found_B, stored_N[batch.row_B])
+    id_of = pq.read_table(store / "sequences.parquet", columns=["id"])["id"].to_pylist()
+    with open_stream(store, batch_rows=500, split="valid", order=order) as stream:
+        for batch in stream:
+            assert stream.ids(batch) == [id_of[sequence] for sequence in batch.sequence_B]
+    sequences = np.unique(np.concatenate([batch.sequence_B for batch in batches]))
+    assert len(sequences) == open_manifest(store).splits["valid"].sequences
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -317,7 +331,7 @@ def test_the_report_counts_what_was_delivered(store: Path, order: OrderName) -> 
     assert report.path == "mapped"
     assert report.rows == sum(len(batch.row_B) for batch in batches) == stream.rows
     # Two sites of sixteen int8 values, the scales of all four sites, and the number of the sequence.
-    assert report.bytes == report.rows * (2 * 16 + 4 * 2 + 8)
+    assert report.bytes == report.rows * (2 * 16 + 4 * 2 + 14)
     assert 0 < report.wait_s <= report.batch_s < report.seconds
     assert report.wait_share == report.wait_s / report.seconds
     assert report.batch_share == report.batch_s / report.seconds
@@ -351,6 +365,7 @@ def test_any_shape_streams_every_row_once_and_seeks(
         stage=BufferedStage(reader, rows=batch_rows * fill_batches),
         gather=NumpyGather(RowDecoding(QUANTIZERS["float16"], 3, (0, 1), (None, None))),
         sequences_by_rows=lambda: np.bincount([sum(tasks)]),
+        sequence_ids=SequenceIds(open_objects("memory://nowhere")),
     )
     with Stream(source, StreamConfig(batch_rows, fill_batches, window_rows, threads=2)) as stream:
         whole = list(stream)

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from actstore.access.open import open_objects
 from actstore.contracts.windows import RowBuffer, RowWindow
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.mapped import MappedRows
 from actstore.store.read.open import open_manifest
+from actstore.store.read.sequence_ids import SequenceIds
 from actstore.stream.config import OrderName, StreamConfig
 from actstore.stream.gather import NumpyGather, RowDecoding
 from actstore.stream.mixing import MixingReport, expected_distinct
@@ -39,7 +41,7 @@ class Proteins(FakeReader):
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
         super().read(window, into)
-        into.sequence_R[:] = self.sequence_TN[window.task, window.start : window.stop]
+        into.origin.sequence_R[:] = self.sequence_TN[window.task, window.start : window.stop]
 
     @cached_property
     def sequences_by_rows(self) -> NDArray[np.int64]:
@@ -103,6 +105,7 @@ def mixing_of(
         stage=stage,
         gather=NumpyGather(RowDecoding(QUANTIZERS["float16"], 1, (0,), (None,))),
         sequences_by_rows=lambda: reader.sequences_by_rows,
+        sequence_ids=SequenceIds(open_objects("memory://nowhere")),
     )
     config = StreamConfig(BATCH_ROWS, fill_batches, window_rows, order=order, seed=seed, threads=2)
     with Stream(source, config) as stream:

@@ -157,15 +157,15 @@ def test_the_middle_of_a_fill_is_no_place_to_take_over(store: Path) -> None:
 
 def test_too_few_rows_to_take_over_are_refused_as_a_position(store: Path) -> None:
     """6,657 rows are 52 batches of 128 and one row, which two processes cannot share."""
-    with seats(store, 1, buffer_bytes=100_000) as streams:
+    with seats(store, 1, buffer_bytes=110_000) as streams:
         assert streams[0].batches_per_fill == 4
         cursor = replace(streams[0].cursor, batch=52)
-    with seats(store, 2, buffer_bytes=100_000) as streams:
+    with seats(store, 2, buffer_bytes=110_000) as streams:
         before = streams[0].cursor
         with pytest.raises(CursorError, match=r"1 rows in batches of 128 cannot be dealt to 2 processes"):
             streams[0].seek(cursor)
         assert streams[0].cursor == before
-    with seats(store, 2, replace(cursor, epoch=1, batch=0), buffer_bytes=100_000) as streams:
+    with seats(store, 2, replace(cursor, epoch=1, batch=0), buffer_bytes=110_000) as streams:
         assert sorted(rows(run(streams))) == split_rows(store, "train")
 
 

@@ -28,7 +28,7 @@ class NoSequence(FakeReader):
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
         super().read(window, into)
-        into.sequence_R[-1] = -1
+        into.origin.sequence_R[-1] = -1
 
 
 class RelativeValues(FakeReader):
@@ -65,7 +65,7 @@ class WritesBeyond(FakeReader):
 
     def read(self, window: RowWindow, into: RowBuffer) -> None:
         super().read(window, into)
-        base = into.sequence_R.base
+        base = into.origin.sequence_R.base
         if isinstance(base, np.ndarray) and len(base) > len(into):
             base[-1] = 7
 

@@ -29,7 +29,7 @@ def test_rows_follow_from_their_number_alone() -> None:
     for reader, buffer in zip((one, other), buffers, strict=True):
         reader.read(RowWindow(2, 5, 10), buffer)
     assert buffers[0].values[0].tolist() == buffers[1].values[0].tolist()
-    assert buffers[0].sequence_R.tolist() == buffers[1].sequence_R.tolist() == [6, 6, 6, 6, 6]
+    assert buffers[0].origin.sequence_R.tolist() == buffers[1].origin.sequence_R.tolist() == [6, 6, 6, 6, 6]
 
 
 def test_it_remembers_that_it_was_closed() -> None:

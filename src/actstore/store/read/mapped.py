@@ -26,8 +26,8 @@ from actstore.store.read.selection import StoredColumns
 
 __all__ = ["MappedRows", "mapping_obstacle"]
 
-MOST_MAPPINGS: Final = 16_384
-"""A quarter of the default limit of Linux per process (vm.max_map_count = 65,530); there may be other streams."""
+MOST_MAPPINGS: Final = 32_768
+"""Half of the default limit of Linux per process (vm.max_map_count = 65,530); there may be other streams."""
 
 
 def mapping_obstacle(objects: object, manifest: Manifest, columns: StoredColumns, tasks: int) -> str | None:

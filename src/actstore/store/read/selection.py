@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.contracts.windows import RowBuffer, RowLayout
+from actstore.contracts.windows import RowBuffer, RowLayout, RowOrigin
 from actstore.errors import SiteError
 from actstore.store.format.layout import ArraySpec, scales_path, values_path
 from actstore.store.read.manifest import Manifest
 
 __all__ = ["StoredColumns"]
 
+_ORIGIN: Final = ("rows/sequence", "rows/position", "rows/token")
+"""Arrays in the order of `RowOrigin`."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredColumns:
-    """The arrays behind a `RowBuffer`: sequences, scales if there are any, then the values of each site."""
+    """The arrays behind a `RowBuffer`: origin, scales if there are any, then the values of each site."""
 
     arrays: tuple[ArraySpec, ...]
     layout: RowLayout
@@ -48,23 +51,24 @@ class StoredColumns:
         scales = [] if quantizer.scales is None else [specs[scales_path(quantizer)]]
         groups = (*scales[0].shape[1:], 1)[:2] if scales else (0, 0)
         return cls(
-            (specs["rows/sequence"], *scales, *values),
+            (*(specs[path] for path in _ORIGIN), *scales, *values),
             RowLayout(len(values), values[0].shape[1], quantizer.stored_dtype, groups[0], groups[1]),
             tuple(names.index(site) for site in sites),
         )
 
     def buffer(self, columns: Sequence[NDArray[Any]]) -> RowBuffer:
         """Return a buffer over arrays in the order of `arrays`, each [R, ...]."""
-        scales = columns[1] if self.layout.scale_sites else None
-        values = tuple(columns[2 if self.layout.scale_sites else 1 :])
-        if scales is not None:
-            scales = scales.reshape(len(scales), self.layout.scale_sites, self.layout.scale_groups)
-        return RowBuffer(values, scales, columns[0])
+        *origin, rest = *columns[: len(_ORIGIN)], columns[len(_ORIGIN) :]
+        scale_RTG = None
+        if self.layout.scale_sites:
+            scale_RTG = rest[0].reshape(len(rest[0]), self.layout.scale_sites, self.layout.scale_groups)
+            rest = rest[1:]
+        return RowBuffer(tuple(rest), scale_RTG, RowOrigin(*origin))
 
     def columns(self, buffer: RowBuffer) -> list[NDArray[Any]]:
         """Return the arrays of a buffer in the order of `arrays`: views, in their stored shapes."""
         scales: list[NDArray[Any]] = []
         if buffer.scale_RTG is not None:
-            scales = [buffer.scale_RTG.reshape(len(buffer), *self.arrays[1].shape[1:])]
-        columns = [buffer.sequence_R, *scales, *buffer.values]
+            scales = [buffer.scale_RTG.reshape(len(buffer), *self.arrays[len(_ORIGIN)].shape[1:])]
+        columns = [*buffer.origin, *scales, *buffer.values]
         return [np.asarray(column) for column in columns]

@@ -26,6 +26,10 @@ class TensorBatch(NamedTuple):
     """Global row, int64."""
     sequence_B: Tensor
     """Row of the sequence in `sequences.parquet`, int64."""
+    position_B: Tensor
+    """Place of the residue in its sequence, counted from 0, int32."""
+    token_B: Tensor
+    """What the model read there: the tokenizer's number of the residue, int16."""
 
 
 class StreamDataset(IterableDataset[TensorBatch]):
@@ -76,10 +80,8 @@ class StreamDataset(IterableDataset[TensorBatch]):
         return self._batches()
 
     def _batches(self) -> Iterator[TensorBatch]:
-        for batch in self._stream:
-            yield TensorBatch(
-                torch.as_tensor(batch.values_BSD), torch.from_numpy(batch.row_B), torch.from_numpy(batch.sequence_B)
-            )
+        for values_BSD, *columns in self._stream:
+            yield TensorBatch(torch.as_tensor(values_BSD), *map(torch.from_numpy, columns))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position of the next batch."""

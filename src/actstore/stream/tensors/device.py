@@ -121,20 +121,20 @@ class DeviceGather:
 
 
 class _Room:
-    """A fill's memory on both sides of the bus. Sequences stay on the host."""
+    """A fill's memory on both sides of the bus. Origins stay on the host."""
 
     def __init__(self, host: RowBuffer, device: torch.device, *, locked: bool) -> None:
         if locked:
             host = RowBuffer(
                 tuple(_locked(values) for values in host.values),
                 None if host.scale_RTG is None else _locked(host.scale_RTG),
-                host.sequence_R,
+                host.origin,
             )
         self.host = host
         self.device = RowBuffer(
             tuple(torch.from_numpy(values).to(device, copy=True) for values in host.values),
             None if host.scale_RTG is None else torch.from_numpy(host.scale_RTG).to(device, copy=True),
-            host.sequence_R,
+            host.origin,
         )
         self.gathered: torch.cuda.Event | None = None
 

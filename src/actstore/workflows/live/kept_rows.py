@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.contracts.windows import RowBuffer
+from actstore.contracts.windows import RowBuffer, RowOrigin
 from actstore.errors import StoreError
 
 __all__ = ["KeptRows", "buffer_bytes"]
@@ -84,7 +84,7 @@ def buffer_bytes(rows: RowBuffer) -> int:
 
 
 def _arrays(rows: RowBuffer) -> list[NDArray[Any]]:
-    return [*rows.values, *([] if rows.scale_RTG is None else [rows.scale_RTG]), rows.sequence_R]
+    return [*rows.values, *([] if rows.scale_RTG is None else [rows.scale_RTG]), *rows.origin]
 
 
 def _in_files(rows: RowBuffer, folder: Path) -> RowBuffer:
@@ -98,6 +98,6 @@ def _in_files(rows: RowBuffer, folder: Path) -> RowBuffer:
                 mapped.append(np.memmap(file, dtype=array.dtype, mode="r", shape=array.shape))
     except OSError as error:
         raise StoreError(f"{folder}: computed rows cannot be kept there: {error.strerror or error}") from None
-    *values, sequence_R = mapped
+    *values, sequence_R, position_R, token_R = mapped
     scale_RTG = None if rows.scale_RTG is None else values.pop()
-    return RowBuffer(tuple(values), scale_RTG, sequence_R)
+    return RowBuffer(tuple(values), scale_RTG, RowOrigin(sequence_R, position_R, token_R))

@@ -154,7 +154,9 @@ class LiveReader:
     def _encode(self, task: Task, rows: TaskRows) -> RowBuffer:
         frozen, layout = self._plan.frozen, self.layout
         buffer = RowBuffer.allocate(task.rows, layout)
-        buffer.sequence_R[:] = rows.sequence_N
+        buffer.origin.sequence_R[:] = rows.sequence_N
+        buffer.origin.position_R[:] = rows.position_N
+        buffer.origin.token_R[:] = rows.token_N
         if buffer.scale_RTG is not None:
             buffer.scale_RTG[:] = 0
 

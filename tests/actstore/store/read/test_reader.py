@@ -63,7 +63,11 @@ def test_windows_hold_what_plain_zarr_reads(store_of: StoreOf, changes: dict[str
     folder = store_of(**changes)
     manifest, objects = open_store(folder)
     root = zarr.open_group(folder, mode="r")
-    arrays = {path: np.asarray(root[path]) for path in ("rows/sequence", *(f"sites/{site}/values" for site in SITES))}
+    paths = (
+        *(f"rows/{name}" for name in ("sequence", "position", "token")),
+        *(f"sites/{site}/values" for site in SITES),
+    )
+    arrays = {path: np.asarray(root[path]) for path in paths}
     quantizer = QUANTIZERS[manifest.encoding]
     scales = None if quantizer.scales is None else np.asarray(root[scales_path(quantizer)])
     reader = reader_of(manifest, objects)
@@ -76,7 +80,8 @@ def test_windows_hold_what_plain_zarr_reads(store_of: StoreOf, changes: dict[str
         here = slice(task * 1024 + start, task * 1024 + stop)
         for slot, site in enumerate(SITES):
             assert buffer.values[slot].tobytes() == arrays[f"sites/{site}/values"][here].tobytes()
-        assert buffer.sequence_R.tolist() == arrays["rows/sequence"][here].tolist()
+        for name, column_R in zip(("sequence", "position", "token"), buffer.origin, strict=True):
+            np.testing.assert_array_equal(column_R, arrays[f"rows/{name}"][here])
         assert (buffer.scale_RTG is None) == (scales is None)
         if scales is not None and buffer.scale_RTG is not None:
             # All sites of the store, in its order: their scales lie side by side.
@@ -257,8 +262,8 @@ class CountedObjects(LocalObjects):
         return super().read_into(path, start, into)
 
 
-@pytest.mark.parametrize(("kept_bytes", "requests"), [(64 << 20, 2), (0, 32)])
-def test_sequences_and_scales_are_read_once_a_task_if_they_fit_into_memory(
+@pytest.mark.parametrize(("kept_bytes", "requests"), [(64 << 20, 4), (0, 64)])
+def test_origins_and_scales_are_read_once_a_task_if_they_fit_into_memory(
     store_of: StoreOf, monkeypatch: pytest.MonkeyPatch, kept_bytes: int, requests: int
 ) -> None:
     monkeypatch.setattr(module, "_KEPT_BYTES", kept_bytes)

@@ -35,12 +35,12 @@ def with_widths(manifest: Manifest, widths: dict[str, int]) -> Manifest:
         ("int4", ["scales/group"], RowLayout(2, 8, np.dtype("u1"), 4, 1)),
     ],
 )
-def test_sequences_come_first_then_scales_then_sites_in_the_order_asked(
+def test_origins_come_first_then_scales_then_sites_in_the_order_asked(
     store_of: StoreOf, encoding: str, scales: list[str], layout: RowLayout
 ) -> None:
     columns = columns_of(open_manifest(store_of(**{"store.encoding": encoding})), "resid_post.1", "embed")
     values = ["sites/resid_post.1/values", "sites/embed/values"]
-    assert [spec.path for spec in columns.arrays] == ["rows/sequence", *scales, *values]
+    assert [spec.path for spec in columns.arrays] == ["rows/sequence", "rows/position", "rows/token", *scales, *values]
     assert columns.layout == layout
     assert columns.site_columns == (2, 0)
 
@@ -79,9 +79,9 @@ def test_a_buffer_and_its_columns_are_the_same_memory(store_of: StoreOf, encodin
     again = columns.buffer(arrays)
     for one in (buffer, again):
         last = len(arrays) - 1
-        assert (one.sequence_R == 0).all()
+        assert [set(column_R) for column_R in one.origin] == [{0}, {1}, {2}]
         assert [values.max() for values in one.values] == [values.min() for values in one.values] == [last - 1, last]
         assert (one.scale_RTG is None) == (encoding == "float16")
         if one.scale_RTG is not None:
             assert one.scale_RTG.shape == (10, 4, 1)
-            assert (one.scale_RTG == 1).all()
+            assert (one.scale_RTG == 3).all()

@@ -56,7 +56,7 @@ def test_fills_arrive_on_the_device_as_they_were_read(device: str, scaled: bool)
         assert {values.device.type for values in loaded.buffer.values} == {device}
         for found, wanted in zip(loaded.buffer.values, reference.buffer.values, strict=True):
             assert found.cpu().numpy().tobytes() == wanted.tobytes()
-        assert loaded.buffer.sequence_R.tolist() == reference.buffer.sequence_R.tolist()
+        assert loaded.buffer.origin.sequence_R.tolist() == reference.buffer.origin.sequence_R.tolist()
         assert loaded.take_R is fill.place_R
         if reference.buffer.scale_RTG is not None:
             assert loaded.buffer.scale_RTG is not None
@@ -100,7 +100,7 @@ def test_rows_are_decoded_there_as_elsewhere(encoding: str, width: int, device: 
     buffer = type(encoded.buffer)(
         tuple(torch.from_numpy(values).to(device) for values in encoded.buffer.values),
         None if encoded.buffer.scale_RTG is None else torch.from_numpy(encoded.buffer.scale_RTG).to(device),
-        encoded.buffer.sequence_R,
+        encoded.buffer.origin,
     )
     take_B = np.random.default_rng(0).permutation(200)[:150]
     batch_BSD = DeviceGather(encoded.decoding, batch_rows=150, device=device)(buffer, take_B)

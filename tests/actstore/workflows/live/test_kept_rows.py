@@ -19,7 +19,8 @@ def rows_of(seed: int) -> RowBuffer:
         values[:] = rng.integers(-127, 127, values.shape)
     assert buffer.scale_RTG is not None
     buffer.scale_RTG[:] = rng.random(buffer.scale_RTG.shape)
-    buffer.sequence_R[:] = rng.integers(0, 99, 10)
+    for column_R in buffer.origin:
+        column_R[:] = rng.integers(0, 99, 10)
     return buffer
 
 
@@ -35,7 +36,8 @@ def test_the_first_and_the_latest_are_kept(in_files: bool, tmp_path: Path) -> No
     for task in (0, 1, 4):
         found, wanted = kept.get(task), rows_of(task)
         assert found is not None
-        assert found.sequence_R.tolist() == wanted.sequence_R.tolist()
+        for one_R, other_R in zip(found.origin, wanted.origin, strict=True):
+            np.testing.assert_array_equal(one_R, other_R)
         np.testing.assert_array_equal(found.scale_RTG, wanted.scale_RTG)
         for one, other in zip(found.values, wanted.values, strict=True):
             np.testing.assert_array_equal(one, other)

@@ -35,7 +35,7 @@ MANY_FILLS = {"buffer_bytes": 1 << 20}
 def batches(stream: Stream, epochs: int = 1) -> list[tuple[Any, ...]]:
     """Return rows, sequences and values of every batch."""
     return [
-        (batch.row_B.tolist(), batch.sequence_B.tolist(), np.array(batch.values_BSD).tobytes())
+        (*(column_B.tolist() for column_B in batch[1:]), np.array(batch.values_BSD).tobytes())
         for _ in range(epochs)
         for batch in stream
     ]
