@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from actstore.access.open import LocalObjects
 from actstore.errors import ActstoreError, CorruptObjectError, ManifestError
 from actstore.store.read.manifest import parse_manifest
-from actstore.store.read.open import open_store, read_manifest_file
+from actstore.store.read.open import locate_store, read_manifest_file
 from actstore.store.write.commit import load_commit
 from actstore.store.write.frozen_recipe import load_frozen
 from actstore.view.reports import report_manifest
@@ -126,7 +126,7 @@ def test_a_manifest_names_no_place_but_a_folder_or_plain_storage(
     shared = tmp_path / "shared.json"
     shared.write_text(json.dumps(manifest | {"uri": uri}))
     with pytest.raises(ManifestError, match="uri") as caught:
-        open_store(shared)
+        locate_store(shared)
     assert str(caught.value).isprintable()
 
 
@@ -252,7 +252,7 @@ def test_no_more_of_a_document_is_read_than_any_has(own_store: StoreOf, document
         file.truncate(1 << 40)
     objects = LocalObjects(store)
     read: dict[str, Callable[[], object]] = {
-        "manifest.json": lambda: open_store(store),
+        "manifest.json": lambda: locate_store(store),
         "recipe.json": lambda: load_frozen(objects),
         "commits/0.json": lambda: load_commit(objects, 0),
     }

@@ -20,7 +20,7 @@ from actstore.errors import StreamError, UsageError
 from actstore.store.read.cached import CachedObjects
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.mapped import MappedRows, mapping_obstacle
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
 from actstore.store.read.sequence_ids import SequenceIds
@@ -223,7 +223,7 @@ def _open(
     source: str | os.PathLike[str] | Manifest, storage_options: Mapping[str, Any] | None
 ) -> tuple[Manifest, ObjectStore]:
     if not isinstance(source, Manifest):
-        return open_store(source, storage_options=storage_options)
+        return locate_store(source, storage_options=storage_options)
     if source.uri is None:
         raise StreamError("this manifest does not say where its store is; give the path or URL of the store")
     return source, open_objects(source.uri, storage_options)

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from actstore.errors import StreamError
+from actstore.store.read.decoding import RowDecoding
 from actstore.store.read.manifest import Manifest
-from actstore.store.read.selection import StoredColumns
+from actstore.store.read.selection import StoredColumns, common_width, match_sites
 from actstore.stream.config import StreamConfig
-from actstore.stream.gather import RowDecoding
 from actstore.stream.order import TaskRuns
 from actstore.stream.process import take_seat
 from actstore.stream.request import (
     StreamRequest,
     choose_tasks,
-    common_width,
     fill_batches,
-    match_sites,
     window_rows,
 )
 
@@ -105,8 +103,8 @@ def plan_stream(
             "demand; use order='windows', or extract the store first"
         )
     chosen = match_sites(manifest.sites, request.sites, uri=uri)
-    names, width = tuple(site.name for site in chosen), common_width(chosen)
-    frozen, layout = manifest.frozen, manifest.frozen.layout
+    common_width(chosen)
+    names, layout = tuple(site.name for site in chosen), manifest.frozen.layout
     tasks = choose_tasks(manifest, request.split, uri=uri, allow_incomplete=allow_incomplete, planned=computed)
     runs = TaskRuns.of(tasks, task_rows=layout.task_rows)
     columns = StoredColumns.of(manifest, names, uri=uri)
@@ -117,9 +115,7 @@ def plan_stream(
         sites=names,
         runs=runs,
         columns=columns,
-        decoding=RowDecoding(
-            frozen.quantizer, width, columns.site_columns, tuple(frozen.site_calibration(name) for name in names)
-        ),
+        decoding=RowDecoding.of(manifest, columns),
         config=_configure(request, columns, runs, chunk_rows=layout.chunk_rows, threads=threads),
         device=request.device,
         kernels=request.kernels,

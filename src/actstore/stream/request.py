@@ -5,17 +5,15 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Final, Literal, get_args
 
-from actstore.contracts.models import Site
 from actstore.contracts.suggest import did_you_mean
-from actstore.errors import IncompleteStoreError, SiteError, StreamError
+from actstore.errors import IncompleteStoreError, StreamError
 from actstore.store.read.manifest import Manifest
 from actstore.stream.config import OrderName
 from actstore.stream.seats import Seat
 
-__all__ = ["StreamRequest", "choose_tasks", "common_width", "fill_batches", "match_sites", "window_rows"]
+__all__ = ["StreamRequest", "choose_tasks", "fill_batches", "window_rows"]
 
 _WINDOWS_PER_FILL: Final = 64
 """With fewer, larger windows a fill would mix fewer shards."""
@@ -24,33 +22,6 @@ _FEWEST_WINDOWS: Final = 32
 _PARTS_OF_A_CHUNK: Final = 4
 """If rows are not mapped, a chunk is read again for every part; so this is small."""
 _MOST_CHUNKS_PER_WINDOW: Final = 16
-
-
-def match_sites(available: Sequence[Site], wanted: Sequence[str] | str | None, *, uri: str) -> list[Site]:
-    """Return the sites that match one or several names or globs, in the order given; None for all."""
-    if wanted is None:
-        return list(available)
-    if not wanted:
-        raise SiteError(f"{uri}: no sites asked for; give names or globs, or None for all")
-    chosen: dict[str, Site] = {}
-    for pattern in [wanted] if isinstance(wanted, str) else wanted:
-        matches = [site for site in available if fnmatchcase(site.name, pattern)]
-        if not matches:
-            names = [site.name for site in available]
-            raise SiteError(
-                f"{uri}: no site {pattern!r}; the store has {', '.join(names)}{did_you_mean(pattern, names)}"
-            )
-        chosen |= {site.name: site for site in matches}
-    return list(chosen.values())
-
-
-def common_width(sites: Sequence[Site]) -> int:
-    """Return the features of every site; raises if they differ."""
-    widths = {site.width for site in sites}
-    if len(widths) > 1:
-        listed = ", ".join(f"{site.name} {site.width}" for site in sites)
-        raise SiteError(f"sites of one stream must have the same number of features, not {listed}; open one for each")
-    return widths.pop()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from actstore.access.objects import ObjectStore
 from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import IncompleteStoreError, ManifestError
 from actstore.store.read.manifest import Manifest
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 
 __all__ = ["export_manifest"]
 
@@ -51,7 +51,7 @@ def export_manifest(
     ManifestError
         If the file exists or cannot be written.
     """
-    manifest, objects = open_store(source, storage_options=storage_options)
+    manifest, objects = locate_store(source, storage_options=storage_options)
     if not manifest.complete:
         raise IncompleteStoreError(
             f"{objects.uri}: {manifest.tasks_done} of {manifest.frozen.tasks} tasks are extracted; "

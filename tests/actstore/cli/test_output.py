@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.workflows.care.verify import verify_store
 
 StoreOf = Callable[..., Path]
@@ -61,7 +61,7 @@ def test_help_and_version_too(arguments: list[str]) -> None:
 def test_an_extraction_whose_report_is_lost_has_a_complete_store(esm2_tiny: Path, tmp_path: Path) -> None:
     arguments = ["--quiet", f"--model={esm2_tiny}", f"--sequences={ODD / 'n5.fasta'}", f"--store={tmp_path / 'store'}"]
     assert run("actstore", "extract", *arguments, out=FULL) == (1, "", LOST)
-    assert open_store(tmp_path / "store")[0].complete
+    assert locate_store(tmp_path / "store")[0].complete
     assert verify_store(str(tmp_path / "store"), recompute=False).ok
 
 

@@ -12,7 +12,7 @@ from actstore.contracts.planes import Planes
 from actstore.contracts.windows import RowWindow
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.layout import scales_path, values_path
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.store.read.reader import ArrayReader
 
 Decoded = dict[str, NDArray[np.float32]]
@@ -23,7 +23,7 @@ def decoded_rows(store_of: Callable[..., Path]) -> Callable[..., Decoded]:
     """Return all rows of a store at each site, [array rows, D]: read shard by shard and decoded; holes are NaN."""
 
     def decoded(**changes: Any) -> Decoded:
-        manifest, objects = open_store(store_of(**changes))
+        manifest, objects = locate_store(store_of(**changes))
         frozen, quantizer = manifest.frozen, QUANTIZERS[manifest.encoding]
         task_rows = frozen.recipe.store.task_rows
         reader = ArrayReader(objects, manifest)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from actstore.contracts.planes import Calibration
 from actstore.contracts.windows import RowBuffer, RowLayout
 from actstore.quantize.table import QUANTIZERS
-from actstore.stream.gather import RowDecoding
+from actstore.store.read.decoding import RowDecoding
 
 __all__ = ["Encoded", "encode_rows"]
 

@@ -10,10 +10,10 @@ import pytest
 from actstore.contracts.models import Site
 from actstore.errors import IncompleteStoreError, SiteError, StoreNotFoundError, StreamError
 from actstore.store.read.open import open_manifest
+from actstore.store.read.selection import common_width
 from actstore.stream import open as module
 from actstore.stream import request
 from actstore.stream.open import open_stream
-from actstore.stream.request import common_width
 from tests.actstore.stream.batches import rows_of, split_rows
 
 StoreOf = Callable[..., Path]

@@ -7,8 +7,9 @@ import pytest
 
 from actstore.contracts.models import Site
 from actstore.errors import SiteError, StreamError
-from actstore.store.read.open import open_store
-from actstore.stream.request import StreamRequest, choose_tasks, fill_batches, match_sites
+from actstore.store.read.open import locate_store
+from actstore.store.read.selection import match_sites
+from actstore.stream.request import StreamRequest, choose_tasks, fill_batches
 
 SITES = [Site(name, name, 8) for name in ("embed", "resid_post.1", "resid_post.10")]
 
@@ -39,11 +40,11 @@ def test_a_misspelt_name_is_answered_with_the_nearest(store_of: Callable[..., Pa
     with pytest.raises(StreamError, match="not 'window'; did you mean 'windows'"):
         StreamRequest(order="window")  # type: ignore[arg-type]
     with pytest.raises(StreamError, match=r"no split 'vaild'.*did you mean 'valid'"):
-        choose_tasks(open_store(store_of())[0], "vaild", uri="here")
+        choose_tasks(locate_store(store_of())[0], "vaild", uri="here")
 
 
 def test_planned_tasks_are_those_of_the_complete_store(store_of: Callable[..., Path]) -> None:
-    manifest, _ = open_store(store_of())
+    manifest, _ = locate_store(store_of())
     empty = manifest.model_copy(update={"commits": (None,) * manifest.frozen.tasks})
     assert choose_tasks(empty, "valid", uri="here", planned=True) == choose_tasks(manifest, "valid", uri="here")
     with pytest.raises(StreamError, match=r"no rows in split 'valid' \(yet\)"):

@@ -12,7 +12,7 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.windows import RowBuffer, RowLayout, RowWindow
 from actstore.errors import CorruptObjectError
 from actstore.store.read.mapped import MappedRows
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
 from actstore.stream.order import Fill, TaskRuns, UniformOrder, WindowOrder
@@ -173,7 +173,7 @@ def test_what_was_not_checked_yet_when_a_fill_was_given_up_is_checked_for_the_ne
 
 @pytest.mark.parametrize("task_rows", [1024, 4096])
 def test_both_stages_hold_the_same_rows_of_a_store(store_of: StoreOf, task_rows: int) -> None:
-    manifest, objects = open_store(store_of(**({} if task_rows == 1024 else {"store.task_rows": task_rows})))
+    manifest, objects = locate_store(store_of(**({} if task_rows == 1024 else {"store.task_rows": task_rows})))
     assert isinstance(objects, LocalObjects)
     columns = StoredColumns.of(manifest, ["final_norm", "embed"], uri=objects.uri)
     frozen = manifest.frozen

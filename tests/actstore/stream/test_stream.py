@@ -21,12 +21,13 @@ from actstore.access.open import open_objects
 from actstore.contracts.windows import RowBuffer, RowWindow
 from actstore.errors import CursorError, StreamError
 from actstore.quantize.table import QUANTIZERS
+from actstore.store.read.decoding import RowDecoding
 from actstore.store.read.open import open_manifest
 from actstore.store.read.sequence_ids import SequenceIds
 from actstore.stream.batch import Batch
 from actstore.stream.config import OrderName, StreamConfig
 from actstore.stream.cursor import Cursor
-from actstore.stream.gather import NumpyGather, RowDecoding
+from actstore.stream.gather import NumpyGather
 from actstore.stream.open import open_stream
 from actstore.stream.order import TaskRuns
 from actstore.stream.stages import BufferedStage

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from actstore.access.open import open_objects
 from actstore.contracts.windows import RowBuffer, RowWindow
 from actstore.quantize.table import QUANTIZERS
+from actstore.store.read.decoding import RowDecoding
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.mapped import MappedRows
 from actstore.store.read.open import open_manifest
 from actstore.store.read.sequence_ids import SequenceIds
 from actstore.stream.config import OrderName, StreamConfig
-from actstore.stream.gather import NumpyGather, RowDecoding
+from actstore.stream.gather import NumpyGather
 from actstore.stream.mixing import MixingReport, expected_distinct
 from actstore.stream.order import EpochOrder, Fill, TaskRuns, WindowOrder
 from actstore.stream.stages import BufferedStage, FillStage, MappedStage

@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.view.reports import report_manifest
 
 StoreOf = Callable[..., Path]
 
 
 def test_a_finished_store_adds_up(store_of: StoreOf) -> None:
-    manifest, objects = open_store(store_of())
+    manifest, objects = locate_store(store_of())
     report = report_manifest(manifest.model_copy(update={"uri": objects.uri}))
     assert (report.uri, report.manifest_sha256) == (str(store_of()), manifest.digest)
     assert report.rows == report.rows_done == sum(split.rows for split in report.splits.values())
@@ -25,7 +25,7 @@ def test_a_finished_store_adds_up(store_of: StoreOf) -> None:
 def test_a_row_takes_its_values_and_scales_and_nothing_else(
     encoding: str, bytes_per_row: int, store_of: StoreOf
 ) -> None:
-    manifest, _ = open_store(store_of(**{"store.encoding": encoding}))
+    manifest, _ = locate_store(store_of(**{"store.encoding": encoding}))
     report = report_manifest(manifest)
     assert report.bytes_per_row == bytes_per_row
     assert report.ratio_to_fp16 == 4 * 16 * 2 / bytes_per_row
@@ -35,7 +35,7 @@ def test_a_row_takes_its_values_and_scales_and_nothing_else(
 
 def test_compressed_rows_count_as_they_are_stored(store_of: StoreOf) -> None:
     plain, packed = (
-        report_manifest(open_store(store_of(**{"store.compressor": name}))[0]) for name in ("none", "zstd")
+        report_manifest(locate_store(store_of(**{"store.compressor": name}))[0]) for name in ("none", "zstd")
     )
     assert packed.compressor == "zstd"
     assert packed.bytes_per_row < plain.bytes_per_row
@@ -43,7 +43,7 @@ def test_compressed_rows_count_as_they_are_stored(store_of: StoreOf) -> None:
 
 
 def test_outlier_channels_come_with_their_size(store_of: StoreOf) -> None:
-    for site in report_manifest(open_store(store_of())[0]).sites.values():
+    for site in report_manifest(locate_store(store_of())[0]).sites.values():
         [(channel, ratio)] = site.outlier_channels.items()
         assert 0 <= channel < 16
         assert 20 < ratio < 120

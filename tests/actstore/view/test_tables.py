@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from actstore.leaving import StopReason
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.view.reports import (
     ExtractReport,
     Fault,
@@ -43,7 +43,7 @@ def unfolded(view: RenderableType) -> str:
 
 @pytest.fixture(scope="module")
 def inspected(store_of: StoreOf) -> InspectReport:
-    return report_manifest(open_store(store_of())[0])
+    return report_manifest(locate_store(store_of())[0])
 
 
 EXTRACTED = ExtractReport(

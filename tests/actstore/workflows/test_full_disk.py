@@ -17,7 +17,7 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe
 from actstore.errors import CorpusError, StoreError
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.store.write.commit import committed_tasks
 from actstore.stream.request import StreamRequest
 from actstore.testing.fake_model import FakeModel
@@ -138,7 +138,7 @@ def test_a_disk_without_any_room_left_is_a_sentence_on_the_command_line(
 
 
 def test_a_fill_that_does_not_fit_is_refused_before_anything_is_computed(disk: Disk, store_of: StoreOf) -> None:
-    tasks = range(open_store(store_of())[0].frozen.tasks)
+    tasks = range(locate_store(store_of())[0].frozen.tasks)
     partial = without(store_of(), disk.place / "partial", set(tasks[1:]))
     disk.fill()
     with pytest.raises(StoreError, match=r"partial: .* are to be written and 0 B are free there"):
@@ -207,7 +207,7 @@ def test_a_finished_store_that_may_not_be_written_has_nothing_left_to_do(
     for asked in (recipe, None):
         report = extract(store, asked)
         assert report.complete
-        assert report.manifest_sha256 == open_store(store)[0].digest
+        assert report.manifest_sha256 == locate_store(store)[0].digest
         assert report.rows_extracted == 0
 
 

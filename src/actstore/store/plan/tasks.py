@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.contracts.hashing import Purpose, derive_key, draws, permutation
+from actstore.contracts.hashing import Purpose, UInt64s, derive_key, draws, permutation
 from actstore.contracts.rules import RowRules
 from actstore.contracts.sequences import SequenceTable
 from actstore.contracts.tasks import Piece, Task
@@ -23,7 +22,7 @@ from actstore.corpus.windows import cut_windows, window_counts
 from actstore.errors import CorpusError
 from actstore.extract.residues import kept_counts, kept_positions
 
-__all__ = ["Plan", "SplitPlan", "plan_tasks", "sequence_order"]
+__all__ = ["Plan", "SplitPlan", "plan_tasks", "sequence_order", "unit_keys", "window_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +189,20 @@ def sequence_order(table: SequenceTable, *, seed: int) -> NDArray[np.int64]:
 
     A task then finds most of its sequences in one run of neighbouring rows.
     """
-    key_N = draws(derive_key(seed, Purpose.SEQUENCE_ORDER, 0), table.id_hash_N)
-    return np.lexsort((key_N, table.split_N))
+    return np.lexsort((unit_keys(table.id_hash_N, 0, seed=seed), table.split_N))
+
+
+def unit_keys(id_hash_N: UInt64s, window: int, *, seed: int) -> UInt64s:
+    """Return the draws by which the units of a split are ordered: one for each sequence, for its window of a number."""
+    return draws(derive_key(seed, Purpose.SEQUENCE_ORDER, window), id_hash_N)
+
+
+def window_rows(id_hash: int, length: int, count: int, rules: RowRules) -> NDArray[np.int32]:
+    """Return how many of the `count` kept residues of a sequence belong to each of its windows, int32 [windows]."""
+    windows = cut_windows(length, window=rules.window_residues, overlap=rules.window_overlap)
+    kept = kept_positions(id_hash, length, count, seed=rules.seed)
+    stops = np.searchsorted(kept, [window.keep_stop for window in windows])
+    return np.diff(stops, prepend=0).astype(np.int32)
 
 
 def _cut_units(table: SequenceTable, kept_N: NDArray[np.int32], rules: RowRules) -> _Units:
@@ -201,7 +212,7 @@ def _cut_units(table: SequenceTable, kept_N: NDArray[np.int32], rules: RowRules)
     window = [np.zeros(len(whole_N), dtype=np.int32)]
     rows = [kept_N[whole_N]]
     for index in np.flatnonzero((window_N > 1) & (kept_N > 0)):
-        counts = np.fromiter(_window_rows(table, int(index), int(kept_N[index]), rules), dtype=np.int32)
+        counts = window_rows(int(table.id_hash_N[index]), int(table.length_N[index]), int(kept_N[index]), rules)
         used = np.flatnonzero(counts)
         sequence.append(np.full(len(used), index, dtype=np.int64))
         window.append(used.astype(np.int32))
@@ -210,18 +221,9 @@ def _cut_units(table: SequenceTable, kept_N: NDArray[np.int32], rules: RowRules)
     return _Units(sequence_U, np.concatenate(window), np.concatenate(rows), table.split_N[sequence_U])
 
 
-def _window_rows(table: SequenceTable, sequence: int, count: int, rules: RowRules) -> Iterator[int]:
-    length = int(table.length_N[sequence])
-    windows = cut_windows(length, window=rules.window_residues, overlap=rules.window_overlap)
-    kept = kept_positions(int(table.id_hash_N[sequence]), length, count, seed=rules.seed)
-    for window in windows:
-        yield int(np.searchsorted(kept, window.keep_stop) - np.searchsorted(kept, window.keep_start))
-
-
 def _ordered(units: _Units, table: SequenceTable, *, seed: int) -> _Units:
     key_U = np.empty(len(units.rows_U), dtype=np.uint64)
     for window in np.unique(units.window_U):
         these = units.window_U == window
-        key = derive_key(seed, Purpose.SEQUENCE_ORDER, int(window))
-        key_U[these] = draws(key, table.id_hash_N[units.sequence_U[these]])
+        key_U[these] = unit_keys(table.id_hash_N[units.sequence_U[these]], int(window), seed=seed)
     return units.take(np.lexsort((units.sequence_U, key_U, units.split_U)))

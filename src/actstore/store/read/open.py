@@ -19,8 +19,8 @@ from actstore.store.read.manifest import LARGEST_MANIFEST_BYTES, Manifest, parse
 
 __all__ = [
     "is_recipe",
+    "locate_store",
     "open_manifest",
-    "open_store",
     "open_store_objects",
     "read_manifest_file",
     "stored_manifest",
@@ -41,7 +41,7 @@ def open_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[st
     UsageError
         If it is a recipe.
     """
-    manifest, objects = open_store(source, storage_options=storage_options)
+    manifest, objects = locate_store(source, storage_options=storage_options)
     return manifest.model_copy(update={"uri": objects.uri})
 
 
@@ -78,7 +78,7 @@ def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
     return manifest.model_copy(update={"uri": str(Path(path).absolute().parent / manifest.uri)})
 
 
-def open_store(
+def locate_store(
     source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None
 ) -> tuple[Manifest, ObjectStore]:
     """Return the manifest and the objects of a store; see `open_manifest`."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from actstore.contracts.models import Site
+from actstore.contracts.suggest import did_you_mean
 from actstore.contracts.windows import RowBuffer, RowLayout, RowOrigin
 from actstore.errors import SiteError
 from actstore.store.format.layout import ArraySpec, scales_path, values_path
 from actstore.store.read.manifest import Manifest
 
-__all__ = ["StoredColumns"]
+__all__ = ["StoredColumns", "common_width", "match_sites"]
 
 _ORIGIN: Final = ("rows/sequence", "rows/position", "rows/token")
 """Arrays in the order of `RowOrigin`."""
@@ -45,9 +48,7 @@ class StoredColumns:
         frozen = manifest.frozen
         quantizer, specs = frozen.quantizer, {spec.path: spec for spec in frozen.row_arrays}
         values = [specs[values_path(site)] for site in sites]
-        if len({manifest.sites[names.index(site)].width for site in sites}) != 1:
-            listed = ", ".join(f"{site.name} {site.width}" for site in manifest.sites if site.name in sites)
-            raise SiteError(f"sites of one stream must have the same number of features, not {listed}")
+        common_width([site for site in manifest.sites if site.name in sites])
         scales = [] if quantizer.scales is None else [specs[scales_path(quantizer)]]
         groups = (*scales[0].shape[1:], 1)[:2] if scales else (0, 0)
         return cls(
@@ -72,3 +73,30 @@ class StoredColumns:
             scales = [buffer.scale_RTG.reshape(len(buffer), *self.arrays[len(_ORIGIN)].shape[1:])]
         columns = [*buffer.origin, *scales, *buffer.values]
         return [np.asarray(column) for column in columns]
+
+
+def match_sites(available: Sequence[Site], wanted: Sequence[str] | str | None, *, uri: str) -> list[Site]:
+    """Return the sites that match one or several names or globs, in the order given; None for all."""
+    if wanted is None:
+        return list(available)
+    if not wanted:
+        raise SiteError(f"{uri}: no sites asked for; give names or globs, or None for all")
+    chosen: dict[str, Site] = {}
+    for pattern in [wanted] if isinstance(wanted, str) else wanted:
+        matches = [site for site in available if fnmatchcase(site.name, pattern)]
+        if not matches:
+            names = [site.name for site in available]
+            raise SiteError(
+                f"{uri}: no site {pattern!r}; the store has {', '.join(names)}{did_you_mean(pattern, names)}"
+            )
+        chosen |= {site.name: site for site in matches}
+    return list(chosen.values())
+
+
+def common_width(sites: Sequence[Site]) -> int:
+    """Return the features of every site; raises if they differ."""
+    widths = {site.width for site in sites}
+    if len(widths) > 1:
+        listed = ", ".join(f"{site.name} {site.width}" for site in sites)
+        raise SiteError(f"sites that are read together must have the same number of features, not {listed}")
+    return widths.pop()

@@ -7,6 +7,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -26,7 +28,7 @@ from actstore.corpus.pages import batch_rows
 from actstore.errors import CorruptObjectError
 from actstore.store.format.layout import SEQUENCES
 
-__all__ = ["StoredSequences", "file_sha256", "most_file_bytes", "write_sequences"]
+__all__ = ["SequenceGroup", "StoredSequences", "file_sha256", "most_file_bytes", "write_sequences"]
 
 GROUP_SEQUENCES: Final = 1024
 _GROUPS_IN_MEMORY: Final = 64
@@ -102,6 +104,22 @@ def most_file_bytes(sequences: int) -> int:
     return groups * (_MOST_LETTER_BYTES * _MOST_GROUP_LETTERS + _GROUP_EXTRA_BYTES)
 
 
+@dataclass(frozen=True, eq=False)
+class SequenceGroup:
+    """The sequences of one row group."""
+
+    ids: list[str]
+    residues: list[str]
+    length_N: NDArray[np.int32]
+    rows_N: NDArray[np.int32]
+    """Rows of each sequence in the store."""
+
+    @cached_property
+    def id_hash_N(self) -> NDArray[np.uint64]:
+        """`hash_text` of each id."""
+        return np.fromiter(map(hash_text, self.ids), dtype=np.uint64, count=len(self.ids))
+
+
 class StoredSequences:
     """The sequences of a store by index, with a few row groups in memory; a `ResidueSource`, safe for threads."""
 
@@ -119,7 +137,7 @@ class StoredSequences:
                 if set(sizes[:-1]) - {GROUP_SEQUENCES} or not 0 < (sizes or [0])[-1] <= GROUP_SEQUENCES:
                     raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has row groups of other than {GROUP_SEQUENCES}")
             self._open = stack.pop_all()
-        self._groups: OrderedDict[int, dict[str, list[str]]] = OrderedDict()
+        self._groups: OrderedDict[int, SequenceGroup] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -139,11 +157,23 @@ class StoredSequences:
 
     def residues(self, sequence: int) -> str:
         """Return the residues of one sequence."""
-        return self._cell("residues", sequence)
+        group, place = self._find(sequence)
+        return group.residues[place]
 
     def sequence_id(self, sequence: int) -> str:
         """Return the id of one sequence."""
-        return self._cell("id", sequence)
+        group, place = self._find(sequence)
+        return group.ids[place]
+
+    def group(self, number: int) -> SequenceGroup:
+        """Return a row group: the `GROUP_SEQUENCES` sequences from ``number * GROUP_SEQUENCES`` on."""
+        with self._lock:
+            if number not in self._groups:
+                self._groups[number] = self._load(number)
+                if len(self._groups) > _GROUPS_IN_MEMORY:
+                    self._groups.popitem(last=False)
+            self._groups.move_to_end(number)
+            return self._groups[number]
 
     def table(self, splits: tuple[str, ...]) -> SequenceTable:
         """Read the columns that a plan needs, without the residues.
@@ -153,21 +183,29 @@ class StoredSequences:
         CorruptObjectError
             If the file is damaged or names a split that is not among `splits`.
         """
-        id_hashes: list[NDArray[np.uint64]] = []
-        lengths: list[NDArray[np.int32]] = []
-        codes: list[NDArray[np.int8]] = []
+        parts = [part for part, _ in self.parts(splits)]
+        return SequenceTable(
+            np.concatenate([part.id_hash_N for part in parts]),
+            np.concatenate([part.length_N for part in parts]),
+            np.concatenate([part.split_N for part in parts]),
+            splits,
+        )
+
+    def parts(self, splits: tuple[str, ...]) -> Iterator[tuple[SequenceTable, NDArray[np.int32]]]:
+        """Yield `table` in parts, each with the rows of its sequences; raises as `table`."""
         code_of = {name: code for code, name in enumerate(splits)}
-        for batch in self._batches(["id", "length", "split"]):
+        for batch in self._batches(["id", "length", "split", "rows"]):
             with self._checked():
                 ids, names = batch["id"].to_pylist(), batch["split"].to_pylist()
-            self._check_counts(batch["length"].to_numpy(), "lengths")
-            id_hashes.append(np.fromiter(map(hash_text, ids), dtype=np.uint64, count=len(ids)))
-            lengths.append(batch["length"].to_numpy())
+            length_N, rows_N = batch["length"].to_numpy(), batch["rows"].to_numpy()
+            self._check_counts(length_N, "lengths")
+            self._check_counts(rows_N, "rows")
             if foreign := set(names) - code_of.keys():
                 shown = ", ".join(repr(name[:40]) for name in sorted(foreign)[:3])
                 raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has splits {shown}, not in {splits}")
-            codes.append(np.array([code_of[name] for name in names], dtype=np.int8))
-        return SequenceTable(np.concatenate(id_hashes), np.concatenate(lengths), np.concatenate(codes), splits)
+            hash_N = np.fromiter(map(hash_text, ids), dtype=np.uint64, count=len(ids))
+            split_N = np.array([code_of[name] for name in names], dtype=np.int8)
+            yield SequenceTable(hash_N, length_N, split_N, splits), rows_N
 
     def sequences_by_rows(self, split: str | None) -> NDArray[np.int64]:
         """Count the sequences of a split (None: of all) that have 0, 1, 2, ... rows: int64 [most rows + 1]."""
@@ -222,37 +260,37 @@ class StoredSequences:
                 "'actstore verify'"
             ) from error
 
-    def _cell(self, column: str, sequence: int) -> str:
+    def _find(self, sequence: int) -> tuple[SequenceGroup, int]:
+        """Return the row group of a sequence, and its place there."""
         if not 0 <= sequence < len(self):
             raise IndexError(f"sequence {sequence} of {len(self)}")
-        group, row = divmod(sequence, GROUP_SEQUENCES)
-        with self._lock:
-            if group not in self._groups:
-                self._groups[group] = self._load(group)
-                if len(self._groups) > _GROUPS_IN_MEMORY:
-                    self._groups.popitem(last=False)
-            self._groups.move_to_end(group)
-            return self._groups[group][column][row]
+        number, place = divmod(sequence, GROUP_SEQUENCES)
+        return self.group(number), place
 
-    def _load(self, group: int) -> dict[str, list[str]]:
-        """Read ids and residues of a row group; check that residues are letters, of the number in `length`."""
-        loaded: dict[str, list[str]] = {"id": [], "residues": []}
+    def _load(self, number: int) -> SequenceGroup:
+        """Read a row group; check that residues are letters, of the number in `length`."""
+        loaded = SequenceGroup([], [], *(np.empty(0, dtype=np.int32),) * 2)
         letters = 0
         with self._checked():
-            for batch in self._read(range(group, group + 1), [*loaded, "length"]):
+            for batch in self._read(range(number, number + 1), ["id", "residues", "length", "rows"]):
                 self._check_counts(batch["length"].to_numpy(), "lengths")
+                self._check_counts(batch["rows"].to_numpy(), "rows")
                 ids, texts = batch["id"].to_pylist(), batch["residues"].to_pylist()
                 letters += sum(map(len, ids)) + sum(map(len, texts))
                 if letters > _MOST_GROUP_LETTERS:
                     raise CorruptObjectError(
-                        f"{self._uri}: {SEQUENCES} has more than {_MOST_GROUP_LETTERS:,} letters in row group {group}"
+                        f"{self._uri}: {SEQUENCES} has more than {_MOST_GROUP_LETTERS:,} letters in row group {number}"
                     )
                 for residues, length in zip(texts, batch["length"].to_pylist(), strict=True):
                     if len(residues) != length or not (residues.isascii() and residues.isalpha()):
                         raise CorruptObjectError(
-                            f"{self._uri}: {SEQUENCES} has a sequence in row group {group} that is not {length} "
+                            f"{self._uri}: {SEQUENCES} has a sequence in row group {number} that is not {length} "
                             "letters; find all damage with 'actstore verify'"
                         )
-                loaded["id"] += ids
-                loaded["residues"] += texts
+                loaded = SequenceGroup(
+                    loaded.ids + ids,
+                    loaded.residues + texts,
+                    np.concatenate([loaded.length_N, batch["length"].to_numpy()]),
+                    np.concatenate([loaded.rows_N, batch["rows"].to_numpy()]),
+                )
         return loaded

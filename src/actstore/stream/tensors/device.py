@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from actstore.contracts.windows import RowBuffer, RowWindow, WindowReader
-from actstore.stream.gather import RowDecoding
+from actstore.store.read.decoding import RowDecoding
 from actstore.stream.order import Fill
 from actstore.stream.stages import Job, LoadedFill, places_of
 from actstore.stream.tensors.gather import SiteDecoder

@@ -18,7 +18,7 @@ from torch import Tensor
 from actstore.contracts.planes import Float32s
 from actstore.contracts.windows import RowBuffer
 from actstore.quantize.int4 import group_width
-from actstore.stream.gather import RowDecoding
+from actstore.store.read.decoding import RowDecoding
 from actstore.stream.tensors.memory import batch_memory
 from actstore.stream.tensors.workers import BlockWorkers
 

@@ -20,7 +20,7 @@ from actstore.extract.model import load_model
 from actstore.store.format.layout import LARGE_OBJECTS
 from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.manifest import Manifest
-from actstore.store.read.open import is_recipe, open_store
+from actstore.store.read.open import is_recipe, locate_store
 from actstore.workflows.care.recompute import local_model
 from actstore.workflows.extraction.plan import plan_extraction, reopen, replan, require_sequences
 from actstore.workflows.extraction.sizes import check_room
@@ -86,7 +86,7 @@ def open_live(
         )
     if given:
         raise UsageError(f"{source} is not a recipe, so {', '.join(given)} cannot be set: a store keeps its own")
-    manifest, objects = open_store(source, storage_options=storage_options)
+    manifest, objects = locate_store(source, storage_options=storage_options)
     if mode != "online" and manifest.complete:
         return LiveSource(objects, manifest, None, None, mode=mode, cache=folder, cache_bytes=cache_bytes)
     loaded = _model_of(objects, manifest, place=model, device=device)

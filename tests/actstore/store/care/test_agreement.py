@@ -9,7 +9,7 @@ import pytest
 from actstore.access.open import LocalObjects
 from actstore.contracts.windows import RowWindow
 from actstore.store.care.agreement import stored_plan
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.store.read.reader import ArrayReader
 from actstore.store.write.frozen_recipe import load_frozen
 
@@ -17,7 +17,7 @@ StoreOf = Callable[..., Path]
 
 
 def test_the_plan_of_a_sound_store_is_in_its_rows(store_of: StoreOf) -> None:
-    manifest, objects = open_store(store_of())
+    manifest, objects = locate_store(store_of())
     reader = ArrayReader(objects, manifest)
     with stored_plan(objects, manifest.frozen) as plan:
         assert plan.problems == ()

@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 
 from actstore.store.care.moments import compare_statistics, spread_tasks
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 
 StoreOf = Callable[..., Path]
 
 
 @pytest.mark.parametrize("encoding", ["float16", "bfloat16", "int8", "int4"])
 def test_statistics_are_those_of_the_rows(store_of: StoreOf, encoding: str) -> None:
-    manifest, objects = open_store(store_of(**{"store.encoding": encoding}))
+    manifest, objects = locate_store(store_of(**{"store.encoding": encoding}))
     for task in range(manifest.frozen.tasks):
         assert list(compare_statistics(objects, manifest, task)) == []
 

@@ -7,7 +7,7 @@ from actstore.contracts.models import Site
 from actstore.contracts.recipe import StoreRecipe
 from actstore.store.format.layout import StoreLayout
 from actstore.store.plan.footprint import footprint, read_row, writes
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 
 StoreOf = Callable[..., Path]
 SITES = tuple(Site(f"resid_post.{block}", f"encoder.block.{block}", 1024) for block in range(24))
@@ -17,7 +17,7 @@ LAYOUT = StoreLayout.of(SITES, StoreRecipe(task_rows=1024, chunk_rows=256))
 @pytest.mark.parametrize("encoding", ["float16", "int8", "int4"])
 def test_every_file_of_a_store_is_a_write(encoding: str, store_of: StoreOf) -> None:
     folder = store_of(**{"store.encoding": encoding})
-    frozen = open_store(folder)[0].frozen
+    frozen = locate_store(folder)[0].frozen
     rows = [split.rows for split in frozen.splits.values()]
     files = sum(path.is_file() for path in folder.rglob("*"))
     assert writes(rows, frozen.layout) == files

@@ -13,19 +13,19 @@ from actstore.errors import CorruptObjectError, IncompleteStoreError, MissingObj
 from actstore.store.format.layout import ArraySpec
 from actstore.store.read import checks as module
 from actstore.store.read.checks import ChunkChecks
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 
 StoreOf = Callable[..., Path]
 
 
 def specs_of(folder: Path) -> list[ArraySpec]:
-    frozen = open_store(folder)[0].frozen
+    frozen = locate_store(folder)[0].frozen
     arrays = frozen.row_arrays
     return [spec for spec in arrays if spec.path in {"rows/sequence", "sites/embed/values"}]
 
 
 def checks_of(folder: Path) -> ChunkChecks:
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     return ChunkChecks(objects, manifest, specs_of(folder))
 
 
@@ -36,7 +36,7 @@ def chunk_of(folder: Path, spec: ArraySpec, task: int, chunk: int) -> bytes:
 
 def test_sizes_and_checksums_are_those_of_the_files(store_of: StoreOf) -> None:
     folder = store_of()
-    frozen = open_store(folder)[0].frozen
+    frozen = locate_store(folder)[0].frozen
     checks = checks_of(folder)
     for task in range(frozen.tasks):
         found = checks.task(task)
@@ -108,7 +108,7 @@ def test_a_task_without_commit_is_not_extracted_yet(own_store: StoreOf) -> None:
 
 
 def test_a_commit_with_other_chunks_than_its_rows_need_is_found(store_of: StoreOf) -> None:
-    manifest, objects = open_store(store_of())
+    manifest, objects = locate_store(store_of())
     finer = [replace(spec, chunk=(32, *spec.chunk[1:])) for spec in specs_of(store_of())]
     with pytest.raises(CorruptObjectError, match=r"\(task 0\): its commit names 16 chunks, its rows need 32"):
         ChunkChecks(objects, manifest, finer).task(0)
@@ -117,7 +117,7 @@ def test_a_commit_with_other_chunks_than_its_rows_need_is_found(store_of: StoreO
 def test_threads_share_what_was_read(store_of: StoreOf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_TASKS_IN_MEMORY", 2)
     checks = checks_of(store_of())
-    tasks = list(range(open_store(store_of())[0].frozen.tasks)) * 20
+    tasks = list(range(locate_store(store_of())[0].frozen.tasks)) * 20
     alone = {task: checks_of(store_of()).task(task).crc32c_AC.tolist() for task in set(tasks)}
     with ThreadPoolExecutor(8) as pool:
         for task, found in zip(tasks, pool.map(checks.task, tasks), strict=True):

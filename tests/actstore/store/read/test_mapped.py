@@ -17,7 +17,7 @@ from actstore.store.read import mapped as module
 from actstore.store.read.addresses import AddressRange
 from actstore.store.read.checks import ChunkChecks
 from actstore.store.read.mapped import MappedRows, mapping_obstacle
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
 from tests.actstore.store.damage import flip
@@ -30,7 +30,7 @@ ENCODINGS = ["float16", "bfloat16", "int8", "int4"]
 
 def parts_of(folder: Path, sites: Sequence[str] = SITES) -> tuple[MappedRows, StoreReader, dict[int, int]]:
     """Return the mapped rows of a store, a reader of the same columns, and the rows of each task."""
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     assert isinstance(objects, LocalObjects)
     columns = StoredColumns.of(manifest, sites, uri=objects.uri)
     tasks = {task: manifest.frozen.rows_of(task) for task in range(manifest.frozen.tasks)}
@@ -82,7 +82,7 @@ def test_rows_of_many_tasks_are_gathered_at_once(store_of: StoreOf) -> None:
 
 
 def test_tasks_need_not_begin_at_the_first_nor_follow_each_other(store_of: StoreOf) -> None:
-    manifest, objects = open_store(store_of())
+    manifest, objects = locate_store(store_of())
     assert isinstance(objects, LocalObjects)
     columns = StoredColumns.of(manifest, SITES, uri=objects.uri)
     mapped, reader = MappedRows(objects, manifest, columns, [2, 5]), StoreReader(objects, manifest, columns)
@@ -94,7 +94,7 @@ def test_tasks_need_not_begin_at_the_first_nor_follow_each_other(store_of: Store
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_flipped_byte_anywhere_is_found_before_its_chunk_is_used(own_store: StoreOf, encoding: str) -> None:
     folder = own_store(**{"store.encoding": encoding})
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     assert isinstance(objects, LocalObjects)
     columns = StoredColumns.of(manifest, SITES, uri=objects.uri)
     for spec in columns.arrays:
@@ -277,14 +277,14 @@ def test_many_threads_admit_and_release_at_once(store_of: StoreOf) -> None:
 
 
 def test_only_local_uncompressed_stores_are_mapped(store_of: StoreOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    manifest, objects = open_store(store_of())
+    manifest, objects = locate_store(store_of())
     columns = StoredColumns.of(manifest, SITES, uri=objects.uri)
     assert mapping_obstacle(objects, manifest, columns, 2730) is None
     remote = open_objects("memory://somewhere/store")
     assert mapping_obstacle(remote, manifest, columns, 7) == "it is not on a local filesystem"
     many = mapping_obstacle(objects, manifest, columns, 2731)
     assert many == "2,731 tasks with 6 arrays are more than 32,768 mappings"
-    zstd, zstd_objects = open_store(store_of(**{"store.compressor": "zstd"}))
+    zstd, zstd_objects = locate_store(store_of(**{"store.compressor": "zstd"}))
     assert mapping_obstacle(zstd_objects, zstd, columns, 7) == "it is compressed (zstd)"
     monkeypatch.setattr(module, "can_map_at", lambda: False)
     assert mapping_obstacle(objects, manifest, columns, 7) == (

@@ -10,7 +10,7 @@ import pytest
 from actstore.access.open import LocalObjects, open_objects
 from actstore.contracts.recipe import Recipe
 from actstore.errors import IncompleteStoreError, ManifestError, MissingObjectError, StoreNotFoundError, UsageError
-from actstore.store.read.open import open_manifest, open_store, stored_manifest
+from actstore.store.read.open import locate_store, open_manifest, stored_manifest
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.deadline import Stop
@@ -28,7 +28,7 @@ def test_a_store_opens_by_its_place(store_of: StoreOf) -> None:
     manifest = open_manifest(store_of())
     assert manifest.uri == str(store_of())
     assert manifest == open_manifest(str(store_of()))
-    assert open_store(store_of())[1].uri == str(store_of())
+    assert locate_store(store_of())[1].uri == str(store_of())
 
 
 def test_a_store_opens_by_an_exported_manifest(store_of: StoreOf, tmp_path: Path) -> None:

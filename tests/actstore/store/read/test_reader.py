@@ -18,7 +18,7 @@ from actstore.store.format.layout import scales_path
 from actstore.store.format.shard import index_bytes
 from actstore.store.read import reader as module
 from actstore.store.read.manifest import Manifest
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.store.read.reader import ArrayReader, StoreReader
 from actstore.store.read.selection import StoredColumns
 from actstore.store.write.commit import load_commit
@@ -47,7 +47,7 @@ def case_of(manifest: Manifest, objects: ObjectStore) -> WindowCase:
 @pytest.mark.parametrize("changes", ENCODINGS, ids=str)
 @pytest.mark.parametrize("check", WINDOW_CHECKS, ids=lambda check: check.__name__)
 def test_it_conforms(store_of: StoreOf, check: Callable[[WindowCase], None], changes: dict[str, str]) -> None:
-    check(case_of(*open_store(store_of(**changes))))
+    check(case_of(*locate_store(store_of(**changes))))
 
 
 def test_it_conforms_over_fsspec(store_of: StoreOf) -> None:
@@ -55,13 +55,13 @@ def test_it_conforms_over_fsspec(store_of: StoreOf) -> None:
     for path in local.sizes():
         remote.put(path, local.get(path))
     for check in WINDOW_CHECKS:
-        check(case_of(*open_store("memory://reader/store")))
+        check(case_of(*locate_store("memory://reader/store")))
 
 
 @pytest.mark.parametrize("changes", ENCODINGS, ids=str)
 def test_windows_hold_what_plain_zarr_reads(store_of: StoreOf, changes: dict[str, str]) -> None:
     folder = store_of(**changes)
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     root = zarr.open_group(folder, mode="r")
     paths = (
         *(f"rows/{name}" for name in ("sequence", "position", "token")),
@@ -93,7 +93,7 @@ def test_windows_hold_what_plain_zarr_reads(store_of: StoreOf, changes: dict[str
 @pytest.mark.parametrize("array", ["rows/position", "sites/embed/values"])
 def test_every_alignment_gives_the_rows(store_of: StoreOf, changes: dict[str, str], array: str) -> None:
     """Windows within a chunk, over borders of chunks, at them, and the odd end of a task."""
-    manifest, objects = open_store(store_of(**changes))
+    manifest, objects = locate_store(store_of(**changes))
     reader = ArrayReader(objects, manifest)
     rng = np.random.default_rng(0)
     for task in (0, manifest.frozen.tasks - 1):
@@ -109,7 +109,7 @@ def test_every_alignment_gives_the_rows(store_of: StoreOf, changes: dict[str, st
 def test_rows_that_a_task_does_not_have_are_refused(
     store_of: StoreOf, changes: dict[str, str], start: int, stop: int
 ) -> None:
-    manifest, objects = open_store(store_of(**changes))
+    manifest, objects = locate_store(store_of(**changes))
     with pytest.raises(IndexError, match=f"rows {start} to {stop} of task 0, which has 1024"):
         ArrayReader(objects, manifest).rows("sites/embed/values", RowWindow(0, start, stop))
 
@@ -118,7 +118,7 @@ def test_rows_that_a_task_does_not_have_are_refused(
 def test_a_flipped_byte_in_any_object_of_any_array_is_found(own_store: StoreOf, changes: dict[str, str]) -> None:
     """Wherever it is in the bytes that a window needs; the error names object and task."""
     folder = own_store(**changes)
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     frozen = manifest.frozen
     arrays = frozen.row_arrays
     for spec in arrays:
@@ -139,7 +139,7 @@ def test_a_flipped_byte_in_any_object_of_any_array_is_found(own_store: StoreOf, 
 @pytest.mark.parametrize("kept", [0, 1, 0.5, 0.9])
 def test_an_object_cut_short_is_found(own_store: StoreOf, changes: dict[str, str], kept: float) -> None:
     folder = own_store(**changes)
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     path = folder / "sites/embed/values/c/0/0"
     data = path.read_bytes()
     path.write_bytes(data[: int(kept * len(data)) if kept < 1 else 1])
@@ -151,7 +151,7 @@ def test_an_object_cut_short_is_found(own_store: StoreOf, changes: dict[str, str
 
 def test_damage_outside_the_window_is_left_to_verify(own_store: StoreOf) -> None:
     folder = own_store()
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     path = folder / "rows/sequence/c/0"
     whole = path.read_bytes()
     path.write_bytes(b"\xff" * 512 + whole[512:])
@@ -164,7 +164,7 @@ def test_damage_outside_the_window_is_left_to_verify(own_store: StoreOf) -> None
 @pytest.mark.parametrize("changes", ENCODINGS, ids=str)
 def test_the_object_of_another_task_is_found(own_store: StoreOf, changes: dict[str, str]) -> None:
     folder = own_store(**changes)
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     last = manifest.frozen.tasks - 1
     for other in (1, last):
         data = (folder / f"sites/embed/values/c/{other}/0").read_bytes()
@@ -175,7 +175,7 @@ def test_the_object_of_another_task_is_found(own_store: StoreOf, changes: dict[s
 
 def test_a_lost_object_is_missing(own_store: StoreOf) -> None:
     folder = own_store()
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     (folder / "scales/row/c/3/0").unlink()
     with pytest.raises(MissingObjectError, match="scales/row/c/3/0"):
         ArrayReader(objects, manifest).rows("scales/row", RowWindow(3, 0, 64))
@@ -183,7 +183,7 @@ def test_a_lost_object_is_missing(own_store: StoreOf) -> None:
 
 def test_a_commit_written_since_the_manifest_is_refused(own_store: StoreOf) -> None:
     folder = own_store()
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     commit = load_commit(objects, 1)
     (folder / "commits/1.json").write_bytes(commit.model_copy(update={"rows": 1023}).to_json())
     with pytest.raises(CorruptObjectError, match=r"commits/1\.json \(task 1\): sha256 .*, the manifest says"):
@@ -194,7 +194,7 @@ def test_a_task_without_commit_is_not_read(own_store: StoreOf) -> None:
     folder = own_store()
     (folder / "commits/1.json").unlink()
     (folder / "manifest.json").unlink()
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     reader = ArrayReader(objects, manifest)
     assert len(reader.rows("rows/token", RowWindow(0, 0, 64))) == 64
     with pytest.raises(IncompleteStoreError, match="task 1 is not extracted yet"):
@@ -206,7 +206,7 @@ def test_few_shard_indices_are_kept_and_rows_come_all_the_same(
     store_of: StoreOf, monkeypatch: pytest.MonkeyPatch, compressor: str
 ) -> None:
     monkeypatch.setattr(module, "_INDICES_IN_MEMORY", 2)
-    manifest, objects = open_store(store_of(**{"store.compressor": compressor}))
+    manifest, objects = locate_store(store_of(**{"store.compressor": compressor}))
     reader = ArrayReader(objects, manifest)
     tasks = [*range(manifest.frozen.tasks)] * 2
     found = [reader.rows("sites/embed/values", RowWindow(task, 0, 10)).tobytes() for task in tasks]
@@ -217,7 +217,7 @@ def test_few_shard_indices_are_kept_and_rows_come_all_the_same(
 def test_damage_on_the_way_into_a_buffer_is_found(own_store: StoreOf) -> None:
     """A stream reads all columns of a window at once; the one that is damaged is named."""
     folder = own_store()
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     reader = reader_of(manifest, objects)
     buffer = RowBuffer.allocate(1024, reader.layout)
     for path in (
@@ -236,7 +236,7 @@ def test_damage_on_the_way_into_a_buffer_is_found(own_store: StoreOf) -> None:
 
 def test_a_closed_reader_has_forgotten_what_it_read(own_store: StoreOf) -> None:
     folder = own_store()
-    manifest, objects = open_store(folder)
+    manifest, objects = locate_store(folder)
     reader = ArrayReader(objects, manifest)
     reader.rows("rows/token", RowWindow(0, 0, 64))
     (folder / "commits/0.json").unlink()
@@ -268,7 +268,7 @@ def test_origins_and_scales_are_read_once_a_task_if_they_fit_into_memory(
 ) -> None:
     monkeypatch.setattr(module, "_KEPT_BYTES", kept_bytes)
     folder = store_of()
-    manifest, _ = open_store(folder)
+    manifest, _ = locate_store(folder)
     objects = CountedObjects(folder)
     reader = reader_of(manifest, objects)
     buffer = RowBuffer.allocate(64, reader.layout)

@@ -13,7 +13,7 @@ from actstore.contracts.windows import RowWindow
 from actstore.errors import CorruptObjectError, MissingObjectError
 from actstore.quantize.int8 import Int8
 from actstore.store.format.layout import values_path
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.store.read.reader import ArrayReader
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.statistics import SiteStatistics, merge_statistics
@@ -54,7 +54,7 @@ def test_they_are_those_of_all_rows(merged: dict[str, SiteStatistics], all_rows:
 def test_noise_is_that_of_the_rows_as_they_decode(
     store_of: StoreOf, merged: dict[str, SiteStatistics], all_rows: Rows
 ) -> None:
-    manifest, objects = open_store(store_of())
+    manifest, objects = locate_store(store_of())
     reader = ArrayReader(objects, manifest)
     parts = []
     for task in range(manifest.frozen.tasks):

@@ -7,7 +7,7 @@ from pathlib import Path
 from actstore.access.open import LocalObjects
 from actstore.contracts.progress import Silent
 from actstore.store.care.agreement import stored_plan
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.workflows.care.committed import Expected, compare_commits, named_commits
 
 StoreOf = Callable[..., Path]
@@ -15,7 +15,7 @@ StoreOf = Callable[..., Path]
 
 def test_each_task_is_compared_once_and_with_the_plan(own_store: StoreOf) -> None:
     store = own_store()
-    manifest, _ = open_store(store)
+    manifest, _ = locate_store(store)
     assert named_commits(manifest).keys() == set(range(manifest.frozen.tasks))
     shutil.copy(store / "rows/position/c/1", store / "rows/position/c/0")
     objects = LocalObjects(store)

@@ -18,7 +18,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.extract.model import TransformersModel
 from actstore.extract.task import extract_task
 from actstore.store.read.assemble_manifest import write_manifest
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.writer import write_task
 from actstore.testing.fake_model import FakeModel
@@ -101,7 +101,7 @@ def test_rows_of_other_residues_are_found_at_every_site(
 
 
 def test_a_store_of_another_model_differs(store_of: StoreOf) -> None:
-    manifest, objects = open_store(store_of())
+    manifest, objects = locate_store(store_of())
     found = recompute_sample(objects, manifest, FakeModel(seed=1), rows=16, progress=Silent())
     assert found.rows == 16
     assert len(found.differences) > 16
@@ -109,7 +109,7 @@ def test_a_store_of_another_model_differs(store_of: StoreOf) -> None:
 
 
 def test_wrong_tokens_are_found(store_of: StoreOf) -> None:
-    manifest, objects = open_store(store_of())
+    manifest, objects = locate_store(store_of())
     found = recompute_sample(objects, manifest, Renumbered(), rows=16, progress=Silent())
     assert {path.split("/c/")[0] for path, _, _ in found.differences} == {"rows/token"}
     assert len(found.differences) == found.rows
@@ -136,7 +136,7 @@ class TestRowsThatNameNothing:
         write_manifest(objects)
         verified = verify_store(str(tmp_path / "store"))
         assert {fault.object for fault in verified.faults} >= {f"rows/{column}/c/0"}
-        manifest, _ = open_store(tmp_path / "store")
+        manifest, _ = locate_store(tmp_path / "store")
         found = recompute_sample(objects, manifest, fake_model, rows=8, progress=Silent())
         assert len(found.differences) == found.rows > 5
         for path, task_index, said in found.differences:
@@ -152,7 +152,7 @@ def test_values_that_were_clamped_are_no_difference(recipe_of: RecipeOf, tmp_pat
 
     recipe = recipe_of(**{"store.encoding": "float16", "store.on_overflow": "saturate", "rows.fraction": 0.2})
     extract_with(Loud(), LocalObjects(tmp_path / "store"), recipe)
-    manifest, objects = open_store(tmp_path / "store")
+    manifest, objects = locate_store(tmp_path / "store")
     assert manifest.statistics["embed"].saturated > 100
     assert recompute_sample(objects, manifest, Loud(), rows=64, progress=Silent()).differences == ()
 
@@ -166,7 +166,7 @@ class TestTheModelAtHand:
         return tmp_path / "store"
 
     def test_is_the_folder_of_the_recipe(self, store: Path) -> None:
-        manifest, _ = open_store(store)
+        manifest, _ = locate_store(store)
         model, reason = model_at_hand(manifest.frozen, device="cpu")
         assert model is not None
         assert reason == ""

@@ -15,7 +15,7 @@ from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe
 from actstore.errors import NumericsError, RecipeChangedError
 from actstore.store.read.manifest import Manifest
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.store.write.frozen_recipe import load_frozen
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.care.verify import verify_store
@@ -110,7 +110,7 @@ def test_rows_that_hardly_compress_stay_as_they_are(store_of: StoreOf) -> None:
 def test_the_choice_is_the_same_every_time_and_part_of_the_manifest(auto_store: Callable[[], Path]) -> None:
     one, other = auto_store(), auto_store()
     assert contents(one) == contents(other)
-    manifest, _ = open_store(one)
+    manifest, _ = locate_store(one)
     assert manifest.frozen.compression is not None
     again = Manifest.model_validate_json(manifest.to_json(uri=None))
     assert (again.digest, again.frozen.compression) == (manifest.digest, manifest.frozen.compression)

@@ -14,7 +14,7 @@ from actstore.contracts.windows import RowBuffer, RowWindow
 from actstore.errors import NumericsError, StreamError
 from actstore.extract.model import TransformersModel
 from actstore.extract.threads import LoneThreads
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
 from actstore.store.write.sequences import StoredSequences
@@ -34,7 +34,7 @@ def live_reader(
     store: Path, model: FakeModel | TransformersModel, *, kept_bytes: int = 1 << 30, sites: tuple[str, ...] = SITES
 ) -> Iterator[tuple[LiveReader, StoreReader]]:
     """Return a reader that computes the rows of a store, and one that loads them."""
-    manifest, objects = open_store(store)
+    manifest, objects = locate_store(store)
     columns = StoredColumns.of(manifest, sites, uri=objects.uri)
     prepared = replan(objects, manifest.frozen, model)
     with StoredSequences(objects) as source, LoneThreads(2) as threads:
@@ -44,7 +44,7 @@ def live_reader(
 
 
 def tasks_of(store: Path) -> dict[int, int]:
-    manifest, _ = open_store(store)
+    manifest, _ = locate_store(store)
     return {task: manifest.frozen.rows_of(task) for task in (0, manifest.frozen.tasks - 1)}
 
 
@@ -159,7 +159,7 @@ def test_what_is_done_once_fails_for_all_who_wait_and_can_be_tried_again() -> No
 
 
 def test_a_hybrid_asks_only_for_what_nobody_has_committed(store_of: StoreOf, fake_model: FakeModel) -> None:
-    manifest, objects = open_store(store_of())
+    manifest, objects = locate_store(store_of())
     with live_reader(store_of(), fake_model) as (_, stored):
 
         def supply(window: RowWindow, into: RowBuffer) -> bool:

@@ -13,7 +13,7 @@ from actstore.contracts.recipe import Recipe
 from actstore.errors import StreamError
 from actstore.extract.model import TransformersModel
 from actstore.store.format.layout import MANIFEST
-from actstore.store.read.open import open_store
+from actstore.store.read.open import locate_store
 from actstore.stream.open import open_stream
 from actstore.stream.request import StreamRequest
 from actstore.stream.seats import Seat
@@ -42,7 +42,7 @@ def batches(stream: Stream, epochs: int = 1) -> list[tuple[Any, ...]]:
 
 
 def live(store: Path, model: FakeModel | TransformersModel, mode: LiveMode, **options: Any) -> LiveSource:
-    manifest, objects = open_store(store)
+    manifest, objects = locate_store(store)
     return live_over(objects, manifest, model, mode=mode, **options)
 
 
@@ -71,7 +71,7 @@ def test_online_and_stored_streams_are_equal_for_two_epochs(
     before = contents(store)
     with live(store, tiny_model, "online") as source, source.open_stream(StreamRequest(**request)) as stream:
         assert batches(stream, 2) == stored
-        assert source.report().tasks_computed == open_store(store)[0].splits["train"].tasks
+        assert source.report().tasks_computed == locate_store(store)[0].splits["train"].tasks
         assert source.report().passes == 1
     assert contents(store) == before
 
@@ -92,7 +92,7 @@ def test_a_cursor_of_one_continues_in_the_other(store_of: StoreOf, fake_model: F
 def test_rows_that_are_not_kept_are_computed_no_more_often_than_foretold(
     store_of: StoreOf, fake_model: FakeModel, tmp_path: Path, in_files: bool
 ) -> None:
-    tasks = open_store(store_of())[0].splits["train"].tasks
+    tasks = locate_store(store_of())[0].splits["train"].tasks
     request = StreamRequest(**SMALL)  # type: ignore[arg-type]
     with open_stream(store_of(), **SMALL) as stream:  # type: ignore[arg-type]
         stored = batches(stream)
@@ -117,10 +117,10 @@ def test_the_first_epoch_fills_the_store_and_the_second_reads_it(
     tiny_store: StoreOf, tiny_model: TransformersModel, tmp_path: Path, encoding: str
 ) -> None:
     whole = tiny_store(**{"store.encoding": encoding})
-    half = without(whole, tmp_path / "half", set(range(0, 99, 2)) & set(range(open_store(whole)[0].frozen.tasks)))
+    half = without(whole, tmp_path / "half", set(range(0, 99, 2)) & set(range(locate_store(whole)[0].frozen.tasks)))
     with open_stream(whole, batch_rows=200) as stream:
         stored = batches(stream, 2)
-    train = open_store(whole)[0].splits["train"]
+    train = locate_store(whole)[0].splits["train"]
     with live(half, tiny_model, "store") as source:
         with source.open_stream(StreamRequest(batch_rows=200)) as stream:
             assert batches(stream) == stored[: len(stored) // 2]
@@ -136,13 +136,13 @@ def test_the_first_epoch_fills_the_store_and_the_second_reads_it(
 def test_an_epoch_that_was_not_finished_leaves_the_store_to_be_continued(
     store_of: StoreOf, fake_model: FakeModel, tmp_path: Path
 ) -> None:
-    empty = without(store_of(), tmp_path / "empty", set(range(open_store(store_of())[0].frozen.tasks)))
+    empty = without(store_of(), tmp_path / "empty", set(range(locate_store(store_of())[0].frozen.tasks)))
     request = StreamRequest(**SMALL)  # type: ignore[arg-type]
     with live(empty, fake_model, "store") as source, source.open_stream(request) as stream:
         next(iter(stream))
         stream.close()
         planned = source.planned.digest
-    assert open_store(empty)[0].tasks_done > 0
+    assert locate_store(empty)[0].tasks_done > 0
     with live(empty, fake_model, "store") as source, source.open_stream(request) as stream:
         assert source.planned.digest == planned
         assert len(batches(stream)) == stream.batches_per_epoch
@@ -187,7 +187,7 @@ def test_computing_what_is_missing_writes_nothing(store_of: StoreOf, fake_model:
 def test_statistics_of_a_store_without_rows_are_those_that_it_will_have(
     store_of: StoreOf, fake_model: FakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: LiveMode
 ) -> None:
-    manifest = open_store(store_of())[0]
+    manifest = locate_store(store_of())[0]
     empty = without(store_of(), tmp_path / "empty", set(range(manifest.frozen.tasks)))
     with live(empty, fake_model, mode) as source, source.open_stream(StreamRequest()) as stream:
         assert source.statistics() == manifest.statistics

@@ -1,0 +1,148 @@
+"""Any rows of a store, in any order: from memory maps where that is possible, else from chunks that were read last."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actstore.access.objects import ObjectStore
+from actstore.access.open import LocalObjects
+from actstore.access.read_ahead import map_ahead
+from actstore.contracts.planes import Float32s
+from actstore.contracts.recent import Recent
+from actstore.contracts.windows import RowBuffer, RowOrigin, RowWindow
+from actstore.errors import UsageError
+from actstore.store.read.decoding import RowDecoding, decode_rows
+from actstore.store.read.manifest import Manifest
+from actstore.store.read.mapped import MappedRows, mapping_obstacle
+from actstore.store.read.reader import StoreReader
+from actstore.store.read.selection import StoredColumns
+
+__all__ = ["DecodedRows", "RandomRows"]
+
+_CHUNKS_BYTES: Final = 256 << 20
+"""Chunks in memory, where rows are not mapped."""
+
+
+class DecodedRows(NamedTuple):
+    """Rows of some sites."""
+
+    values_NSD: Float32s
+    """Decoded activations, float32 [N, S, D]."""
+    origin: RowOrigin
+
+
+class RandomRows:
+    """Reads and decodes rows of some sites; every chunk is compared with its checksum before its first use.
+
+    Parameters
+    ----------
+    objects, manifest
+        From `locate_store`.
+    sites
+        Names of sites of one width.
+
+    Raises
+    ------
+    SiteError
+        If the store has no such site, or the sites differ in width.
+    """
+
+    def __init__(self, objects: ObjectStore, manifest: Manifest, sites: tuple[str, ...]) -> None:
+        columns = StoredColumns.of(manifest, sites, uri=objects.uri)
+        self._uri, self._frozen = objects.uri, manifest.frozen
+        self._task_rows, self._chunk_rows = manifest.frozen.layout.task_rows, manifest.frozen.layout.chunk_rows
+        self._rows_T = np.array(
+            [0 if commit is None else manifest.frozen.rows_of(task) for task, commit in enumerate(manifest.commits)]
+        )
+        self._decoding = RowDecoding.of(manifest, columns)
+        self._mapped: MappedRows | None = None
+        done = np.flatnonzero(self._rows_T).tolist()
+        if (
+            done
+            and isinstance(objects, LocalObjects)
+            and mapping_obstacle(objects, manifest, columns, len(done)) is None
+        ):
+            self._mapped = MappedRows(objects, manifest, columns, done)
+        self._admitted: set[tuple[int, int]] = set()
+        self._reader = StoreReader(objects, manifest, columns)
+        chunk_bytes = self._chunk_rows * columns.layout.row_bytes
+        self._chunks: Recent[tuple[int, int], RowBuffer] = Recent(max(_CHUNKS_BYTES // chunk_bytes, 1))
+
+    def read(self, row_N: NDArray[np.int64]) -> DecodedRows:
+        """Return rows by their numbers, in the order given.
+
+        Raises
+        ------
+        UsageError
+            If a number is not that of a row.
+        MissingObjectError, CorruptObjectError
+            Naming object and task.
+        """
+        task_N, place_N = self._places(row_N)
+        chunk_N = place_N // self._chunk_rows
+        chunks = np.unique(np.stack([task_N, chunk_N], axis=1), axis=0)
+        if self._mapped is not None:
+            for task, chunk in chunks.tolist():
+                self._admit(self._mapped, task, chunk)
+            slot_N = self._mapped.slots(row_N)
+            buffer = self._mapped.buffer
+            return DecodedRows(decode_rows(self._decoding, buffer, slot_N), buffer.origin.at(slot_N))
+        shape = (len(row_N), len(self._decoding.site_columns), self._decoding.width)
+        found = DecodedRows(np.empty(shape, dtype=np.float32), RowOrigin.allocate(len(row_N)))
+        keys = [(task, chunk) for task, chunk in chunks.tolist()]
+        for (task, chunk), buffer in zip(keys, map_ahead(self._chunk, keys), strict=True):
+            here = np.flatnonzero((task_N == task) & (chunk_N == chunk))
+            take_B = place_N[here] - chunk * self._chunk_rows
+            found.values_NSD[here] = decode_rows(self._decoding, buffer, take_B)
+            part = buffer.origin.at(take_B)
+            found.origin.sequence_R[here] = part.sequence_R
+            found.origin.position_R[here] = part.position_R
+            found.origin.token_R[here] = part.token_R
+        return found
+
+    def close(self) -> None:
+        """Unmap and forget everything."""
+        if self._mapped is not None:
+            self._mapped.close()
+        self._reader.close()
+        self._chunks.clear()
+
+    def _places(self, row_N: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return task and place in it of each row; refuse numbers of no row."""
+        outside = (row_N < 0) | (row_N >= self._frozen.array_rows)
+        task_N, place_N = np.divmod(np.where(outside, 0, row_N), self._task_rows)
+        missing = outside | (place_N >= self._rows_T[task_N])
+        if missing.any():
+            raise UsageError(f"{self._uri}: no row {row_N[missing][0]:,}{self._why(int(row_N[missing][0]))}")
+        return task_N, place_N
+
+    def _why(self, row: int) -> str:
+        if not 0 <= row < self._frozen.array_rows:
+            return f"; rows are numbered from 0 to {self._frozen.array_rows - 1:,}"
+        task, place = divmod(row, self._task_rows)
+        if place >= self._frozen.rows_of(task):
+            return f": split {self._frozen.split_of(task)} ends before it, and numbers up to the next task are not used"
+        return f" yet: task {task} is not extracted; continue with 'actstore extract --store {self._uri}'"
+
+    def _window(self, task: int, chunk: int) -> RowWindow:
+        start = chunk * self._chunk_rows
+        return RowWindow(task, start, min(start + self._chunk_rows, int(self._rows_T[task])))
+
+    def _admit(self, mapped: MappedRows, task: int, chunk: int) -> None:
+        if (task, chunk) not in self._admitted:
+            mapped.admit(self._window(task, chunk))
+            self._admitted.add((task, chunk))
+
+    def _chunk(self, key: tuple[int, int]) -> RowBuffer:
+        """Return a whole chunk."""
+
+        def load() -> RowBuffer:
+            window = self._window(*key)
+            buffer = RowBuffer.allocate(window.stop - window.start, self._reader.layout)
+            self._reader.read(window, buffer)
+            return buffer
+
+        return self._chunks.get(key, load)
