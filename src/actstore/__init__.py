@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from actstore.contracts.suggest import did_you_mean
     from actstore.extract.device import choose_device
     from actstore.leaving import Interrupted, if_stopped, signals_to
+    from actstore.quantize.decode import decode
     from actstore.redaction import without_secrets
+    from actstore.store.browse.means import SequenceMeans
+    from actstore.store.browse.rows import ProteinRows, Rows
+    from actstore.store.browse.site_array import SiteArray
+    from actstore.store.browse.store import Store, open_store
     from actstore.store.read.manifest import Manifest
     from actstore.store.read.open import open_manifest
     from actstore.store.read.place import enclosing_store
@@ -68,14 +73,19 @@ __all__ = [
     "Manifest",
     "Program",
     "Progress",
+    "ProteinRows",
     "Recipe",
+    "Rows",
     "Seat",
+    "SequenceMeans",
     "Share",
     "Silent",
+    "SiteArray",
     "SiteStatistics",
     "SlurmWorkers",
     "Stage",
     "Stop",
+    "Store",
     "Stream",
     "StreamDataset",
     "StreamReport",
@@ -83,6 +93,7 @@ __all__ = [
     "choose_device",
     "collect_garbage",
     "comma_separated",
+    "decode",
     "did_you_mean",
     "enclosing_store",
     "errors",
@@ -92,6 +103,7 @@ __all__ = [
     "inspect_store",
     "open_live",
     "open_manifest",
+    "open_store",
     "open_stream",
     "parse_recipe_fields",
     "parse_storage_options",
@@ -118,14 +130,19 @@ _HOME: Final = {
     "Manifest": "actstore.store.read.manifest",
     "Program": "actstore.cli.program",
     "Progress": "actstore.contracts.progress",
+    "ProteinRows": "actstore.store.browse.rows",
     "Recipe": "actstore.contracts.recipe",
+    "Rows": "actstore.store.browse.rows",
     "Seat": "actstore.stream.seats",
+    "SequenceMeans": "actstore.store.browse.means",
     "Share": "actstore.workflows.extraction.shares",
     "Silent": "actstore.contracts.progress",
+    "SiteArray": "actstore.store.browse.site_array",
     "SiteStatistics": "actstore.store.write.statistics",
     "SlurmWorkers": "actstore.workflows.clusters.connect",
     "Stage": "actstore.contracts.progress",
     "Stop": "actstore.workflows.extraction.deadline",
+    "Store": "actstore.store.browse.store",
     "Stream": "actstore.stream.stream",
     "StreamDataset": "actstore.stream.tensors.dataset",
     "StreamReport": "actstore.stream.report",
@@ -133,6 +150,7 @@ _HOME: Final = {
     "choose_device": "actstore.extract.device",
     "collect_garbage": "actstore.workflows.care.collect",
     "comma_separated": "actstore.cli.options",
+    "decode": "actstore.quantize.decode",
     "did_you_mean": "actstore.contracts.suggest",
     "enclosing_store": "actstore.store.read.place",
     "export_manifest": "actstore.workflows.export_manifest",
@@ -141,6 +159,7 @@ _HOME: Final = {
     "inspect_store": "actstore.workflows.inspect",
     "open_live": "actstore.workflows.live.open",
     "open_manifest": "actstore.store.read.open",
+    "open_store": "actstore.store.browse.store",
     "open_stream": "actstore.stream.open",
     "parse_recipe_fields": "actstore.cli.options",
     "parse_storage_options": "actstore.cli.options",

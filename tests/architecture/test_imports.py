@@ -19,11 +19,12 @@ ROOMS = {
     "transformers": ("actstore/corpus/model_files.py", "actstore/corpus/tokenizer.py", "actstore/extract/"),
     "zarr": ("actstore/store/",),
     "pyarrow": ("actstore/corpus/", "actstore/store/"),
-    "dask": ("actstore/workflows/",),
+    "dask": ("actstore/store/browse/", "actstore/workflows/"),
+    "xarray": ("actstore/store/browse/",),
     "distributed": ("actstore/workflows/",),
     "typer": ("actstore/cli/", "trainers/cli/"),
 }
-HEAVY = {"dask", "distributed", "pyarrow", "torch", "transformers", "zarr"}
+HEAVY = {"dask", "distributed", "pyarrow", "torch", "transformers", "xarray", "zarr"}
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[str, str | None]]:

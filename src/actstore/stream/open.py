@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects, open_objects
+from actstore.contracts.progress import Silent
 from actstore.contracts.suggest import with_keyword_hints
 from actstore.contracts.windows import RowWindow, WindowReader
 from actstore.errors import StreamError, UsageError
+from actstore.store.browse.proteins import Proteins
+from actstore.store.browse.store import Store
 from actstore.store.read.cached import CachedObjects
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.mapped import MappedRows, mapping_obstacle
 from actstore.store.read.open import locate_store
 from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
-from actstore.store.read.sequence_ids import SequenceIds
 from actstore.store.write.sequences import StoredSequences
 from actstore.stream.config import OrderName
 from actstore.stream.gather import Gather, NumpyGather
@@ -42,7 +44,7 @@ _REMOTE_THREADS: Final = 32
 
 @with_keyword_hints
 def open_stream(
-    source: str | os.PathLike[str] | Manifest,
+    source: str | os.PathLike[str] | Manifest | Store,
     *,
     sites: Sequence[str] | str | None = None,
     batch_rows: int = 4096,
@@ -188,7 +190,7 @@ def stream_over(
             stage=stage,
             gather=gather,
             sequences_by_rows=partial(_sequences_by_rows, plan, objects),
-            sequence_ids=SequenceIds(objects),
+            proteins=Proteins(objects, manifest.frozen, progress=Silent()),
         ),
         plan.config,
     )
@@ -220,8 +222,10 @@ def _in_memory(plan: StreamPlan, objects: ObjectStore, reader: WindowReader | No
 
 
 def _open(
-    source: str | os.PathLike[str] | Manifest, storage_options: Mapping[str, Any] | None
+    source: str | os.PathLike[str] | Manifest | Store, storage_options: Mapping[str, Any] | None
 ) -> tuple[Manifest, ObjectStore]:
+    if isinstance(source, Store):
+        return source.manifest, source.objects
     if not isinstance(source, Manifest):
         return locate_store(source, storage_options=storage_options)
     if source.uri is None:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.errors import StreamError
+from actstore.store.browse.proteins import Proteins
 from actstore.store.read.manifest import Manifest
-from actstore.store.read.sequence_ids import SequenceIds
 from actstore.stream.batch import Batch
 from actstore.stream.config import StreamConfig
 from actstore.stream.cursor import Cursor
@@ -49,7 +49,7 @@ class StreamSource:
     gather: Gather
     sequences_by_rows: Callable[[], NDArray[np.int64] | None]
     """Counts how many sequences have 0, 1, 2, ... of the rows; None if that is not known."""
-    sequence_ids: SequenceIds
+    proteins: Proteins
 
 
 class Stream:
@@ -249,7 +249,7 @@ class Stream:
         MissingObjectError, CorruptObjectError
             If the sequences are lost or damaged.
         """
-        return self._source.sequence_ids(batch.sequence_B)
+        return self._source.proteins.ids(batch.sequence_B)
 
     def fill_tasks(self) -> Iterator[tuple[int, ...]]:
         """Yield the tasks of the rows of each fill of the next epoch, in the order in which this process reads them."""
@@ -282,7 +282,7 @@ class Stream:
             self._iteration += 1
             self._source.gather.close()
         self._fetcher.close()
-        self._source.sequence_ids.close()
+        self._source.proteins.close()
 
     def __enter__(self) -> Self:
         return self

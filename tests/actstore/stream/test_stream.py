@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from actstore.access.open import open_objects
+from actstore.contracts.progress import Silent
 from actstore.contracts.windows import RowBuffer, RowWindow
 from actstore.errors import CursorError, StreamError
 from actstore.quantize.table import QUANTIZERS
+from actstore.store.browse.proteins import Proteins
 from actstore.store.read.decoding import RowDecoding
 from actstore.store.read.open import open_manifest
-from actstore.store.read.sequence_ids import SequenceIds
 from actstore.stream.batch import Batch
 from actstore.stream.config import OrderName, StreamConfig
 from actstore.stream.cursor import Cursor
@@ -366,7 +367,7 @@ def test_any_shape_streams_every_row_once_and_seeks(
         stage=BufferedStage(reader, rows=batch_rows * fill_batches),
         gather=NumpyGather(RowDecoding(QUANTIZERS["float16"], 3, (0, 1), (None, None))),
         sequences_by_rows=lambda: np.bincount([sum(tasks)]),
-        sequence_ids=SequenceIds(open_objects("memory://nowhere")),
+        proteins=Proteins(open_objects("memory://nowhere"), open_manifest(store_of()).frozen, progress=Silent()),
     )
     with Stream(source, StreamConfig(batch_rows, fill_batches, window_rows, threads=2)) as stream:
         whole = list(stream)

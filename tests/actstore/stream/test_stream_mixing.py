@@ -10,13 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 from actstore.access.open import open_objects
+from actstore.contracts.progress import Silent
 from actstore.contracts.windows import RowBuffer, RowWindow
 from actstore.quantize.table import QUANTIZERS
+from actstore.store.browse import proteins
 from actstore.store.read.decoding import RowDecoding
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.mapped import MappedRows
 from actstore.store.read.open import open_manifest
-from actstore.store.read.sequence_ids import SequenceIds
 from actstore.stream.config import OrderName, StreamConfig
 from actstore.stream.gather import NumpyGather
 from actstore.stream.mixing import MixingReport, expected_distinct
@@ -106,7 +107,7 @@ def mixing_of(
         stage=stage,
         gather=NumpyGather(RowDecoding(QUANTIZERS["float16"], 1, (0,), (None,))),
         sequences_by_rows=lambda: reader.sequences_by_rows,
-        sequence_ids=SequenceIds(open_objects("memory://nowhere")),
+        proteins=proteins.Proteins(open_objects("memory://nowhere"), manifest.frozen, progress=Silent()),
     )
     config = StreamConfig(BATCH_ROWS, fill_batches, window_rows, order=order, seed=seed, threads=2)
     with Stream(source, config) as stream:

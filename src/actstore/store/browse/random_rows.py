@@ -103,6 +103,10 @@ class RandomRows:
             found.origin.token_R[here] = part.token_R
         return found
 
+    def origin(self, row_N: NDArray[np.int64]) -> RowOrigin:
+        """Return where rows come from; raises as `read`."""
+        return self.read(row_N).origin
+
     def close(self) -> None:
         """Unmap and forget everything."""
         if self._mapped is not None:

@@ -10,8 +10,8 @@ import zarr
 from actstore.access.open import LocalObjects
 from actstore.contracts.progress import Silent
 from actstore.errors import CorruptObjectError, UsageError
-from actstore.store.read import sequence_index as module
-from actstore.store.read.sequence_index import SequenceIndex
+from actstore.store.browse import sequence_index as module
+from actstore.store.browse.sequence_index import SequenceIndex
 from actstore.store.write.frozen_recipe import load_frozen
 from actstore.store.write.sequences import StoredSequences
 

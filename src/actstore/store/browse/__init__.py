@@ -1,0 +1,1 @@
+"""A store as a data set: proteins, rows and sites, read where somebody asks."""

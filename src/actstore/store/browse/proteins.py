@@ -1,0 +1,90 @@
+"""The proteins of a store: found by id, with their residues and rows; read when somebody asks."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actstore.access.objects import ObjectStore
+from actstore.contracts.progress import Progress
+from actstore.errors import UsageError
+from actstore.store.browse.sequence_index import SequenceIndex, SequenceRows
+from actstore.store.write.frozen_recipe import FrozenRecipe
+from actstore.store.write.sequences import StoredSequences
+
+__all__ = ["Proteins"]
+
+
+class Proteins:
+    """Opens `sequences.parquet` at the first question, and indexes it at the first question for a protein's rows.
+
+    Parameters
+    ----------
+    objects, frozen
+        The store.
+    progress
+        Where to report.
+    """
+
+    def __init__(self, objects: ObjectStore, frozen: FrozenRecipe, *, progress: Progress) -> None:
+        self._objects, self._frozen, self._progress = objects, frozen, progress
+        self._stored: StoredSequences | None = None
+        self._index: SequenceIndex | None = None
+        self._lock = threading.RLock()
+
+    def find(self, sequence: str | int) -> tuple[int, str, str]:
+        """Return number, id and residues of a protein, given its id or its number.
+
+        Raises
+        ------
+        UsageError
+            If there is no such protein.
+        MissingObjectError, CorruptObjectError
+            If the sequences are lost or damaged.
+        """
+        stored = self._sequences()
+        number = self._indexed().find(sequence) if isinstance(sequence, str) else int(sequence)
+        if not 0 <= number < len(stored):
+            raise UsageError(f"{self._objects.uri}: no sequence {number:,}; there are {len(stored):,}, counted from 0")
+        return number, stored.sequence_id(number), stored.residues(number)
+
+    def rows(self, number: int) -> SequenceRows:
+        """Return the rows of a protein."""
+        return self._indexed().rows(number)
+
+    def letters(self, sequence_N: NDArray[np.int64], position_N: NDArray[np.int32]) -> tuple[list[str], str]:
+        """Return the id of each sequence, and the residue at each position; a row group is read once."""
+        stored = self._sequences()
+        ids, letters = [""] * len(sequence_N), [""] * len(sequence_N)
+        for place in np.argsort(sequence_N, kind="stable").tolist():
+            sequence = int(sequence_N[place])
+            ids[place] = stored.sequence_id(sequence)
+            letters[place] = stored.residues(sequence)[position_N[place]]
+        return ids, "".join(letters)
+
+    def ids(self, sequence_N: NDArray[np.int64]) -> list[str]:
+        """Return the id of each sequence, given its number; a row group is read once."""
+        stored = self._sequences()
+        id_of = {sequence: stored.sequence_id(sequence) for sequence in np.unique(sequence_N).tolist()}
+        return [id_of[sequence] for sequence in sequence_N.tolist()]
+
+    def close(self) -> None:
+        """Close the file, and forget the index."""
+        with self._lock:
+            if self._stored is not None:
+                self._stored.close()
+            self._stored = self._index = None
+
+    def _sequences(self) -> StoredSequences:
+        with self._lock:
+            if self._stored is None:
+                self._stored = StoredSequences(self._objects)
+            return self._stored
+
+    def _indexed(self) -> SequenceIndex:
+        with self._lock:
+            if self._index is None:
+                self._index = SequenceIndex(self._sequences(), self._frozen, progress=self._progress)
+            return self._index
