@@ -27,6 +27,7 @@ __all__ = [
     "comma_separated",
     "parse_count",
     "parse_duration",
+    "parse_numbers",
     "parse_recipe_fields",
     "parse_settings",
     "parse_storage_options",
@@ -77,6 +78,8 @@ Settings = Annotated[
 ]
 
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
+_NUMBERS: Final = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
+_MOST_NUMBERS: Final = 10_000_000
 _COUNT: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKmMgGbBtT]?)")
 _COUNTED: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 _UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -115,6 +118,31 @@ def parse_duration(text: str, *, flag: str) -> float:
     if match is None or not (match[2] or float(match[1]) == 0):
         raise UsageError(f"{flag} = {text!r}: give a number and a unit, such as 90s, 30m, 12h or 1d")
     return float(match[1]) * _UNIT_S.get(match[2], 1.0)
+
+
+def parse_numbers(values: Sequence[str] | None, flag: str) -> list[int] | None:
+    """Parse whole numbers and ranges whose ends are included; return None if no value was given.
+
+    Raises
+    ------
+    UsageError
+        If a part is neither, or there are more than ten million numbers.
+
+    Examples
+    --------
+    >>> parse_numbers(["17,99", "0-3"], "--rows")
+    [17, 99, 0, 1, 2, 3]
+    """
+    numbers: list[int] = []
+    for part in comma_separated(values) or ():
+        match = _NUMBERS.fullmatch(part.strip())
+        if match is None:
+            raise UsageError(f"{flag} takes whole numbers and ranges such as 17,99 or 10-50, not {part!r}")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= _MOST_NUMBERS - len(numbers):
+            raise UsageError(f"{flag} {part}: {'the end is before the start' if last < first else 'too many numbers'}")
+        numbers += range(first, last + 1)
+    return numbers or None
 
 
 def parse_recipe_fields(options: Mapping[str, object], settings: Sequence[str] | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,10 @@ from actstore.access.printable import printable
 from actstore.contracts.planes import Float32s
 from actstore.errors import UsageError
 
-__all__ = ["ProteinRows", "Rows", "chosen_positions"]
+__all__ = ["Choice", "ProteinRows", "Rows", "chosen_positions"]
+
+Choice: TypeAlias = int | slice | Sequence[int] | NDArray[np.int64]
+"""Numbers of rows, or positions of residues."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +108,7 @@ class ProteinRows(Rows):
         return kept_L
 
 
-def chosen_positions(
-    positions: int | slice | Sequence[int] | NDArray[np.int64], name: str, length: int
-) -> NDArray[np.int64]:
+def chosen_positions(positions: Choice, name: str, length: int) -> NDArray[np.int64]:
     """Return positions in a protein, counted from 0.
 
     Raises

@@ -25,7 +25,8 @@ from actstore.store.browse.means import SequenceMeans, sequence_means
 from actstore.store.browse.proteins import Proteins
 from actstore.store.browse.random_rows import RandomRows
 from actstore.store.browse.row_numbers import RowNumbers
-from actstore.store.browse.rows import ProteinRows, Rows, chosen_positions
+from actstore.store.browse.rows import Choice, ProteinRows, Rows, chosen_positions
+from actstore.store.browse.sequence_index import SequenceRows
 from actstore.store.browse.site_array import SiteArray
 from actstore.store.format.layout import SEQUENCES
 from actstore.store.read.manifest import Manifest
@@ -84,15 +85,12 @@ def open_store(
 class Store:
     """A store that was opened with `open_store`; threads may share it.
 
-    Rows have numbers, which batches, tables and messages use. Numbers at the end of a split, and of tasks that are not
-    extracted yet, are not used: `row_numbers` lists those that are.
+    Rows have numbers, which batches and messages use, too; `row_numbers` lists those that are in use.
 
     Parameters
     ----------
-    manifest, objects
-        What the store has, and where it is.
-    progress
-        Where to report long reads.
+    manifest, objects, progress
+        What the store has, where it is, and where to report long reads.
     """
 
     def __init__(self, manifest: Manifest, objects: ObjectStore, *, progress: Progress) -> None:
@@ -160,7 +158,7 @@ class Store:
         places = self._numbers.places(split)
         return self._numbers.at(np.arange(places.start, places.stop))
 
-    def __getitem__(self, rows: int | slice | Sequence[int] | NDArray[np.int64]) -> Rows:
+    def __getitem__(self, rows: Choice) -> Rows:
         """Return rows by their numbers, at all sites: in the order given; of a slice, those that are there.
 
         Raises
@@ -172,9 +170,7 @@ class Store:
         """
         return self.read(rows)
 
-    def read(
-        self, rows: int | slice | Sequence[int] | NDArray[np.int64], sites: str | Sequence[str] | None = None
-    ) -> Rows:
+    def read(self, rows: Choice, sites: str | Sequence[str] | None = None) -> Rows:
         """Return rows by their numbers at some sites, names or globs; raises as indexing."""
         names = self._names(sites)
         row_N = self._row_numbers(rows)
@@ -189,7 +185,7 @@ class Store:
         sequence: str | int,
         *,
         sites: str | Sequence[str] | None = None,
-        positions: int | slice | Sequence[int] | NDArray[np.int64] | None = None,
+        positions: Choice | None = None,
     ) -> ProteinRows:
         """Return the rows of one protein, in the order of its residues.
 
@@ -211,11 +207,7 @@ class Store:
         """
         names = self._names(sites)
         number, name, protein = self._proteins.find(sequence)
-        row_N, position_N = self._proteins.rows(number)
-        here = np.isin(row_N // self.manifest.frozen.layout.task_rows, self._numbers.task_T)
-        if positions is not None:
-            here &= np.isin(position_N, chosen_positions(positions, name, len(protein)))
-        row_N, position_N = row_N[here], position_N[here]
+        row_N, position_N = self._rows_of(number, name, protein, positions)
         found = self._random(names).read(row_N)
         if (found.origin.sequence_R != number).any() or (found.origin.position_R != position_N).any():
             raise CorruptObjectError(
@@ -232,6 +224,11 @@ class Store:
             id=name,
             protein=protein,
         )
+
+    def row_numbers_of(self, sequence: str | int, *, positions: Choice | None = None) -> NDArray[np.int64]:
+        """Return the numbers of the rows of one protein, in the order of its residues; arguments as `rows`."""
+        number, name, protein = self._proteins.find(sequence)
+        return self._rows_of(number, name, protein, positions)[0]
 
     def site(self, name: str) -> SiteArray:
         """Return one site as an array, float32 [rows, D], that is read where it is indexed.
@@ -308,6 +305,14 @@ class Store:
     ) -> None:
         self.close()
 
+    def _rows_of(self, number: int, name: str, protein: str, positions: Choice | None) -> SequenceRows:
+        """Return the rows of a protein that are there, and are of some positions."""
+        row_N, position_N = self._proteins.rows(number)
+        here = np.isin(row_N // self.manifest.frozen.layout.task_rows, self._numbers.task_T)
+        if positions is not None:
+            here &= np.isin(position_N, chosen_positions(positions, name, len(protein)))
+        return SequenceRows(row_N[here], position_N[here])
+
     def _names(self, sites: str | Sequence[str] | None) -> tuple[str, ...]:
         return tuple(site.name for site in match_sites(self.manifest.sites, sites, uri=self.uri))
 
@@ -317,7 +322,7 @@ class Store:
                 self._rows[names] = RandomRows(self.objects, self.manifest, names)
             return self._rows[names]
 
-    def _row_numbers(self, rows: int | slice | Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+    def _row_numbers(self, rows: Choice) -> NDArray[np.int64]:
         if isinstance(rows, slice):
             start, stop, step = rows.indices(self.manifest.frozen.array_rows)
             if step != 1:
