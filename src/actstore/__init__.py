@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from actstore.stream.seats import Seat
     from actstore.stream.stream import Stream
     from actstore.stream.tensors.dataset import StreamDataset
+    from actstore.view.grids import output_width
     from actstore.view.progress import terminal_progress
     from actstore.workflows.care.collect import collect_garbage
     from actstore.workflows.care.repair import repair_store
@@ -105,6 +106,7 @@ __all__ = [
     "open_manifest",
     "open_store",
     "open_stream",
+    "output_width",
     "parse_recipe_fields",
     "parse_storage_options",
     "plan_store",
@@ -161,6 +163,7 @@ _HOME: Final = {
     "open_manifest": "actstore.store.read.open",
     "open_store": "actstore.store.browse.store",
     "open_stream": "actstore.stream.open",
+    "output_width": "actstore.view.grids",
     "parse_recipe_fields": "actstore.cli.options",
     "parse_storage_options": "actstore.cli.options",
     "plan_store": "actstore.workflows.plan",

@@ -198,8 +198,10 @@ def print_report(report: object, *, as_json: bool, view: Callable[[], Renderable
         return
     from rich.console import Console
 
+    from actstore.view.grids import output_width
+
     # Paths and ids must appear unchanged: rich would treat `[a]` as markup and `:b:` as an emoji.
-    Console(highlight=False, markup=False, emoji=False).print(view())
+    Console(width=output_width(), highlight=False, markup=False, emoji=False).print(view())
 
 
 def _pairs(options: Sequence[str] | None, flag: str) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,11 +12,20 @@ from rich.table import Table
 
 from actstore.access.printable import printable
 
-__all__ = ["facts", "grid", "human_bytes", "human_count", "human_time"]
+__all__ = ["facts", "grid", "human_bytes", "human_count", "human_time", "output_width"]
 
+_UNFOLDED: Final = 10_000
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 _WORDS: Final = {"problem", "outlier channels (x median)"}
 """Heads of columns that hold text, not numbers."""
+
+
+def output_width() -> int | None:
+    """Return the width of tables on standard output: None for that of the terminal, or of COLUMNS.
+
+    In a pipe or file nothing is folded, so that paths and digests can be found there.
+    """
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else _UNFOLDED
 
 
 def facts(title: str, values: Mapping[str, str]) -> Table:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from actstore import output_width
+
 __all__ = ["print_table"]
 
 _OF_SITES: Final = {"explained_variance_per_site"}
@@ -27,7 +29,7 @@ def print_table(document: Mapping[str, Any]) -> None:
             for key, one in value.items():
                 table.add_row(f"  {key if name in _OF_SITES else key.replace('_', ' ')}", _text(one))
     # Paths must appear unchanged: rich would treat `[a]` as markup and `:b:` as an emoji.
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    Console(width=output_width(), highlight=False, markup=False, emoji=False).print(table)
 
 
 def _text(value: object) -> str:
