@@ -14,7 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actstore import open_stream
+from actstore import open_store, open_stream
+from actstore.contracts.recipe import ModelRecipe
+from actstore.corpus.windows import cut_windows
+from actstore.extract.model import load_model
 from tests.actstore.cli.command import actstore
 from tests.actstore.workflows.stores import contents, plain_rows, write_fasta
 
@@ -27,11 +30,11 @@ PROGRAM = "from actstore.cli import main; main()"
 
 @pytest.fixture(scope="module")
 def proteins(natural_fasta: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every ninth protein of all, long ones and those with X and U among them."""
+    """Every seventh protein of all, long ones and those with X and U among them."""
     with gzip.open(natural_fasta, "rt", encoding="ascii") as file:
         records = [record.partition("\n") for record in file.read().split(">")[1:]]
-    chosen = {header.split()[0]: "".join(body.split()) for header, _, body in islice(records, 0, None, 9)}
-    assert len(chosen) > 390
+    chosen = {header.split()[0]: "".join(body.split()) for header, _, body in islice(records, 0, None, 7)}
+    assert len(chosen) > 500
     assert max(map(len, chosen.values())) > 1022
     return write_fasta(tmp_path_factory.mktemp("natural") / "proteins.fasta", chosen)
 
@@ -116,6 +119,23 @@ def test_both_encodings_hold_the_same_rows(whole: dict[str, Path]) -> None:
     for site, values_ND in fine.values.items():
         centred_ND = values_ND - values_ND.mean(axis=0)
         assert np.linalg.norm(coarse.values[site] - values_ND) < 0.01 * np.linalg.norm(centred_ND), site
+
+
+@pytest.mark.parametrize("encoding", ["int8", "float16"])
+def test_every_protein_that_is_looked_up_is_what_the_model_says(
+    esm2_tiny: Path, whole: dict[str, Path], encoding: str
+) -> None:
+    model = load_model(ModelRecipe(name=str(esm2_tiny)), ["resid_post.3"])
+    with open_store(whole[encoding]) as store:
+        mean_D = store.manifest.statistics["resid_post.3"].mean_D
+        for name in store.sequences["id"].to_pylist():
+            protein = store.rows(sequence=name, sites="resid_post.3")
+            for window in cut_windows(len(protein.protein), window=1022, overlap=256):
+                here = (protein.position_N >= window.keep_start) & (protein.position_N < window.keep_stop)
+                seen = protein.protein[window.start : window.stop]
+                wanted_ND = model.activations([seen], [protein.position_N[here] - window.start])["resid_post.3"]
+                off = np.linalg.norm(protein.values_ND[here] - wanted_ND)
+                assert off <= {"int8": 0.01, "float16": 0.001}[encoding] * np.linalg.norm(wanted_ND - mean_D), name
 
 
 def test_a_stream_gives_every_row_once(whole: dict[str, Path]) -> None:
