@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from actstore.workflows.care.repair import repair_store
     from actstore.workflows.care.verify import verify_store
     from actstore.workflows.clusters.connect import ExistingScheduler, LocalWorkers, SlurmWorkers
+    from actstore.workflows.diff_manifests import ManifestDifference, diff_manifests
     from actstore.workflows.export_manifest import export_manifest
     from actstore.workflows.extract import extract_store
     from actstore.workflows.extraction.deadline import Stop
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from actstore.workflows.live.source import LiveReport, LiveSource
     from actstore.workflows.plan import plan_store
     from actstore.workflows.recipes import read_recipe
+    from actstore.workflows.relocate_manifest import relocate_manifest
 
 __all__ = [
     "Assumptions",
@@ -72,6 +74,7 @@ __all__ = [
     "LiveSource",
     "LocalWorkers",
     "Manifest",
+    "ManifestDifference",
     "Program",
     "Progress",
     "ProteinRows",
@@ -96,6 +99,7 @@ __all__ = [
     "comma_separated",
     "decode",
     "did_you_mean",
+    "diff_manifests",
     "enclosing_store",
     "errors",
     "export_manifest",
@@ -111,6 +115,7 @@ __all__ = [
     "parse_storage_options",
     "plan_store",
     "read_recipe",
+    "relocate_manifest",
     "repair_store",
     "run_command",
     "signals_to",
@@ -130,6 +135,7 @@ _HOME: Final = {
     "LiveSource": "actstore.workflows.live.source",
     "LocalWorkers": "actstore.workflows.clusters.connect",
     "Manifest": "actstore.store.read.manifest",
+    "ManifestDifference": "actstore.workflows.diff_manifests",
     "Program": "actstore.cli.program",
     "Progress": "actstore.contracts.progress",
     "ProteinRows": "actstore.store.browse.rows",
@@ -154,6 +160,7 @@ _HOME: Final = {
     "comma_separated": "actstore.cli.options",
     "decode": "actstore.quantize.decode",
     "did_you_mean": "actstore.contracts.suggest",
+    "diff_manifests": "actstore.workflows.diff_manifests",
     "enclosing_store": "actstore.store.read.place",
     "export_manifest": "actstore.workflows.export_manifest",
     "extract_store": "actstore.workflows.extract",
@@ -168,6 +175,7 @@ _HOME: Final = {
     "parse_storage_options": "actstore.cli.options",
     "plan_store": "actstore.workflows.plan",
     "read_recipe": "actstore.workflows.recipes",
+    "relocate_manifest": "actstore.workflows.relocate_manifest",
     "repair_store": "actstore.workflows.care.repair",
     "run_command": "actstore.cli.run",
     "signals_to": "actstore.leaving",

@@ -1,4 +1,4 @@
-"""`actstore manifest export | show | validate`."""
+"""`actstore manifest export | show | validate | relocate | diff`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ import typer
 from actstore.cli.options import Json, StorageOptions, parse_storage_options, print_report
 from actstore.cli.program import Program
 
-__all__ = ["app", "export", "show", "validate"]
+__all__ = ["app", "diff", "export", "relocate", "show", "validate"]
 
 app = Program(help="Share a store with one file that locates, describes and identifies it.")
 
+Places = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--place",
+        metavar="URI",
+        help="Another place with the same store, such as a mirror; readers try them in turn. May be repeated.",
+        show_default="none",
+    ),
+]
 ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="An exported manifest.")]
 
 
@@ -28,6 +37,7 @@ def export(
             show_default="URI",
         ),
     ] = None,
+    place: Places = None,
     storage_option: StorageOptions = None,
     json: Json = False,
 ) -> None:
@@ -39,12 +49,14 @@ def export(
     `actstore manifest export s3://bucket/esm2-8m -o esm2-8m.json`
     """
     from actstore.view.reports import report_manifest
-    from actstore.view.tables import inspect_view
+    from actstore.view.tables import exported_view
     from actstore.workflows.export_manifest import export_manifest
 
-    manifest = export_manifest(store, out, uri=uri, storage_options=parse_storage_options(storage_option))
+    manifest = export_manifest(
+        store, out, uri=uri, places=place or (), storage_options=parse_storage_options(storage_option)
+    )
     report = report_manifest(manifest)
-    print_report(report, as_json=json, view=lambda: inspect_view(report))
+    print_report(report, as_json=json, view=lambda: exported_view(report, out))
 
 
 @app.command()
@@ -82,3 +94,55 @@ def validate(file: ManifestFile, json: Json = False) -> None:
         raise typer.Exit(error.exit_code) from error
     report = {"file": str(file), "valid": True, "manifest_sha256": manifest.digest, "uri": manifest.uri}
     print_report(report, as_json=json, view=lambda: f"{file}: valid, sha256 {manifest.digest}")
+
+
+@app.command()
+def relocate(
+    file: ManifestFile,
+    uri: Annotated[str, typer.Option(help="Path or URL where the store is now.", show_default="none: it is needed")],
+    place: Places = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="New file to write.", show_default="FILE is replaced", rich_help_panel="Output"
+        ),
+    ] = None,
+    storage_option: StorageOptions = None,
+    json: Json = False,
+) -> None:
+    """Tell a manifest file where its store is now; the digest stays the same.
+
+    The store there is compared with the manifest first. A store in the file's folder, or below it, is named by its path
+    from there.
+
+    `actstore manifest relocate esm2-8m.json --uri s3://new-bucket/esm2-8m`
+    """
+    from actstore.view.reports import report_manifest
+    from actstore.view.tables import exported_view
+    from actstore.workflows.relocate_manifest import relocate_manifest
+
+    manifest = relocate_manifest(
+        file, uri, places=place or (), out=out, storage_options=parse_storage_options(storage_option)
+    )
+    report = report_manifest(manifest)
+    print_report(report, as_json=json, view=lambda: exported_view(report, out or file))
+
+
+@app.command()
+def diff(
+    one: Annotated[str, typer.Argument(metavar="A", help="A manifest file, or a store.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    storage_option: StorageOptions = None,
+    json: Json = False,
+) -> None:
+    """Show what distinguishes two stores, by their manifests alone; exit 1 if they are not the same.
+
+    `actstore manifest diff mine.json theirs.json`
+    """
+    from actstore.view.tables import difference_view
+    from actstore.workflows.diff_manifests import diff_manifests
+
+    found = diff_manifests(one, other, storage_options=parse_storage_options(storage_option))
+    print_report(found, as_json=json, view=lambda: difference_view(found._asdict()))
+    if not found.same:
+        raise typer.Exit(1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -24,6 +25,8 @@ from actstore.view.reports import (
 )
 
 __all__ = [
+    "difference_view",
+    "exported_view",
     "extract_view",
     "garbage_view",
     "inspect_view",
@@ -39,6 +42,7 @@ _STOPPED: Final[dict[StopReason, str]] = {
 }
 _MOST_FAULTS: Final = 50
 _MOST_NAMED: Final = 20
+_MOST_FIELDS: Final = 40
 
 
 def extract_view(report: ExtractReport) -> RenderableType:
@@ -101,6 +105,36 @@ def inspect_view(report: InspectReport) -> RenderableType:
             ", ".join(f"{channel} ({ratio:.0f}x)" for channel, ratio in site.outlier_channels.items()) or "-",
         )
     return Group(_facts("Store", facts), splits, sites)
+
+
+def exported_view(report: InspectReport, file: Path) -> RenderableType:
+    """Show what a manifest file describes, and how somebody else uses it."""
+    use = {
+        "file": str(file),
+        "look": f"actstore inspect {file}",
+        "train": f"trainer read-from-store {file} --dictionary topk-sae --site {next(iter(report.sites))}",
+        "Python": f'actstore.open_store("{file}")',
+        "cite": report.manifest_sha256,
+    }
+    return Group(inspect_view(report), _facts("Use it", use))
+
+
+def difference_view(found: Mapping[str, Any]) -> RenderableType:
+    """Show what distinguishes two manifests."""
+    facts = {"content": "the same" if found["same"] else "not the same"}
+    for side, digest, places in zip(("A", "B"), found["digests"], found["places"], strict=True):
+        facts[side] = f"{digest}{''.join(f' at {place}' for place in places)}"
+    if found["tasks_differing"]:
+        shown = ", ".join(map(str, found["tasks"])) + (
+            ", ..." if found["tasks_differing"] > len(found["tasks"]) else ""
+        )
+        facts["tasks"] = f"{found['tasks_differing']:,} with other bytes: {shown}"
+    table = _table("field", "A", "B")
+    for key, one, other in found["fields"][:_MOST_FIELDS]:
+        table.add_row(printable(key), *("-" if value is None else printable(value) for value in (one, other)))
+    more = len(found["fields"]) - _MOST_FIELDS
+    shown_fields: list[RenderableType] = [table] if found["fields"] else []
+    return Group(_facts("Compared", facts), *shown_fields, *([f"and {more:,} more: --json"] if more > 0 else []))
 
 
 def verify_view(report: VerifyReport) -> RenderableType:

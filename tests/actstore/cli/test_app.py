@@ -141,17 +141,20 @@ def test_a_manifest_that_is_not_valid_is_reported_in_json(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("command", ["verify", "repair", "gc"])
-def test_a_manifest_file_in_place_of_its_store_is_recognised(command: str, store_of: StoreOf, tmp_path: Path) -> None:
-    file = tmp_path / "shared.json"
-    assert actstore("manifest", "export", store_of(), "-o", file).code == 0
+def test_a_manifest_file_stands_for_its_store(command: str, own_store: StoreOf, tmp_path: Path) -> None:
+    store, file = own_store(), tmp_path / "shared.json"
+    assert actstore("manifest", "export", store, "-o", file).code == 0
     assert actstore("inspect", file).code == 0
-    done = actstore(command, file)
-    assert (done.code, done.out) == (2, "")
-    assert done.err == f"error: {file}: this is a manifest file, of the store at {store_of()}; give that URI\n"
-    done = actstore(command, store_of() / "manifest.json")
-    assert done.code == 2
-    assert "of a store whose place it does not say; give the URI" in done.err
-    assert actstore(command, store_of() / "zarr.json").code == 1
+    done = actstore(command, file, "--json")
+    assert (done.code, done.document["uri"]) == (0, str(store)), done.err
+    done = actstore(command, store / "manifest.json")
+    assert done.code == 1
+    assert "does not say where its store is" in done.err
+    assert actstore(command, store / "zarr.json").code == 1
+    (store / "commits" / "0.json").write_bytes(b"{}")
+    damaged = actstore(command, file, *(["--dry-run"] if command == "repair" else []), "--json")
+    assert damaged.code == (0 if command == "gc" else 1), damaged.err
+    assert damaged.document["uri"] == str(store)
 
 
 def test_options_that_are_half_a_recipe_say_what_is_missing(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ import pytest
 from actstore import open_manifest, open_stream
 from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
-from actstore.errors import IncompleteStoreError, ManifestError, StoreNotFoundError
+from actstore.errors import IncompleteStoreError, ManifestError, StoreNotFoundError, UsageError
 from actstore.store.read.open import read_manifest_file
 from actstore.testing.fake_model import FakeModel
+from actstore.workflows.diff_manifests import diff_manifests
 from actstore.workflows.export_manifest import export_manifest
 from actstore.workflows.extract import extract_with
 from actstore.workflows.inspect import inspect_store
+from actstore.workflows.relocate_manifest import relocate_manifest
 from tests.actstore.cli.command import actstore
 
 StoreOf = Callable[..., Path]
@@ -278,10 +280,85 @@ class TestValidating:
         assert shown.document["rows"] > 0
 
 
-def test_the_command_exports(store_of: StoreOf, tmp_path: Path) -> None:
-    done = actstore("manifest", "export", store_of(), "-o", tmp_path / "shared.json", "--json")
-    assert done.code == 0
-    assert done.document["manifest_sha256"] == read_manifest_file(tmp_path / "shared.json").digest
-    again = actstore("manifest", "export", store_of(), "-o", tmp_path / "shared.json")
-    assert (again.code, again.out) == (1, "")
-    assert "exists" in again.err
+class TestSeveralPlaces:
+    def test_are_tried_in_turn(self, own_store: StoreOf, tmp_path: Path) -> None:
+        store, file = own_store(), tmp_path / "shared.json"
+        manifest = export_manifest(store, file, places=[str(tmp_path / "mirror"), "copies/own"])
+        assert manifest.digest == open_manifest(store).digest
+        (tmp_path / "copies").mkdir()
+        store.rename(tmp_path / "copies" / "own")
+        assert stream_rows(file) > 1000
+        assert open_manifest(file).uri == str(tmp_path / "copies" / "own")
+
+    def test_a_place_with_another_store_is_passed_over(
+        self, own_store: StoreOf, store_of: StoreOf, tmp_path: Path
+    ) -> None:
+        store, file = own_store(), tmp_path / "shared.json"
+        other = shutil.copytree(store_of(seed=1), tmp_path / "other")
+        export_manifest(store, file, uri=str(other), places=[str(store)])
+        assert open_manifest(file).uri == str(store)
+
+    def test_if_none_has_the_store_each_is_said_with_its_reason(
+        self, own_store: StoreOf, store_of: StoreOf, tmp_path: Path
+    ) -> None:
+        store, file = own_store(), tmp_path / "shared.json"
+        export_manifest(store, file, uri=str(store_of(seed=1)), places=[str(tmp_path / "gone")])
+        with pytest.raises(
+            StoreNotFoundError, match=r"(?s)none of its 2 places has the store:.*other content.*gone, but"
+        ):
+            stream_rows(file)
+
+    def test_credentials_are_refused_in_each(self, store_of: StoreOf, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="credentials"):
+            export_manifest(store_of(), tmp_path / "shared.json", places=["s3://TOKEN@bucket/store"])
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestRelocating:
+    def test_a_store_that_was_moved_is_found_again(self, shared: tuple[Path, Path], tmp_path: Path) -> None:
+        store, file = shared
+        digest = read_manifest_file(file).digest
+        moved = store.rename(tmp_path / "elsewhere")
+        assert relocate_manifest(file, str(moved)).uri == str(moved)
+        assert json.loads(file.read_bytes())["uri"] == "./elsewhere"
+        assert read_manifest_file(file).digest == digest
+        assert stream_rows(file) > 1000
+        assert {path.name for path in tmp_path.iterdir()} == {"shared.json", "elsewhere"}
+
+    def test_into_a_new_file_with_mirrors(self, shared: tuple[Path, Path], tmp_path: Path) -> None:
+        store, file = shared
+        before = file.read_bytes()
+        relocate_manifest(file, str(store), places=["s3://lab/store"], out=tmp_path / "new.json")
+        assert read_manifest_file(tmp_path / "new.json").places == ("s3://lab/store",)
+        assert file.read_bytes() == before
+        with pytest.raises(ManifestError, match=r"new\.json exists"):
+            relocate_manifest(file, str(store), out=tmp_path / "new.json")
+
+    def test_only_to_the_same_store(self, shared: tuple[Path, Path], store_of: StoreOf, tmp_path: Path) -> None:
+        _store, file = shared
+        before = file.read_bytes()
+        for uri, error in ((store_of(seed=1), ManifestError), (tmp_path / "none", StoreNotFoundError)):
+            with pytest.raises(error):
+                relocate_manifest(file, str(uri))
+        with pytest.raises(UsageError, match="credentials"):
+            relocate_manifest(file, "https://me:TOKEN@host/store")
+        assert file.read_bytes() == before
+
+
+class TestComparing:
+    def test_a_store_and_its_manifest_are_the_same(self, shared: tuple[Path, Path]) -> None:
+        store, file = shared
+        found = diff_manifests(store, file)
+        assert (found.same, found.fields, found.tasks_differing) == (True, (), 0)
+
+    def test_what_differs_is_named(self, store_of: StoreOf, shared: tuple[Path, Path]) -> None:
+        _store, file = shared
+        found = diff_manifests(file, store_of(**{"store.encoding": "float16"}))
+        assert not found.same
+        assert ("frozen.recipe.store.encoding", "int8", "float16") in found.fields
+        assert (found.tasks_differing, found.tasks[:3]) == (12, (0, 1, 2))
+
+    def test_stores_need_not_be_there(self, shared: tuple[Path, Path]) -> None:
+        store, file = shared
+        shutil.rmtree(store)
+        assert diff_manifests(file, file).same

@@ -6,6 +6,7 @@ can check that a store is the one it describes, byte by byte while reading.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Final, Literal, Self
 
@@ -50,6 +51,8 @@ class Manifest(Document):
     format: Literal["actstore/1"] = FORMAT
     uri: str | None = None
     """Place of the store; set by `actstore manifest export`, not part of the digest."""
+    places: tuple[str, ...] = Field(default=(), max_length=64)
+    """Further places of the same store, tried after `uri`; not part of the digest."""
     recipe_sha256: _Digest
     frozen: FrozenRecipe
     metadata: dict[str, _Digest]
@@ -61,8 +64,9 @@ class Manifest(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.uri is not None and (problem := address_problem(self.uri)):
-            raise ValueError(problem)
+        for place in (self.uri, *self.places):
+            if place is not None and (problem := address_problem(place)):
+                raise ValueError(problem)
         if len(self.commits) != self.frozen.tasks:
             raise ValueError(f"{len(self.commits)} commits for {self.frozen.tasks} tasks")
         if self.recipe_sha256 != self.frozen.digest:
@@ -114,12 +118,15 @@ class Manifest(Document):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical document without `uri`; cite a store by it."""
+        """SHA-256 of the canonical document without its places; cite a store by it."""
         return sha256_hex(self.to_json(uri=None))
 
-    def to_json(self, *, uri: str | None) -> bytes:
-        """Return the document, canonical; `uri` is None inside the store."""
-        return canonical_json(self.model_dump(mode="json") | {"uri": uri})
+    def to_json(self, *, uri: str | None, places: Sequence[str] = ()) -> bytes:
+        """Return the document, canonical; inside the store `uri` is None, and there are no further places."""
+        document = self.model_dump(mode="json") | {"uri": uri, "places": list(places)}
+        if not places:
+            del document["places"]
+        return canonical_json(document)
 
 
 def parse_manifest(data: bytes, *, name: str) -> Manifest:

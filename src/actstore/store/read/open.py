@@ -11,17 +11,26 @@ from typing import Any
 from actstore.access.objects import ObjectStore
 from actstore.access.open import open_objects
 from actstore.contracts.suggest import with_keyword_hints
-from actstore.errors import ManifestError, MissingObjectError, StoreNotFoundError, UsageError
+from actstore.errors import (
+    CorruptObjectError,
+    ManifestError,
+    MissingObjectError,
+    StoreError,
+    StoreNotFoundError,
+    UsageError,
+)
 from actstore.store.format.documents import read_document
 from actstore.store.format.layout import MANIFEST
 from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.manifest import LARGEST_MANIFEST_BYTES, Manifest, parse_manifest
 
 __all__ = [
+    "find_store",
     "is_recipe",
     "locate_store",
     "open_manifest",
     "open_store_objects",
+    "read_manifest",
     "read_manifest_file",
     "stored_manifest",
     "written_manifest",
@@ -60,7 +69,7 @@ def is_recipe(source: str | os.PathLike[str]) -> bool:
 def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
     """Parse and validate a manifest file without reading its store.
 
-    A relative `uri` counts from the folder of the file; the manifest that is returned has the absolute path.
+    Relative places count from the folder of the file; the manifest that is returned has absolute paths.
 
     Raises
     ------
@@ -73,9 +82,11 @@ def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror}") from None
     manifest = parse_manifest(data, name=os.fspath(path))
-    if manifest.uri is None or "://" in manifest.uri or Path(manifest.uri).is_absolute():
-        return manifest
-    return manifest.model_copy(update={"uri": str(Path(path).absolute().parent / manifest.uri)})
+    folder = Path(path).absolute().parent
+    uri = None if manifest.uri is None else _absolute(manifest.uri, folder)
+    return manifest.model_copy(
+        update={"uri": uri, "places": tuple(_absolute(place, folder) for place in manifest.places)}
+    )
 
 
 def locate_store(
@@ -90,36 +101,80 @@ def locate_store(
                 "('trainer online RECIPE')"
             )
         manifest = read_manifest_file(path)
-        if manifest.uri is None:
-            raise ManifestError(
-                f"{path}: does not say where its store is; make one with 'actstore manifest export', "
-                "or give the store itself"
-            )
-        objects = open_objects(manifest.uri, storage_options)
-        _check_same_store(manifest, objects, name=str(path))
-        return manifest, objects
+        return manifest, find_store(manifest, name=str(path), storage_options=storage_options)
     objects = open_objects(source, storage_options)
     return stored_manifest(objects), objects
 
 
-def open_store_objects(source: str, storage_options: Mapping[str, Any] | None = None) -> ObjectStore:
-    """Return the objects of a store, which must not be given by a manifest; nothing is read yet.
+def read_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> Manifest:
+    """Return the manifest in a file, whose store is not looked for, or that of a store."""
+    if Path(source).is_file():
+        return read_manifest_file(source)
+    return locate_store(source, storage_options=storage_options)[0]
+
+
+def find_store(
+    manifest: Manifest, *, name: str, damaged: bool = False, storage_options: Mapping[str, Any] | None = None
+) -> ObjectStore:
+    """Return the first of a manifest's places that has the store.
+
+    Parameters
+    ----------
+    manifest
+        From `read_manifest_file`.
+    name
+        Of the manifest, for messages.
+    damaged
+        Whether a store may have damaged documents.
+    storage_options
+        Passed to fsspec.
 
     Raises
     ------
-    UsageError
-        If it is a manifest file.
+    ManifestError
+        If it names no place, or the only place has a store with other content.
+    StoreNotFoundError
+        If no place has the store; the message says why for each.
     """
-    path = Path(source)
+    places = [place for place in (manifest.uri, *manifest.places) if place is not None]
+    if not places:
+        raise ManifestError(
+            f"{name}: does not say where its store is; write that into it with 'actstore manifest relocate', or give "
+            "the store itself"
+        )
+    problems: list[StoreError] = []
+    for place in places:
+        try:
+            objects = open_objects(place, storage_options)
+            _check_same_store(manifest, objects, name=name)
+        except (CorruptObjectError, MissingObjectError) as error:
+            if damaged:
+                return objects
+            problems.append(error)
+        except StoreError as error:
+            problems.append(error)
+        else:
+            return objects
+    if len(problems) == 1:
+        raise problems[0]
+    said = "".join(f"\n  {problem}" for problem in problems)
+    raise StoreNotFoundError(f"{name}: none of its {len(places)} places has the store:{said}")
+
+
+def open_store_objects(source: str, storage_options: Mapping[str, Any] | None = None) -> ObjectStore:
+    """Return the objects of a store, which may be damaged, or of the store that a manifest file describes.
+
+    Raises
+    ------
+    StoreError
+        If it is a manifest file, and none of its places has the store.
+    """
+    path, manifest = Path(source), None
     if path.is_file():
         with suppress(ManifestError):
-            uri = read_manifest_file(path).uri
-            place = (
-                "of a store whose place it does not say; give the"
-                if uri is None
-                else f"of the store at {uri}; give that"
-            )
-            raise UsageError(f"{path}: this is a manifest file, {place} URI")
+            manifest = read_manifest_file(path)
+    if manifest is not None:
+        return find_store(manifest, name=source, damaged=True, storage_options=storage_options)
     return open_objects(source, storage_options)
 
 
@@ -141,6 +196,11 @@ def written_manifest(objects: ObjectStore) -> Manifest | None:
         return parse_manifest(read_document(objects, MANIFEST), name=f"{objects.uri}/{MANIFEST}")
     except MissingObjectError:
         return None
+
+
+def _absolute(place: str, folder: Path) -> str:
+    """Return a place that may be relative to the folder of its manifest."""
+    return place if "://" in place or Path(place).is_absolute() else str(folder / place)
 
 
 def _check_same_store(manifest: Manifest, objects: ObjectStore, *, name: str) -> None:

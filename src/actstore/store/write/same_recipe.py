@@ -8,7 +8,7 @@ from typing import Any, Final
 from actstore.errors import RecipeChangedError
 from actstore.store.write.frozen_recipe import FrozenRecipe
 
-__all__ = ["check_unchanged"]
+__all__ = ["check_unchanged", "flatten"]
 
 _NOT_CONTENT: Final = frozenset(
     {
@@ -46,8 +46,8 @@ def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> N
         If `asked` would give other content than the store has; the message lists every difference.
     """
     may_differ = _NOT_CONTENT if asked.compression is None else _NOT_CONTENT | {_COMPRESSOR}
-    before = dict(_flatten(stored.model_dump(mode="json")))
-    after = dict(_flatten(asked.model_dump(mode="json")))
+    before = dict(flatten(stored.model_dump(mode="json")))
+    after = dict(flatten(asked.model_dump(mode="json")))
     changed = [
         key
         for key in sorted(before.keys() | after.keys())
@@ -66,10 +66,11 @@ def check_unchanged(stored: FrozenRecipe, asked: FrozenRecipe, *, uri: str) -> N
         )
 
 
-def _flatten(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a document by their dotted names; lists are values."""
     for key, value in document.items():
         if isinstance(value, Mapping) and value:
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

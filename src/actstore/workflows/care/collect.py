@@ -65,7 +65,7 @@ def collect_garbage(
     StoreError
         If a link lies in the place of unfinished writes, or a broken one in that of the commits.
     UsageError
-        If the grace time is negative, or `store` is an exported manifest.
+        If the grace time is negative.
     """
     if not older_than_s >= 0:
         raise UsageError(f"older_than_s must be at least 0, not {older_than_s}")

@@ -64,7 +64,7 @@ def repair_store(
     Parameters
     ----------
     store
-        Path or URL of the store.
+        Path or URL of the store, or a manifest file that was exported from it.
     tasks
         Extract these again, compare them, and check no others; None for the tasks that are found damaged.
     dry_run
@@ -85,7 +85,7 @@ def repair_store(
     StoreNotFoundError
         If there is no store at all.
     UsageError
-        If a task was named that the store does not have, or `store` is an exported manifest.
+        If a task was named that the store does not have.
     RecipeChangedError
         If the model at hand is not the one that the store was made with.
     ModelError, NumericsError, StoreError

@@ -44,7 +44,7 @@ def verify_store(
     Parameters
     ----------
     store
-        Path or URL of the store.
+        Path or URL of the store, or a manifest file that was exported from it.
     recompute
         Run the model on a sample of rows if it is available: a local folder, or in the Hugging Face cache.
     model
@@ -60,8 +60,8 @@ def verify_store(
     ------
     StoreNotFoundError
         If there is no store at all.
-    UsageError
-        If `store` is an exported manifest.
+    ManifestError
+        If `store` is a manifest file, and the store there has other content.
     """
     objects, progress = open_store_objects(store, storage_options), progress or Silent()
     found = examine(objects, progress=progress)

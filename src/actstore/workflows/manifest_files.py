@@ -1,0 +1,45 @@
+"""Manifest files: how they name a store, and how they are written."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from actstore.access.local import LocalObjects
+from actstore.access.objects import ObjectStore
+from actstore.errors import ManifestError
+
+__all__ = ["place_from_file", "write_manifest_file"]
+
+
+def place_from_file(objects: ObjectStore, file: Path) -> str:
+    """Return the path of a store from the folder of a file, or its whole address if it does not lie below."""
+    if not isinstance(objects, LocalObjects):
+        return objects.uri
+    # Without links, since a link may lead somewhere else after the move.
+    store, folder = Path(objects.uri).resolve(), file.parent.resolve()
+    return f"./{store.relative_to(folder).as_posix()}" if store.is_relative_to(folder) else objects.uri
+
+
+def write_manifest_file(path: Path, document: bytes, *, replace: bool) -> None:
+    """Write a file, complete or not at all.
+
+    Raises
+    ------
+    ManifestError
+        If it exists and is not to be replaced, or cannot be written.
+    """
+    target = path.with_name(f".{path.name}.{secrets.token_hex(4)}") if replace else path
+    try:
+        with target.open("xb") as file:
+            try:
+                file.write(document)
+            except BaseException:  # also an interruption: half a manifest would be in the way of the next one
+                target.unlink()
+                raise
+        if replace:
+            target.replace(path)
+    except FileExistsError:
+        raise ManifestError(f"{path} exists; choose another name or remove it") from None
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be written: {error.strerror}") from None
