@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from actstore.cli.options import Json, StorageOptions, parse_storage_options, print_report
+from actstore.cli.options import Json, StorageOptions, StorePlace, parse_storage_options, print_report
 
 __all__ = ["inspect"]
 
 
 def inspect(
     store: Annotated[str, typer.Argument(metavar="URI", help="A store, or an exported manifest file.")],
+    uri: StorePlace = None,
     storage_option: StorageOptions = None,
     json: Json = False,
 ) -> None:
@@ -25,5 +26,5 @@ def inspect(
     from actstore.view.tables import inspect_view
     from actstore.workflows.inspect import inspect_store
 
-    report = inspect_store(store, storage_options=parse_storage_options(storage_option))
+    report = inspect_store(store, uri=uri, storage_options=parse_storage_options(storage_option))
     print_report(report, as_json=json, view=lambda: inspect_view(report))

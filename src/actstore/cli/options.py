@@ -24,6 +24,7 @@ __all__ = [
     "Quiet",
     "Settings",
     "StorageOptions",
+    "StorePlace",
     "comma_separated",
     "parse_count",
     "parse_duration",
@@ -64,6 +65,16 @@ StorageOptions = Annotated[
         help="Passed to fsspec; may be repeated.",
         rich_help_panel="Access",
         show_default="of the environment",
+    ),
+]
+StorePlace = Annotated[
+    str | None,
+    typer.Option(
+        "--uri",
+        metavar="URI",
+        help="Where the store of a manifest file is, if not where the file says.",
+        show_default="as the file says",
+        rich_help_panel="Access",
     ),
 ]
 Settings = Annotated[

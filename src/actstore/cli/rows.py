@@ -13,6 +13,7 @@ from actstore.cli.options import (
     Json,
     Quiet,
     StorageOptions,
+    StorePlace,
     comma_separated,
     parse_numbers,
     parse_storage_options,
@@ -73,6 +74,7 @@ def rows(
             rich_help_panel="Output",
         ),
     ] = None,
+    uri: StorePlace = None,
     storage_option: StorageOptions = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -99,6 +101,7 @@ def rows(
         rows=parse_numbers(choice.rows, "--rows") or (),
         sites=comma_separated(choice.site),
         positions=parse_numbers(choice.position, "--position"),
+        uri=uri,
         storage_options=parse_storage_options(storage_option),
         progress=terminal_progress(quiet=quiet),
     )

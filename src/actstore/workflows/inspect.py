@@ -14,13 +14,17 @@ __all__ = ["inspect_store"]
 
 
 @with_keyword_hints
-def inspect_store(source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> InspectReport:
+def inspect_store(
+    source: str | os.PathLike[str], *, uri: str | None = None, storage_options: Mapping[str, Any] | None = None
+) -> InspectReport:
     """Describe a store, finished or not.
 
     Parameters
     ----------
     source
         Path or URL of a store, or an exported manifest file.
+    uri
+        Where the store of a manifest file is, if not where the file says.
     storage_options
         Passed to fsspec.
 
@@ -29,4 +33,4 @@ def inspect_store(source: str | os.PathLike[str], *, storage_options: Mapping[st
     StoreNotFoundError
         If there is no store.
     """
-    return report_manifest(open_manifest(source, storage_options=storage_options))
+    return report_manifest(open_manifest(source, uri=uri, storage_options=storage_options))

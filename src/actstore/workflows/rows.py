@@ -24,6 +24,7 @@ def read_rows(
     rows: Sequence[int] = (),
     sites: Sequence[str] | None = None,
     positions: Sequence[int] | NDArray[np.int64] | None = None,
+    uri: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Rows:
@@ -41,6 +42,8 @@ def read_rows(
         Names or globs; None for all.
     positions
         Residues of each protein, counted from 0; None for all.
+    uri
+        Where the store of a manifest file is, if not where the file says.
     storage_options
         Passed to fsspec.
     progress
@@ -57,7 +60,7 @@ def read_rows(
         raise UsageError("no rows asked for: give --sequence ID, or --rows 17,99")
     if positions is not None and not sequences:
         raise UsageError("--position chooses residues of proteins: give --sequence ID")
-    with open_store(source, storage_options=storage_options, progress=progress or Silent()) as store:
+    with open_store(source, uri=uri, storage_options=storage_options, progress=progress or Silent()) as store:
         numbers = [np.asarray(rows, dtype=np.int64)]
         proteins = [store.row_numbers_of(sequence, positions=positions) for sequence in sequences]
         found = store.read(np.concatenate([*proteins, *numbers]), sites)

@@ -33,6 +33,9 @@ def test_a_store_that_was_moved_is_told_to_the_manifest(own_store: StoreOf, tmp_
     actstore("manifest", "export", store, "-o", file)
     moved = store.rename(tmp_path / "moved")
     assert actstore("inspect", file).code == 1
+    assert actstore("inspect", file, "--uri", moved, "--json").document["uri"] == str(moved)
+    assert actstore("rows", file, "--uri", moved, "--rows=0").code == 0
+    assert actstore("inspect", moved, "--uri", moved).code == 2
     assert actstore("manifest", "relocate", file, "--uri", moved, "--json").document["uri"] == str(moved)
     assert actstore("inspect", file).code == 0
 

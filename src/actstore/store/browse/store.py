@@ -43,6 +43,7 @@ __all__ = ["Store", "open_store"]
 def open_store(
     source: str | os.PathLike[str],
     *,
+    uri: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Store:
@@ -54,6 +55,8 @@ def open_store(
     ----------
     source
         Path or URL of a store, or a manifest file that was exported from one.
+    uri
+        Where the store of a manifest file is, if not where the file says.
     storage_options
         Passed to fsspec.
     progress
@@ -61,12 +64,8 @@ def open_store(
 
     Raises
     ------
-    StoreNotFoundError
-        If there is no store and no manifest file.
-    ManifestError
-        If the manifest is malformed, or the store it names has other content.
-    UsageError
-        If it is a recipe.
+    StoreNotFoundError, ManifestError, UsageError
+        As `actstore.open_manifest`.
 
     Examples
     --------
@@ -78,7 +77,7 @@ def open_store(
             store[17, 99].ids
             store.site("resid_post.7")[:1000].mean(axis=0)
     """
-    manifest, objects = locate_store(source, storage_options=storage_options)
+    manifest, objects = locate_store(source, uri=uri, storage_options=storage_options)
     return Store(manifest, objects, progress=progress or Silent())
 
 

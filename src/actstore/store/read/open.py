@@ -38,8 +38,19 @@ __all__ = [
 
 
 @with_keyword_hints
-def open_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> Manifest:
+def open_manifest(
+    source: str | os.PathLike[str], *, uri: str | None = None, storage_options: Mapping[str, Any] | None = None
+) -> Manifest:
     """Return the manifest of a store, given the store or a manifest file that was exported from it.
+
+    Parameters
+    ----------
+    source
+        Path or URL of a store, or a manifest file.
+    uri
+        Where the store of a manifest file is, if not where the file says.
+    storage_options
+        Passed to fsspec.
 
     Raises
     ------
@@ -50,7 +61,7 @@ def open_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[st
     UsageError
         If it is a recipe.
     """
-    manifest, objects = locate_store(source, storage_options=storage_options)
+    manifest, objects = locate_store(source, uri=uri, storage_options=storage_options)
     return manifest.model_copy(update={"uri": objects.uri})
 
 
@@ -90,7 +101,7 @@ def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
 
 
 def locate_store(
-    source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None
+    source: str | os.PathLike[str], *, uri: str | None = None, storage_options: Mapping[str, Any] | None = None
 ) -> tuple[Manifest, ObjectStore]:
     """Return the manifest and the objects of a store; see `open_manifest`."""
     path = Path(source)
@@ -101,7 +112,13 @@ def locate_store(
                 "('trainer online RECIPE')"
             )
         manifest = read_manifest_file(path)
+        if uri is not None:
+            manifest = manifest.model_copy(update={"uri": uri, "places": ()})
         return manifest, find_store(manifest, name=str(path), storage_options=storage_options)
+    if uri is not None:
+        raise UsageError(
+            f"uri = {uri!r} (--uri) tells where the store of a manifest file is, and {source} is no such file"
+        )
     objects = open_objects(source, storage_options)
     return stored_manifest(objects), objects
 
