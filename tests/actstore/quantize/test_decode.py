@@ -8,7 +8,11 @@ import pytest
 from actstore.contracts.planes import Calibration
 from actstore.errors import UsageError
 from actstore.quantize.decode import decode
+from actstore.quantize.int4 import group_width
 from actstore.quantize.table import QUANTIZERS
+from actstore.stream.gather import NumpyGather
+from actstore.stream.tensors.gather import TorchGather
+from tests.actstore.stream.encoded import encode_rows
 
 ROWS, WIDTH = 20, 300
 
@@ -49,3 +53,28 @@ INT8 = {"scales": np.ones(2), "center": np.zeros(3), "channel": np.ones(3)}
 def test_arrays_that_do_not_fit_are_refused(encoding: str, values: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         decode(encoding, values, **(INT8 | changes))
+
+
+@pytest.mark.parametrize("encoding", ["int8", "int4"])
+def test_a_kernel_is_within_a_unit_in_the_last_place_of_the_reference(encoding: str) -> None:
+    """As `docs/reference/format.md` says, for the kernels of NumPy and torch alike."""
+    encoded = encode_rows(encoding, rows=200, width=300, columns=(0,))
+    scale_BTG = encoded.buffer.scale_RTG
+    assert scale_BTG is not None
+    [calibration] = encoded.decoding.calibrations
+    assert calibration is not None
+    stored_NW = np.asarray(encoded.buffer.values[0])
+    d = np.arange(300)
+    group = 0 * d
+    if encoding == "int4":
+        stored_NW = ((stored_NW[:, d // 2] >> (d % 2 * 4)) % 16).astype(np.int64) - 8
+        group = d // group_width(300)
+    exact_ND = np.asarray(scale_BTG[:, 0], dtype=np.float64)[:, group] * stored_NW
+    product_ND = calibration.channel_D.astype(np.float64) * exact_ND
+    wanted_ND = calibration.center_D + product_ND
+    assert (exact_ND == exact_ND.astype(np.float32)).all()
+    allowed_ND = np.spacing(np.maximum(np.abs(product_ND), np.abs(wanted_ND)).astype(np.float32))
+    for gather in (NumpyGather(encoded.decoding), TorchGather(encoded.decoding, batch_rows=200)):
+        found_ND = np.array(gather(encoded.buffer, np.arange(200)))[:, 0]
+        assert (np.abs(found_ND - wanted_ND) <= allowed_ND).all()
+        gather.close()
