@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.access.objects import ObjectStore
+from actstore.access.printable import printable
 from actstore.contracts.progress import Progress
-from actstore.errors import UsageError
+from actstore.errors import CorruptObjectError, UsageError
 from actstore.store.browse.sequence_index import SequenceIndex, SequenceRows
 from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.sequences import StoredSequences
@@ -55,19 +56,33 @@ class Proteins:
         return self._indexed().rows(number)
 
     def letters(self, sequence_N: NDArray[np.int64], position_N: NDArray[np.int32]) -> tuple[list[str], str]:
-        """Return the id of each sequence, and the residue at each position; a row group is read once."""
+        """Return the id of each sequence, and the residue at each position; a row group is read once.
+
+        Raises
+        ------
+        CorruptObjectError
+            If there is no such sequence or position, as rows of a damaged store may say.
+        """
         stored = self._sequences()
         ids, letters = [""] * len(sequence_N), [""] * len(sequence_N)
         for place in np.argsort(sequence_N, kind="stable").tolist():
-            sequence = int(sequence_N[place])
-            ids[place] = stored.sequence_id(sequence)
-            letters[place] = stored.residues(sequence)[position_N[place]]
+            sequence, position = int(sequence_N[place]), int(position_N[place])
+            try:
+                ids[place], residues = stored.sequence_id(sequence), stored.residues(sequence)
+            except IndexError as error:
+                raise self._strange(str(error)) from error
+            if not 0 <= position < len(residues):
+                raise self._strange(f"position {position:,} of {printable(ids[place])}, which has {len(residues):,}")
+            letters[place] = residues[position]
         return ids, "".join(letters)
 
     def ids(self, sequence_N: NDArray[np.int64]) -> list[str]:
-        """Return the id of each sequence, given its number; a row group is read once."""
+        """Return the id of each sequence, given its number; a row group is read once. Raises as `letters`."""
         stored = self._sequences()
-        id_of = {sequence: stored.sequence_id(sequence) for sequence in np.unique(sequence_N).tolist()}
+        try:
+            id_of = {sequence: stored.sequence_id(sequence) for sequence in np.unique(sequence_N).tolist()}
+        except IndexError as error:
+            raise self._strange(str(error)) from error
         return [id_of[sequence] for sequence in sequence_N.tolist()]
 
     def close(self) -> None:
@@ -76,6 +91,9 @@ class Proteins:
             if self._stored is not None:
                 self._stored.close()
             self._stored = self._index = None
+
+    def _strange(self, said: str) -> CorruptObjectError:
+        return CorruptObjectError(f"{self._objects.uri}: a row says {said}; find the damage with 'actstore verify'")
 
     def _sequences(self) -> StoredSequences:
         with self._lock:

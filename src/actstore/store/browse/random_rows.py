@@ -13,7 +13,7 @@ from actstore.access.read_ahead import map_ahead
 from actstore.contracts.planes import Float32s
 from actstore.contracts.recent import Recent
 from actstore.contracts.windows import RowBuffer, RowOrigin, RowWindow
-from actstore.errors import UsageError
+from actstore.errors import CorruptObjectError, UsageError
 from actstore.store.read.decoding import RowDecoding, decode_rows
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.mapped import MappedRows, mapping_obstacle
@@ -79,8 +79,37 @@ class RandomRows:
         UsageError
             If a number is not that of a row.
         MissingObjectError, CorruptObjectError
-            Naming object and task.
+            Naming object and task, or a row that is not one of a residue, or not finite.
         """
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused
+            found = self._read(row_N)
+        proteins = self._frozen.corpus.sequences
+        for problem, sound_N in (
+            (
+                f"names no sequence of {proteins:,}",
+                (found.origin.sequence_R >= 0) & (found.origin.sequence_R < proteins),
+            ),
+            ("has a position below 0", found.origin.position_R >= 0),
+            ("holds NaN or Inf", np.isfinite(found.values_NSD).all(axis=(1, 2))),
+        ):
+            if not sound_N.all():
+                raise CorruptObjectError(
+                    f"{self._uri}: row {row_N[~sound_N][0]:,} {problem}; find all damage with 'actstore verify'"
+                )
+        return found
+
+    def origin(self, row_N: NDArray[np.int64]) -> RowOrigin:
+        """Return where rows come from; raises as `read`."""
+        return self.read(row_N).origin
+
+    def close(self) -> None:
+        """Unmap and forget everything."""
+        if self._mapped is not None:
+            self._mapped.close()
+        self._reader.close()
+        self._chunks.clear()
+
+    def _read(self, row_N: NDArray[np.int64]) -> DecodedRows:
         task_N, place_N = self._places(row_N)
         chunk_N = place_N // self._chunk_rows
         chunks = np.unique(np.stack([task_N, chunk_N], axis=1), axis=0)
@@ -102,17 +131,6 @@ class RandomRows:
             found.origin.position_R[here] = part.position_R
             found.origin.token_R[here] = part.token_R
         return found
-
-    def origin(self, row_N: NDArray[np.int64]) -> RowOrigin:
-        """Return where rows come from; raises as `read`."""
-        return self.read(row_N).origin
-
-    def close(self) -> None:
-        """Unmap and forget everything."""
-        if self._mapped is not None:
-            self._mapped.close()
-        self._reader.close()
-        self._chunks.clear()
 
     def _places(self, row_N: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return task and place in it of each row; refuse numbers of no row."""
