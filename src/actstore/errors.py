@@ -22,7 +22,8 @@
     │   └── ManifestError             a manifest that is malformed or belongs to another store
     ├── WorkerError                   workers or a scheduler that cannot be used, or are gone
     ├── StreamError                   a stream that cannot deliver what was asked
-    │   └── CursorError               a cursor from another stream
+    │   ├── CursorError               a cursor from another stream
+    │   └── NoSplitError              a split that the store does not have (exit code 2)
     └── TrainingError                 a training run that cannot go on
         └── CheckpointError           a checkpoint that does not fit this run
 
@@ -46,6 +47,7 @@ __all__ = [
     "ManifestError",
     "MissingObjectError",
     "ModelError",
+    "NoSplitError",
     "NumericsError",
     "RecipeChangedError",
     "RecipeError",
@@ -154,6 +156,12 @@ class StreamError(ActstoreError):
 
 class CursorError(StreamError):
     """A cursor that was taken from another stream."""
+
+
+class NoSplitError(StreamError):
+    """A split that the store does not have: the request itself is wrong."""
+
+    exit_code = 2
 
 
 class TrainingError(ActstoreError):

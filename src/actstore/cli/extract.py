@@ -237,7 +237,7 @@ def extract(
     *,
     store: Annotated[
         str,
-        typer.Option(help="Where the store is written: a path, s3://..., gs://...", show_default="none: it is needed"),
+        typer.Option(help="Where the store is written: a path, s3://..., gs://...", show_default="none; needed"),
     ] = "",
     recipe_options: RecipeOptions,
     device: Device = "auto",

@@ -24,6 +24,7 @@ from actstore.store.read.cached import CachedObjects
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.mapped import MappedRows, mapping_obstacle
 from actstore.store.read.open import locate_store
+from actstore.store.read.place import refuse_in_store
 from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
 from actstore.store.write.sequences import StoredSequences
@@ -129,7 +130,7 @@ def open_stream(
     """
     request = StreamRequest(
         sites=sites,
-        batch_rows=operator.index(batch_rows),
+        batch_rows=operator.index(batch_rows) if hasattr(batch_rows, "__index__") else batch_rows,
         seed=seed,
         split=split,
         buffer_bytes=buffer_bytes,
@@ -242,6 +243,8 @@ def _with_cache(
         raise UsageError("cache_bytes (--cache-bytes) needs cache (--cache): the folder of the cache")
     if cache is not None and cache_bytes is None:
         raise UsageError("cache (--cache) needs cache_bytes (--cache-bytes): the most bytes to keep there")
+    if cache is not None:
+        refuse_in_store(cache, "cache (--cache)")
     manifest, objects = opened()
     return manifest, objects if cache is None else CachedObjects(objects, manifest, Path(cache), cache_bytes)
 

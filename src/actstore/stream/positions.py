@@ -69,6 +69,8 @@ class Positions:
         CursorError
             As `Stream.seek`.
         """
+        if not isinstance(cursor, Cursor):
+            raise CursorError(f"{cursor!r:.80} is no cursor; give a `stream.cursor` that was kept")
         if cursor.stream != self.fingerprint:
             raise CursorError(
                 f"the cursor belongs to stream {cursor.stream}, this is {self.fingerprint}: store, sites, split, "

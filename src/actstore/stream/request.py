@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from actstore.contracts.suggest import did_you_mean
-from actstore.errors import IncompleteStoreError, StreamError
+from actstore.errors import IncompleteStoreError, NoSplitError, StreamError
 from actstore.store.read.manifest import Manifest
 from actstore.stream.config import OrderName
 from actstore.stream.seats import Seat
@@ -47,6 +47,11 @@ class StreamRequest:
             if asked not in offered:
                 hint = did_you_mean(str(asked), offered)
                 raise StreamError(f"{name} must be one of {', '.join(offered)}, not {asked!r}{hint}")
+        for name, number in (("batch_rows", self.batch_rows), ("seed", self.seed), ("buffer_bytes", self.buffer_bytes)):
+            if number is not None and not hasattr(number, "__index__"):
+                raise StreamError(f"{name} is a whole number, not {number!r:.80}")
+        if self.seat is not None and not isinstance(self.seat, Seat):
+            raise StreamError(f"seat is a Seat(rank, world_size), not {self.seat!r:.80}")
         if self.device is not None and self.kernels == "numpy":
             raise StreamError("kernels='numpy' cannot gather on a device; leave out one of the two")
         if self.device is not None and self.order == "uniform":
@@ -62,7 +67,7 @@ def choose_tasks(
     frozen = manifest.frozen
     if split is not None and split not in frozen.splits:
         hint = did_you_mean(split, frozen.splits)
-        raise StreamError(f"{uri}: no split {split!r}; the store has {', '.join(frozen.splits)}{hint}")
+        raise NoSplitError(f"{uri}: no split {split!r}; the store has {', '.join(frozen.splits)}{hint}")
     chosen = frozen.splits.values() if split is None else [frozen.splits[split]]
     tasks = [task for part in chosen for task in range(part.first_task, part.first_task + part.tasks)]
     missing = [task for task in tasks if manifest.commits[task] is None and not planned]

@@ -148,6 +148,13 @@ class Stream:
             f"{config.seat.world_size}; {state}>"
         )
 
+    def __getitem__(self, _index: object) -> Never:
+        """Refuse, for loaders that take a stream for a list of samples."""
+        raise StreamError(
+            "a stream is iterated, not indexed: write DataLoader(StreamDataset(stream), batch_size=None) for a loader "
+            "of torch, and open_store(...)[rows] for single rows"
+        )
+
     def __reduce__(self) -> Never:
         raise StreamError(FETCHES_ITSELF)
 

@@ -157,7 +157,7 @@ def verify_view(report: VerifyReport) -> RenderableType:
     if report.ok:
         return _facts("Verified", facts)
     faults = _fault_table(report.faults)
-    way_out = f"'actstore repair {report.uri}' repairs this; --dry-run lists the repairs."
+    way_out = f"'actstore repair {report.uri} --dry-run' lists what can be repaired, and what cannot and why."
     return Group(_facts("Damaged", facts), faults, way_out)
 
 

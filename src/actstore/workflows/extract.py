@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from actstore.access.objects import ObjectStore
 from actstore.access.open import open_objects
 from actstore.access.printable import printable
+from actstore.access.scratch import sweep_scratch
 from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import ModelRecipe, Recipe
@@ -90,6 +91,7 @@ def extract_store(
     objects, progress, stop = open_objects(store, storage_options), progress or Silent(), stop or Stop()
     with if_stopped(lambda: f"{printable(objects.uri)}: tasks with a commit are kept; the same command continues"):
         device = _checked(recipe, model, cluster, device)
+        sweep_scratch()
         load = partial(_load, place=model, device=device)
         begin = partial(_begin, objects, recipe, load, storage_options=storage_options, progress=progress, stop=stop)
         if cluster is None:

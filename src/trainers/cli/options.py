@@ -120,7 +120,8 @@ class PlaceOptions:
     PANEL: ClassVar = "Run"
 
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run.", show_default="runs/STORE-DICTIONARY-SITES-TIME")
+        Path | None,
+        typer.Option(help="Folder of the run.", show_default="in runs/, named by store, dictionary, sites and time"),
     ] = None
     resume: Annotated[
         Path | None,
@@ -172,7 +173,9 @@ class AccessOptions:
     ] = None
     cache_bytes: Annotated[
         int | None,
-        typer.Option(min=1, help="Most bytes to keep there.", show_default="no limit; 4 GiB of computed rows"),
+        typer.Option(
+            min=1, help="Most bytes to keep; needed with --cache.", show_default="4294967296 bytes of computed rows"
+        ),
     ] = None
 
 

@@ -8,12 +8,21 @@ import numpy as np
 import pytest
 
 from actstore.contracts.models import Site
-from actstore.errors import IncompleteStoreError, SiteError, StoreNotFoundError, StreamError
+from actstore.errors import (
+    CursorError,
+    IncompleteStoreError,
+    NoSplitError,
+    SiteError,
+    StoreNotFoundError,
+    StreamError,
+    UsageError,
+)
 from actstore.store.read.open import open_manifest
 from actstore.store.read.selection import common_width
 from actstore.stream import open as module
 from actstore.stream import request
 from actstore.stream.open import open_stream
+from actstore.workflows.live.open import open_live
 from tests.actstore.stream.batches import rows_of, split_rows
 
 StoreOf = Callable[..., Path]
@@ -241,3 +250,39 @@ def test_what_is_expected_of_the_mixing_of_a_store_in_the_making_is_not_known(ow
     with open_stream(folder, batch_rows=256, allow_incomplete=True) as stream:
         assert len(list(stream)) == stream.batches_per_epoch
         assert stream.report().mixing is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_rows": "64"}, "batch_rows is a whole number, not '64'"),
+        ({"batch_rows": 64.0}, r"batch_rows is a whole number, not 64\.0"),
+        ({"seed": "a"}, "seed is a whole number, not 'a'"),
+        ({"buffer_bytes": 1e9}, "buffer_bytes is a whole number"),
+        ({"seat": (0, 1)}, r"seat is a Seat\(rank, world_size\), not \(0, 1\)"),
+    ],
+)
+def test_values_of_another_kind_are_named(store_of: StoreOf, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(StreamError, match=message):
+        open_stream(store_of(), **options)
+
+
+def test_something_else_than_a_cursor_is_named(store_of: StoreOf) -> None:
+    with open_stream(store_of()) as stream, pytest.raises(CursorError, match="3 is no cursor"):
+        stream.seek(3)  # type: ignore[arg-type]
+
+
+def test_a_cache_in_a_store_is_refused(own_store: StoreOf) -> None:
+    store = own_store()
+    for cache in (store, store / "cache"):
+        with pytest.raises(UsageError, match=r"cache \(--cache\) .*lies in the store"):
+            open_stream(store, cache=cache, cache_bytes=1 << 20)
+        with pytest.raises(UsageError, match=r"cache \(--cache\) .*lies in the store"):
+            open_live(store, cache=cache, cache_bytes=1 << 20)
+    assert not (store / "cache").exists()
+
+
+def test_a_split_that_is_not_there_is_a_wrong_request(store_of: StoreOf) -> None:
+    with pytest.raises(NoSplitError) as raised:
+        open_stream(store_of(), split="vaild")
+    assert raised.value.exit_code == 2

@@ -141,7 +141,7 @@ def test_damage_is_listed_and_a_long_list_is_cut() -> None:
 
 
 def test_damage_comes_with_the_way_out() -> None:
-    assert f"'actstore repair {DAMAGED.uri}' repairs this; --dry-run" in unfolded(verify_view(DAMAGED))
+    assert f"'actstore repair {DAMAGED.uri} --dry-run' lists what can be repaired" in unfolded(verify_view(DAMAGED))
 
 
 def test_what_is_not_part_of_a_store_is_counted() -> None:

@@ -46,6 +46,11 @@ class Proteins:
             If the sequences are lost or damaged.
         """
         stored = self._sequences()
+        if not isinstance(sequence, str) and not hasattr(sequence, "__index__"):
+            raise UsageError(
+                f"sequence is the id of one protein, or its number, not {sequence!r:.80}; rows by their numbers are "
+                "store[[17, 99]]"
+            )
         number = self._indexed().find(sequence) if isinstance(sequence, str) else int(sequence)
         if not 0 <= number < len(stored):
             raise UsageError(f"{self._objects.uri}: no sequence {number:,}; there are {len(stored):,}, counted from 0")

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from actstore.errors import UsageError
 from actstore.store.browse.rows import Rows
+from actstore.store.read.place import refuse_in_store
 
 __all__ = ["FORMATS", "check_row_file", "write_rows"]
 
@@ -30,6 +31,7 @@ def check_row_file(path: Path) -> None:
         raise UsageError(f"{path}: rows are written as {', '.join(FORMATS)}; name a file with one of these suffixes")
     if path.exists():
         raise UsageError(f"{path} exists; choose another name or remove it")
+    refuse_in_store(path, "--out")
 
 
 def write_rows(found: Rows, path: Path) -> None:

@@ -13,7 +13,7 @@ from actstore.errors import UsageError
 from actstore.store.format.layout import COMMITS, MANIFEST, RECIPE, ROOT_METADATA, SEQUENCES
 from actstore.store.write.frozen_recipe import load_frozen_if_any
 
-__all__ = ["check_new_place", "enclosing_store"]
+__all__ = ["check_new_place", "enclosing_store", "refuse_in_store"]
 
 _DOCUMENTS: Final = (RECIPE, MANIFEST)
 _BESIDE: Final = (ROOT_METADATA, SEQUENCES, COMMITS)
@@ -40,6 +40,21 @@ def enclosing_store(path: str | os.PathLike[str]) -> Path | None:
             if _is_store(folder):
                 return folder
     return None
+
+
+def refuse_in_store(path: str | os.PathLike[str], option: str) -> None:
+    """Refuse a local file or folder that would be written into the folder of a store.
+
+    Raises
+    ------
+    UsageError
+        Names the option.
+    """
+    if (store := enclosing_store(path)) is not None:
+        raise UsageError(
+            f"{option} {os.fspath(path)}: lies in the store {store}, which holds activations and nothing else; give a "
+            "place outside of it"
+        )
 
 
 def check_new_place(objects: ObjectStore) -> None:

@@ -54,6 +54,8 @@ class StreamDataset(IterableDataset[TensorBatch]):
     """
 
     def __init__(self, stream: Stream) -> None:
+        if not hasattr(stream, "batches_per_epoch"):
+            raise StreamError(f"StreamDataset takes a stream, not {stream!r:.80}; give it open_stream(...)")
         self._stream = stream
 
     def __len__(self) -> int:

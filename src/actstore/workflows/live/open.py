@@ -21,6 +21,7 @@ from actstore.store.format.layout import LARGE_OBJECTS
 from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import is_recipe, locate_store
+from actstore.store.read.place import refuse_in_store
 from actstore.workflows.care.recompute import local_model
 from actstore.workflows.extraction.plan import plan_extraction, reopen, replan, require_sequences
 from actstore.workflows.extraction.sizes import check_room
@@ -77,7 +78,7 @@ def open_live(
     UsageError, StoreError, ManifestError, RecipeError, CorpusError
         If there is no such store or recipe, it cannot be used, or a local disk has too little room.
     """
-    folder = None if cache is None else Path(cache)
+    folder = _cache_folder(cache)
     given = {name: value for name, value in (recipe_options or {}).items() if value is not None}
     if mode == "online" and is_recipe(source):
         recipe = read_recipe(Path(source), options=given if model is None else given | {"model.name": model})
@@ -148,3 +149,10 @@ def _from_recipe(
             name=name,
             afterwards=stack.pop_all(),
         )
+
+
+def _cache_folder(cache: str | os.PathLike[str] | None) -> Path | None:
+    if cache is None:
+        return None
+    refuse_in_store(cache, "cache (--cache)")
+    return Path(cache)

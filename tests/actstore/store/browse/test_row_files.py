@@ -31,3 +31,9 @@ def test_it_is_known_before_whether_a_file_can_be_made(tmp_path: Path) -> None:
     for name in ("old.npz", "new.txt", "new"):
         with pytest.raises(UsageError):
             check_row_file(tmp_path / name)
+
+
+def test_nothing_is_written_into_a_store(store_of: StoreOf) -> None:
+    for path in (store_of() / "rows.csv", store_of() / "rows" / "new.csv"):
+        with pytest.raises(UsageError, match="lies in the store"):
+            check_row_file(path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from actstore.store.read.open import open_manifest
 from tests.actstore.store.browse.plain import LARGE, plain
 
 StoreOf = Callable[..., Path]
+LIST: Any = [1, 2]
 
 
 def test_it_tells_what_matters(store_of: StoreOf) -> None:
@@ -110,6 +112,7 @@ def test_wrong_questions_are_answered(store_of: StoreOf) -> None:
         name = store.sequences["id"][0].as_py()
         for ask, error, message in (
             (lambda: store.rows(sequence="nobody"), UsageError, "no sequence 'nobody' in this store"),
+            (lambda: store.rows(LIST), UsageError, "id of one protein.*rows by their numbers are store"),
             (lambda: store.rows(sequence=60), UsageError, "no sequence 60; there are 60, counted from 0"),
             (lambda: store.rows(sequence=name, sites="embd"), SiteError, "did you mean 'embed'"),
             (

@@ -118,3 +118,17 @@ def test_a_foreign_state_is_refused(store: Path) -> None:
             dataset.load_state_dict(StreamDataset(other).state_dict())
         with pytest.raises(CursorError, match="not a cursor"):
             dataset.load_state_dict({"epoch": 0})
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 8}, {"batch_size": None}])
+def test_a_loader_of_a_bare_stream_says_what_to_write(store: Path, options: dict[str, Any]) -> None:
+    with (
+        open_stream(store, batch_rows=500) as stream,
+        pytest.raises(StreamError, match=r"DataLoader\(StreamDataset\(stream\), batch_size=None\)"),
+    ):
+        next(iter(DataLoader(stream, **options)))  # type: ignore[arg-type]
+
+
+def test_a_dataset_of_something_else_is_refused_at_once(store: Path) -> None:
+    with pytest.raises(StreamError, match=r"StreamDataset takes a stream, not .*give it open_stream"):
+        StreamDataset(str(store))  # type: ignore[arg-type]
