@@ -236,7 +236,9 @@ def read_record(path: Path) -> CheckpointRecord:
             raise errors.CheckpointError(f"{path / RECORD}: more than {_MOST_RECORD_BYTES:,} bytes; this is no record")
         return CheckpointRecord.model_validate_json(data, strict=True)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise errors.CheckpointError(f"{path}: no {RECORD}; this is not a checkpoint") from error
+        kept = {} if path.exists() else checkpoints_of(path.parent)
+        others = f"; {path.parent} has {', '.join(each.name for each in kept.values())}" if kept else ""
+        raise errors.CheckpointError(f"{path}: no {RECORD}; this is not a checkpoint{others}") from error
     except OSError as error:
         raise errors.CheckpointError(f"{path / RECORD}: cannot be read: {error.strerror or error}") from error
     except ValidationError as error:

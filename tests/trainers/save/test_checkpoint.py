@@ -25,6 +25,7 @@ from trainers.save.checkpoint import (
     load_dictionary,
     newest_checkpoint,
     read_checkpoint,
+    read_record,
     resume_state,
     write_checkpoint,
 )
@@ -256,3 +257,10 @@ def test_nothing_is_written_where_the_folder_of_checkpoints_is_a_link(one_site: 
     with pytest.raises(OSError, match="checkpoints is a symbolic link, and nothing is written or removed"):
         saved(one_site, tmp_path / "checkpoints")
     assert [one.name for one in (tmp_path / "elsewhere").iterdir()] == ["step-000000001"]
+
+
+def test_a_checkpoint_that_was_not_kept_is_answered_with_those_that_are(tmp_path: Path) -> None:
+    for step in (300, 400):
+        (tmp_path / f"step-{step:09d}").mkdir()
+    with pytest.raises(errors.CheckpointError, match=r"not a checkpoint; .* has step-000000300, step-000000400"):
+        read_record(tmp_path / "step-000000200")
