@@ -23,7 +23,7 @@
     ├── WorkerError                   workers or a scheduler that cannot be used, or are gone
     ├── StreamError                   a stream that cannot deliver what was asked
     │   ├── CursorError               a cursor from another stream
-    │   └── NoSplitError              a split that the store does not have (exit code 2)
+    │   └── NoSplitError              a split that the store does not have (also a UsageError)
     └── TrainingError                 a training run that cannot go on
         └── CheckpointError           a checkpoint that does not fit this run
 
@@ -158,10 +158,8 @@ class CursorError(StreamError):
     """A cursor that was taken from another stream."""
 
 
-class NoSplitError(StreamError):
-    """A split that the store does not have: the request itself is wrong."""
-
-    exit_code = 2
+class NoSplitError(StreamError, UsageError):
+    """A split that the store does not have."""
 
 
 class TrainingError(ActstoreError):
