@@ -55,7 +55,7 @@ def labelled_rows(
         return da.concatenate(parts) if parts else np.empty(0, dtype)  # type: ignore[no-untyped-call]
 
     def letters(row_N: NDArray[np.int64]) -> tuple[list[str], str]:
-        origin = rows.origin(row_N)
+        origin = rows.read(row_N).origin
         return proteins.letters(origin.sequence_R, origin.position_R)
 
     splits = [manifest.frozen.split_of(task) for task in numbers.task_T.tolist()]
@@ -66,7 +66,7 @@ def labelled_rows(
             "row": numbers.at(np.arange(len(numbers))),
             "site": [array.name for array in arrays],
             "sequence": ("row", column(object, lambda row_N: np.array(letters(row_N)[0], dtype=object))),
-            "position": ("row", column(np.int32, lambda row_N: rows.origin(row_N).position_R)),
+            "position": ("row", column(np.int32, lambda row_N: rows.read(row_N).origin.position_R)),
             "residue": ("row", column("<U1", lambda row_N: np.array(list(letters(row_N)[1]), dtype="<U1"))),
             "split": ("row", np.repeat(np.array(splits, dtype=object), numbers.rows_T)),
         },

@@ -98,10 +98,6 @@ class RandomRows:
                 )
         return found
 
-    def origin(self, row_N: NDArray[np.int64]) -> RowOrigin:
-        """Return where rows come from; raises as `read`."""
-        return self.read(row_N).origin
-
     def close(self) -> None:
         """Unmap and forget everything."""
         if self._mapped is not None:
