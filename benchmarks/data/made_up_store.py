@@ -17,8 +17,9 @@ from actstore.contracts.sequences import ResidueSource, SequenceTable
 from actstore.extract.task import extract_task
 from actstore.store.plan.tasks import Plan, plan_tasks, sequence_order
 from actstore.store.write.commit import Commit, StoredObject
+from actstore.store.write.facts import CorpusFacts, SplitFacts
 from actstore.store.write.freeze import freeze
-from actstore.store.write.frozen_recipe import CorpusFacts, FrozenRecipe, SplitFacts
+from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.sequences import StoredSequences, write_sequences
 from actstore.store.write.writer import encode_task
 from actstore.testing.fake_model import FakeModel

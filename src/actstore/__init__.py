@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from actstore.workflows.care.repair import repair_store
     from actstore.workflows.care.verify import verify_store
     from actstore.workflows.clusters.connect import ExistingScheduler, LocalWorkers, SlurmWorkers
+    from actstore.workflows.copy_store import CopyReport, copy_store
     from actstore.workflows.diff_manifests import ManifestDifference, diff_manifests
     from actstore.workflows.export_manifest import export_manifest
     from actstore.workflows.extract import extract_store
@@ -63,10 +64,12 @@ if TYPE_CHECKING:
     from actstore.workflows.plan import plan_store
     from actstore.workflows.recipes import read_recipe
     from actstore.workflows.relocate_manifest import relocate_manifest
+    from actstore.workflows.subset_manifest import subset_manifest
 
 __all__ = [
     "Assumptions",
     "Batch",
+    "CopyReport",
     "Cursor",
     "ExistingScheduler",
     "Interrupted",
@@ -97,6 +100,7 @@ __all__ = [
     "choose_device",
     "collect_garbage",
     "comma_separated",
+    "copy_store",
     "decode",
     "did_you_mean",
     "diff_manifests",
@@ -119,6 +123,7 @@ __all__ = [
     "repair_store",
     "run_command",
     "signals_to",
+    "subset_manifest",
     "terminal_progress",
     "verify_store",
     "with_grouped_options",
@@ -128,6 +133,7 @@ __all__ = [
 _HOME: Final = {
     "Assumptions": "actstore.budget.assumptions",
     "Batch": "actstore.stream.batch",
+    "CopyReport": "actstore.workflows.copy_store",
     "Cursor": "actstore.stream.cursor",
     "ExistingScheduler": "actstore.workflows.clusters.connect",
     "Interrupted": "actstore.leaving",
@@ -158,6 +164,7 @@ _HOME: Final = {
     "choose_device": "actstore.extract.device",
     "collect_garbage": "actstore.workflows.care.collect",
     "comma_separated": "actstore.cli.options",
+    "copy_store": "actstore.workflows.copy_store",
     "decode": "actstore.quantize.decode",
     "did_you_mean": "actstore.contracts.suggest",
     "diff_manifests": "actstore.workflows.diff_manifests",
@@ -179,6 +186,7 @@ _HOME: Final = {
     "repair_store": "actstore.workflows.care.repair",
     "run_command": "actstore.cli.run",
     "signals_to": "actstore.leaving",
+    "subset_manifest": "actstore.workflows.subset_manifest",
     "terminal_progress": "actstore.view.progress",
     "verify_store": "actstore.workflows.care.verify",
     "with_grouped_options": "actstore.cli.grouped",

@@ -1,4 +1,4 @@
-"""`actstore manifest export | show | validate | relocate | diff`."""
+"""`actstore manifest export | subset | show | validate | relocate | diff`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from typing import Annotated
 
 import typer
 
-from actstore.cli.options import Json, StorageOptions, parse_storage_options, print_report
+from actstore.cli.options import (
+    Json,
+    PartSites,
+    PartSplits,
+    PartTasks,
+    Quiet,
+    StorageOptions,
+    comma_separated,
+    parse_storage_options,
+    print_report,
+)
 from actstore.cli.program import Program
 
-__all__ = ["app", "diff", "export", "relocate", "show", "validate"]
+__all__ = ["app", "diff", "export", "relocate", "show", "subset", "validate"]
 
 app = Program(help="Share a store with one file that locates, describes and identifies it.")
 
@@ -23,6 +33,14 @@ Places = Annotated[
         show_default="none",
     ),
 ]
+ReaderPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--uri",
+        help="Place of the store for readers, if it is not URI; a relative path counts from the folder of FILE.",
+        show_default="URI",
+    ),
+]
 ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="An exported manifest.")]
 
 
@@ -30,13 +48,7 @@ ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="An exported 
 def export(
     store: Annotated[str, typer.Argument(metavar="URI", help="A complete store.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write; it must not exist.")],
-    uri: Annotated[
-        str | None,
-        typer.Option(
-            help="Place of the store for readers, if it is not URI; a relative path counts from the folder of FILE.",
-            show_default="URI",
-        ),
-    ] = None,
+    uri: ReaderPlace = None,
     place: Places = None,
     storage_option: StorageOptions = None,
     json: Json = False,
@@ -54,6 +66,46 @@ def export(
 
     manifest = export_manifest(
         store, out, uri=uri, places=place or (), storage_options=parse_storage_options(storage_option)
+    )
+    report = report_manifest(manifest)
+    print_report(report, as_json=json, view=lambda: exported_view(report, out))
+
+
+@app.command()
+def subset(
+    store: Annotated[str, typer.Argument(metavar="URI", help="A store, or a manifest file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write; it must not exist.")],
+    site: PartSites = None,
+    split: PartSplits = None,
+    tasks: PartTasks = None,
+    uri: ReaderPlace = None,
+    place: Places = None,
+    storage_option: StorageOptions = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a manifest of some sites, splits or tasks of a store, which stays where it is; nothing is copied.
+
+    Whoever opens the file sees a store with these sites and rows. To have the bytes, too, use `actstore copy`.
+
+    `actstore manifest subset s3://bucket/prott5 --site resid_post.11 --split train --tasks 10% -o small.json`
+    """
+    from actstore.view.progress import terminal_progress
+    from actstore.view.reports import report_manifest
+    from actstore.view.tables import exported_view
+    from actstore.workflows.sharing.choose_part import parse_tasks
+    from actstore.workflows.subset_manifest import subset_manifest
+
+    manifest = subset_manifest(
+        store,
+        out,
+        sites=comma_separated(site),
+        splits=comma_separated(split),
+        tasks=parse_tasks(tasks),
+        uri=uri,
+        places=place or (),
+        storage_options=parse_storage_options(storage_option),
+        progress=terminal_progress(quiet=quiet),
     )
     report = report_manifest(manifest)
     print_report(report, as_json=json, view=lambda: exported_view(report, out))

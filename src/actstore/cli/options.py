@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 __all__ = [
+    "DestinationOptions",
     "Device",
     "Dtype",
     "Encoding",
     "Fraction",
     "Json",
     "ModelPlace",
+    "PartSites",
+    "PartSplits",
+    "PartTasks",
     "Quiet",
     "Settings",
     "StorageOptions",
@@ -65,6 +69,45 @@ StorageOptions = Annotated[
         help="Passed to fsspec; may be repeated.",
         rich_help_panel="Access",
         show_default="of the environment",
+    ),
+]
+DestinationOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--destination-option",
+        metavar="KEY=VALUE",
+        help="Passed to fsspec for DST; may be repeated.",
+        rich_help_panel="Access",
+        show_default="of the environment",
+    ),
+]
+PartSites = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--site",
+        help="Site or glob; several with commas, or by repeating the option.",
+        show_default="all",
+        rich_help_panel="Which part",
+    ),
+]
+PartSplits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--split",
+        help="Split; several with commas, or by repeating the option.",
+        show_default="all",
+        rich_help_panel="Which part",
+    ),
+]
+PartTasks = Annotated[
+    str | None,
+    typer.Option(
+        "--tasks",
+        metavar="NUMBER|PERCENT",
+        help="The first tasks of each split: `12`, or `10%` of them. They are a fair sample, since the plan shuffles "
+        "sequences before it cuts tasks.",
+        show_default="all",
+        rich_help_panel="Which part",
     ),
 ]
 StorePlace = Annotated[
@@ -195,9 +238,9 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
     return parsed
 
 
-def parse_storage_options(options: Sequence[str] | None) -> dict[str, str]:
+def parse_storage_options(options: Sequence[str] | None, *, flag: str = "--storage-option") -> dict[str, str]:
     """Parse ``key=value``, values as text."""
-    return dict(_pairs(options, "--storage-option"))
+    return dict(_pairs(options, flag))
 
 
 def print_report(report: object, *, as_json: bool, view: Callable[[], RenderableType]) -> None:

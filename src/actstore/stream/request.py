@@ -64,11 +64,11 @@ def choose_tasks(
     manifest: Manifest, split: str | None, *, uri: str, allow_incomplete: bool = False, planned: bool = False
 ) -> list[tuple[int, int]]:
     """Return the tasks of a split and their rows: available tasks, or all planned ones."""
-    frozen = manifest.frozen
-    if split is not None and split not in frozen.splits:
-        hint = did_you_mean(split, frozen.splits)
-        raise NoSplitError(f"{uri}: no split {split!r}; the store has {', '.join(frozen.splits)}{hint}")
-    chosen = frozen.splits.values() if split is None else [frozen.splits[split]]
+    frozen, splits = manifest.frozen, manifest.splits
+    if split is not None and split not in splits:
+        hint = did_you_mean(split, splits)
+        raise NoSplitError(f"{uri}: no split {split!r}; the store has {', '.join(splits)}{hint}")
+    chosen = splits.values() if split is None else [splits[split]]
     tasks = [task for part in chosen for task in range(part.first_task, part.first_task + part.tasks)]
     missing = [task for task in tasks if manifest.commits[task] is None and not planned]
     if missing and not allow_incomplete:

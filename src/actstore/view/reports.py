@@ -126,6 +126,10 @@ class InspectReport(NamedTuple):
     model: dict[str, str | int | None]
     sites: dict[str, InspectedSite]
     splits: dict[str, InspectedSplit]
+    whole_sites: int
+    """Sites of the whole store; more than in `sites` if this is a part of it."""
+    whole_tasks: int
+    """Tasks of the whole store."""
 
 
 class Fault(NamedTuple):
@@ -232,8 +236,8 @@ def report_manifest(manifest: Manifest) -> InspectReport:
         manifest_sha256=manifest.digest,
         complete=manifest.complete,
         tasks_done=manifest.tasks_done,
-        tasks_total=frozen.tasks,
-        rows=frozen.rows,
+        tasks_total=len(manifest.tasks),
+        rows=manifest.rows,
         rows_done=sum(frozen.rows_of(task) for task in done),
         sequences=frozen.corpus.sequences,
         residues=frozen.corpus.residues,
@@ -264,6 +268,8 @@ def report_manifest(manifest: Manifest) -> InspectReport:
             )
             for name, split in manifest.splits.items()
         },
+        whole_sites=len(frozen.sites),
+        whole_tasks=frozen.tasks,
     )
 
 

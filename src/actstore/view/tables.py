@@ -87,6 +87,11 @@ def inspect_view(report: InspectReport) -> RenderableType:
         "a row": f"{report.bytes_per_row:,.0f} bytes, {report.ratio_to_fp16:.2f}x smaller than float16",
         "manifest": report.manifest_sha256,
     }
+    if (len(report.sites), report.tasks_total) != (report.whole_sites, report.whole_tasks):
+        facts["part"] = (
+            f"{len(report.sites):,} of {report.whole_sites:,} sites and {report.tasks_total:,} of "
+            f"{report.whole_tasks:,} tasks of the store"
+        )
     if report.compressor_ratios:
         tried = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in report.compressor_ratios.items())
         facts["compressors"] = f"tried on the first task: {tried}"

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from actstore.access.credentials import refuse_credentials
 from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import IncompleteStoreError
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import locate_store
-from actstore.workflows.manifest_files import place_from_file, write_manifest_file
+from actstore.workflows.manifest_files import share_manifest
 
 __all__ = ["export_manifest"]
 
@@ -56,12 +55,7 @@ def export_manifest(
     manifest, objects = locate_store(source, storage_options=storage_options)
     if not manifest.complete:
         raise IncompleteStoreError(
-            f"{objects.uri}: {manifest.tasks_done} of {manifest.frozen.tasks} tasks are extracted; "
+            f"{objects.uri}: {manifest.tasks_done} of {len(manifest.tasks)} tasks are extracted; "
             "finish with 'actstore extract' before sharing"
         )
-    place = uri or place_from_file(objects, Path(out))
-    for one in (place, *places):
-        refuse_credentials(one, name="uri")
-    manifest.frozen.recipe.refuse_credentials(name=f"{objects.uri}: its recipe")
-    write_manifest_file(Path(out), manifest.to_json(uri=place, places=places), replace=False)
-    return manifest.model_copy(update={"uri": uri or objects.uri, "places": tuple(places)})
+    return share_manifest(manifest, objects, Path(out), uri=uri, places=places)

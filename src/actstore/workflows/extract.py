@@ -27,6 +27,7 @@ from actstore.store.read.open import written_manifest
 from actstore.store.read.place import check_new_place
 from actstore.store.write.commit import committed_tasks
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen, load_frozen_if_any
+from actstore.store.write.part import refuse_part
 from actstore.store.write.sequences import StoredSequences
 from actstore.view.reports import ExtractReport, kept_tasks
 from actstore.workflows.clusters.connect import Cluster, LocalWorkers, check_cluster, workers_of
@@ -115,6 +116,7 @@ def extract_on(
 ) -> ExtractReport:
     """Do the tasks of a begun store on the workers of a cluster; see `extract_store`."""
     frozen = load_frozen(objects)
+    refuse_part(frozen.part, uri=objects.uri)
     processes = cluster.workers if isinstance(cluster, LocalWorkers) else 0
 
     @contextmanager
@@ -176,6 +178,7 @@ def _begin(
             objects.sweep(large=LARGE_OBJECTS)
             if recipe is None:
                 frozen = load_frozen(objects)
+                refuse_part(frozen.part, uri=objects.uri)
                 model = load(frozen)
                 return _Begun(reopen(objects, frozen, model), model)
             model = load(recipe)

@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
+from actstore.access.credentials import refuse_credentials
 from actstore.access.local import LocalObjects
 from actstore.access.objects import ObjectStore
 from actstore.errors import ManifestError
+from actstore.store.read.manifest import Manifest
 
-__all__ = ["place_from_file", "write_manifest_file"]
+__all__ = ["place_from_file", "share_manifest", "write_manifest_file"]
+
+
+def share_manifest(
+    manifest: Manifest, objects: ObjectStore, out: Path, *, uri: str | None, places: Sequence[str]
+) -> Manifest:
+    """Write a new manifest file with the places of its store; return the manifest with its places.
+
+    Parameters
+    ----------
+    manifest, objects
+        What to write, and the store.
+    out
+        File to write; it must not exist.
+    uri, places
+        Where readers will find the store, if not where it is found now; and further places.
+
+    Raises
+    ------
+    UsageError
+        If a place, or an address in the recipe of the store, holds credentials.
+    ManifestError
+        If the file exists or cannot be written.
+    """
+    place = uri or place_from_file(objects, out)
+    for one in (place, *places):
+        refuse_credentials(one, name="uri")
+    manifest.frozen.recipe.refuse_credentials(name=f"{objects.uri}: its recipe")
+    write_manifest_file(out, manifest.to_json(uri=place, places=places), replace=False)
+    return manifest.model_copy(update={"uri": uri or objects.uri, "places": tuple(places)})
 
 
 def place_from_file(objects: ObjectStore, file: Path) -> str:

@@ -338,7 +338,7 @@ class Store:
         widths = sorted({site.width for site in manifest.sites})
         rows = f"{len(self):,} rows" if manifest.complete else f"{len(self):,} of {manifest.rows:,} rows"
         splits = ", ".join(f"{name} {split.rows:,}" for name, split in manifest.splits.items())
-        tasks = "complete" if manifest.complete else f"{manifest.tasks_done:,} of {manifest.frozen.tasks:,} tasks"
+        tasks = "complete" if manifest.complete else f"{manifest.tasks_done:,} of {len(manifest.tasks):,} tasks"
         return {
             "model": f"{printable(manifest.model.name)} ({printable(manifest.model.architecture)})",
             "sites": f"{len(self.sites)} sites x {' or '.join(map(str, widths))} features",

@@ -60,6 +60,8 @@ def compare_statistics(objects: ObjectStore, manifest: Manifest, task: int) -> I
     paths = {spec.path: spec.object_path(task) for spec in statistics_arrays(frozen.sites, frozen.tasks)}
     reader = ArrayReader(objects, manifest)
     for index, site in enumerate(frozen.sites):
+        if site not in frozen.sites_here:
+            continue
         found, here = _measure(reader, manifest, task, index, site), slice(site.width)
         noise_D = said["noise"][index, here]
         error_D = np.sqrt(noise_D) * (1 + _ROUNDING) + _ROUNDING * found.max_abs_D

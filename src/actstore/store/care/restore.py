@@ -89,7 +89,7 @@ def _stored_commit(objects: ObjectStore, frozen: FrozenRecipe, task: int) -> Com
     """Return the stored commit if it belongs to this task under this recipe."""
     with suppress(MissingObjectError, CorruptObjectError):
         commit = load_commit(objects, task)
-        if next(commit_problems(commit, frozen, frozen.task_arrays), None) is None:
+        if next(commit_problems(commit, frozen), None) is None:
             return commit
     return None
 

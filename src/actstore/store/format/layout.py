@@ -16,6 +16,7 @@ __all__ = [
     "FORMAT",
     "HOLE",
     "LARGE_OBJECTS",
+    "LAST_ARRAY",
     "MANIFEST",
     "RECIPE",
     "ROOT_METADATA",
@@ -38,6 +39,8 @@ RECIPE: Final = "recipe.json"
 SEQUENCES: Final = "sequences.parquet"
 LARGE_OBJECTS: Final = (SEQUENCES,)
 """Objects that may be large enough to be written in parts; all others are written by one request."""
+LAST_ARRAY: Final = "rows/sequence"
+"""A reader of plain Zarr takes a row for filled as soon as this says so; so a task writes its object last."""
 MANIFEST: Final = "manifest.json"
 COMMITS: Final = "commits"
 HOLE: Final = -1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from numpy.typing import NDArray
@@ -18,9 +18,6 @@ from actstore.store.format.layout import (
     MANIFEST,
     RECIPE,
     SEQUENCES,
-    ArraySpec,
-    calibration_arrays,
-    metadata_paths,
 )
 from actstore.store.format.shard import index_bytes
 from actstore.store.plan.footprint import is_payload
@@ -28,7 +25,7 @@ from actstore.store.read.manifest import Manifest, StoredBytes
 from actstore.store.write.commit import Commit, committed_tasks, load_commit, stored_problem
 from actstore.store.write.freeze import metadata_objects, says_the_same
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
-from actstore.store.write.statistics import StatisticsMerger
+from actstore.store.write.statistics import SiteStatistics, StatisticsMerger
 
 __all__ = ["assemble_manifest", "commit_problems", "complete_manifest", "write_manifest"]
 
@@ -72,39 +69,56 @@ def complete_manifest(objects: ObjectStore, *, progress: Progress | None = None)
         write_manifest(objects, progress=progress)
 
 
-def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None) -> Manifest:
-    """Read all commits of a store and return a manifest of its present state.
+def assemble_manifest(
+    objects: ObjectStore,
+    *,
+    frozen: FrozenRecipe | None = None,
+    statistics: Mapping[str, SiteStatistics] | None = None,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Read the commits of a store and return a manifest of its present state.
+
+    Parameters
+    ----------
+    objects
+        The store.
+    frozen
+        Its recipe, or that of a part of it; None for the recipe that is there.
+    statistics
+        Of its rows, if they are known; else they are merged from the tasks.
+    progress
+        Where to report.
 
     Raises
     ------
-    StoreNotFoundError
-        If there is no store.
-    IncompleteStoreError
-        If the store is being set up.
+    StoreNotFoundError, IncompleteStoreError
+        If there is no store, or it is being set up.
     CorruptObjectError
-        If a commit or the statistics of a task are damaged, or a commit was made under another recipe.
+        If a commit or statistics are damaged, or a commit was made under another recipe.
     """
-    frozen = load_frozen(objects)
+    frozen = frozen or load_frozen(objects)
     commits: list[str | None] = [None] * frozen.tasks
     totals = dict.fromkeys(StoredBytes.model_fields, 0)
-    arrays = frozen.task_arrays
     merger = StatisticsMerger(objects, frozen)
-    done = sorted(committed_tasks(objects))
-    if done and done[-1] >= frozen.tasks:
-        raise CorruptObjectError(f"{objects.uri}: a commit of task {done[-1]}, but the recipe has {frozen.tasks} tasks")
+    found = sorted(committed_tasks(objects))
+    if found and found[-1] >= frozen.tasks:
+        raise CorruptObjectError(f"{objects.uri}: a commit of task {found[-1]}; the recipe has {frozen.tasks} tasks")
+    done = sorted(set(found).intersection(frozen.tasks_here))
 
     def load(task: int) -> _Loaded:
         commit = load_commit(objects, task)
-        if problem := next(commit_problems(commit, frozen, arrays), None):
+        if problem := next(commit_problems(commit, frozen), None):
             raise CorruptObjectError(f"{objects.uri}: the commit of task {task} {problem}")
-        return _Loaded(task, sha256_hex(commit.to_json()), _sizes(commit, frozen, arrays), merger.load(commit))
+        loaded = merger.load(commit) if statistics is None else {}
+        return _Loaded(task, sha256_hex(commit.to_json()), _sizes(commit, frozen), loaded)
 
     with (progress or Silent()).stage("assembling the manifest", total=len(done), unit="tasks") as stage:
         for loaded in map_ahead(load, done):
             commits[loaded.task] = loaded.sha256
             for name, amount in loaded.sizes.items():
                 totals[name] += amount
-            merger.add(loaded.statistics)
+            if statistics is None:
+                merger.add(loaded.statistics)
             stage.advance(1)
     return Manifest(
         recipe_sha256=frozen.digest,
@@ -112,7 +126,7 @@ def assemble_manifest(objects: ObjectStore, *, progress: Progress | None = None)
         metadata=_metadata(objects, frozen) if done else _metadata_if_set_up(objects, frozen),
         commits=tuple(commits),
         stored=StoredBytes(**totals),
-        statistics=merger.result(),
+        statistics=merger.result() if statistics is None else dict(statistics),
     )
 
 
@@ -125,13 +139,14 @@ class _Loaded(NamedTuple):
     statistics: dict[str, NDArray[Any]]
 
 
-def commit_problems(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> Iterator[str]:
-    """Yield the contradictions between a commit and its recipe, given the arrays of a task."""
+def commit_problems(commit: Commit, frozen: FrozenRecipe) -> Iterator[str]:
+    """Yield the contradictions between a commit and its recipe."""
     if commit.recipe_sha256 != frozen.digest:
         yield "was made under another recipe"
     wanted = (frozen.split_of(commit.task), frozen.rows_of(commit.task))
     if (commit.split, commit.rows) != wanted:
         yield f"says {commit.rows} rows of {commit.split!r}, the recipe gives {wanted[1]} of {wanted[0]!r}"
+    arrays = frozen.committed_arrays
     paths = {spec.object_path(commit.task) for spec in arrays}
     if lost := sorted(paths - commit.objects.keys()):
         yield f"does not name {_listed(lost)}"
@@ -148,17 +163,17 @@ def _listed(paths: Sequence[str]) -> str:
     return ", ".join(printable(path) for path in paths[:_MOST_LISTED]) + more
 
 
-def _sizes(commit: Commit, frozen: FrozenRecipe, arrays: Sequence[ArraySpec]) -> dict[str, int]:
-    chunk_rows = frozen.layout.chunk_rows
-    payload = 0
-    for spec in arrays:
-        if spec.sharded and is_payload(spec):
-            payload += max(commit.objects[spec.object_path(commit.task)].size - index_bytes(spec), 0)
+def _sizes(commit: Commit, frozen: FrozenRecipe) -> dict[str, int]:
+    """Return the sizes of the objects that are here."""
+    chunk_rows, arrays = frozen.layout.chunk_rows, frozen.task_arrays
+    sizes = [commit.objects[spec.object_path(commit.task)].size for spec in arrays]
+    both = zip(arrays, sizes, strict=True)
+    payload = (size - index_bytes(spec) for spec, size in both if spec.sharded and is_payload(spec))
     return {
-        "total": sum(stored.size for stored in commit.objects.values()),
-        "payload": payload,
+        "total": sum(sizes),
+        "payload": sum(max(size, 0) for size in payload),
         "payload_rows": -(-commit.rows // chunk_rows) * chunk_rows,
-        "objects": len(commit.objects),
+        "objects": len(arrays),
     }
 
 
@@ -175,8 +190,6 @@ def _metadata_if_set_up(objects: ObjectStore, frozen: FrozenRecipe) -> dict[str,
 
 def _metadata(objects: ObjectStore, frozen: FrozenRecipe) -> dict[str, str]:
     """Return the digests of everything that is not named by a commit."""
-    paths = [RECIPE, *metadata_paths(frozen.arrays)]
-    if frozen.quantizer.calibrated:
-        paths += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
+    paths = frozen.metadata_paths
     digests = map_ahead(lambda path: sha256_hex(read_document(objects, path)), paths)
-    return dict(zip(paths, digests, strict=True)) | {SEQUENCES: frozen.sequences_sha256}
+    return dict(zip(paths, digests, strict=True)) | {RECIPE: frozen.digest, SEQUENCES: frozen.sequences_sha256}

@@ -15,8 +15,6 @@ from actstore.store.format.layout import (
     ROOT_METADATA,
     SEQUENCES,
     ArraySpec,
-    calibration_arrays,
-    metadata_paths,
 )
 from actstore.store.write.commit import commit_task
 from actstore.store.write.frozen_recipe import FrozenRecipe
@@ -35,7 +33,7 @@ _OBJECT: Final = re.compile(rf"{_ARRAY}/c/[0-9]+(/0)*|({_ARRAY}|{_GROUP})/{ROOT_
 class Inventory:
     """Classifies an object of a store by its path."""
 
-    tasks: int
+    tasks: frozenset[int]
     metadata: frozenset[str]
     """`zarr.json` documents and calibration arrays."""
     arrays: dict[str, ArraySpec]
@@ -44,10 +42,8 @@ class Inventory:
     @classmethod
     def of(cls, frozen: FrozenRecipe) -> Self:
         """Work it out from a recipe."""
-        metadata = metadata_paths(frozen.arrays)
-        if frozen.quantizer.calibrated:
-            metadata += [spec.object_path(0) for spec in calibration_arrays(frozen.sites)]
-        return cls(frozen.tasks, frozenset(metadata), {spec.path: spec for spec in frozen.task_arrays})
+        metadata = frozen.metadata_paths
+        return cls(frozenset(frozen.tasks_here), frozenset(metadata), {spec.path: spec for spec in frozen.task_arrays})
 
     def task_of(self, path: str) -> int | None:
         """Return the task that writes an object with its rows or statistics; None if none does."""
@@ -57,14 +53,14 @@ class Inventory:
         if spec is None or not (first.isascii() and first.isdecimal()):
             return None
         task = int(first)
-        return task if task < self.tasks and spec.object_path(task) == path else None
+        return task if task in self.tasks and spec.object_path(task) == path else None
 
     def why_unnamed(self, path: str, named_tasks: Collection[int]) -> str | None:
         """Return why an object is not part of the store, given the tasks with a commit; None if it is part of it."""
         if path in {RECIPE, SEQUENCES, MANIFEST} or path in self.metadata:
             return None
         if (task := commit_task(path)) is not None:
-            return None if task < self.tasks else f"the recipe has only {self.tasks} tasks"
+            return None if task in self.tasks else f"the store has no task {task}"
         if (task := self.task_of(path)) is not None:
             return None if task in named_tasks else f"task {task} has no commit"
         return "no commit has this name" if path.startswith(f"{COMMITS}/") else "nothing in a store has this name"

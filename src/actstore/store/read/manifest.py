@@ -21,7 +21,8 @@ from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.format.documents import MOST_DOCUMENT_BYTES, load_json, parse_document
 from actstore.store.format.layout import FORMAT
 from actstore.store.format.vectors import Document
-from actstore.store.write.frozen_recipe import FrozenRecipe, SplitFacts
+from actstore.store.write.facts import SplitFacts
+from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.statistics import SiteStatistics
 
 __all__ = ["Manifest", "StoredBytes", "parse_manifest"]
@@ -69,11 +70,13 @@ class Manifest(Document):
                 raise ValueError(problem)
         if len(self.commits) != self.frozen.tasks:
             raise ValueError(f"{len(self.commits)} commits for {self.frozen.tasks} tasks")
+        if self.frozen.part is not None and self.tasks_done != sum(self.commits[t] is not None for t in self.tasks):
+            raise ValueError("a commit of a task that does not belong to the part of the store")
         if self.recipe_sha256 != self.frozen.digest:
             raise ValueError("recipe_sha256 is not the digest of the recipe in this manifest")
-        if set(self.statistics) != {site.name for site in self.frozen.sites}:
+        if set(self.statistics) != {site.name for site in self.sites}:
             raise ValueError("statistics and sites differ")
-        for site in self.frozen.sites:
+        for site in self.sites:
             statistics = self.statistics[site.name]
             if not len(statistics.mean_D) == len(statistics.variance_D) == site.width:
                 raise ValueError(f"statistics of {site.name} are not of its {site.width} features")
@@ -84,7 +87,7 @@ class Manifest(Document):
     @property
     def sites(self) -> tuple[Site, ...]:
         """The sites, in stored order."""
-        return self.frozen.sites
+        return self.frozen.sites_here
 
     @property
     def model(self) -> ModelFacts:
@@ -99,12 +102,17 @@ class Manifest(Document):
     @property
     def splits(self) -> dict[str, SplitFacts]:
         """Rows, sequences and tasks of each split."""
-        return self.frozen.splits
+        return self.frozen.splits_here
 
     @property
     def rows(self) -> int:
         """Rows of the finished store."""
-        return self.frozen.rows
+        return sum(split.rows for split in self.splits.values())
+
+    @property
+    def tasks(self) -> list[int]:
+        """Tasks of the finished store, by their numbers."""
+        return self.frozen.tasks_here
 
     @property
     def tasks_done(self) -> int:
@@ -114,7 +122,7 @@ class Manifest(Document):
     @property
     def complete(self) -> bool:
         """Whether every task has a commit."""
-        return self.tasks_done == self.frozen.tasks
+        return self.tasks_done == len(self.tasks)
 
     @cached_property
     def digest(self) -> str:

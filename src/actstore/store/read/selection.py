@@ -41,11 +41,12 @@ class StoredColumns:
         SiteError
             If the store has no such site, or the sites differ in width.
         """
-        names = [site.name for site in manifest.sites]
-        missing = [site for site in sites if site not in names]
+        here = [site.name for site in manifest.sites]
+        missing = [site for site in sites if site not in here]
         if missing:
-            raise SiteError(f"{uri}: no site {missing[0]!r}; the store has {', '.join(names)}")
+            raise SiteError(f"{uri}: no site {missing[0]!r}; the store has {', '.join(here)}")
         frozen = manifest.frozen
+        names = [site.name for site in frozen.sites]
         quantizer, specs = frozen.quantizer, {spec.path: spec for spec in frozen.row_arrays}
         values = [specs[values_path(site)] for site in sites]
         common_width([site for site in manifest.sites if site.name in sites])

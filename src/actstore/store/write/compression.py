@@ -8,7 +8,8 @@ from typing import Final
 from actstore.contracts.tasks import Task, TaskRows
 from actstore.store.format.layout import row_arrays, values_path
 from actstore.store.format.shard import encode_shard, index_bytes
-from actstore.store.write.frozen_recipe import CompressionFacts, FrozenRecipe
+from actstore.store.write.facts import CompressionFacts
+from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.writer import encode_site
 
 __all__ = ["LEAST_SAVING", "best_compressor", "measure_compressors"]

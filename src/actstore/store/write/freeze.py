@@ -8,7 +8,7 @@ from typing import Any, Final
 from actstore.access.objects import ObjectStore
 from actstore.errors import MissingObjectError, StoreError
 from actstore.store.format.documents import load_json
-from actstore.store.format.layout import FORMAT, RECIPE, SEQUENCES, calibration_arrays
+from actstore.store.format.layout import FORMAT, RECIPE, SEQUENCES
 from actstore.store.format.metadata import zarr_documents
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen, load_frozen_if_any
 from actstore.store.write.same_recipe import check_unchanged
@@ -102,7 +102,7 @@ def metadata_objects(frozen: FrozenRecipe) -> dict[str, bytes]:
     contents = zarr_documents(frozen.arrays, attributes)
     if frozen.calibration is None:
         return contents
-    for spec in calibration_arrays(frozen.sites):
+    for spec in frozen.calibration_arrays:
         _, site, name = spec.path.split("/")
         facts = frozen.calibration[site]
         values_D = facts.center if name == "center" else facts.channel

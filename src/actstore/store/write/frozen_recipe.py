@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
-import numpy as np
 from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
@@ -28,87 +27,24 @@ from actstore.store.format.layout import (
     RECIPE,
     ArraySpec,
     StoreLayout,
-    array_specs,
+    calibration_arrays,
+    metadata_paths,
     row_arrays,
     statistics_arrays,
+    values_path,
 )
 from actstore.store.format.limits import layout_problem, sites_problem
-from actstore.store.format.vectors import Document, Vector32
+from actstore.store.format.vectors import Document
+from actstore.store.write.facts import CalibrationFacts, CompressionFacts, CorpusFacts, SplitFacts
+from actstore.store.write.part import PartFacts
 
 __all__ = [
-    "CalibrationFacts",
-    "CompressionFacts",
-    "CorpusFacts",
     "FrozenRecipe",
-    "SplitFacts",
     "load_frozen",
     "load_frozen_if_any",
 ]
 
-_Count = Annotated[int, Field(ge=0, le=1 << 62)]
-_LEAST_CHANNEL: Final = 1e-30
-_MOST_CALIBRATED: Final = 1e30
-"""A level is at most 127 times a scale of at most 65,504 away from the centre: within float32 by far."""
 _DIGEST: Final = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class CorpusFacts(Document):
-    """Facts of the corpus that was read."""
-
-    digest: str = _DIGEST
-    sequences: _Count
-    residues: _Count
-    skipped: dict[str, _Count]
-
-
-class SplitFacts(Document):
-    """One split: a run of whole tasks."""
-
-    sequences: _Count
-    rows: _Count
-    first_task: _Count
-    tasks: _Count
-
-
-class CalibrationFacts(Document):
-    """Centre and channel scale of one site, float32 [D]."""
-
-    center: Vector32
-    channel: Vector32
-
-    @model_validator(mode="after")
-    def _decodes_to_finite_values(self) -> Self:
-        """Refuse scales of zero, and numbers so large that decoded values are not finite."""
-        if not (np.abs(self.center) <= _MOST_CALIBRATED).all():
-            raise ValueError(f"a centre exceeds {_MOST_CALIBRATED:g}")
-        if not ((self.channel >= _LEAST_CHANNEL) & (self.channel <= _MOST_CALIBRATED)).all():
-            raise ValueError(f"the scale of a channel is not within {_LEAST_CHANNEL:g} and {_MOST_CALIBRATED:g}")
-        return self
-
-    def to_calibration(self) -> Calibration:
-        """Return the arrays."""
-        return Calibration(self.center, self.channel)
-
-
-class CompressionFacts(Document):
-    """Compressed sizes of the values of the first task, if the recipe says `auto`."""
-
-    rows: int = Field(ge=1)
-    """Rows that were compressed."""
-    value_bytes: dict[str, Annotated[int, Field(ge=1, le=1 << 62)]]
-    """Bytes of their values at all sites by compressor; `none` is uncompressed."""
-
-    @model_validator(mode="after")
-    def _has_a_base(self) -> Self:
-        if "none" not in self.value_bytes:
-            raise ValueError("value_bytes has no 'none'")
-        return self
-
-    @property
-    def ratios(self) -> dict[str, float]:
-        """Compression ratio of each compressor."""
-        plain = self.value_bytes["none"]
-        return {name: plain / size for name, size in self.value_bytes.items() if name != "none"}
 
 
 class FrozenRecipe(Document):
@@ -129,6 +65,8 @@ class FrozenRecipe(Document):
     compression: CompressionFacts | None = None
     """Measurements of `compressor = "auto"`; absent if the recipe names a compressor."""
     software: dict[str, str]
+    part: PartFacts | None = None
+    """The sites and tasks that are here, if not all; not part of the digest."""
 
     @field_validator("splits")
     @classmethod
@@ -159,12 +97,20 @@ class FrozenRecipe(Document):
                 raise ValueError(f"calibration has {str(lengths)[:200]}, which differs from the sites and their widths")
         return self
 
+    @model_validator(mode="after")
+    def _has_its_part(self) -> Self:
+        tasks = {name: split.tasks for name, split in self.splits.items()}
+        if self.part is not None and (problem := self.part.problem([site.name for site in self.sites], tasks)):
+            raise ValueError(problem)
+        return self
+
     @model_serializer(mode="wrap")
     def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `compression` if nothing was measured: such documents never had the key."""
+        """Leave out `compression` if nothing was measured, and `part` if everything is here."""
         document: dict[str, Any] = dump(self)
-        if self.compression is None:
-            document.pop("compression", None)
+        for name in ("compression", "part"):
+            if getattr(self, name) is None:
+                document.pop(name, None)
         return document
 
     def to_json(self) -> bytes:
@@ -173,8 +119,38 @@ class FrozenRecipe(Document):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of `recipe.json`, the recipe digest that commits and manifest carry."""
-        return sha256_hex(self.to_json())
+        """SHA-256 of `recipe.json` without `part`: the recipe digest that commits and manifest carry."""
+        return sha256_hex(self.whole.to_json())
+
+    @property
+    def whole(self) -> FrozenRecipe:
+        """The recipe of the store that this is a part of."""
+        return self if self.part is None else self.model_copy(update={"part": None})
+
+    @cached_property
+    def sites_here(self) -> tuple[Site, ...]:
+        """The sites whose values are here, in stored order."""
+        if self.part is None or self.part.sites is None:
+            return self.sites
+        return tuple(site for site in self.sites if site.name in self.part.sites)
+
+    @cached_property
+    def splits_here(self) -> dict[str, SplitFacts]:
+        """The splits as far as they are here: rows and tasks of the part, sequences of the store."""
+        if self.part is None or self.part.tasks is None:
+            return self.splits
+        here: dict[str, SplitFacts] = {}
+        for name, split in self.splits.items():
+            if tasks := self.part.tasks.get(name, 0):
+                rows = min(tasks * self.layout.task_rows, split.rows)
+                here[name] = split.model_copy(update={"tasks": tasks, "rows": rows})
+        return here
+
+    @property
+    def tasks_here(self) -> list[int]:
+        """The tasks that are here, or will be when the store is complete."""
+        runs = (range(split.first_task, split.first_task + split.tasks) for split in self.splits_here.values())
+        return list(itertools.chain.from_iterable(runs))
 
     @cached_property
     def layout(self) -> StoreLayout:
@@ -184,17 +160,33 @@ class FrozenRecipe(Document):
     @cached_property
     def row_arrays(self) -> tuple[ArraySpec, ...]:
         """The arrays with one index of axis 0 for each row, in the order in which a task writes them."""
-        return row_arrays(self.layout, self.array_rows)
+        left_out = {values_path(site.name) for site in self.sites if site not in self.sites_here}
+        return tuple(spec for spec in row_arrays(self.layout, self.array_rows) if spec.path not in left_out)
 
     @cached_property
     def task_arrays(self) -> tuple[ArraySpec, ...]:
-        """The arrays to which every task writes one object."""
+        """The arrays of which every task here has one object."""
         return (*self.row_arrays, *statistics_arrays(self.sites, self.tasks))
+
+    @cached_property
+    def committed_arrays(self) -> tuple[ArraySpec, ...]:
+        """The arrays whose objects a commit names: those of the whole store."""
+        return self.whole.task_arrays
+
+    @property
+    def metadata_paths(self) -> list[str]:
+        """Paths of the Zarr metadata and calibration arrays."""
+        return metadata_paths(self.arrays) + [spec.object_path(0) for spec in self.calibration_arrays]
+
+    @property
+    def calibration_arrays(self) -> tuple[ArraySpec, ...]:
+        """The arrays that decode the sites; none for encodings without calibration."""
+        return calibration_arrays(self.sites_here) if self.quantizer.calibrated else ()
 
     @property
     def arrays(self) -> tuple[ArraySpec, ...]:
         """Every array of the store."""
-        return array_specs(self.layout, length=self.array_rows, tasks=self.tasks)
+        return (*self.task_arrays, *self.calibration_arrays)
 
     @property
     def quantizer(self) -> Quantizer:
@@ -261,7 +253,7 @@ class FrozenRecipe(Document):
         return None if self.calibration is None else self.calibration[site].to_calibration()
 
 
-def load_frozen(objects: ObjectStore, *, sha256: str | None = None) -> FrozenRecipe:
+def load_frozen(objects: ObjectStore) -> FrozenRecipe:
     """Read `recipe.json`.
 
     Raises
@@ -269,7 +261,7 @@ def load_frozen(objects: ObjectStore, *, sha256: str | None = None) -> FrozenRec
     StoreNotFoundError
         If there is none.
     CorruptObjectError
-        If it does not parse, or its digest is not `sha256`.
+        If it does not parse.
     """
     try:
         data = read_document(objects, RECIPE)
@@ -278,11 +270,6 @@ def load_frozen(objects: ObjectStore, *, sha256: str | None = None) -> FrozenRec
             f"{objects.uri}: no activation store here ({RECIPE} is missing); "
             "check the path, or make one with 'actstore extract'"
         ) from error
-    if sha256 is not None and sha256_hex(data) != sha256:
-        raise CorruptObjectError(
-            f"{objects.uri}: {RECIPE} has sha256 {sha256_hex(data)[:12]}..., the manifest says {sha256[:12]}...: "
-            "this is another store than the one that the manifest describes"
-        )
     try:
         return parse_document(FrozenRecipe, data)
     except ValueError as error:

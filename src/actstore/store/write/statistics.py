@@ -134,7 +134,7 @@ class StatisticsMerger:
         self._frozen = frozen
         self._specs = statistics_arrays(frozen.sites, frozen.tasks)
         self._width = max(site.width for site in frozen.sites)
-        self._totals = {site.name: _Total(site.width) for site in frozen.sites}
+        self._totals = {site.name: _Total(site.width) for site in frozen.sites_here}
 
     def load(self, commit: Commit) -> dict[str, NDArray[Any]]:
         """Read the statistics of a committed task; several threads may do so at once.
@@ -156,6 +156,8 @@ class StatisticsMerger:
         """Merge the result of `load` for the next task."""
         with np.errstate(over="ignore", invalid="ignore"):  # sums that are not finite are found at the end
             for index, site in enumerate(self._frozen.sites):
+                if site.name not in self._totals:
+                    continue
                 total, here = self._totals[site.name], slice(site.width)
                 moments = Moments(int(arrays["count"][index]), arrays["mean"][index, here], arrays["m2"][index, here])
                 total.moments = total.moments.merge(moments)

@@ -20,7 +20,7 @@ from actstore.quantize.encode import encode_rows
 from actstore.quantize.encoded_rows import EncodedRows, count_beyond
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.canonical import sha256_hex
-from actstore.store.format.layout import ArraySpec, commit_path, scales_path, statistics_arrays, values_path
+from actstore.store.format.layout import LAST_ARRAY, ArraySpec, commit_path, scales_path, statistics_arrays, values_path
 from actstore.store.format.shard import Shard, encode_shard
 from actstore.store.write.commit import Commit, StoredObject, load_commit
 from actstore.store.write.frozen_recipe import FrozenRecipe
@@ -203,8 +203,7 @@ def encode_task(
     statistics = _statistics(sites)
     for spec in statistics_arrays(frozen.sites, frozen.tasks):
         shards[spec.object_path(task.index)] = Shard(_one_chunk(spec, statistics[spec.path]), ())
-    # A reader of plain Zarr takes a row for filled as soon as `rows/sequence` says so; so this object comes last.
-    last = arrays["rows/sequence"].object_path(task.index)
+    last = arrays[LAST_ARRAY].object_path(task.index)
     shards[last] = shards.pop(last)
     return shards
 

@@ -14,7 +14,6 @@ from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import ManifestError, MissingObjectError, StoreError, UsageError
 from actstore.leaving import if_stopped
-from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.documents import read_document
 from actstore.store.format.layout import LARGE_OBJECTS, MANIFEST, RECIPE
 from actstore.store.read.inventory import Inventory, is_below, is_name_of_store, other_stores
@@ -106,7 +105,7 @@ def _find(objects: ObjectStore, frozen: FrozenRecipe, inventory: Inventory) -> t
 
 def _sound_recipe(objects: ObjectStore) -> FrozenRecipe:
     frozen = load_frozen(objects)
-    if sha256_hex(read_document(objects, RECIPE)) != frozen.digest:
+    if read_document(objects, RECIPE) != frozen.to_json():
         raise StoreError(f"{objects.uri}: {RECIPE} was edited; run 'actstore repair URI' first")
     return frozen
 

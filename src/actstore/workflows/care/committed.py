@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -130,7 +130,7 @@ def _look(
     different: list[tuple[str, int, Difference]] = []
 
     def checks() -> Iterator[_Check]:
-        read = partial(_read_commit, objects, expected, arrays, named, tokens)
+        read = partial(_read_commit, objects, expected, named, tokens)
         for one, commit, contents in map_ahead(read, wanted, threads=_REQUESTS):
             found.append(one)
             if commit is None or contents is None:
@@ -158,7 +158,6 @@ def _look(
 def _read_commit(
     objects: ObjectStore,
     expected: Expected,
-    arrays: Sequence[ArraySpec],
     named: Mapping[int, str],
     tokens: TokensOfLetters,
     task: int,
@@ -176,12 +175,12 @@ def _read_commit(
     digest, disowned = sha256_hex(commit.to_json()), ""
     if named.get(task, digest) != digest:
         disowned = f"sha256 {digest[:12]}..., the manifest says {named[task][:12]}..."
-    problems = tuple(commit_problems(commit, frozen, arrays))
+    problems = tuple(commit_problems(commit, frozen))
     if problems:
         return _Found(task, (f"{disowned}: it {problems[0]}",) if disowned else problems, disowned), None, None
-    size = sum(stored.size for stored in commit.objects.values())
+    sizes = [commit.objects[spec.object_path(task)].size for spec in frozen.task_arrays]
     contents = TaskContents(frozen, task, None if expected.plan is None else expected.plan.columns(task), tokens)
-    return _Found(task, (), disowned, is_sound=True, objects=len(commit.objects), bytes=size), commit, contents
+    return _Found(task, (), disowned, is_sound=True, objects=len(sizes), bytes=sum(sizes)), commit, contents
 
 
 def _commit_faults(looked: _Looked) -> Iterator[Fault]:

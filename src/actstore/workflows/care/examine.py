@@ -99,7 +99,7 @@ def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progr
         committed = compare_commits(objects, expected, done=chosen, tasks=tasks, progress=progress)
     faults += committed.faults
     if not any(fault.object == MANIFEST for fault in faults):
-        if manifest is None and len(done) >= frozen.tasks:
+        if manifest is None and done >= set(frozen.tasks_here):
             problem = "missing, though every task is committed; 'actstore repair URI' writes it"
             faults.append(Fault(MANIFEST, None, problem))
         elif manifest is not None and tasks is None and not faults:
@@ -147,7 +147,7 @@ def _root(objects: ObjectStore, faults: list[Fault]) -> _Root:
 
 def _credible(objects: ObjectStore, frozen: FrozenRecipe, manifest: Manifest | None, faults: list[Fault]) -> _Root:
     """Return the recipe and manifest that agree with commits and Zarr metadata; they may contradict each other."""
-    witnesses, stored = _witnesses(objects), sha256_hex(read_document(objects, RECIPE))
+    witnesses, stored = _witnesses(objects), read_document(objects, RECIPE)
     others = witnesses.keys() - {frozen.digest}
     if manifest is None and others and not witnesses[frozen.digest]:
         faults.append(Fault(RECIPE, None, f"the store was made with another recipe (sha256 {min(others)[:12]}...)"))
@@ -156,10 +156,10 @@ def _credible(objects: ObjectStore, frozen: FrozenRecipe, manifest: Manifest | N
         if witnesses[frozen.digest] > witnesses[manifest.recipe_sha256]:
             faults.append(Fault(MANIFEST, None, "belongs to another recipe than the commits of this store"))
             return _Root(frozen, None)
-        problem = f"sha256 {stored[:12]}..., the manifest says {manifest.recipe_sha256[:12]}..."
+        problem = f"sha256 {sha256_hex(stored)[:12]}..., the manifest says {manifest.recipe_sha256[:12]}..."
         faults.append(Fault(RECIPE, None, problem))
         return _Root(manifest.frozen, manifest)
-    if stored != frozen.digest:
+    if stored != frozen.to_json():
         faults.append(Fault(RECIPE, None, "differs from the form that actstore writes; it was edited"))
     return _Root(frozen, manifest)
 

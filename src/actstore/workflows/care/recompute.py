@@ -213,11 +213,14 @@ def _differences(
 ) -> Iterator[tuple[str, int, str]]:
     window = RowWindow(place.task, place.row, place.row + 1)
     quantizer = QUANTIZERS[manifest.encoding]
-    for index, site in enumerate(manifest.sites):
+    sites = manifest.frozen.sites
+    for index, site in enumerate(sites):
+        if site not in manifest.sites:
+            continue
         values = reader.rows(values_path(site.name), window)
         scale = None
         if quantizer.scales is not None:
-            scale_1SG = reader.rows(scales_path(quantizer), window).reshape(1, len(manifest.sites), -1)
+            scale_1SG = reader.rows(scales_path(quantizer), window).reshape(1, len(sites), -1)
             scale = scale_1SG[:, index, : quantizer.scale_groups(site.width)]
         calibration = manifest.frozen.site_calibration(site.name)
         stored_D = quantizer.decode(Planes(values, scale), calibration)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from actstore.errors import (
     MissingObjectError,
     StorageUnavailableError,
     StoreError,
+    StoreNotFoundError,
     UsageError,
 )
 from actstore.extract.row_memory import RowMemory
@@ -33,7 +35,8 @@ from actstore.store.read.manifest import Manifest, parse_manifest
 from actstore.store.read.open import open_store_objects
 from actstore.store.write.commit import committed_tasks, load_commit
 from actstore.store.write.freeze import metadata_objects
-from actstore.store.write.frozen_recipe import FrozenRecipe
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
+from actstore.store.write.part import refuse_part
 from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.writer import encode_task
 from actstore.view.reports import Fault, RepairReport
@@ -85,7 +88,7 @@ def repair_store(
     StoreNotFoundError
         If there is no store at all.
     UsageError
-        If a task was named that the store does not have.
+        If a task was named that the store does not have, or it is a part of a store, which is mended by copying.
     RecipeChangedError
         If the model at hand is not the one that the store was made with.
     ModelError, NumericsError, StoreError
@@ -97,6 +100,8 @@ def repair_store(
         return load_stored_model(frozen, stored_model(frozen, model), device=device)
 
     objects = open_store_objects(store, storage_options)
+    with suppress(CorruptObjectError, StoreNotFoundError):
+        refuse_part(load_frozen(objects).part, uri=objects.uri)
     with if_stopped(lambda: f"{printable(objects.uri)}: what is repaired stays good; the same command continues"):
         return repair_with(model_of, objects, tasks=tasks, dry_run=dry_run, rewrite=rewrite, progress=progress)
 
@@ -324,7 +329,7 @@ def _manifest_is_right(objects: ObjectStore, found: Examination, plan: _Plan, *,
 
 def _renew_manifest(objects: ObjectStore, frozen: FrozenRecipe, progress: Progress) -> tuple[list[str], list[Fault]]:
     """Write the manifest, if every task is done; return what was written and what is left."""
-    if missing := len(set(range(frozen.tasks)) - committed_tasks(objects)):
+    if missing := len(set(frozen.tasks_here) - committed_tasks(objects)):
         problem = f"{missing:,} tasks are not extracted: 'actstore extract --store URI' extracts them and writes it"
         return [], [Fault(MANIFEST, None, problem)]
     write_manifest(objects, progress=progress)

@@ -19,7 +19,7 @@ from actstore.extract.threads import LoneThreads
 from actstore.quantize.int8 import calibrate
 from actstore.quantize.moments import Moments
 from actstore.store.format.documents import first_problem
-from actstore.store.write.frozen_recipe import CalibrationFacts
+from actstore.store.write.facts import CalibrationFacts
 
 __all__ = ["calibrate_sites"]
 

@@ -14,6 +14,7 @@ from actstore.errors import CorruptObjectError, RecipeChangedError, RecipeError,
 from actstore.store.plan.tasks import Plan, plan_tasks
 from actstore.store.write.freeze import complete_metadata, complete_sequences, freeze, has_sequences
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen_if_any
+from actstore.store.write.part import refuse_part
 from actstore.store.write.same_recipe import check_unchanged
 from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.extraction.resolve import Resolution, resolving
@@ -101,6 +102,7 @@ def _begin(objects: ObjectStore, resolved: Resolution, *, keep_rows: bool) -> Fr
 
 def _continue(objects: ObjectStore, stored: FrozenRecipe, resolved: Resolution) -> FrozenRecipe:
     """Check that a store was begun with the same recipe, and complete what it lacks before its first task."""
+    refuse_part(stored.part, uri=objects.uri)
     asked = resolved.draft
     if resolved.chooses_compressor:
         asked = asked.compressed_by(stored.layout.compressor)
@@ -125,6 +127,8 @@ def replan(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -
 
     Raises
     ------
+    UsageError
+        If it is a part of a store.
     RecipeChangedError
         If `model` is not the one that the store was begun with.
     CorruptObjectError
@@ -132,6 +136,7 @@ def replan(objects: ObjectStore, frozen: FrozenRecipe, model: ActivationModel) -
     StoreError
         If its sequences are missing.
     """
+    refuse_part(frozen.part, uri=objects.uri)
     for what, there, here in (
         ("weights", frozen.model.weights_sha256, model.facts.weights_sha256),
         ("dtype", frozen.model.dtype, model.facts.dtype),

@@ -25,7 +25,8 @@ from actstore.errors import RecipeError, StoreError
 from actstore.store.format.layout import SEQUENCES, StoreLayout
 from actstore.store.format.limits import layout_problem, sites_problem
 from actstore.store.plan.tasks import Plan, plan_tasks, sequence_order
-from actstore.store.write.frozen_recipe import CorpusFacts, FrozenRecipe, SplitFacts
+from actstore.store.write.facts import CorpusFacts, SplitFacts
+from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.sequences import write_sequences
 from actstore.workflows.extraction.calibrate import calibrate_sites
 from actstore.workflows.extraction.compress import PlanOrder, choose_compressor

@@ -17,7 +17,7 @@ from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.view.grids import human_bytes
 from actstore.workflows.extraction.free_memory import available_memory
 
-__all__ = ["check_room", "choose_task_rows", "task_memory"]
+__all__ = ["check_room", "choose_task_rows", "free_disk", "task_memory"]
 
 TASK_BYTES: Final = 2 << 30
 """Most memory of one task's rows at all sites, in float32; two are in memory at a time."""
@@ -107,7 +107,7 @@ def check_room(
     if not isinstance(objects, LocalObjects) or frozen.layout.compressor != "none":
         return
     whole = footprint([split.rows for split in frozen.splits.values()], frozen.layout).bytes
-    left, room = whole * (frozen.tasks - tasks_done) // frozen.tasks, _free_disk(Path(objects.uri))
+    left, room = whole * (frozen.tasks - tasks_done) // frozen.tasks, free_disk(Path(objects.uri))
     if room is not None and left > room:
         raise StoreError(
             f"{objects.uri}: {human_bytes(left)} are to be written and {human_bytes(room)} are free there; take "
@@ -121,7 +121,8 @@ def _smaller(frozen: FrozenRecipe, free: int, needed: int) -> int:
     return max(fitting // chunk, 1) * chunk
 
 
-def _free_disk(place: Path) -> int | None:
+def free_disk(place: Path) -> int | None:
+    """Return the bytes that are free on the disk of a path, which need not exist; None if nobody can tell."""
     while not place.exists() and place != place.parent:
         place = place.parent
     try:

@@ -95,8 +95,7 @@ class LiveSource:
         self._name = name or objects.uri
         self._mode = mode
         self._cache, self._cache_bytes = cache, cache_bytes
-        tasks = range(manifest.frozen.tasks)
-        self._missing = {task for task in tasks if mode == "online" or manifest.commits[task] is None}
+        self._missing = {task for task in manifest.tasks if mode == "online" or manifest.commits[task] is None}
         self._readers: dict[tuple[int, ...], LiveReader] = {}
         self._cost = LiveCost(0, 0, 0)
         self._once = OnceAtATime()

@@ -67,8 +67,8 @@ def test_what_only_looks_alike_does_not_either(path: str, inventory: Inventory) 
 
 
 def test_a_commit_of_a_task_beyond_the_recipe_does_not(inventory: Inventory) -> None:
-    assert inventory.why_unnamed(f"commits/{inventory.tasks - 1}.json", set()) is None
-    assert "the recipe has only" in str(inventory.why_unnamed(f"commits/{inventory.tasks}.json", set()))
+    assert inventory.why_unnamed(f"commits/{len(inventory.tasks) - 1}.json", set()) is None
+    assert "the store has no task" in str(inventory.why_unnamed(f"commits/{len(inventory.tasks)}.json", set()))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from actstore.errors import NumericsError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.write.compression import LEAST_SAVING, best_compressor, measure_compressors
-from actstore.store.write.frozen_recipe import CompressionFacts, FrozenRecipe, load_frozen
+from actstore.store.write.facts import CompressionFacts
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 
 StoreOf = Callable[..., Path]
 RowsOf = Callable[[LocalObjects, int], TaskRows]

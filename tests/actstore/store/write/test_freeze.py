@@ -11,8 +11,9 @@ import zarr
 from actstore.access.open import LocalObjects
 from actstore.errors import RecipeChangedError, StoreError
 from actstore.store.format.canonical import sha256_hex
+from actstore.store.write.facts import CompressionFacts
 from actstore.store.write.freeze import complete_metadata, freeze, has_sequences, metadata_objects, says_the_same
-from actstore.store.write.frozen_recipe import CompressionFacts, FrozenRecipe, load_frozen
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 
 StoreOf = Callable[..., Path]
 

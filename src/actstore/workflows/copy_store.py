@@ -1,0 +1,159 @@
+"""Copy a store, or a part of it, from any place to any other."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from actstore.access.objects import ObjectStore
+from actstore.access.open import LocalObjects, open_objects
+from actstore.access.printable import printable
+from actstore.contracts.progress import Progress, Silent
+from actstore.contracts.suggest import with_keyword_hints
+from actstore.errors import StoreError, UsageError
+from actstore.leaving import if_stopped
+from actstore.store.care.copy import begin_copy, copy_tasks
+from actstore.store.format.layout import LARGE_OBJECTS
+from actstore.store.read.assemble_manifest import write_manifest
+from actstore.store.read.manifest import Manifest
+from actstore.store.read.open import locate_store
+from actstore.store.read.place import check_new_place
+from actstore.store.write.commit import committed_tasks
+from actstore.store.write.frozen_recipe import FrozenRecipe
+from actstore.store.write.part import PartFacts
+from actstore.view.grids import human_bytes
+from actstore.workflows.extraction.sizes import free_disk
+from actstore.workflows.sharing.choose_part import choose_part
+
+__all__ = ["CopyReport", "copy_store"]
+
+
+class CopyReport(NamedTuple):
+    """What `copy_store` did."""
+
+    source: str
+    uri: str
+    """Place of the copy."""
+    complete: bool
+    """Whether the copy has all its tasks; False if the source does not have them yet."""
+    sites: tuple[str, ...]
+    splits: dict[str, int]
+    """Rows of each split."""
+    rows: int
+    tasks_total: int
+    tasks_before: int
+    """Tasks that were there."""
+    objects: int
+    """Objects of tasks that were written."""
+    bytes: int
+    seconds: float
+    manifest_sha256: str | None
+    """Digest of the manifest of the copy; None while it is incomplete."""
+
+
+@with_keyword_hints
+def copy_store(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    sites: Sequence[str] | str | None = None,
+    splits: Sequence[str] | str | None = None,
+    tasks: float | None = None,
+    check: bool = False,
+    uri: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    destination_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> CopyReport:
+    """Copy a store, or a part of it; nothing else of the source is read.
+
+    Every object is compared with its digest before it is written. The same call continues an interrupted copy. A part
+    is a store like any other, except that no rows can be extracted into it.
+
+    Parameters
+    ----------
+    source
+        Path or URL of a store, or a manifest file.
+    destination
+        An empty or new folder, or a copy that was begun.
+    sites, splits
+        Names (of sites also globs); None for all.
+    tasks
+        The first tasks of each split: a number, or a share as a fraction. They are a fair sample. None for all.
+    check
+        Read what is there, too, and copy again what is damaged.
+    uri
+        Where the store of a manifest file is, if not where the file says.
+    storage_options, destination_options
+        Passed to fsspec, for the two places.
+    progress
+        Where to report.
+
+    Raises
+    ------
+    SiteError, NoSplitError, UsageError
+        If there is no such site or split; or the destination is the source, another store, or not empty.
+    StoreNotFoundError, ManifestError, MissingObjectError, CorruptObjectError
+        If the source is not there, or damaged. What was copied stays good.
+    StoreError
+        If a local disk has no room for it.
+    """
+    manifest, objects = locate_store(source, uri=uri, storage_options=storage_options)
+    target = open_objects(destination, destination_options)
+    if target.uri == objects.uri:
+        raise UsageError(f"{target.uri}: source and destination are the same")
+    part = choose_part(manifest, uri=objects.uri, sites=sites, splits=splits, tasks=tasks)
+    check_new_place(target)
+    with if_stopped(lambda: f"{printable(target.uri)}: copied tasks are kept; the same command continues"):
+        return _copy(objects, target, manifest, part, check=check, progress=progress or Silent())
+
+
+def _copy(
+    objects: ObjectStore,
+    target: ObjectStore,
+    manifest: Manifest,
+    part: PartFacts | None,
+    *,
+    check: bool,
+    progress: Progress,
+) -> CopyReport:
+    started, frozen = time.perf_counter(), manifest.frozen.model_copy(update={"part": part})
+    target.sweep(large=LARGE_OBJECTS)
+    begin_copy(objects, target, manifest, frozen, check=check)
+    before = committed_tasks(target)
+    ready = {task for task in frozen.tasks_here if manifest.commits[task] is not None}
+    wanted = ready if check else ready - before
+    _check_room(target, frozen, wanted)
+    copied = copy_tasks(objects, target, manifest, frozen, tasks=wanted, check=check, progress=progress)
+    complete = ready | before >= set(frozen.tasks_here)
+    digest = write_manifest(target, progress=progress).digest if complete else None
+    return CopyReport(
+        source=objects.uri,
+        uri=target.uri,
+        complete=complete,
+        sites=tuple(site.name for site in frozen.sites_here),
+        splits={name: split.rows for name, split in frozen.splits_here.items()},
+        rows=sum(split.rows for split in frozen.splits_here.values()),
+        tasks_total=len(frozen.tasks_here),
+        tasks_before=len(before),
+        objects=copied.objects,
+        bytes=copied.bytes,
+        seconds=time.perf_counter() - started,
+        manifest_sha256=digest,
+    )
+
+
+def _check_room(target: ObjectStore, frozen: FrozenRecipe, tasks: set[int]) -> None:
+    """Refuse a copy for which a local disk is too small."""
+    if not isinstance(target, LocalObjects) or frozen.layout.compressor != "none":
+        return
+    row_bytes = sum(spec.row_bytes for spec in frozen.row_arrays)
+    needed, room = row_bytes * sum(map(frozen.rows_of, tasks)), free_disk(Path(target.uri))
+    if room is not None and needed > room:
+        raise StoreError(
+            f"{target.uri}: {human_bytes(needed)} are to be copied and {human_bytes(room)} are free there; take "
+            "another place, fewer sites (--site), or a share of the tasks (--tasks 10%)"
+        )

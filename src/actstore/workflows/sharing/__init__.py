@@ -1,0 +1,1 @@
+"""Parts of stores, and their copies."""
