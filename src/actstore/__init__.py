@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from actstore.workflows.inspect import inspect_store
     from actstore.workflows.live.open import open_live
     from actstore.workflows.live.source import LiveReport, LiveSource
+    from actstore.workflows.merge_manifests import merge_manifests
     from actstore.workflows.plan import plan_store
     from actstore.workflows.recipes import read_recipe
     from actstore.workflows.relocate_manifest import relocate_manifest
@@ -110,6 +111,7 @@ __all__ = [
     "extract_store",
     "if_stopped",
     "inspect_store",
+    "merge_manifests",
     "open_live",
     "open_manifest",
     "open_store",
@@ -173,6 +175,7 @@ _HOME: Final = {
     "extract_store": "actstore.workflows.extract",
     "if_stopped": "actstore.leaving",
     "inspect_store": "actstore.workflows.inspect",
+    "merge_manifests": "actstore.workflows.merge_manifests",
     "open_live": "actstore.workflows.live.open",
     "open_manifest": "actstore.store.read.open",
     "open_store": "actstore.store.browse.store",

@@ -25,6 +25,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("actstore", "rows", "STORE", "--rows=0-3"),
     ("actstore", "rows", "STORE", "--sequence=P7", "--site=resid_post.2", "--out=OUT/rows.npz"),
     ("actstore", "manifest", "subset", "STORE", "--site=resid_post.2", "--tasks=1", "--out=OUT/part.json"),
+    ("actstore", "manifest", "merge", "STORE", "STORE/manifest.json", "--out=OUT/both.json"),
     ("actstore", "copy", "STORE", "OUT/copy", "--quiet"),
     ("actstore", "copy", "STORE", "OUT/copy", "--quiet", "--site=resid_post.2", "--tasks=50%"),
     ("actstore", "verify", "STORE", "--no-recompute"),

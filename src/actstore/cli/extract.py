@@ -80,6 +80,14 @@ class RecipeOptions:
     ] = None
     on_bad_record: Annotated[str | None, typer.Option(help="error, or skip and count.", show_default="error")] = None
     long_sequences: Annotated[str | None, typer.Option(help="window, truncate or skip.", show_default="window")] = None
+    calibration_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STORE",
+            help="A store whose centre and scale of every channel are taken, so that both can be merged.",
+            show_default="none: they are computed from a sample",
+        ),
+    ] = None
     compressor: Annotated[
         str | None, typer.Option(help="none, zstd, blosc, or auto: measured.", show_default="none")
     ] = None
@@ -108,6 +116,7 @@ class RecipeOptions:
             "rows.max_per_sequence": self.max_per_sequence,
             "splits.clusters": self.clusters,
             "store.encoding": self.encoding,
+            "store.calibration_of": self.calibration_of,
             "store.compressor": self.compressor,
             "seed": self.seed,
         }

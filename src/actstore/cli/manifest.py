@@ -1,4 +1,4 @@
-"""`actstore manifest export | subset | show | validate | relocate | diff`."""
+"""`actstore manifest export | subset | merge | show | validate | relocate | diff`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from actstore.cli.options import (
 )
 from actstore.cli.program import Program
 
-__all__ = ["app", "diff", "export", "relocate", "show", "subset", "validate"]
+__all__ = ["app", "diff", "export", "merge", "relocate", "show", "subset", "validate"]
 
 app = Program(help="Share a store with one file that locates, describes and identifies it.")
 
@@ -104,6 +104,36 @@ def subset(
         tasks=parse_tasks(tasks),
         uri=uri,
         places=place or (),
+        storage_options=parse_storage_options(storage_option),
+        progress=terminal_progress(quiet=quiet),
+    )
+    report = report_manifest(manifest)
+    print_report(report, as_json=json, view=lambda: exported_view(report, out))
+
+
+@app.command()
+def merge(
+    stores: Annotated[list[str], typer.Argument(metavar="URI...", help="Stores, or manifest files; at least two.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write; it must not exist.")],
+    storage_option: StorageOptions = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a manifest that joins stores of other sequences, which stay where they are; nothing is copied.
+
+    The stores have the same model, sites, encoding and calibration (`extract --calibration-of`), and no sequence in
+    common. Whoever opens the file sees one store.
+
+    `actstore manifest merge s3://bucket/swissprot s3://bucket/trembl -o both.json`
+    """
+    from actstore.view.progress import terminal_progress
+    from actstore.view.reports import report_manifest
+    from actstore.view.tables import exported_view
+    from actstore.workflows.merge_manifests import merge_manifests
+
+    manifest = merge_manifests(
+        stores,
+        out,
         storage_options=parse_storage_options(storage_option),
         progress=terminal_progress(quiet=quiet),
     )

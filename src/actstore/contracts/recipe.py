@@ -249,11 +249,23 @@ class StoreRecipe(_Section):
     calibration_sequences: int = Field(default=256, ge=1, le=_MOST_RESIDUES)
     """Number of sequences from which centre and scale of every channel are computed for int8 and int4."""
 
+    calibration_of: str | None = None
+    """A store whose centre and scale of every channel are taken, so that both stores can be merged. Path or URL of the
+    store, or a manifest file."""
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.task_rows % self.chunk_rows:
             raise ValueError(f"task_rows ({self.task_rows}) must be a multiple of chunk_rows ({self.chunk_rows})")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the store whose calibration is taken, if there is none."""
+        document: dict[str, Any] = dump(self)
+        if self.calibration_of is None:
+            document.pop("calibration_of", None)
+        return document
 
 
 class Recipe(_Section):

@@ -12,18 +12,18 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.access.objects import ObjectStore
-from actstore.access.open import LocalObjects, open_objects
+from actstore.access.open import open_objects
 from actstore.contracts.progress import Silent
 from actstore.contracts.suggest import with_keyword_hints
 from actstore.contracts.windows import RowWindow, WindowReader
 from actstore.errors import StreamError, UsageError
-from actstore.store.browse.proteins import Proteins
+from actstore.store.browse.all_proteins import proteins_of
 from actstore.store.browse.store import Store
 from actstore.store.read.cached import CachedObjects
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.mapped import MappedRows, mapping_obstacle
-from actstore.store.read.open import locate_store
+from actstore.store.read.merged import MergedObjects, Source, has_local_files
+from actstore.store.read.open import find_members, locate_rows
 from actstore.store.read.place import refuse_in_store
 from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
@@ -147,7 +147,7 @@ def open_stream(
 
 def stream_over(
     manifest: Manifest,
-    objects: ObjectStore,
+    objects: Source,
     request: StreamRequest,
     *,
     allow_incomplete: bool = False,
@@ -169,7 +169,7 @@ def stream_over(
     name
         Name of the store in messages; None for its place.
     """
-    threads = _THREADS if isinstance(objects, LocalObjects) else _REMOTE_THREADS
+    threads = _THREADS if has_local_files(objects) else _REMOTE_THREADS
     plan = plan_stream(
         manifest,
         request,
@@ -191,13 +191,13 @@ def stream_over(
             stage=stage,
             gather=gather,
             sequences_by_rows=partial(_sequences_by_rows, plan, objects),
-            proteins=Proteins(objects, manifest.frozen, progress=Silent()),
+            proteins=proteins_of(objects, manifest, progress=Silent()),
         ),
         plan.config,
     )
 
 
-def _on_device(plan: StreamPlan, objects: ObjectStore, reader: WindowReader | None) -> tuple[FillStage, Gather]:
+def _on_device(plan: StreamPlan, objects: Source, reader: WindowReader | None) -> tuple[FillStage, Gather]:
     """Return a buffer on a device, and its gather function."""
     from actstore.stream.tensors.device import DeviceGather, DeviceStage  # noqa: PLC0415 - only with torch
 
@@ -212,7 +212,7 @@ def _on_device(plan: StreamPlan, objects: ObjectStore, reader: WindowReader | No
         raise StreamError(f"device {plan.device!r} cannot hold the buffer: {error}") from error
 
 
-def _in_memory(plan: StreamPlan, objects: ObjectStore, reader: WindowReader | None) -> tuple[FillStage, Gather]:
+def _in_memory(plan: StreamPlan, objects: Source, reader: WindowReader | None) -> tuple[FillStage, Gather]:
     """Return a buffer in memory, or mapped rows, and its gather function."""
     stage = _stored(plan, objects) if reader is None else BufferedStage(reader, rows=plan.fill_rows)
     if plan.kernels == "numpy":
@@ -224,21 +224,23 @@ def _in_memory(plan: StreamPlan, objects: ObjectStore, reader: WindowReader | No
 
 def _open(
     source: str | os.PathLike[str] | Manifest | Store, storage_options: Mapping[str, Any] | None
-) -> tuple[Manifest, ObjectStore]:
+) -> tuple[Manifest, Source]:
     if isinstance(source, Store):
         return source.manifest, source.objects
     if not isinstance(source, Manifest):
-        return locate_store(source, storage_options=storage_options)
+        return locate_rows(source, storage_options=storage_options)
+    if source.members:
+        return source, find_members(source, name=source.uri or "the merge", storage_options=storage_options)
     if source.uri is None:
         raise StreamError("this manifest does not say where its store is; give the path or URL of the store")
     return source, open_objects(source.uri, storage_options)
 
 
 def _with_cache(
-    opened: Callable[[], tuple[Manifest, ObjectStore]],
+    opened: Callable[[], tuple[Manifest, Source]],
     cache: str | os.PathLike[str] | None,
     cache_bytes: int | None,
-) -> tuple[Manifest, ObjectStore]:
+) -> tuple[Manifest, Source]:
     if cache is None and cache_bytes is not None:
         raise UsageError("cache_bytes (--cache-bytes) needs cache (--cache): the folder of the cache")
     if cache is not None and cache_bytes is None:
@@ -246,16 +248,24 @@ def _with_cache(
     if cache is not None:
         refuse_in_store(cache, "cache (--cache)")
     manifest, objects = opened()
-    return manifest, objects if cache is None else CachedObjects(objects, manifest, Path(cache), cache_bytes)
+    if cache is None:
+        return manifest, objects
+    if isinstance(objects, MergedObjects):
+        cached = [
+            CachedObjects(one, member, Path(cache), cache_bytes)
+            for one, member in zip(objects.members, manifest.members, strict=True)
+        ]
+        return manifest, MergedObjects(objects.uri, manifest, cached)
+    return manifest, CachedObjects(objects, manifest, Path(cache), cache_bytes)
 
 
-def _stored(plan: StreamPlan, objects: ObjectStore) -> FillStage:
+def _stored(plan: StreamPlan, objects: Source) -> FillStage:
     """Map the rows if that is possible; otherwise read them into buffers."""
     manifest, columns, runs = plan.manifest, plan.columns, plan.runs
     uniform = plan.config.order == "uniform"
     obstacle = mapping_obstacle(objects, manifest, columns, len(runs.task_T))
     mapped = None
-    if obstacle is None and isinstance(objects, LocalObjects):
+    if obstacle is None:
         try:
             mapped = MappedRows(objects, manifest, columns, runs.task_T.tolist())
         except OSError as error:
@@ -272,9 +282,13 @@ def _stored(plan: StreamPlan, objects: ObjectStore) -> FillStage:
     return BufferedStage(StoreReader(objects, manifest, columns), rows=plan.fill_rows)
 
 
-def _sequences_by_rows(plan: StreamPlan, objects: ObjectStore) -> NDArray[np.int64] | None:
+def _sequences_by_rows(plan: StreamPlan, objects: Source) -> NDArray[np.int64] | None:
     """Count sequences by the rows they have; None if some of the tasks are missing."""
     if not plan.has_all_tasks:
         return None
-    with StoredSequences(objects) as sequences:
-        return sequences.sequences_by_rows(plan.split)
+    counts: list[NDArray[np.int64]] = []
+    for one in objects.members if isinstance(objects, MergedObjects) else (objects,):
+        with StoredSequences(one) as sequences:
+            counts.append(sequences.sequences_by_rows(plan.split))
+    most = max(map(len, counts))
+    return sum((np.pad(count, (0, most - len(count))) for count in counts), np.zeros(most, dtype=np.int64))

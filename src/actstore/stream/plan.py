@@ -63,6 +63,8 @@ class StreamPlan:
     def has_all_tasks(self) -> bool:
         """Whether every task of the split is streamed, or only the tasks committed so far."""
         frozen = self.manifest.frozen
+        if any(one.frozen.part is not None and one.frozen.part.tasks is not None for one in self.manifest.members):
+            return False
         return len(self.runs.task_T) == (frozen.tasks if self.split is None else frozen.splits[self.split].tasks)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.errors import StreamError
-from actstore.store.browse.proteins import Proteins
+from actstore.store.browse.all_proteins import FindsProteins
 from actstore.store.read.manifest import Manifest
 from actstore.stream.batch import Batch
 from actstore.stream.config import StreamConfig
@@ -49,7 +49,7 @@ class StreamSource:
     gather: Gather
     sequences_by_rows: Callable[[], NDArray[np.int64] | None]
     """Counts how many sequences have 0, 1, 2, ... of the rows; None if that is not known."""
-    proteins: Proteins
+    proteins: FindsProteins
 
 
 class Stream:
@@ -321,7 +321,9 @@ class Stream:
                     raise StreamError(_ENDED)
                 values_BSD = self._source.gather(loaded.buffer, take_B)
                 origin = loaded.buffer.origin.at(take_B)
-            yield Batch(values_BSD, loaded.fill.row_R[here], *origin)
+            row_B = loaded.fill.row_R[here]
+            sequence_B = self._source.manifest.frozen.common_sequences(origin.sequence_R, row_B)
+            yield Batch(values_BSD, row_B, sequence_B, origin.position_R, origin.token_R)
             start += rows
 
     def _refuse_if_forked(self) -> None:

@@ -130,6 +130,8 @@ class InspectReport(NamedTuple):
     """Sites of the whole store; more than in `sites` if this is a part of it."""
     whole_tasks: int
     """Tasks of the whole store."""
+    stores: tuple[str, ...] = ()
+    """Places of the stores of a merge; empty for a store."""
 
 
 class Fault(NamedTuple):
@@ -270,6 +272,7 @@ def report_manifest(manifest: Manifest) -> InspectReport:
         },
         whole_sites=len(frozen.sites),
         whole_tasks=frozen.tasks,
+        stores=tuple(member.uri or "(not said)" for member in manifest.members),
     )
 
 

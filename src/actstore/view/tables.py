@@ -92,6 +92,8 @@ def inspect_view(report: InspectReport) -> RenderableType:
             f"{len(report.sites):,} of {report.whole_sites:,} sites and {report.tasks_total:,} of "
             f"{report.whole_tasks:,} tasks of the store"
         )
+    if report.stores:
+        facts["merge of"] = "\n".join(report.stores)
     if report.compressor_ratios:
         tried = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in report.compressor_ratios.items())
         facts["compressors"] = f"tried on the first task: {tried}"

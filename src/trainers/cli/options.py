@@ -167,6 +167,15 @@ class AccessOptions:
             show_default="of the environment",
         ),
     ] = None
+    uri: Annotated[
+        str | None,
+        typer.Option(
+            "--uri",
+            metavar="URI",
+            help="Where the store of a manifest file is, if not where the file says.",
+            show_default="as the file says",
+        ),
+    ] = None
     cache: Annotated[
         Path | None,
         typer.Option(help="Local folder that keeps rows read from a remote store, or computed.", show_default="memory"),

@@ -40,6 +40,8 @@ class RunOptions(BaseModel):
     """Most rows to evaluate on at the end."""
     allow_incomplete: bool = False
     """Read the available rows of a store whose extraction has not finished; no effect if all rows are computed."""
+    uri: str | None = None
+    """Where the store of a manifest file is, if not where the file says."""
     storage_options: Mapping[str, Any] | None = Field(default=None, repr=False)
     """Passed to fsspec; never written to the folder of the run."""
     cache: Path | None = None

@@ -98,11 +98,12 @@ def open_rows(plan: RowsPlan, progress: Progress) -> Iterator[Rows]:
         As `open_manifest` and `open_live`.
     """
     if plan.live is None:
-        manifest = open_manifest(plan.source, storage_options=plan.storage_options)
+        manifest = open_manifest(plan.source, uri=plan.uri, storage_options=plan.storage_options)
         yield Rows(plan, manifest, manifest, live=None)
         return
     with open_live(
         plan.source,
+        uri=plan.uri,
         mode=plan.live.mode,
         model=plan.live.model,
         device=plan.live.device,

@@ -42,6 +42,8 @@ class RowsPlan:
     live: LivePlan | None
     """How rows are computed; None if all are read."""
     allow_incomplete: bool
+    uri: str | None
+    """Where the store of a manifest file is, if not where the file says."""
     storage_options: Mapping[str, Any] | None = field(repr=False)
     cache: Path | None
     cache_bytes: int | None
@@ -88,6 +90,7 @@ def plan_rows(
         ),
         live=None if options.live is None else _plan_live(options.live, options),
         allow_incomplete=options.allow_incomplete,
+        uri=options.uri,
         storage_options=options.storage_options,
         cache=options.cache,
         cache_bytes=options.cache_bytes,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.errors import UsageError
-from actstore.store.browse.proteins import Proteins
+from actstore.store.browse.all_proteins import FindsProteins
 from actstore.store.browse.random_rows import RandomRows
 from actstore.store.browse.row_numbers import RowNumbers
 from actstore.store.browse.site_array import SiteArray
@@ -22,7 +22,7 @@ __all__ = ["labelled_rows"]
 
 
 def labelled_rows(
-    arrays: Sequence[SiteArray], rows: RandomRows, numbers: RowNumbers, proteins: Proteins, manifest: Manifest
+    arrays: Sequence[SiteArray], rows: RandomRows, numbers: RowNumbers, proteins: FindsProteins, manifest: Manifest
 ) -> xarray.Dataset:
     """Return the rows of some sites of one width, with a chunk for each stored object.
 

@@ -7,8 +7,6 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.access.objects import ObjectStore
-from actstore.access.open import LocalObjects
 from actstore.access.read_ahead import map_ahead
 from actstore.contracts.planes import Float32s
 from actstore.contracts.recent import Recent
@@ -17,6 +15,7 @@ from actstore.errors import CorruptObjectError, UsageError
 from actstore.store.read.decoding import RowDecoding, decode_rows
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.mapped import MappedRows, mapping_obstacle
+from actstore.store.read.merged import Source
 from actstore.store.read.reader import StoreReader
 from actstore.store.read.selection import StoredColumns
 
@@ -50,7 +49,7 @@ class RandomRows:
         If the store has no such site, or the sites differ in width.
     """
 
-    def __init__(self, objects: ObjectStore, manifest: Manifest, sites: tuple[str, ...]) -> None:
+    def __init__(self, objects: Source, manifest: Manifest, sites: tuple[str, ...]) -> None:
         columns = StoredColumns.of(manifest, sites, uri=objects.uri)
         self._uri, self._frozen = objects.uri, manifest.frozen
         self._task_rows, self._chunk_rows = manifest.frozen.layout.task_rows, manifest.frozen.layout.chunk_rows
@@ -60,11 +59,7 @@ class RandomRows:
         self._decoding = RowDecoding.of(manifest, columns)
         self._mapped: MappedRows | None = None
         done = np.flatnonzero(self._rows_T).tolist()
-        if (
-            done
-            and isinstance(objects, LocalObjects)
-            and mapping_obstacle(objects, manifest, columns, len(done)) is None
-        ):
+        if done and mapping_obstacle(objects, manifest, columns, len(done)) is None:
             self._mapped = MappedRows(objects, manifest, columns, done)
         self._admitted: set[tuple[int, int]] = set()
         self._reader = StoreReader(objects, manifest, columns)
@@ -83,6 +78,8 @@ class RandomRows:
         """
         with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused
             found = self._read(row_N)
+        sequence_N = self._frozen.common_sequences(found.origin.sequence_R, row_N)
+        found = DecodedRows(found.values_NSD, found.origin._replace(sequence_R=sequence_N))
         proteins = self._frozen.corpus.sequences
         for problem, sound_N in (
             (

@@ -12,25 +12,23 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from actstore.access.objects import ObjectStore
 from actstore.access.printable import printable
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import CorruptObjectError, UsageError
+from actstore.store.browse.all_proteins import proteins_of, sequence_table
 from actstore.store.browse.labelled import labelled_rows
 from actstore.store.browse.means import SequenceMeans, sequence_means
-from actstore.store.browse.proteins import Proteins
 from actstore.store.browse.random_rows import RandomRows
 from actstore.store.browse.row_numbers import RowNumbers
 from actstore.store.browse.rows import Choice, ProteinRows, Rows, chosen_positions
 from actstore.store.browse.sequence_index import SequenceRows
 from actstore.store.browse.site_array import SiteArray
-from actstore.store.format.layout import SEQUENCES
 from actstore.store.read.manifest import Manifest
-from actstore.store.read.open import locate_store
+from actstore.store.read.merged import Source
+from actstore.store.read.open import locate_rows
 from actstore.store.read.selection import match_sites
 
 if TYPE_CHECKING:
@@ -77,7 +75,7 @@ def open_store(
             store[17, 99].ids
             store.site("resid_post.7")[:1000].mean(axis=0)
     """
-    manifest, objects = locate_store(source, uri=uri, storage_options=storage_options)
+    manifest, objects = locate_rows(source, uri=uri, storage_options=storage_options)
     return Store(manifest, objects, progress=progress or Silent())
 
 
@@ -92,14 +90,14 @@ class Store:
         What the store has, where it is, and where to report long reads.
     """
 
-    def __init__(self, manifest: Manifest, objects: ObjectStore, *, progress: Progress) -> None:
+    def __init__(self, manifest: Manifest, objects: Source, *, progress: Progress) -> None:
         self.manifest = manifest
         """Commits, digests, recipe, model, sites, splits and statistics."""
         self.objects = objects
         self._progress = progress
         self._numbers = RowNumbers(manifest)
         self._rows: dict[tuple[str, ...], RandomRows] = {}
-        self._proteins = Proteins(objects, manifest.frozen, progress=progress)
+        self._proteins = proteins_of(objects, manifest, progress=progress)
         self._lock = threading.RLock()
 
     @property
@@ -121,14 +119,7 @@ class Store:
         MissingObjectError, CorruptObjectError
             If it is lost or damaged.
         """
-        with self.objects.open(SEQUENCES) as file:
-            try:
-                return pq.read_table(file, page_checksum_verification=True)
-            except (pa.ArrowException, OSError, ValueError) as error:
-                raise CorruptObjectError(
-                    f"{self.uri}: {SEQUENCES} cannot be read: {printable(str(error))}; find all damage with "
-                    "'actstore verify'"
-                ) from error
+        return sequence_table(self.objects)
 
     def __len__(self) -> int:
         """Return the number of rows that are there."""

@@ -11,10 +11,10 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.access.objects import ObjectStore
 from actstore.errors import CorruptObjectError, IncompleteStoreError
 from actstore.store.format.layout import ArraySpec
 from actstore.store.read.manifest import Manifest
+from actstore.store.read.merged import Source, owner_of
 from actstore.store.write.commit import load_commit, stored_problem
 
 __all__ = ["ChunkChecks", "TaskChecks"]
@@ -46,9 +46,7 @@ class ChunkChecks:
         Also accept commits in the store that the manifest does not have yet.
     """
 
-    def __init__(
-        self, objects: ObjectStore, manifest: Manifest, arrays: Sequence[ArraySpec], *, late: bool = False
-    ) -> None:
+    def __init__(self, objects: Source, manifest: Manifest, arrays: Sequence[ArraySpec], *, late: bool = False) -> None:
         self._objects = objects
         self._manifest = manifest
         self._arrays = tuple(arrays)
@@ -95,7 +93,8 @@ class ChunkChecks:
 
     def name(self, array: int, task: int) -> str:
         """Return the name of an object for messages."""
-        return f"{self._objects.uri}: {self._arrays[array].object_path(task)} (task {task})"
+        owner = owner_of(self._objects, self._manifest, task)
+        return f"{owner.objects.uri}: {self._arrays[array].object_path(owner.task)} (task {owner.task})"
 
     def forget(self) -> None:
         """Drop all checksums."""
@@ -106,8 +105,9 @@ class ChunkChecks:
         digest = self._manifest.commits[task]
         if digest is None and not self._late:
             raise IncompleteStoreError(f"{self._objects.uri}: task {task} is not extracted yet")
-        commit = load_commit(self._objects, task, sha256=digest)
-        if commit.recipe_sha256 != self._manifest.recipe_sha256:
+        owner = owner_of(self._objects, self._manifest, task)
+        commit = load_commit(owner.objects, owner.task, sha256=digest)
+        if commit.recipe_sha256 != owner.recipe_sha256:
             raise CorruptObjectError(f"{self._objects.uri}: the commit of task {task} was made under another recipe")
         wanted = self._manifest.frozen.rows_of(task)
         if commit.rows != wanted:
@@ -115,12 +115,13 @@ class ChunkChecks:
                 f"{self._objects.uri}: the commit of task {task} has {commit.rows} rows, the plan {wanted}"
             )
         for spec in self._arrays:
-            if spec.object_path(task) not in commit.objects:
+            if spec.object_path(owner.task) not in commit.objects:
                 raise CorruptObjectError(
-                    f"{self._objects.uri}: the commit of task {task} does not name {spec.object_path(task)}; find all "
+                    f"{owner.objects.uri}: the commit of task {owner.task} does not name "
+                    f"{spec.object_path(owner.task)}; find all "
                     "damage with 'actstore verify'"
                 )
-        entries = [commit.objects[spec.object_path(task)] for spec in self._arrays]
+        entries = [commit.objects[spec.object_path(owner.task)] for spec in self._arrays]
         for array, (entry, spec) in enumerate(zip(entries, self._arrays, strict=True)):
             if problem := stored_problem(spec, entry, commit.rows):
                 raise CorruptObjectError(f"{self.name(array, task)}: its commit {problem}")

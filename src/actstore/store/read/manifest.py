@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from actstore.access.printable import printable
 from actstore.access.storage_options import address_problem
 from actstore.contracts.models import ModelFacts, Site
-from actstore.errors import ManifestError
+from actstore.errors import ManifestError, UsageError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.format.documents import MOST_DOCUMENT_BYTES, load_json, parse_document
@@ -23,9 +23,10 @@ from actstore.store.format.layout import FORMAT
 from actstore.store.format.vectors import Document
 from actstore.store.write.facts import SplitFacts
 from actstore.store.write.frozen_recipe import FrozenRecipe
+from actstore.store.write.join import join_recipes
 from actstore.store.write.statistics import SiteStatistics
 
-__all__ = ["Manifest", "StoredBytes", "parse_manifest"]
+__all__ = ["Manifest", "StoredBytes", "joined_commits", "parse_manifest"]
 
 LARGEST_MANIFEST_BYTES: Final = MOST_DOCUMENT_BYTES
 _Size = Annotated[int, Field(ge=0, le=1 << 62)]
@@ -62,6 +63,8 @@ class Manifest(Document):
     """SHA-256 of each task's commit; None if the task is not done."""
     stored: StoredBytes
     statistics: dict[str, SiteStatistics]
+    members: tuple[Manifest, ...] = Field(default=(), max_length=64)
+    """The stores of a merge, each with its places; empty for a store."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -83,6 +86,33 @@ class Manifest(Document):
         if QUANTIZERS[self.encoding].calibrated and self.frozen.calibration is None:
             raise ValueError(f"encoding {self.encoding} without calibration")
         return self
+
+    @model_validator(mode="after")
+    def _has_its_members(self) -> Self:
+        if not self.members:
+            if self.frozen.members:
+                raise ValueError("a merge without its stores")
+            return self
+        if any(one.members for one in self.members):
+            raise ValueError("a merge of merges")
+        names = [f"store {index}" for index in range(len(self.members))]
+        try:
+            joined = join_recipes([one.frozen for one in self.members], names)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        if joined != self.frozen:
+            raise ValueError("the recipe of a merge is not that of its stores")
+        if self.commits != joined_commits(joined, self.members):
+            raise ValueError("the commits of a merge are not those of its stores")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = dump(self)
+        for name in ("places", "members"):
+            if not getattr(self, name):
+                document.pop(name, None)
+        return document
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -127,14 +157,22 @@ class Manifest(Document):
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the canonical document without its places; cite a store by it."""
-        return sha256_hex(self.to_json(uri=None))
+        members = tuple(one.placed(None) for one in self.members)
+        return sha256_hex(self.model_copy(update={"members": members}).to_json(uri=None))
+
+    def placed(self, uri: str | None, places: Sequence[str] = ()) -> Manifest:
+        """Return the manifest with other places of its store."""
+        return self.model_copy(update={"uri": uri, "places": tuple(places)})
 
     def to_json(self, *, uri: str | None, places: Sequence[str] = ()) -> bytes:
         """Return the document, canonical; inside the store `uri` is None, and there are no further places."""
-        document = self.model_dump(mode="json") | {"uri": uri, "places": list(places)}
-        if not places:
-            del document["places"]
-        return canonical_json(document)
+        return canonical_json(self.placed(uri, places).model_dump(mode="json"))
+
+
+def joined_commits(joined: FrozenRecipe, members: Sequence[Manifest]) -> tuple[str | None, ...]:
+    """Return the digests of the commits of a merge, in the order of its tasks."""
+    pairs = zip(joined.table.member_T.tolist(), joined.table.local_T.tolist(), strict=True)
+    return tuple(members[member].commits[task] for member, task in pairs)
 
 
 def parse_manifest(data: bytes, *, name: str) -> Manifest:

@@ -10,6 +10,7 @@ import os
 import stat
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from actstore.store.format.layout import ArraySpec
 from actstore.store.read.addresses import PAGE_BYTES, AddressRange, can_map_at
 from actstore.store.read.checks import ChunkChecks
 from actstore.store.read.manifest import Manifest
+from actstore.store.read.merged import Source, has_local_files, owner_of
 from actstore.store.read.selection import StoredColumns
 
 __all__ = ["MappedRows", "mapping_obstacle"]
@@ -30,9 +32,9 @@ MOST_MAPPINGS: Final = 32_768
 """Half of the default limit of Linux per process (vm.max_map_count = 65,530); there may be other streams."""
 
 
-def mapping_obstacle(objects: object, manifest: Manifest, columns: StoredColumns, tasks: int) -> str | None:
+def mapping_obstacle(objects: Source, manifest: Manifest, columns: StoredColumns, tasks: int) -> str | None:
     """Return why the rows of a store cannot be mapped; None if they can."""
-    if not isinstance(objects, LocalObjects):
+    if not has_local_files(objects):
         return "it is not on a local filesystem"
     compressor = manifest.frozen.layout.compressor
     if compressor != "none":
@@ -63,8 +65,8 @@ class MappedRows:
         The tasks; addresses are reserved from the first to the last.
     """
 
-    def __init__(self, objects: LocalObjects, manifest: Manifest, columns: StoredColumns, tasks: Sequence[int]) -> None:
-        self._objects = objects
+    def __init__(self, objects: Source, manifest: Manifest, columns: StoredColumns, tasks: Sequence[int]) -> None:
+        self._objects, self._manifest = objects, manifest
         self._columns = columns
         self._checks = ChunkChecks(objects, manifest, columns.arrays)
         layout = manifest.frozen.layout
@@ -162,9 +164,7 @@ class MappedRows:
             if self._mapped[array, place]:
                 return
             try:
-                descriptor = os.open(
-                    self._objects.local_path(spec.object_path(task)), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-                )
+                descriptor = os.open(self._file(spec, task), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             except FileNotFoundError as error:
                 raise MissingObjectError(f"{name} is missing") from error
             except OSError as error:
@@ -187,3 +187,8 @@ class MappedRows:
             finally:
                 os.close(descriptor)
             self._mapped[array, place] = True
+
+    def _file(self, spec: ArraySpec, task: int) -> Path:
+        owner = owner_of(self._objects, self._manifest, task)
+        assert isinstance(owner.objects, LocalObjects)  # noqa: S101 - see mapping_obstacle
+        return owner.objects.local_path(spec.object_path(owner.task))

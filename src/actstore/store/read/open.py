@@ -23,11 +23,15 @@ from actstore.store.format.documents import read_document
 from actstore.store.format.layout import MANIFEST
 from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.manifest import LARGEST_MANIFEST_BYTES, Manifest, parse_manifest
+from actstore.store.read.merged import MergedObjects, Source, one_store
 
 __all__ = [
+    "find_members",
     "find_store",
     "is_recipe",
+    "locate_rows",
     "locate_store",
+    "members_of",
     "open_manifest",
     "open_store_objects",
     "read_manifest",
@@ -61,7 +65,7 @@ def open_manifest(
     UsageError
         If it is a recipe.
     """
-    manifest, objects = locate_store(source, uri=uri, storage_options=storage_options)
+    manifest, objects = locate_rows(source, uri=uri, storage_options=storage_options)
     return manifest.model_copy(update={"uri": objects.uri})
 
 
@@ -94,16 +98,28 @@ def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
         raise ManifestError(f"{path}: cannot be read: {error.strerror}") from None
     manifest = parse_manifest(data, name=os.fspath(path))
     folder = Path(path).absolute().parent
-    uri = None if manifest.uri is None else _absolute(manifest.uri, folder)
-    return manifest.model_copy(
-        update={"uri": uri, "places": tuple(_absolute(place, folder) for place in manifest.places)}
-    )
+    members = tuple(_with_absolute_places(member, folder) for member in manifest.members)
+    return _with_absolute_places(manifest, folder).model_copy(update={"members": members})
 
 
 def locate_store(
     source: str | os.PathLike[str], *, uri: str | None = None, storage_options: Mapping[str, Any] | None = None
 ) -> tuple[Manifest, ObjectStore]:
-    """Return the manifest and the objects of a store; see `open_manifest`."""
+    """Return the manifest and the objects of a store; see `open_manifest`.
+
+    Raises
+    ------
+    UsageError
+        If it is a merge, which has no objects of its own.
+    """
+    manifest, objects = locate_rows(source, uri=uri, storage_options=storage_options)
+    return manifest, one_store(objects)
+
+
+def locate_rows(
+    source: str | os.PathLike[str], *, uri: str | None = None, storage_options: Mapping[str, Any] | None = None
+) -> tuple[Manifest, Source]:
+    """Return the manifest and the objects of a store or a merge; see `open_manifest`."""
     path = Path(source)
     if path.is_file():
         if is_recipe(path):
@@ -112,6 +128,10 @@ def locate_store(
                 "('trainer online RECIPE')"
             )
         manifest = read_manifest_file(path)
+        if manifest.members:
+            if uri is not None:
+                raise UsageError(f"{path} is a merge of several stores: uri (--uri) cannot say where they all are")
+            return manifest, find_members(manifest, name=str(path), storage_options=storage_options)
         if uri is not None:
             manifest = manifest.model_copy(update={"uri": uri, "places": ()})
         return manifest, find_store(manifest, name=str(path), storage_options=storage_options)
@@ -127,7 +147,16 @@ def read_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[st
     """Return the manifest in a file, whose store is not looked for, or that of a store."""
     if Path(source).is_file():
         return read_manifest_file(source)
-    return locate_store(source, storage_options=storage_options)[0]
+    return locate_rows(source, storage_options=storage_options)[0]
+
+
+def find_members(manifest: Manifest, *, name: str, storage_options: Mapping[str, Any] | None = None) -> MergedObjects:
+    """Return the stores of a merge; raises as `find_store`."""
+    stores = [
+        find_store(member, name=f"store {index} of {name}", storage_options=storage_options)
+        for index, member in enumerate(manifest.members, start=1)
+    ]
+    return MergedObjects(name, manifest, stores)
 
 
 def find_store(
@@ -154,6 +183,8 @@ def find_store(
         If no place has the store; the message says why for each.
     """
     places = [place for place in (manifest.uri, *manifest.places) if place is not None]
+    if manifest.members:
+        raise UsageError(f"{name} is a merge, which can only be read; give the manifest of one of its stores")
     if not places:
         raise ManifestError(
             f"{name}: does not say where its store is; write that into it with 'actstore manifest relocate', or give "
@@ -195,6 +226,17 @@ def open_store_objects(source: str, storage_options: Mapping[str, Any] | None = 
     return open_objects(source, storage_options)
 
 
+def members_of(source: str, storage_options: Mapping[str, Any] | None = None) -> list[ObjectStore]:
+    """Return the stores of a merge, which may be damaged; none if it is no manifest file of a merge."""
+    if not Path(source).is_file():
+        return []
+    manifest = read_manifest_file(source)
+    return [
+        find_store(member, name=f"store {index} of {source}", damaged=True, storage_options=storage_options)
+        for index, member in enumerate(manifest.members, start=1)
+    ]
+
+
 def stored_manifest(objects: ObjectStore) -> Manifest:
     """Return the manifest of a store; for an incomplete store, the manifest of its commits so far.
 
@@ -213,6 +255,11 @@ def written_manifest(objects: ObjectStore) -> Manifest | None:
         return parse_manifest(read_document(objects, MANIFEST), name=f"{objects.uri}/{MANIFEST}")
     except MissingObjectError:
         return None
+
+
+def _with_absolute_places(manifest: Manifest, folder: Path) -> Manifest:
+    uri = None if manifest.uri is None else _absolute(manifest.uri, folder)
+    return manifest.placed(uri, [_absolute(place, folder) for place in manifest.places])
 
 
 def _absolute(place: str, folder: Path) -> str:

@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.access.objects import ObjectStore
 from actstore.contracts.windows import RowBuffer, RowLayout, RowWindow
 from actstore.errors import CorruptObjectError
 from actstore.store.format.chunk import decode_chunk
@@ -18,6 +17,7 @@ from actstore.store.format.layout import ArraySpec
 from actstore.store.format.shard import index_bytes, parse_index
 from actstore.store.read.checks import ChunkChecks
 from actstore.store.read.manifest import Manifest
+from actstore.store.read.merged import Source, owner_of
 from actstore.store.read.selection import StoredColumns
 
 __all__ = ["ArrayReader", "StoreReader"]
@@ -49,14 +49,14 @@ class ArrayReader:
 
     def __init__(
         self,
-        objects: ObjectStore,
+        objects: Source,
         manifest: Manifest,
         arrays: Sequence[ArraySpec] | None = None,
         *,
         kept: Collection[str] = (),
         late: bool = False,
     ) -> None:
-        self._objects = objects
+        self._objects, self._manifest = objects, manifest
         if arrays is None:
             arrays = manifest.frozen.row_arrays
         self._arrays = tuple(arrays)
@@ -127,7 +127,8 @@ class ArrayReader:
         spec = self._arrays[place]
         chunk_bytes = spec.chunk[0] * spec.row_bytes
         memory = into.reshape(-1).view(np.uint8).data
-        found = self._objects.read_into(spec.object_path(task), first * chunk_bytes, memory)
+        owner = owner_of(self._objects, self._manifest, task)
+        found = owner.objects.read_into(spec.object_path(owner.task), first * chunk_bytes, memory)
         if found != len(memory):
             raise CorruptObjectError(
                 f"{self._checks.name(place, task)} ends {len(memory) - found:,} bytes too early; find all damage with "
@@ -142,7 +143,8 @@ class ArrayReader:
         chunk_rows = spec.chunk[0]
         extents = self._index(place, task)[first : first + len(into) // chunk_rows].tolist()
         begin, end = extents[0][0], sum(extents[-1])
-        data = self._objects.get_range(spec.object_path(task), begin, end)
+        owner = owner_of(self._objects, self._manifest, task)
+        data = owner.objects.get_range(spec.object_path(owner.task), begin, end)
         for chunk, (offset, size) in enumerate(extents, start=first):
             stored = data[offset - begin : offset - begin + size]
             self._checks.compare(place, task, chunk, stored)
@@ -159,7 +161,8 @@ class ArrayReader:
                 return known
         spec, checks = self._arrays[place], self._checks.task(task)
         size, name = int(checks.bytes_A[place]), self._checks.name(place, task)
-        tail = self._objects.get_range(spec.object_path(task), size - index_bytes(spec), size)
+        owner = owner_of(self._objects, self._manifest, task)
+        tail = owner.objects.get_range(spec.object_path(owner.task), size - index_bytes(spec), size)
         index = parse_index(spec, tail, name=name)
         if len(index) != checks.crc32c_AC.shape[1]:
             raise CorruptObjectError(f"{name}: the shard has {len(index)} chunks, its commit says otherwise")
@@ -183,7 +186,7 @@ class StoreReader:
         Read tasks that were committed after the manifest was made, too.
     """
 
-    def __init__(self, objects: ObjectStore, manifest: Manifest, columns: StoredColumns, *, late: bool = False) -> None:
+    def __init__(self, objects: Source, manifest: Manifest, columns: StoredColumns, *, late: bool = False) -> None:
         self._columns = columns
         self._reader = ArrayReader(objects, manifest, columns.arrays, kept=_small(columns), late=late)
 

@@ -6,6 +6,8 @@ import itertools
 from functools import cached_property
 from typing import Any, Final, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
@@ -24,6 +26,7 @@ from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.format.documents import parse_document, read_document
 from actstore.store.format.layout import (
     FORMAT,
+    HOLE,
     RECIPE,
     ArraySpec,
     StoreLayout,
@@ -36,6 +39,7 @@ from actstore.store.format.layout import (
 from actstore.store.format.limits import layout_problem, sites_problem
 from actstore.store.format.vectors import Document
 from actstore.store.write.facts import CalibrationFacts, CompressionFacts, CorpusFacts, SplitFacts
+from actstore.store.write.members import MemberFacts, TaskTable, number_tasks
 from actstore.store.write.part import PartFacts
 
 __all__ = [
@@ -68,6 +72,9 @@ class FrozenRecipe(Document):
     part: PartFacts | None = None
     """The sites and tasks that are here, if not all; not part of the digest."""
 
+    members: tuple[MemberFacts, ...] = Field(default=(), max_length=64)
+    """The stores of a merge, whose tasks and sequences are numbered together; empty for a store."""
+
     @field_validator("splits")
     @classmethod
     def _in_task_order(cls, splits: dict[str, SplitFacts]) -> dict[str, SplitFacts]:
@@ -83,14 +90,21 @@ class FrozenRecipe(Document):
         ends = itertools.accumulate((split.tasks for split in splits), initial=0)
         if [split.first_task for split in splits] + [self.tasks] != list(ends):
             raise ValueError("the tasks of the splits do not follow each other")
-        if any(split.tasks != -(-split.rows // store.task_rows) for split in splits):
+        parts = [member.splits for member in self.members] or [self.splits]
+        if any(split.tasks != -(-split.rows // store.task_rows) for part in parts for split in part.values()):
             raise ValueError("a split does not have the tasks that its rows need")
+        if self.members and sum(split.tasks for part in parts for split in part.values()) != self.tasks:
+            raise ValueError("the tasks of a merge are not those of its stores")
         if sum(split.rows for split in splits) != self.rows:
             raise ValueError(f"the rows of the splits do not add up to {self.rows}")
         if self.array_rows != (self.tasks - 1) * store.task_rows + self.rows_of(self.tasks - 1):
             raise ValueError("array_rows is not where the rows of the last task end")
         if store.compressor == "auto":
             raise ValueError("the compressor of a frozen recipe is decided, not 'auto'")
+        return self
+
+    @model_validator(mode="after")
+    def _decodes_its_sites(self) -> Self:
         if self.calibration is not None:
             lengths = {name: (len(facts.center), len(facts.channel)) for name, facts in self.calibration.items()}
             if lengths != {site.name: (site.width, site.width) for site in self.sites}:
@@ -98,7 +112,9 @@ class FrozenRecipe(Document):
         return self
 
     @model_validator(mode="after")
-    def _has_its_part(self) -> Self:
+    def _is_whole(self) -> Self:
+        if self.members and self.table.splits != self.splits:
+            raise ValueError("the splits of a merge are not those of its stores")
         tasks = {name: split.tasks for name, split in self.splits.items()}
         if self.part is not None and (problem := self.part.problem([site.name for site in self.sites], tasks)):
             raise ValueError(problem)
@@ -106,10 +122,10 @@ class FrozenRecipe(Document):
 
     @model_serializer(mode="wrap")
     def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `compression` if nothing was measured, and `part` if everything is here."""
+        """Leave out `compression` if nothing was measured, `part` if everything is here, `members` but of a merge."""
         document: dict[str, Any] = dump(self)
-        for name in ("compression", "part"):
-            if getattr(self, name) is None:
+        for name in ("compression", "part", "members"):
+            if not getattr(self, name):
                 document.pop(name, None)
         return document
 
@@ -172,6 +188,19 @@ class FrozenRecipe(Document):
     def committed_arrays(self) -> tuple[ArraySpec, ...]:
         """The arrays whose objects a commit names: those of the whole store."""
         return self.whole.task_arrays
+
+    @cached_property
+    def table(self) -> TaskTable:
+        """The tasks of a merge."""
+        return number_tasks(self.members, self.layout.task_rows)
+
+    def common_sequences(self, sequence_N: NDArray[np.int64], row_N: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers of sequences in a merge, given those that the store of each row has for them."""
+        if not self.members:
+            return sequence_N
+        member_N = self.table.member_T[row_N // self.layout.task_rows]
+        known_N = (sequence_N >= 0) & (sequence_N < self.table.sequences_M[member_N])
+        return np.where(known_N, sequence_N + self.table.first_sequence_M[member_N], HOLE)
 
     @property
     def metadata_paths(self) -> list[str]:
@@ -244,6 +273,8 @@ class FrozenRecipe(Document):
 
     def rows_of(self, task: int) -> int:
         """Return the rows of a task."""
+        if self.members:
+            return int(self.table.rows_T[task])
         split = self.splits[self.split_of(task)]
         task_rows = self.layout.task_rows
         return min(task_rows, split.rows - (task - split.first_task) * task_rows)

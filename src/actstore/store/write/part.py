@@ -25,6 +25,11 @@ class PartFacts(Document):
     tasks: dict[str, Annotated[int, Field(ge=1, le=1 << 53)]] | None = None
     """Number of first tasks of each split; splits that are not named are left out. None for all tasks."""
 
+    @property
+    def or_none(self) -> PartFacts | None:
+        """The part, or None if it is the whole."""
+        return None if self.sites is None and self.tasks is None else self
+
     @model_serializer(mode="wrap")
     def _without_what_is_whole(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         document: dict[str, Any] = dump(self)

@@ -20,6 +20,7 @@ _NOT_CONTENT: Final = frozenset(
         "recipe.model.pickle_weights",
         "recipe.model.remote_code",
         "recipe.model.unused_weights",
+        "recipe.store.calibration_of",
         "model.name",
         "model.revision",
         "sequences_sha256",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from actstore.access.objects import ObjectStore
@@ -13,7 +14,7 @@ from actstore.store.care.moments import compare_statistics, spread_tasks
 from actstore.store.format.layout import RECIPE
 from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.manifest import Manifest
-from actstore.store.read.open import open_store_objects
+from actstore.store.read.open import members_of, open_store_objects
 from actstore.view.reports import Fault, VerifyReport
 from actstore.workflows.care.examine import Examination, examine
 from actstore.workflows.care.recompute import model_at_hand, recompute_sample
@@ -63,12 +64,20 @@ def verify_store(
     ManifestError
         If `store` is a manifest file, and the store there has other content.
     """
-    objects, progress = open_store_objects(store, storage_options), progress or Silent()
+    check = partial(_verify, recompute=recompute, place=model, device=device, progress=progress or Silent())
+    if members := members_of(store, storage_options):
+        return _joined(store, [check(objects) for objects in members])
+    return check(open_store_objects(store, storage_options))
+
+
+def _verify(
+    objects: ObjectStore, *, recompute: bool, place: str | None, device: str, progress: Progress
+) -> VerifyReport:
     found = examine(objects, progress=progress)
     looked = _Looked([], 0, "the store is damaged")
     if not found.faults:
         try:
-            looked = _look_closer(objects, found, recompute=recompute, place=model, device=device, progress=progress)
+            looked = _look_closer(objects, found, recompute=recompute, place=place, device=device, progress=progress)
         except (CorruptObjectError, MissingObjectError) as error:
             problem = f"does not agree with the rest of the store and its model: {error}"
             looked = _Looked([Fault(RECIPE, None, problem)], 0, "the store is damaged")
@@ -85,6 +94,28 @@ def verify_store(
         not_recomputed=None if looked.rows else looked.reason,
         unnamed=found.unnamed,
         other_stores=found.other_stores,
+    )
+
+
+def _joined(name: str, reports: Sequence[VerifyReport]) -> VerifyReport:
+    """Return the reports on the stores of a merge as one; faults are named by their whole place."""
+    reasons = [report.not_recomputed for report in reports if report.not_recomputed is not None]
+    return VerifyReport(
+        uri=name,
+        ok=all(report.ok for report in reports),
+        faults=tuple(
+            fault._replace(object=f"{report.uri}/{fault.object}") for report in reports for fault in report.faults
+        ),
+        tasks_done=sum(report.tasks_done for report in reports),
+        tasks_total=sum(report.tasks_total for report in reports),
+        objects=sum(report.objects for report in reports),
+        bytes=sum(report.bytes for report in reports),
+        recomputed_rows=sum(report.recomputed_rows for report in reports),
+        not_recomputed=reasons[0] if len(reasons) == len(reports) else None,
+        unnamed=tuple(
+            one._replace(object=f"{report.uri}/{one.object}") for report in reports for one in report.unnamed
+        ),
+        other_stores=tuple(f"{report.uri}/{folder}" for report in reports for folder in report.other_stores),
     )
 
 

@@ -25,12 +25,13 @@ from actstore.errors import RecipeError, StoreError
 from actstore.store.format.layout import SEQUENCES, StoreLayout
 from actstore.store.format.limits import layout_problem, sites_problem
 from actstore.store.plan.tasks import Plan, plan_tasks, sequence_order
-from actstore.store.write.facts import CorpusFacts, SplitFacts
+from actstore.store.write.facts import CalibrationFacts, CorpusFacts, SplitFacts
 from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.sequences import write_sequences
 from actstore.workflows.extraction.calibrate import calibrate_sites
 from actstore.workflows.extraction.compress import PlanOrder, choose_compressor
 from actstore.workflows.extraction.sizes import choose_task_rows
+from actstore.workflows.extraction.taken_calibration import taken_calibration
 
 __all__ = ["Resolution", "SequenceFile", "resolving"]
 
@@ -208,14 +209,16 @@ class Resolution:
         """
         frozen, model = self.draft, self.model
         if frozen.quantizer.calibrated:
-            calibration = calibrate_sites(
-                frozen.calibration_rules, self.table, self.corpus, model, progress=self.progress
-            )
-            frozen = frozen.model_copy(update={"calibration": calibration})
+            frozen = frozen.model_copy(update={"calibration": self._calibration(frozen)})
         if self.chooses_compressor:
             source = PlanOrder(self.corpus, self.order_N)
             frozen = choose_compressor(frozen, self.tasks, source, model, progress=self.progress)
         return frozen
+
+    def _calibration(self, draft: FrozenRecipe) -> dict[str, CalibrationFacts]:
+        if (place := self.recipe.store.calibration_of) is not None:
+            return taken_calibration(place, self.model, storage_options=self.storage_options)
+        return calibrate_sites(draft.calibration_rules, self.table, self.corpus, self.model, progress=self.progress)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ __all__ = ["live_over", "open_live"]
 def open_live(
     source: str | os.PathLike[str],
     *,
+    uri: str | None = None,
     mode: LiveMode = "online",
     model: str | None = None,
     device: str = "auto",
@@ -51,6 +52,8 @@ def open_live(
     source
         Path or URL of a store, an exported manifest file, or a recipe (TOML), which is prepared in a temporary folder.
         A source that ends in `.toml` is a recipe, unless it is a URL or a folder.
+    uri
+        Where the store of a manifest file is, if not where the file says.
     mode
         `online` computes all rows. `compute` computes the rows that the store lacks, and writes nothing. `store` also
         commits them to the store, and reads them from there afterwards.
@@ -87,7 +90,7 @@ def open_live(
         )
     if given:
         raise UsageError(f"{source} is not a recipe, so {', '.join(given)} cannot be set: a store keeps its own")
-    manifest, objects = locate_store(source, storage_options=storage_options)
+    manifest, objects = locate_store(source, uri=uri, storage_options=storage_options)
     if mode != "online" and manifest.complete:
         return LiveSource(objects, manifest, None, None, mode=mode, cache=folder, cache_bytes=cache_bytes)
     loaded = _model_of(objects, manifest, place=model, device=device)

@@ -128,7 +128,7 @@ def test_commits_of_another_recipe_are_refused(own_store: StoreOf) -> None:
 def test_commits_of_tasks_that_the_recipe_does_not_have_are_refused(own_store: StoreOf) -> None:
     folder = own_store()
     shutil.copy(folder / "commits/0.json", folder / "commits/99.json")
-    with pytest.raises(CorruptObjectError, match="a commit of task 99, but the recipe has 12 tasks"):
+    with pytest.raises(CorruptObjectError, match="a commit of task 99; the recipe has 12 tasks"):
         assemble_manifest(LocalObjects(folder))
 
 
