@@ -167,7 +167,7 @@ class AccessOptions:
             show_default="of the environment",
         ),
     ] = None
-    uri: Annotated[
+    store_uri: Annotated[
         str | None,
         typer.Option(
             "--uri",

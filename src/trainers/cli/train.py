@@ -45,7 +45,9 @@ def train(
     from trainers.workflows.stream_only import stream_only
 
     chosen = {name: value for name, value in (asdict(place) | asdict(model)).items() if name in given}
-    chosen |= {name: getattr(storage, name) for name in ("uri", "cache", "cache_bytes") if name in given}
+    chosen |= {name: getattr(storage, name) for name in ("cache", "cache_bytes") if name in given}
+    if storage.store_uri is not None:
+        chosen["uri"] = storage.store_uri
     if storage.storage_option:
         chosen["storage_options"] = parse_storage_options(storage.storage_option)
     circumstances = RunOptions(**chosen, **fixed)
