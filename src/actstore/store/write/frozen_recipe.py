@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import itertools
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Self
 
 import numpy as np
 from pydantic import (
     Field,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
 from actstore.access.objects import ObjectStore
 from actstore.contracts.models import ModelFacts, Site
 from actstore.contracts.planes import Calibration, Quantizer
-from actstore.contracts.recipe import MOST_SPLITS, ModelRecipe, Recipe
+from actstore.contracts.recipe import MOST_INTEGER, MOST_SPLITS, ModelRecipe, Recipe
 from actstore.contracts.rules import CalibrationRules, RowRules
 from actstore.errors import CorruptObjectError, MissingObjectError, StoreNotFoundError
 from actstore.store.format.canonical import canonical_json, sha256_hex
-from actstore.store.format.documents import parse_document, read_document
+from actstore.store.format.documents import FormatName, parse_document, read_document
 from actstore.store.format.layout import (
     FORMAT,
     RECIPE,
@@ -45,7 +43,7 @@ __all__ = [
     "load_frozen_if_any",
 ]
 
-_Count = Annotated[int, Field(ge=0, le=1 << 62)]
+_Count = Annotated[int, Field(ge=0, le=MOST_INTEGER)]
 _LEAST_CHANNEL: Final = 1e-30
 _MOST_CALIBRATED: Final = 1e30
 """A level is at most 127 times a scale of at most 65,504 away from the centre: within float32 by far."""
@@ -93,9 +91,9 @@ class CalibrationFacts(Document):
 class CompressionFacts(Document):
     """Compressed sizes of the values of the first task, if the recipe says `auto`."""
 
-    rows: int = Field(ge=1)
+    rows: int = Field(ge=1, le=MOST_INTEGER)
     """Rows that were compressed."""
-    value_bytes: dict[str, Annotated[int, Field(ge=1, le=1 << 62)]]
+    value_bytes: dict[str, Annotated[int, Field(ge=1, le=MOST_INTEGER)]]
     """Bytes of their values at all sites by compressor; `none` is uncompressed."""
 
     @model_validator(mode="after")
@@ -114,21 +112,28 @@ class CompressionFacts(Document):
 class FrozenRecipe(Document):
     """Everything that determines the content of the store."""
 
-    format: Literal["actstore/1"] = FORMAT
+    format: FormatName = FORMAT
     recipe: Recipe
     corpus: CorpusFacts
     model: ModelFacts
     sites: tuple[Site, ...]
     splits: dict[str, SplitFacts]
-    rows: int = Field(ge=1)
-    tasks: int = Field(ge=1)
-    array_rows: int = Field(ge=1)
+    rows: int = Field(ge=1, le=MOST_INTEGER)
+    tasks: int = Field(ge=1, le=MOST_INTEGER)
+    array_rows: int = Field(ge=1, le=MOST_INTEGER)
     plan_sha256: str = _DIGEST
     sequences_sha256: str = _DIGEST
     calibration: dict[str, CalibrationFacts] | None
     compression: CompressionFacts | None = None
-    """Measurements of `compressor = "auto"`; absent if the recipe names a compressor."""
+    """Measurements of `compressor = "auto"`; None if the recipe names a compressor."""
     software: dict[str, str]
+
+    @field_validator("model")
+    @classmethod
+    def _of_some_parameters(cls, model: ModelFacts) -> ModelFacts:
+        if not 0 <= model.parameters <= MOST_INTEGER:
+            raise ValueError(f"has {model.parameters:,} parameters; at most {MOST_INTEGER:,} can be recorded")
+        return model
 
     @field_validator("splits")
     @classmethod
@@ -158,14 +163,6 @@ class FrozenRecipe(Document):
             if lengths != {site.name: (site.width, site.width) for site in self.sites}:
                 raise ValueError(f"calibration has {str(lengths)[:200]}, which differs from the sites and their widths")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `compression` if nothing was measured: such documents never had the key."""
-        document: dict[str, Any] = dump(self)
-        if self.compression is None:
-            document.pop("compression", None)
-        return document
 
     def to_json(self) -> bytes:
         """Return the bytes that are stored."""
