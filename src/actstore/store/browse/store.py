@@ -114,9 +114,7 @@ class Store:
 
     @cached_property
     def sequences(self) -> pa.Table:
-        """The proteins: `id`, `residues`, `length`, `split`, `rows` and, with clusters, `cluster`; a pyarrow table.
-
-        It is read into memory.
+        """The proteins: `id`, `residues`, `length`, `split`, `rows` and, with clusters, `cluster`; read into memory.
 
         Raises
         ------
