@@ -50,7 +50,7 @@ def format_problem(found: object) -> str | None:
     kind = printable(repr(found) if isinstance(found, str | int | None) else type(found).__name__, most=80)
     if isinstance(found, str) and found.startswith("actstore/"):
         return f"its format is {kind}, and this version reads {FORMAT!r} alone; extract again, to another place"
-    return f"wanted format {FORMAT!r}, found {kind}"
+    return f"not a manifest or recipe of a store: wanted format {FORMAT!r}, found {kind}"
 
 
 def _known_format(found: object) -> object:

@@ -145,7 +145,7 @@ def parse_manifest(data: bytes, *, name: str) -> Manifest:
         raise ManifestError(f"{name}: not a manifest: {error}") from error
     found = document.get("format") if isinstance(document, dict) else None
     if problem := format_problem(found):
-        raise ManifestError(f"{name}: not a manifest: {problem}")
+        raise ManifestError(f"{name}: {problem}")
     del document
     try:
         return parse_document(Manifest, data, unique=True)
