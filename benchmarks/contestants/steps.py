@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from actstore.access.open import open_objects
-from actstore.contracts.sequences import SequenceTable
 from actstore.store.format.layout import MANIFEST
 from actstore.store.plan.tasks import plan_tasks, sequence_order
 from actstore.store.read.assemble_manifest import write_manifest
@@ -84,7 +83,7 @@ def _plan(meter: Meter, tasks: int) -> None:
     table = table_of(tasks * recipe.store.task_rows // RESIDUES)
     with meter.measure("plan"):
         order_N = sequence_order(table, seed=recipe.seed)
-        ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
+        ordered = table.take(order_N)
         plan = plan_tasks(ordered, recipe.row_rules)
         plan.digest()
     with meter.measure("plan_task", each=1000):

@@ -86,7 +86,7 @@ def make_store(folder: Path, *, tasks: int, task_rows: int = TASK_ROWS) -> None:
     recipe, source = recipe_of(task_rows=task_rows), _Proteins()
     table = table_of(tasks * task_rows // RESIDUES)
     order_N = sequence_order(table, seed=recipe.seed)
-    ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
+    ordered = table.take(order_N)
     plan = plan_tasks(ordered, recipe.row_rules)
     folder.mkdir(parents=True, exist_ok=True)
     sequences = folder / "sequences.parquet"

@@ -2,8 +2,8 @@
 
     python tests/data/make_golden.py
 
-`tests/actstore/store/test_golden.py` then holds the code to it. A store that was written once must open for ever, so
-an existing one is never made again for the same format version; a new version gets a new folder beside it.
+`tests/actstore/store/test_golden.py` then holds the code to it. A store that was written once must open as long as its
+format version is read, so an existing one is never made again for the same version.
 """
 
 from __future__ import annotations

@@ -17,7 +17,16 @@ from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.write.frozen_recipe import load_frozen
 from actstore.store.write.statistics import merge_statistics
 
-__all__ = ["CHUNK_ROWS", "INDEX_BYTES", "TASK_ROWS", "change_document", "change_object", "numbers", "reseal"]
+__all__ = [
+    "CHUNK_ROWS",
+    "INDEX_BYTES",
+    "TASK_ROWS",
+    "change_document",
+    "change_object",
+    "json_bytes",
+    "numbers",
+    "reseal",
+]
 
 TASK_ROWS, CHUNK_ROWS = 512, 64
 INDEX_BYTES = TASK_ROWS // CHUNK_ROWS * 16 + 4
@@ -27,7 +36,15 @@ def change_document(path: Path, change: Callable[[Any], Any]) -> None:
     """Change a JSON document in place; `change` may return another document."""
     document = json.loads(path.read_bytes())
     changed = change(document)
-    path.write_bytes(canonical_json(document if changed is None else changed))
+    path.write_bytes(json_bytes(document if changed is None else changed))
+
+
+def json_bytes(document: Any) -> bytes:
+    """Return canonical JSON, or JSON as Python writes it if the document holds numbers that have no canonical form."""
+    try:
+        return canonical_json(document)
+    except ValueError:
+        return json.dumps(document).encode()
 
 
 def change_object(path: Path, change: Callable[[bytearray], Any]) -> None:

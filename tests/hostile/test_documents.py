@@ -79,9 +79,9 @@ def test_bytes_of_a_manifest_that_were_cut_or_bent(manifest: Any, data: st.DataO
     [
         (b"[" * 200_000, "nested too deeply"),
         (b'{"a":' * 200_000, "nested too deeply"),
-        (b'{"format": "actstore/1", "format": "actstore/1"}', "names 'format' twice"),
+        (b'{"format": "actstore/2", "format": "actstore/2"}', "names 'format' twice"),
         (b'{"format": "\xff"}', "not UTF-8"),
-        ('{"format": "actstore/1"}'.encode("utf-16"), "not UTF-8"),
+        ('{"format": "actstore/2"}'.encode("utf-16"), "not UTF-8"),
         (b'{"format": ' + b"1" * 10_000 + b"}", "Exceeds the limit"),
         (b'{"format": "' + b"A" * 1_000_000 + b'"}', r"A\.\.\. \(1,000,002 letters\)"),
         (b'{"format": "\\u001b[2J"}', r"found '\\x1b\[2J'"),

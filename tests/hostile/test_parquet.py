@@ -62,8 +62,9 @@ def read_all(path: Path) -> None:
             stored.sequence_id(sequence)
 
 
-def test_a_store_as_we_write_it_is_read(tmp_path: Path) -> None:
-    read_all(write(tmp_path / "sequences.parquet", columns_of(2100), row_group_size=1024))
+@pytest.mark.parametrize("more", [{}, {"cluster": pa.array(range(2100), pa.uint64())}], ids=["plain", "clustered"])
+def test_a_store_as_we_write_it_is_read(more: dict[str, Any], tmp_path: Path) -> None:
+    read_all(write(tmp_path / "sequences.parquet", columns_of(2100, **more), row_group_size=1024))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,7 @@ def test_a_store_as_we_write_it_is_read(tmp_path: Path) -> None:
         (columns_of(3, residues=pa.array([1, 2, 3])), 1024, "other columns"),
         (columns_of(3, length=pa.array([3, 3, 3], pa.int64())), 1024, "other columns"),
         (columns_of(3, more=pa.array([1, 2, 3])), 1024, "other columns"),
+        (columns_of(3, cluster=pa.array([1, 2, 3], pa.int64())), 1024, "other columns"),
         (columns_of(3, length=pa.array([3, -3, 3], pa.int32())), 1024, "lengths from -3 to 3"),
         (columns_of(3, length=pa.array([3, 2**31 - 1, 3], pa.int32())), 1024, "lengths from 3 to 2,147,483,647"),
         (columns_of(3, rows=pa.array([3, -3, 3], pa.int32())), 1024, "rows from -3 to 3"),
@@ -84,7 +86,7 @@ def test_a_store_as_we_write_it_is_read(tmp_path: Path) -> None:
         (columns_of(3, residues=pa.array(["MéV"] * 3)), 1024, "is not 3 letters"),
         (columns_of(3, split=pa.array(["\x1b[2J" * 100] * 3)), 1024, r"has splits '\\x1b\[2J"),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_sequences_of_a_store_that_cannot_be_are_refused(
     columns: dict[str, Any], group: int, message: str, tmp_path: Path

@@ -22,6 +22,7 @@ from actstore.workflows.care.examine import examine
 from actstore.workflows.care.recompute import model_at_hand
 from actstore.workflows.care.verify import verify_store
 from tests.actstore.cli.command import actstore
+from tests.hostile.sealing import json_bytes
 
 StoreOf = Callable[..., Path]
 VALUES = "sites/embed/values/c/0/0"
@@ -32,7 +33,7 @@ def forge_commit(store: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path = store / "commits" / "0.json"
     commit = json.loads(path.read_bytes())
     change(commit)
-    path.write_bytes(canonical_json(commit))
+    path.write_bytes(json_bytes(commit))
     manifest = json.loads((store / "manifest.json").read_bytes())
     manifest["commits"][0] = sha256_hex(path.read_bytes())
     (store / "manifest.json").write_bytes(canonical_json(manifest))

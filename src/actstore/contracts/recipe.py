@@ -25,6 +25,7 @@ from actstore.contracts.rules import CalibrationRules, RowRules
 from actstore.errors import RecipeError
 
 __all__ = [
+    "MOST_INTEGER",
     "MOST_SPLITS",
     "CorpusRecipe",
     "EncodingName",
@@ -38,6 +39,8 @@ __all__ = [
 EncodingName = Literal["float16", "bfloat16", "int8", "int4"]
 Dtype = Literal["float32", "float16", "bfloat16"]
 
+MOST_INTEGER: Final = 2**53 - 1
+"""Largest integer in the documents of a store: the largest that all JSON libraries read exactly."""
 MOST_SPLITS: Final = 100
 """A split is a small integer in tables of sequences."""
 _MOST_RESIDUES: Final = 2**31 - 1
@@ -113,15 +116,6 @@ class ModelRecipe(_Section):
     """Run the blocks through torch.compile, which first takes a minute or two. Meant for GPUs: on a CPU it is slower.
     Part of the recipe because it changes the last bits."""
 
-    @model_serializer(mode="wrap")
-    def _without_defaults_of_late(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out fields added later, if they have their default: older frozen recipes keep their digest."""
-        document: dict[str, Any] = dump(self)
-        for late in ("compile", "unused_weights"):
-            if not getattr(self, late):
-                document.pop(late, None)
-        return document
-
 
 class CorpusRecipe(_Section):
     """Which sequences, and how they are cleaned and cut."""
@@ -182,7 +176,7 @@ class CorpusRecipe(_Section):
 
     @model_serializer(mode="wrap")
     def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out fields that the corpus does not have: older frozen recipes keep their digest."""
+        """Leave out what the corpus does not have: files, or expectations."""
         document: dict[str, Any] = dump(self)
         for key in ("expected_sequences", "expected_lengths") if self.sequences else ("sequences",):
             document.pop(key, None)
@@ -279,7 +273,7 @@ class Recipe(_Section):
     rows: RowsRecipe = RowsRecipe()
     splits: SplitsRecipe = SplitsRecipe()
     store: StoreRecipe = StoreRecipe()
-    seed: int = Field(default=0, ge=0, le=2**63 - 1)
+    seed: int = Field(default=0, ge=0, le=MOST_INTEGER)
     """Seeds splits, sampling and order."""
 
     def refuse_credentials(self, *, name: str = "recipe") -> None:

@@ -52,9 +52,18 @@ class SequenceTable:
     split_N: NDArray[np.int8]
     """Index into `splits`."""
     splits: tuple[str, ...]
+    cluster_N: UInt64s | None = None
+    """`hash_text` of the representative's id of each sequence's cluster; None if the recipe names no clusters."""
 
     def __len__(self) -> int:
         return len(self.length_N)
+
+    def take(self, order_N: NDArray[np.int64]) -> SequenceTable:
+        """Return the sequences selected by an index array."""
+        cluster_N = None if self.cluster_N is None else self.cluster_N[order_N]
+        return SequenceTable(
+            self.id_hash_N[order_N], self.length_N[order_N], self.split_N[order_N], self.splits, cluster_N
+        )
 
 
 class ResidueSource(Protocol):

@@ -129,14 +129,14 @@ def _require_all(is_found_N: NDArray[np.bool_], name: str, sequence_id: Callable
 def split_corpus(
     corpus: Corpus, splits: SplitsRecipe, *, seed: int, storage_options: Mapping[str, Any] | None = None
 ) -> SequenceTable:
-    """Return lengths, hashed ids and splits of a corpus, in its order; raises as `read_clusters`."""
+    """Return lengths, hashed ids, splits and clusters of a corpus, in its order; raises as `read_clusters`."""
     cluster_hash_N = None
     if splits.clusters is not None:
         cluster_hash_N = read_clusters(
             splits.clusters, corpus.id_hash_N, sequence_id=corpus.sequence_id, storage_options=storage_options
         )
     split_N = assign_splits(corpus.id_hash_N, splits.fractions, seed=seed, cluster_hash_N=cluster_hash_N)
-    return SequenceTable(corpus.id_hash_N, corpus.length_N, split_N, tuple(splits.fractions))
+    return SequenceTable(corpus.id_hash_N, corpus.length_N, split_N, tuple(splits.fractions), cluster_hash_N)
 
 
 class _Lines(NamedTuple):

@@ -144,16 +144,8 @@ def test_an_expected_corpus_comes_back_from_what_it_was_written_as() -> None:
     assert CorpusRecipe.model_validate_json(corpus.model_dump_json()) == corpus
 
 
-def test_a_corpus_of_files_is_written_as_it_always_was() -> None:
-    """Its JSON is part of what the digest of a store is taken of."""
+def test_a_corpus_of_files_is_written_without_expectations() -> None:
     assert list(CorpusRecipe(sequences=("a",)).model_dump(mode="json")) == [
         "sequences", "format", "min_residues", "max_residues", "on_bad_record", "long_sequences", "window_residues",
         "window_overlap",
     ]  # fmt: skip
-
-
-def test_fields_of_the_model_that_came_late_are_written_only_if_they_are_set() -> None:
-    """Frozen recipes of older stores keep their digest."""
-    assert {"compile", "unused_weights"}.isdisjoint(ModelRecipe(name="m").model_dump(mode="json"))
-    written = ModelRecipe.model_validate({"name": "m", "unused_weights": "trunk.*"}).model_dump(mode="json")
-    assert written["unused_weights"] == ["trunk.*"]

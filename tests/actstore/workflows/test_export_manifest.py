@@ -196,7 +196,10 @@ def change(path: tuple[str | int, ...], value: object) -> Callable[[dict[str, An
 
 
 MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "another format": (change(("format",), "actstore/2"), "not a manifest of format 'actstore/1' (found 'actstore/2')"),
+    "another format": (
+        change(("format",), "actstore/1"),
+        "its format is 'actstore/1', and this version reads 'actstore/2' alone; extract again, to another place",
+    ),
     "no recipe": (lambda document: document.pop("frozen"), "frozen: Field required"),
     "unknown key": (change(("colour",), 1), "colour: Extra inputs"),
     "unknown encoding": (change(("frozen", "recipe", "store", "encoding"), "int3"), "frozen.recipe.store.encoding"),
@@ -218,7 +221,7 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "sites that are numbers": (change(("frozen", "sites"), [1, 2]), "frozen.sites.0"),
 }
 
-NOT_JSON = [b"", b"{", b"null", b"[]", b'"actstore/1"', b"\xff\xfe", b"[" * 100_000, b"1" * 10_000]
+NOT_JSON = [b"", b"{", b"null", b"[]", b'"actstore/2"', b"\xff\xfe", b"[" * 100_000, b"1" * 10_000]
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def test_int4_of_sites_with_different_numbers_of_groups(recipe_of: RecipeOf, tmp
 
 def test_every_array_opens_and_its_attributes_say_what_it_is(store_of: StoreOf) -> None:
     root: Any = zarr.open_group(store_of(), mode="r")
-    assert root.attrs["actstore"]["format"] == "actstore/1"
+    assert root.attrs["actstore"]["format"] == "actstore/2"
     assert {name for name, _ in root["rows"].arrays()} == {"sequence", "position", "token"}
     assert {name for name, _ in root["sites"].groups()} == {"embed", "resid_post.0", "resid_post.1", "final_norm"}
     for name, group in root["sites"].groups():

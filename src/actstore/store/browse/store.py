@@ -112,7 +112,7 @@ class Store:
 
     @cached_property
     def sequences(self) -> pa.Table:
-        """The proteins: `id`, `residues`, `length`, `split` and `rows`, a pyarrow table; it is read into memory.
+        """The proteins: `id`, `residues`, `length`, `split`, `rows` and, with clusters, `cluster`; read into memory.
 
         Raises
         ------

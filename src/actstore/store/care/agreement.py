@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from actstore.access.objects import ObjectStore
 from actstore.access.printable import printable
-from actstore.contracts.hashing import UInt64s
 from actstore.contracts.sequences import SequenceTable
 from actstore.corpus.splits import assign_splits
 from actstore.errors import CorpusError, CorruptObjectError, MissingObjectError
@@ -98,13 +97,18 @@ def _differences(table: SequenceTable, plan: Plan, frozen: FrozenRecipe) -> Iter
             yield f"gives {split.name} {split.rows:,} rows of {split.sequences:,} sequences, unlike the recipe"
     if foreign := frozen.splits.keys() - {split.name for split in plan.splits}:
         yield f"has no split {printable(', '.join(sorted(foreign)))}, which the recipe has"
-    if recipe.splits.clusters is None and not _are_drawn(table.id_hash_N, table.split_N, frozen):
-        yield "has sequences in other splits than the ones that the recipe draws for their ids"
+    if (table.cluster_N is None) != (recipe.splits.clusters is None):
+        yield f"has {'a' if table.cluster_N is not None else 'no'} column 'cluster', unlike the recipe"
+    elif not _are_drawn(table, frozen):
+        of = "ids" if table.cluster_N is None else "clusters"
+        yield f"has sequences in other splits than the ones that the recipe draws for their {of}"
     if not np.array_equal(sequence_order(table, seed=recipe.seed), np.arange(len(table))):
         yield "is not in the order that the recipe gives"
     if plan.digest() != frozen.plan_sha256:
         yield "does not give the plan that the recipe was frozen with"
 
 
-def _are_drawn(id_hash_N: UInt64s, split_N: NDArray[np.int8], frozen: FrozenRecipe) -> bool:
-    return np.array_equal(assign_splits(id_hash_N, frozen.recipe.splits.fractions, seed=frozen.recipe.seed), split_N)
+def _are_drawn(table: SequenceTable, frozen: FrozenRecipe) -> bool:
+    recipe = frozen.recipe
+    drawn_N = assign_splits(table.id_hash_N, recipe.splits.fractions, seed=recipe.seed, cluster_hash_N=table.cluster_N)
+    return np.array_equal(drawn_N, table.split_N)

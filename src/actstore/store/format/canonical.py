@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from typing import Any
+
+import rfc8785
 
 __all__ = ["canonical_json", "sha256_hex"]
 
 
-def canonical_json(document: object) -> bytes:
-    """Return JSON with sorted keys and no spaces, so that equal content has equal bytes."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+def canonical_json(document: Any) -> bytes:  # noqa: ANN401 - any JSON
+    """Return a document in the canonical form of RFC 8785, which any language can compute.
+
+    Raises
+    ------
+    ValueError
+        If it holds NaN, infinity, an integer beyond ``2**53 - 1``, or text that is not Unicode.
+
+    Examples
+    --------
+    >>> canonical_json({"b": 1.0, "a": [1e-7, "é", None]}).decode()
+    '{"a":[1e-7,"é",null],"b":1}'
+    """
+    return rfc8785.dumps(document)
 
 
 def sha256_hex(data: bytes) -> str:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from actstore.access.objects import ObjectStore
 from actstore.access.printable import printable
 from actstore.errors import CorruptObjectError
+from actstore.store.format.layout import FORMAT
 
 __all__ = [
     "MOST_DOCUMENT_BYTES",
     "MOST_METADATA_BYTES",
+    "FormatName",
     "check_size",
     "first_problem",
+    "format_problem",
     "load_json",
     "parse_document",
     "read_document",
@@ -32,6 +35,32 @@ _FIRST_BYTES: Final = 1 << 20
 """Size of the first request: storage clients may allocate memory for the requested size."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+def format_problem(found: object) -> str | None:
+    """Return why a document with this member `format` cannot be read; None if it can.
+
+    Examples
+    --------
+    >>> format_problem("actstore/1")
+    "its format is 'actstore/1', and this version reads 'actstore/2' alone; extract again, to another place"
+    """
+    if found == FORMAT:
+        return None
+    kind = printable(repr(found) if isinstance(found, str | int | None) else type(found).__name__, most=80)
+    if isinstance(found, str) and found.startswith("actstore/"):
+        return f"its format is {kind}, and this version reads {FORMAT!r} alone; extract again, to another place"
+    return f"not a manifest or recipe of a store: wanted format {FORMAT!r}, found {kind}"
+
+
+def _known_format(found: object) -> object:
+    if problem := format_problem(found):
+        raise ValueError(problem)
+    return found
+
+
+FormatName = Annotated[Literal["actstore/2"], BeforeValidator(_known_format)]
+"""The member `format` of a document."""
 
 
 def read_document(objects: ObjectStore, path: str, *, most_bytes: int = MOST_DOCUMENT_BYTES) -> bytes:

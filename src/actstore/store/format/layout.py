@@ -33,7 +33,7 @@ __all__ = [
     "values_path",
 ]
 
-FORMAT: Final = "actstore/1"
+FORMAT: Final = "actstore/2"
 ROOT_METADATA: Final = "zarr.json"
 RECIPE: Final = "recipe.json"
 SEQUENCES: Final = "sequences.parquet"

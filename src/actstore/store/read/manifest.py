@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from actstore.access.printable import printable
 from actstore.access.storage_options import address_problem
 from actstore.contracts.models import ModelFacts, Site
+from actstore.contracts.recipe import MOST_INTEGER
 from actstore.errors import ManifestError, UsageError
 from actstore.quantize.table import QUANTIZERS
 from actstore.store.format.canonical import canonical_json, sha256_hex
-from actstore.store.format.documents import MOST_DOCUMENT_BYTES, load_json, parse_document
+from actstore.store.format.documents import MOST_DOCUMENT_BYTES, FormatName, format_problem, load_json, parse_document
 from actstore.store.format.layout import FORMAT
 from actstore.store.format.vectors import Document
 from actstore.store.write.facts import SplitFacts
@@ -29,7 +29,7 @@ from actstore.store.write.statistics import SiteStatistics
 __all__ = ["Manifest", "StoredBytes", "joined_commits", "parse_manifest"]
 
 LARGEST_MANIFEST_BYTES: Final = MOST_DOCUMENT_BYTES
-_Size = Annotated[int, Field(ge=0, le=1 << 62)]
+_Size = Annotated[int, Field(ge=0, le=MOST_INTEGER)]
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -50,7 +50,7 @@ class StoredBytes(BaseModel):
 class Manifest(Document):
     """The content of a store."""
 
-    format: Literal["actstore/1"] = FORMAT
+    format: FormatName = FORMAT
     uri: str | None = None
     """Place of the store; set by `actstore manifest export`, not part of the digest."""
     places: tuple[str, ...] = Field(default=(), max_length=64)
@@ -190,9 +190,8 @@ def parse_manifest(data: bytes, *, name: str) -> Manifest:
     except ValueError as error:
         raise ManifestError(f"{name}: not a manifest: {error}") from error
     found = document.get("format") if isinstance(document, dict) else None
-    if found != FORMAT:
-        kind = repr(found) if isinstance(found, str | int | None) else type(found).__name__
-        raise ManifestError(f"{name}: not a manifest of format {FORMAT!r} (found {printable(kind, most=80)})")
+    if problem := format_problem(found):
+        raise ManifestError(f"{name}: {problem}")
     del document
     try:
         return parse_document(Manifest, data, unique=True)

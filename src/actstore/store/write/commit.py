@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from actstore.access.objects import ObjectStore
+from actstore.contracts.recipe import MOST_INTEGER
 from actstore.errors import CorruptObjectError, MissingObjectError
 from actstore.store.format.canonical import canonical_json, sha256_hex
 from actstore.store.format.documents import parse_document, read_document
@@ -28,8 +29,6 @@ __all__ = [
 ]
 
 _SHA256: Final = r"^[0-9a-f]{64}$"
-_MOST_BYTES: Final = 1 << 53
-"""Largest size of an object: the largest whole number that all JSON libraries read exactly."""
 _COMMIT_PATH: Final = re.compile(rf"{COMMITS}/(0|[1-9][0-9]{{,17}})\.json")
 
 
@@ -38,7 +37,7 @@ class StoredObject(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: int = Field(ge=0, le=_MOST_BYTES)
+    size: int = Field(ge=0, le=MOST_INTEGER)
     """Bytes."""
     sha256: str = Field(pattern=_SHA256)
     crc32c: str = ""
@@ -72,9 +71,9 @@ class Commit(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: int = Field(ge=0)
+    task: int = Field(ge=0, le=MOST_INTEGER)
     split: str
-    rows: int = Field(ge=0)
+    rows: int = Field(ge=0, le=MOST_INTEGER)
     recipe_sha256: str = Field(pattern=_SHA256)
     objects: dict[str, StoredObject]
 

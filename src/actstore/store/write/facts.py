@@ -8,12 +8,13 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from actstore.contracts.planes import Calibration
+from actstore.contracts.recipe import MOST_INTEGER
 from actstore.store.format.vectors import Document, Vector32
 
 __all__ = ["CalibrationFacts", "CompressionFacts", "CorpusFacts", "SplitFacts"]
 
 _DIGEST: Final = Field(pattern=r"^[0-9a-f]{64}$")
-_Count = Annotated[int, Field(ge=0, le=1 << 62)]
+_Count = Annotated[int, Field(ge=0, le=MOST_INTEGER)]
 _LEAST_CHANNEL: Final = 1e-30
 _MOST_CALIBRATED: Final = 1e30
 """A level is at most 127 times a scale of at most 65,504 away from the centre: within float32 by far."""
@@ -60,9 +61,9 @@ class CalibrationFacts(Document):
 class CompressionFacts(Document):
     """Compressed sizes of the values of the first task, if the recipe says `auto`."""
 
-    rows: int = Field(ge=1)
+    rows: int = Field(ge=1, le=MOST_INTEGER)
     """Rows that were compressed."""
-    value_bytes: dict[str, Annotated[int, Field(ge=1, le=1 << 62)]]
+    value_bytes: dict[str, Annotated[int, Field(ge=1, le=MOST_INTEGER)]]
     """Bytes of their values at all sites by compressor; `none` is uncompressed."""
 
     @model_validator(mode="after")

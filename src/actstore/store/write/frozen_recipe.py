@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import cached_property
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,11 @@ from pydantic import (
 from actstore.access.objects import ObjectStore
 from actstore.contracts.models import ModelFacts, Site
 from actstore.contracts.planes import Calibration, Quantizer
-from actstore.contracts.recipe import MOST_SPLITS, ModelRecipe, Recipe
+from actstore.contracts.recipe import MOST_INTEGER, MOST_SPLITS, ModelRecipe, Recipe
 from actstore.contracts.rules import CalibrationRules, RowRules
 from actstore.errors import CorruptObjectError, MissingObjectError, StoreNotFoundError
 from actstore.store.format.canonical import canonical_json, sha256_hex
-from actstore.store.format.documents import parse_document, read_document
+from actstore.store.format.documents import FormatName, parse_document, read_document
 from actstore.store.format.layout import (
     FORMAT,
     HOLE,
@@ -54,26 +54,32 @@ _DIGEST: Final = Field(pattern=r"^[0-9a-f]{64}$")
 class FrozenRecipe(Document):
     """Everything that determines the content of the store."""
 
-    format: Literal["actstore/1"] = FORMAT
+    format: FormatName = FORMAT
     recipe: Recipe
     corpus: CorpusFacts
     model: ModelFacts
     sites: tuple[Site, ...]
     splits: dict[str, SplitFacts]
-    rows: int = Field(ge=1)
-    tasks: int = Field(ge=1)
-    array_rows: int = Field(ge=1)
+    rows: int = Field(ge=1, le=MOST_INTEGER)
+    tasks: int = Field(ge=1, le=MOST_INTEGER)
+    array_rows: int = Field(ge=1, le=MOST_INTEGER)
     plan_sha256: str = _DIGEST
     sequences_sha256: str = _DIGEST
     calibration: dict[str, CalibrationFacts] | None
     compression: CompressionFacts | None = None
-    """Measurements of `compressor = "auto"`; absent if the recipe names a compressor."""
+    """Measurements of `compressor = "auto"`; None if the recipe names a compressor."""
     software: dict[str, str]
     part: PartFacts | None = None
     """The sites and tasks that are here, if not all; not part of the digest."""
-
     members: tuple[MemberFacts, ...] = Field(default=(), max_length=64)
     """The stores of a merge, whose tasks and sequences are numbered together; empty for a store."""
+
+    @field_validator("model")
+    @classmethod
+    def _of_some_parameters(cls, model: ModelFacts) -> ModelFacts:
+        if not 0 <= model.parameters <= MOST_INTEGER:
+            raise ValueError(f"has {model.parameters:,} parameters; at most {MOST_INTEGER:,} can be recorded")
+        return model
 
     @field_validator("splits")
     @classmethod
@@ -122,9 +128,9 @@ class FrozenRecipe(Document):
 
     @model_serializer(mode="wrap")
     def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `compression` if nothing was measured, `part` if everything is here, `members` but of a merge."""
+        """Leave out `part` if everything is here, and `members` but of a merge."""
         document: dict[str, Any] = dump(self)
-        for name in ("compression", "part", "members"):
+        for name in ("part", "members"):
             if not getattr(self, name):
                 document.pop(name, None)
         return document

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from actstore.contracts.recipe import MOST_INTEGER
 from actstore.store.format.vectors import Document
 from actstore.store.write.facts import SplitFacts
 
@@ -19,7 +20,7 @@ class MemberFacts(Document):
     """A store that is one of several."""
 
     recipe_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    sequences: Annotated[int, Field(ge=0, le=1 << 53)]
+    sequences: Annotated[int, Field(ge=0, le=MOST_INTEGER)]
     splits: dict[str, SplitFacts]
     """Its splits as far as they are here, with its own numbers of tasks."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from actstore.contracts.recipe import MOST_INTEGER
 from actstore.errors import UsageError
 from actstore.store.format.vectors import Document
 
@@ -22,7 +23,7 @@ class PartFacts(Document):
 
     sites: tuple[str, ...] | None = None
     """Names of the sites, in stored order; None for all."""
-    tasks: dict[str, Annotated[int, Field(ge=1, le=1 << 53)]] | None = None
+    tasks: dict[str, Annotated[int, Field(ge=1, le=MOST_INTEGER)]] | None = None
     """Number of first tasks of each split; splits that are not named are left out. None for all tasks."""
 
     @property

@@ -1,4 +1,4 @@
-"""`sequences.parquet`: id, residues, length, split and rows of every sequence, in plan order."""
+"""`sequences.parquet`: id, residues, length, split, rows and cluster of every sequence, in plan order."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ _SCHEMA: Final = pa.schema(
         pa.field("rows", pa.int32(), nullable=False),
     ]
 )
+_CLUSTERED_SCHEMA: Final = _SCHEMA.append(pa.field("cluster", pa.uint64(), nullable=False))
+"""If the recipe names clusters."""
 
 
 def write_sequences(
@@ -65,24 +67,27 @@ def write_sequences(
     source
         Residues and ids by corpus index.
     table, kept_N
-        Lengths, splits and rows, in the order of the file.
+        Lengths, splits, clusters and rows, in the order of the file.
     order_N
         Corpus index of each row of the file.
     """
+    schema = _SCHEMA if table.cluster_N is None else _CLUSTERED_SCHEMA
     with pq.ParquetWriter(
-        path, _SCHEMA, compression="zstd", use_dictionary=["split"], write_page_checksum=True
+        path, schema, compression="zstd", use_dictionary=["split"], write_page_checksum=True
     ) as writer:
         for start in range(0, len(order_N), GROUP_SEQUENCES):
             members = order_N[start : start + GROUP_SEQUENCES].tolist()
             here = slice(start, start + len(members))
-            columns = {
+            columns: dict[str, Any] = {
                 "id": [source.sequence_id(index) for index in members],
                 "residues": [source.residues(index) for index in members],
                 "length": table.length_N[here],
                 "split": [table.splits[code] for code in table.split_N[here]],
                 "rows": kept_N[here],
             }
-            writer.write_table(pa.table(columns, schema=_SCHEMA), row_group_size=GROUP_SEQUENCES)
+            if table.cluster_N is not None:
+                columns["cluster"] = table.cluster_N[here]
+            writer.write_table(pa.table(columns, schema=schema), row_group_size=GROUP_SEQUENCES)
     return file_sha256(path)
 
 
@@ -130,7 +135,8 @@ class StoredSequences:
             self._stream = file
             with self._checked():
                 self._file = stack.enter_context(pq.ParquetFile(file, page_checksum_verification=True))
-                if self._file.schema_arrow != _SCHEMA:
+                self._is_clustered = self._file.schema_arrow == _CLUSTERED_SCHEMA
+                if not (self._is_clustered or self._file.schema_arrow == _SCHEMA):
                     raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has other columns than {_SCHEMA.names}")
                 groups = range(self._file.metadata.num_row_groups)
                 sizes = [self._file.metadata.row_group(group).num_rows for group in groups]
@@ -189,12 +195,13 @@ class StoredSequences:
             np.concatenate([part.length_N for part in parts]),
             np.concatenate([part.split_N for part in parts]),
             splits,
+            np.concatenate([part.cluster_N for part in parts]) if self._is_clustered else None,
         )
 
     def parts(self, splits: tuple[str, ...]) -> Iterator[tuple[SequenceTable, NDArray[np.int32]]]:
         """Yield `table` in parts, each with the rows of its sequences; raises as `table`."""
         code_of = {name: code for code, name in enumerate(splits)}
-        for batch in self._batches(["id", "length", "split", "rows"]):
+        for batch in self._batches(["id", "length", "split", "rows", *(["cluster"] if self._is_clustered else [])]):
             with self._checked():
                 ids, names = batch["id"].to_pylist(), batch["split"].to_pylist()
             length_N, rows_N = batch["length"].to_numpy(), batch["rows"].to_numpy()
@@ -205,7 +212,8 @@ class StoredSequences:
                 raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has splits {shown}, not in {splits}")
             hash_N = np.fromiter(map(hash_text, ids), dtype=np.uint64, count=len(ids))
             split_N = np.array([code_of[name] for name in names], dtype=np.int8)
-            yield SequenceTable(hash_N, length_N, split_N, splits), rows_N
+            cluster_N = batch["cluster"].to_numpy() if self._is_clustered else None
+            yield SequenceTable(hash_N, length_N, split_N, splits, cluster_N), rows_N
 
     def sequences_by_rows(self, split: str | None) -> NDArray[np.int64]:
         """Count the sequences of a split (None: of all) that have 0, 1, 2, ... rows: int64 [most rows + 1]."""

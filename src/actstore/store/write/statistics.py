@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from actstore.access.objects import ObjectStore
 from actstore.access.read_ahead import map_ahead
+from actstore.contracts.recipe import MOST_INTEGER
 from actstore.errors import CorruptObjectError
 from actstore.quantize.fidelity import fidelity
 from actstore.quantize.moments import Moments
@@ -60,7 +61,7 @@ class SiteStatistics(Document):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    count: int = Field(ge=0, le=1 << 62)
+    count: int = Field(ge=0, le=MOST_INTEGER)
     """Rows."""
     mean_norm: float = Field(ge=0, le=MOST_MEAN_NORM)
     """Mean of the L2 norm ||x||."""
@@ -68,7 +69,7 @@ class SiteStatistics(Document):
     """Mean of ||x||^2."""
     max_abs: float = Field(ge=0, le=LARGEST)
     """Largest magnitude of any value."""
-    saturated: int = Field(ge=0, le=1 << 62)
+    saturated: int = Field(ge=0, le=MOST_INTEGER)
     """Values clamped to the range of the encoding."""
     mean_D: Vector64
     """Mean of each channel, float64 [D]."""

@@ -139,9 +139,7 @@ class Resolution:
     @cached_property
     def tasks(self) -> Plan:
         """Which residue is which row of which task."""
-        table, order_N = self.table, self.order_N
-        ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
-        return plan_tasks(ordered, self.sized.row_rules)
+        return plan_tasks(self.table.take(self.order_N), self.sized.row_rules)
 
     @cached_property
     def sequences(self) -> SequenceFile:

@@ -32,8 +32,8 @@ def specs(encoding: str, compressor: str) -> tuple[ArraySpec, ...]:
 @pytest.mark.parametrize("encoding", QUANTIZERS)
 def test_zarr_sees_every_array_as_it_was_specified(encoding: str, compressor: str) -> None:
     arrays = specs(encoding, compressor)
-    root = opened(zarr_documents(arrays, {"actstore": {"format": "actstore/1"}}))
-    assert dict(root.attrs) == {"actstore": {"format": "actstore/1"}}
+    root = opened(zarr_documents(arrays, {"actstore": {"format": "actstore/2"}}))
+    assert dict(root.attrs) == {"actstore": {"format": "actstore/2"}}
     for spec in arrays:
         array = root[spec.path]
         assert isinstance(array, zarr.Array)

@@ -49,7 +49,7 @@ def planned(lengths: dict[str, int], recipe: Recipe) -> tuple[Plan, list[str]]:
     """Return the plan as a store would make it, and the ids in the order of its sequences."""
     table = table_of(lengths, recipe)
     order_N = sequence_order(table, seed=recipe.seed)
-    ordered = SequenceTable(table.id_hash_N[order_N], table.length_N[order_N], table.split_N[order_N], table.splits)
+    ordered = table.take(order_N)
     names = list(lengths)
     return plan_tasks(ordered, recipe.row_rules), [names[index] for index in order_N]
 

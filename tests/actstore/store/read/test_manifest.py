@@ -85,15 +85,19 @@ def test_it_counts_the_tasks_that_are_done(data: bytes) -> None:
         (b"", "not a manifest"),
         (b"\x89PNG\r\n\x1a\n\x00", "not a manifest"),
         (b"{", "not a manifest"),
-        (b'{"format": "actstore/1", ', "not a manifest"),
+        (b'{"format": "actstore/2", ', "not a manifest"),
         (b"[" * 100_000, "not a manifest: nested too deeply"),
         (b'{"format": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not a manifest: nested too deeply"),
         (b"1" * 5000, "not a manifest: Exceeds the limit"),
         (b"[]", "found None"),
         (b"null", "found None"),
-        (b'{"format": "actstore/2"}', "found 'actstore/2'"),
+        (
+            b'{"format": "actstore/1"}',
+            "its format is 'actstore/1', .* reads 'actstore/2' alone; extract again",
+        ),
+        (b'{"format": "actstore-run/1"}', "wanted format 'actstore/2', found 'actstore-run/1'"),
         (b'{"zarr_format": 3}', "found None"),
-        (b'{"format": "actstore/1"}', "recipe_sha256: Field required"),
+        (b'{"format": "actstore/2"}', "recipe_sha256: Field required"),
     ],
 )
 def test_what_is_no_manifest_is_refused(text: bytes, message: str) -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from actstore.access.open import LocalObjects
 from actstore.errors import CorruptObjectError, MissingObjectError
-from actstore.store.format.canonical import canonical_json, sha256_hex
+from actstore.store.format.canonical import sha256_hex
 from actstore.store.write.commit import Commit, StoredObject, commit_task, committed_tasks, load_commit
 
 DIGEST = "ab" * 32
@@ -46,14 +46,6 @@ def test_a_stored_object_that_makes_no_sense_is_refused(field: str, value: Any) 
     document = StoredObject.of(b"content").model_dump() | {field: value}
     with pytest.raises(ValidationError, match=field):
         StoredObject.model_validate(document)
-
-
-def test_json_is_canonical() -> None:
-    assert (
-        canonical_json({"b": [1, None], "a": {"z": 0.5, "y": "ü"}}) == b'{"a":{"y":"\\u00fc","z":0.5},"b":[1,null]}\n'
-    )
-    with pytest.raises(ValueError, match="JSON compliant"):
-        canonical_json({"a": float("nan")})
 
 
 def test_a_commit_comes_back_as_it_was_written(objects: LocalObjects) -> None:

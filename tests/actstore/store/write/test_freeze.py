@@ -32,7 +32,7 @@ def test_a_frozen_store_opens_with_plain_zarr(tmp_path: Path, frozen: FrozenReci
     objects = LocalObjects(tmp_path)
     assert freeze(objects, frozen, sequences) is frozen
     root = zarr.open_group(tmp_path, mode="r")
-    assert root.attrs["actstore"] == {"format": "actstore/1", "recipe_sha256": frozen.digest}
+    assert root.attrs["actstore"] == {"format": "actstore/2", "recipe_sha256": frozen.digest}
     assert sha256_hex(objects.get("recipe.json")) == frozen.digest
     assert objects.get("sequences.parquet") == sequences.read_bytes()
     for site in frozen.sites:

@@ -81,7 +81,10 @@ def test_a_recipe_that_does_not_parse_is_corrupt(own_store: StoreOf, damage: Cal
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "actstore/2"}, "format"),
+        ({"format": "actstore/1"}, "its format is 'actstore/1', and this version reads 'actstore/2' alone"),
+        ({"model.parameters": 2**53}, "has 9,007,199,254,740,992 parameters"),
+        ({"recipe.seed": 2**53}, "recipe.seed"),
+        ({"corpus.residues": 2**53}, "corpus.residues"),
         ({"rows": 5}, "rows of the splits do not add up to 5"),
         ({"tasks": 99}, "do not follow each other"),
         ({"splits.train.first_task": 99}, "do not follow each other"),
@@ -103,8 +106,8 @@ def test_a_recipe_that_contradicts_itself_is_refused(
         changed(frozen, **changes)
 
 
-def test_what_auto_measured_is_in_the_document_and_absent_where_nothing_was(frozen: FrozenRecipe) -> None:
-    assert "compression" not in json.loads(frozen.to_json())
+def test_what_auto_measured_is_in_the_document_and_null_where_nothing_was(frozen: FrozenRecipe) -> None:
+    assert json.loads(frozen.to_json())["compression"] is None
     facts = CompressionFacts(rows=1024, value_bytes={"none": 4000, "zstd": 2000, "blosc": 5000})
     measured = frozen.model_copy(update={"compression": facts})
     assert measured.digest != frozen.digest

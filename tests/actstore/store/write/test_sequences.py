@@ -92,6 +92,7 @@ def test_the_table_of_the_plan_comes_back(objects: LocalObjects, table: Sequence
     assert again.id_hash_N.tolist() == table.id_hash_N.tolist()
     assert again.length_N.tolist() == table.length_N.tolist()
     assert again.split_N.tolist() == table.split_N.tolist()
+    assert again.cluster_N is None
     assert [column.dtype.str for column in (again.id_hash_N, again.length_N, again.split_N)] == ["<u8", "<i4", "|i1"]
 
 
@@ -139,6 +140,22 @@ def test_the_file_is_plain_parquet_in_row_groups(file: Path) -> None:
     parquet = pq.ParquetFile(file)
     assert [parquet.metadata.row_group(group).num_rows for group in range(3)] == [GROUP_SEQUENCES, GROUP_SEQUENCES, 100]
     assert parquet.schema_arrow.names == ["id", "residues", "length", "split", "rows"]
+
+
+def test_clusters_come_back_with_the_table_and_have_a_column_of_their_own(
+    corpus: Corpus, table: SequenceTable, order_N: Order, tmp_path: Path
+) -> None:
+    cluster_N = np.random.default_rng(3).integers(0, 2**64, COUNT, dtype=np.uint64)
+    clustered = SequenceTable(table.id_hash_N, table.length_N, table.split_N, table.splits, cluster_N)
+    path = tmp_path / "sequences.parquet"
+    write_sequences(path, corpus, clustered, table.length_N // 2, order_N)
+    assert pq.ParquetFile(path).schema_arrow.names == ["id", "residues", "length", "split", "rows", "cluster"]
+    with StoredSequences(LocalObjects(tmp_path)) as stored:
+        again = stored.table(table.splits)
+        assert stored.residues(5) == corpus.residues(int(order_N[5]))
+    assert again.cluster_N is not None
+    np.testing.assert_array_equal(again.cluster_N, cluster_N)
+    assert again.id_hash_N.tolist() == table.id_hash_N.tolist()
 
 
 def test_few_row_groups_are_kept_and_each_is_read_once_while_it_is(

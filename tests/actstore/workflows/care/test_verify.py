@@ -109,7 +109,7 @@ class TestCommits:
 
 
 class TestTheManifest:
-    @pytest.mark.parametrize("content", [b"", b"{}", b"[1", b'{"format":"actstore/1"}', b"\x00" * 100])
+    @pytest.mark.parametrize("content", [b"", b"{}", b"[1", b'{"format":"actstore/2"}', b"\x00" * 100])
     def test_one_that_does_not_parse(self, content: bytes, own_store: StoreOf) -> None:
         store = own_store()
         (store / "manifest.json").write_bytes(content)
