@@ -8,7 +8,7 @@ import pytest
 
 from actstore.budget.assumptions import Assumptions
 from actstore.budget.prices import DEFAULT_PRICES, StoragePrices
-from actstore.view.plan_page import plan_page
+from actstore.view.pages.plan_page import plan_page
 from actstore.view.plan_report import PlanReport
 from tests.actstore.view.plans import prott5_plan
 from tests.actstore.view.test_plan_tables import without_rate
