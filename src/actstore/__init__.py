@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from actstore.workflows.care.repair import repair_store
     from actstore.workflows.care.verify import verify_store
     from actstore.workflows.clusters.connect import ExistingScheduler, LocalWorkers, SlurmWorkers
+    from actstore.workflows.describe import write_store_page
     from actstore.workflows.diff_manifests import ManifestDifference, diff_manifests
     from actstore.workflows.export_manifest import export_manifest
     from actstore.workflows.extract import extract_store
@@ -123,6 +124,7 @@ __all__ = [
     "verify_store",
     "with_grouped_options",
     "without_secrets",
+    "write_store_page",
 ]
 
 _HOME: Final = {
@@ -183,6 +185,7 @@ _HOME: Final = {
     "verify_store": "actstore.workflows.care.verify",
     "with_grouped_options": "actstore.cli.grouped",
     "without_secrets": "actstore.redaction",
+    "write_store_page": "actstore.workflows.describe",
 }
 
 

@@ -19,11 +19,14 @@ def check_page_file(path: Path) -> None:
     UsageError
         If it lies in a store, has no folder, or is there and no file.
     """
-    refuse_in_store(path, "--html")
-    if not path.parent.is_dir():
-        raise UsageError(f"--html {path}: cannot be written: there is no folder {path.parent}")
-    if path.exists() and not path.is_file():
-        raise UsageError(f"--html {path}: is there, and no file; give the name of a file")
+    try:
+        refuse_in_store(path, "--html")
+        if not path.parent.is_dir():
+            raise UsageError(f"--html {path}: cannot be written: there is no folder {path.parent}")
+        if path.exists() and not path.is_file():
+            raise UsageError(f"--html {path}: is there, and no file; give the name of a file")
+    except OSError as error:  # such as a name that is too long
+        raise UsageError(f"--html {path}: cannot be written: {error.strerror or error}") from None
 
 
 def write_page_file(path: Path, text: str) -> None:

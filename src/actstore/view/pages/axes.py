@@ -13,6 +13,8 @@ _STEPS: Final = (1.0, 2.0, 5.0, 10.0)
 _LETTER: Final = 2.7
 _GAP: Final = 1.2
 """Width of a letter of a label, and room between two, in percent of a picture of 270 pixels, which is a narrow one."""
+_LEAST_SPAN: Final = 1e-9
+_MOST_TICKS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Axis:
         Examples
         --------
         >>> Axis(0.0, 10.0, (0.0, 1.0, 5.0, 9.5, 10.0)).labels(lambda x: f"{x:g}")
-        [(0.0, '0'), (50.0, '5'), (100.0, '10')]
+        [(0.0, '0'), (10.0, '1'), (50.0, '5'), (100.0, '10')]
         """
         kept: list[tuple[float, str]] = []
         for tick in reversed(self.ticks):
@@ -55,7 +57,7 @@ def linear_axis(low: float, high: float, *, steps: int = 5) -> Axis:
     >>> linear_axis(31.2, 44.7)
     Axis(low=30.0, high=45.0, ticks=(30.0, 35.0, 40.0, 45.0), logarithmic=False)
     """
-    if not high > low:
+    if not high - low > _LEAST_SPAN * max(abs(low), abs(high), 1.0):
         low, high = low - max(abs(low), 1.0) / 10, high + max(abs(high), 1.0) / 10
     step = _step((high - low) / steps)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -86,7 +88,7 @@ def log_axis(values: Sequence[float], *, ticks: Sequence[float] | None = None) -
     (5.0, 10.0, 20.0, 50.0)
     """
     low, high = min(values), max(values)
-    if not 0 < low <= high < math.inf:
+    if not all(0 < value < math.inf for value in values):
         raise ValueError("logarithmic axes take positive numbers only")
     if ticks is not None:
         return Axis(low, high if high > low else 2 * low, tuple(ticks), logarithmic=True)
@@ -96,17 +98,16 @@ def log_axis(values: Sequence[float], *, ticks: Sequence[float] | None = None) -
 
 def nice_numbers(low: float, high: float) -> tuple[float, ...]:
     """Return numbers from the last round one at or below `low` to the first at or above `high`."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     wide = high / low >= 100
-    numbers = [digit * 10.0**power for power in decades for digit in ((1,) if wide else (1, 2, 5))]
-    if len(numbers) < 2:
-        numbers.append(numbers[0] * (10 if wide else 2))
-    first = max((index for index, number in enumerate(numbers) if number <= low * (1 + 1e-9)), default=0)
-    last = min((index for index, number in enumerate(numbers) if number >= high * (1 - 1e-9)), default=len(numbers) - 1)
-    last = max(last, first + 1)
-    if last == len(numbers):
-        numbers.append(numbers[-1] * 2)
-    return tuple(numbers[first : last + 1])
+    if last - first >= _MOST_TICKS:
+        step = -(-(last - first) // (_MOST_TICKS - 1))
+        return tuple(10.0**power for power in range(first, last + step, step))
+    numbers = [digit * 10.0**power for power in range(first, last + 1) for digit in ((1,) if wide else (1, 2, 5))]
+    begin = max(index for index, number in enumerate(numbers) if number <= low * (1 + 1e-9))
+    numbers.append(numbers[-1] * (10 if wide else 2))  # a single number needs an end
+    end = min(index for index, number in enumerate(numbers) if number >= high * (1 - 1e-9))
+    return tuple(numbers[begin : max(end, begin + 1) + 1])
 
 
 def _step(least: float) -> float:

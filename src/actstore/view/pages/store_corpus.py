@@ -51,7 +51,7 @@ def proteins(facts: StoreFacts) -> tuple[Markup, ...]:
 def mixing(facts: StoreFacts) -> tuple[Markup, ...]:
     """Return how well batches are mixed."""
     if facts.mixing is None:
-        why = "The store has no rows for two batches of a whole split" if facts.report.complete else "Tasks are missing"
+        why = "There are too few rows for two batches" if facts.report.complete else "Tasks are missing"
         return (element("p", f"{why}, so this was not measured.", class_="note"),)
     split, batch_rows, found = facts.mixing
     rows = [

@@ -38,6 +38,8 @@ def strip_table(
 ) -> Markup:
     """Return a table with a picture in each row; on a narrow screen, numbers stand below their picture.
 
+    Roles are stated because a table that is laid out in another way is not always one for screen readers.
+
     Parameters
     ----------
     scale
@@ -51,30 +53,33 @@ def strip_table(
     words
         Whether the last column holds words.
     """
-    first, *others = columns
+    others = columns[1:]
     ticks = (element("span", text, style=f"left:{place:.2f}%") for place, text in scale.axis.labels(scale.text))
     picture_head = element(
         "th",
         element("span", scale.name, class_="axis-name"),
         element("span", *ticks, class_="ticks", aria_hidden="true"),
         scope="col",
+        role="columnheader",
         class_="picture",
     )
-    heads = (element("th", first, scope="col"), picture_head, *(element("th", one, scope="col") for one in others))
+    named, *further = (element("th", one, scope="col", role="columnheader") for one in columns)
     rows = (
         element(
             "tr",
-            element("th", strip.name, scope="row"),
+            element("th", strip.name, scope="row", role="rowheader"),
             strip.picture,
-            *(element("td", one, data_name=name) for name, one in zip(others, strip.numbers, strict=True)),
+            *(element("td", one, data_name=name, role="cell") for name, one in zip(others, strip.numbers, strict=True)),
+            role="row",
             class_="own" if strip.name == stressed else None,
         )
         for strip in strips
     )
     return element(
         "table",
-        element("thead", element("tr", *heads)),
-        element("tbody", *rows),
+        element("thead", element("tr", named, picture_head, *further, role="row"), role="rowgroup"),
+        element("tbody", *rows, role="rowgroup"),
+        role="table",
         class_="strips words" if words else "strips",
     )
 
@@ -111,9 +116,9 @@ def bar(axis: Axis, value: float, *, own: bool = True) -> Markup:
 
 def nothing(why: str) -> Markup:
     """Return a cell without a picture."""
-    return element("td", why, class_="picture")
+    return element("td", why, role="cell", class_="picture")
 
 
 def _cell(axis: Axis, *shapes: Markup) -> Markup:
     grid = "".join(f"M{axis.at(tick):.2f} 0V{_HEIGHT:g}" for tick in axis.ticks)
-    return element("td", canvas(path("grid", grid), *shapes, height=_HEIGHT), class_="picture")
+    return element("td", canvas(path("grid", grid), *shapes, height=_HEIGHT), role="cell", class_="picture")

@@ -1,3 +1,4 @@
+import re
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
@@ -5,78 +6,70 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actstore.view.charts import Line, line_chart
+from actstore.view.pages.axes import linear_axis, log_axis
+from actstore.view.pages.charts import Labels, Line, bar_chart, line_chart
 
 POSITIVE = st.floats(1e-9, 1e15)
 POINTS = st.lists(st.tuples(POSITIVE, POSITIVE), min_size=1, max_size=6).map(tuple)
+LABELS = Labels("c", "Size & <cost>", "what it shows", "fraction", "bytes", str, str)
 
 
 def drawn(*lines: Line) -> ET.Element:
-    text = line_chart(
-        lines,
-        identity="c",
-        title="Size & <cost>",
-        description="what it shows",
-        x_label="fraction",
-        x_text=str,
-        y_text=str,
+    points = [point for line in lines for point in line.points] or [(1.0, 1.0)]
+    axes = (log_axis([x for x, _ in points]), log_axis([y for _, y in points]))
+    text = line_chart(lines, *axes, LABELS)
+    return ET.fromstring(f"<body>{text}</body>")  # noqa: S314 - our own text
+
+
+def places(data: str) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in re.findall(r"[ML]([-\d.]+) ([-\d.]+)", data)]
+
+
+def paths(chart: ET.Element, kind: str) -> list[str]:
+    return [one.attrib["d"] for one in chart.iter("path") if one.attrib["class"] == kind]
+
+
+@given(
+    lines=st.lists(
+        st.builds(Line, st.text("abc<&>", max_size=8), POINTS, st.booleans(), st.just(False)), min_size=1, max_size=5
     )
-    return ET.fromstring(text)  # noqa: S314 - our own text
-
-
-def numbers(element: ET.Element, *names: str) -> list[float]:
-    return [float(element.attrib[name]) for name in names if name in element.attrib]
-
-
-@given(lines=st.lists(st.builds(Line, st.text("abc<&>", max_size=8), POINTS), min_size=1, max_size=5))
+)
 def test_everything_is_within_the_picture(lines: list[Line]) -> None:
-    svg = drawn(*lines)
-    _, _, width, height = map(float, svg.attrib["viewBox"].split())
-    for element in svg.iter():
-        assert all(0 <= x <= width for x in numbers(element, "x", "cx"))
-        assert all(0 <= y <= height + 60 for y in numbers(element, "y", "cy"))
+    chart = drawn(*lines)
+    for data in paths(chart, "line") + paths(chart, "mark"):
+        assert all(-0.01 <= x <= 100.01 and -0.01 <= y <= 100.01 for x, y in places(data))
 
 
 def test_it_tells_a_screen_reader_what_it_shows() -> None:
-    svg = drawn(Line("int8", ((0.1, 1.0), (1.0, 10.0))))
-    assert svg.attrib["role"] == "img"
-    named = {element.attrib.get("id"): element.text for element in svg.iter()}
-    assert [named[identity] for identity in svg.attrib["aria-labelledby"].split()] == ["Size & <cost>", "what it shows"]
+    chart = drawn(Line("int8", ((0.1, 1.0), (1.0, 10.0))))
+    [picture] = [one for one in chart.iter("div") if one.attrib.get("role") == "img"]
+    named = {one.attrib.get("id"): one.text for one in chart.iter()}
+    assert named[picture.attrib["aria-labelledby"]] == "Size & <cost>"
+    assert named[picture.attrib["aria-describedby"]] == "what it shows"
 
 
 def test_more_is_higher_and_further_right() -> None:
-    svg = drawn(Line("int8", ((0.01, 5.0), (0.1, 50.0), (1.0, 500.0))))
-    places = [numbers(mark, "cx", "cy") for mark in svg.iter("circle")]
-    assert len(places) == 3
-    assert all(left < right and low > high for (left, low), (right, high) in pairwise(places))
-    # Equal ratios are equal distances.
-    assert places[1][1] - places[0][1] == pytest.approx(places[2][1] - places[1][1], abs=0.11)
+    [line] = paths(drawn(Line("int8", ((0.01, 5.0), (0.1, 50.0), (1.0, 500.0)))), "line")
+    assert len(places(line)) == 3
+    assert all(left < right and low > high for (left, low), (right, high) in pairwise(places(line)))
 
 
-def test_lines_are_told_apart_by_more_than_colour() -> None:
-    svg = drawn(*(Line(str(index), ((1.0, 10.0**index),)) for index in range(5)))
-    marks = [next(element for element in group if element.attrib["class"] == "mark") for group in svg.iter("g")]
-    assert len({(mark.tag, mark.attrib.get("d", "")[-8:]) for mark in marks}) == 5
+def test_a_line_for_comparison_is_behind_and_not_in_the_legend() -> None:
+    chart = drawn(
+        Line("own", ((1.0, 1.0), (2.0, 2.0))), Line("other", ((1.0, 2.0),), faint=True), Line("b", ((1.0, 1.0),))
+    )
+    assert [span.text for item in chart.iter("li") for span in item.iter("span")] == ["own", "b"]
+    assert [group.attrib["class"] for group in chart.iter("g")] == ["faint", "line0", "line1"]
 
 
-def test_names_of_lines_do_not_cover_each_other() -> None:
-    svg = drawn(*(Line(str(index), ((1.0, 100.0 + index),)) for index in range(5)))
-    heights = sorted(float(text.attrib["y"]) for text in svg.iter("text") if text.attrib["class"] == "name")
-    assert all(below - above >= 15 - 0.11 for above, below in pairwise(heights))
+def test_one_line_needs_no_legend() -> None:
+    assert not list(drawn(Line("own", ((1.0, 1.0), (2.0, 2.0)))).iter("li"))
 
 
-def test_numbers_below_the_axis_do_not_run_into_each_other() -> None:
-    svg = drawn(Line("int8", tuple((x, x) for x in (0.01, 0.03, 0.1, 0.127, 0.3, 1.0))))
-    ticks = [text for text in svg.iter("text") if text.attrib.get("text-anchor") == "middle"][:-1]
-    assert [text.text for text in ticks] == ["0.01", "0.03", "0.127", "0.3", "1.0"]
-    places = [float(text.attrib["x"]) for text in ticks]
-    assert all(right - left >= 44 - 0.11 for left, right in pairwise(places))
-
-
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
-def test_what_has_no_logarithm_is_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="positive"):
-        drawn(Line("int8", ((1.0, value),)))
+def test_bars_are_as_high_as_their_numbers() -> None:
+    text = bar_chart([1, 2, 3, 4], [10, 0, 5], linear_axis(1, 4), linear_axis(0, 10), LABELS)
+    [area] = paths(ET.fromstring(text), "area")  # noqa: S314 - our own text
+    assert [float(height) for height in re.findall(r"V([\d.]+)H", area)] == [0.0, 50.0]
 
 
 def test_a_chart_of_nothing_or_of_too_much_is_refused() -> None:
