@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import pytest
 
 import actstore as public
@@ -29,6 +30,16 @@ def test_batches_of_the_default_stream_are_measured(store_of: StoreOf) -> None:
     assert mixing.split == "train"
     assert mixing.report.batches == 2
     assert 0.9 <= mixing.report.distinct_ratio <= 1.1
+
+
+def test_a_remote_store_has_the_same_page(store_of: StoreOf, tmp_path: Path) -> None:
+    remote = f"memory://{tmp_path.name}/store"
+    fsspec.filesystem("memory").put(f"{store_of()}/", remote, recursive=True)
+    pages = []
+    for place in (str(store_of()), remote):
+        write_store_page(place, tmp_path / "page.html")
+        pages.append((tmp_path / "page.html").read_text("utf-8").replace(place, "PLACE"))
+    assert pages[0] == pages[1].replace(remote.replace("memory://", "memory:///"), "PLACE")
 
 
 def test_the_environment_of_a_training_job_does_not_matter(store_of: StoreOf, monkeypatch: pytest.MonkeyPatch) -> None:

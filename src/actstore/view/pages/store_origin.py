@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from actstore.view.document import plain
 from actstore.view.pages.document import code
 from actstore.view.pages.document import facts as fact_list
 from actstore.view.pages.markup import Markup, element
@@ -35,7 +36,7 @@ def provenance(facts: StoreFacts) -> tuple[Markup, ...]:
         "corpus": frozen.corpus.digest,
         "sequences.parquet": frozen.sequences_sha256,
     }
-    recipe = json.dumps(frozen.recipe.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    recipe = json.dumps(plain(frozen.recipe.model_dump(mode="json")), indent=2, ensure_ascii=False)
     return (
         element("h3", "Model"),
         fact_list(

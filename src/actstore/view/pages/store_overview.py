@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from actstore.redaction import without_secrets
 from actstore.store.read.manifest import Manifest
 from actstore.view.grids import human_bytes, human_count
 from actstore.view.pages.axes import linear_axis
@@ -22,7 +23,8 @@ _STATES: Final = {"done": "extracted", "part": "partly extracted", "left": "not 
 
 def model_title(facts: StoreFacts) -> str:
     """Return the name of the model without the folders before it."""
-    return facts.manifest.model.name.rstrip("/").rpartition("/")[2] or facts.manifest.model.name
+    name = without_secrets(facts.manifest.model.name)  # before it is cut: half an address is not recognised
+    return name.rstrip("/").rpartition("/")[2] or name
 
 
 def heading(facts: StoreFacts) -> list[Markup]:
