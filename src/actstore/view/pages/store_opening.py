@@ -41,20 +41,20 @@ store = actstore.open_store({uri!r})
 protein = store.rows(sequence={example!r}, sites={site.name!r})
 protein.values_ND  # float32 [kept residues, {site.width}]
 protein.position_N, protein.residues  # which residues these are"""
+    part = "" if facts.report.complete else ", allow_incomplete=True"
     stream = f"""import actstore
 
-with actstore.open_stream({uri!r}, sites={site.name!r}) as stream:
+with actstore.open_stream({uri!r}, sites={site.name!r}{part}) as stream:
     for batch in stream:
         batch.values_BSD  # float32 [rows, 1, {site.width}], shuffled"""
-    train = shlex.join(
-        ["trainer", "read-from-store", uri, "--dictionary", "topk-sae", "--site", site.name, "--out", "run"]
-    )
+    train = ["trainer", "read-from-store", uri, "--dictionary", "topk-sae", "--site", site.name, "--out", "run"]
+    train += [] if facts.report.complete else ["--allow-incomplete"]
     rows = shlex.join(["actstore", "rows", uri, "--rows", few, "--site", site.name, "--out", "rows.csv"])
     return (
         _ways(
             code("open-python", look, name="Python: one protein"),
             code("open-stream", stream, name="Python: shuffled batches"),
-            code("open-train", train, name="Shell: train a sparse autoencoder", folded=True),
+            code("open-train", shlex.join(train), name="Shell: train a sparse autoencoder", folded=True),
         ),
         element("h3", "Without actstore"),
         element(

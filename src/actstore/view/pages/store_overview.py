@@ -47,7 +47,8 @@ def heading(facts: StoreFacts) -> list[Markup]:
         element(
             "p",
             f"What {manifest.model.architecture} computes inside for {report.sequences:,} proteins, at "
-            f"{len(manifest.sites):,} {sites}, kept for {report.rows:,} of their {report.residues:,} residues.",
+            f"{len(manifest.sites):,} {sites}, {'' if report.complete else 'to be '}kept for {report.rows:,} of their "
+            f"{report.residues:,} residues.",
             class_="lead",
         ),
         element(

@@ -54,10 +54,12 @@ def test_the_command_makes_the_table(store_of: StoreOf, tmp_path: Path, monkeypa
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 1001
 
 
-def test_the_first_task_that_is_there_is_shown(own_store: StoreOf) -> None:
+def test_what_is_there_of_an_unfinished_store_is_opened(own_store: StoreOf, tmp_path: Path) -> None:
     store = own_store()
     (store / "manifest.json").unlink()
     (store / "commits" / "0.json").unlink()
+    run(lines(store, "open-stream") + "\n        break\nassert batch.values_BSD.shape[1:] == (1, 16)", tmp_path)
+    assert lines(store, "open-train").endswith(" --allow-incomplete")
     assert " --rows 1024-2023 " in lines(store, "open-table")
     assert "slice(1024, 2024)" in lines(store, "open-zarr")
 
