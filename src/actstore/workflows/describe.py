@@ -8,11 +8,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from actstore.access.objects import ObjectStore
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.suggest import with_keyword_hints
+from actstore.errors import CorruptObjectError
 from actstore.store.browse.protein_sample import read_proteins
 from actstore.store.browse.row_sample import read_sample
+from actstore.store.format.layout import SEQUENCES
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import locate_store
 from actstore.store.write.sequences import StoredSequences
@@ -98,9 +102,15 @@ def _mixing(manifest: Manifest, objects: ObjectStore) -> MeasuredMixing | None:
     site = min(manifest.sites, key=lambda site: site.width)
     request = StreamRequest(sites=site.name, batch_rows=batch_rows, split=name, seat=Seat(0, 1), kernels="numpy")
     with StoredSequences(objects) as sequences:
-        found = Mixing(lambda: sequences.sequences_by_rows(name), batch_rows)
-        with stream_over(manifest, objects, request) as stream:
-            for batch in islice(stream, _BATCHES):
-                found.add(batch.row_B, batch.sequence_B)
-        report = found.report()
+        by_rows = sequences.sequences_by_rows(name)
+    if (rows := int(by_rows @ np.arange(len(by_rows)))) != split.rows:
+        raise CorruptObjectError(
+            f"{objects.uri}: {SEQUENCES} has {rows:,} rows in the split {name}, the recipe {split.rows:,}; find the "
+            "damage with 'actstore verify'"
+        )
+    found = Mixing(lambda: by_rows, batch_rows)
+    with stream_over(manifest, objects, request) as stream:
+        for batch in islice(stream, _BATCHES):
+            found.add(batch.row_B, batch.sequence_B)
+    report = found.report()
     return None if report is None else MeasuredMixing(name, batch_rows, report)

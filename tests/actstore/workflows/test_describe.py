@@ -2,6 +2,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import actstore as public
@@ -78,6 +80,16 @@ def test_damage_is_an_error_and_no_page(own_store: StoreOf, tmp_path: Path) -> N
     with pytest.raises(CorruptObjectError, match="sites/embed/values"):
         write_store_page(store, page)
     assert not page.exists()
+
+
+def test_rows_that_the_sequences_do_not_have_are_damage(own_store: StoreOf, tmp_path: Path) -> None:
+    store = own_store()
+    table = pq.read_table(store / "sequences.parquet")
+    none = pa.array([0] * len(table), pa.int32())
+    table = table.set_column(4, table.schema.field("rows"), none)
+    pq.write_table(table, store / "sequences.parquet", row_group_size=1024, write_page_checksum=True)
+    with pytest.raises(CorruptObjectError, match=r"sequences\.parquet has 0 rows in the split train, the recipe"):
+        write_store_page(store, tmp_path / "page.html")
 
 
 def test_a_place_without_a_store_is_an_error(tmp_path: Path) -> None:

@@ -37,7 +37,10 @@ def heading(facts: StoreFacts) -> list[Markup]:
         "Rows": (human_count(report.rows_done), "kept residues" if report.complete else f"of {report.rows:,} planned"),
         "Proteins": (human_count(report.sequences), f"{human_count(report.residues)} residues"),
         "Sites": (f"{len(manifest.sites):,}", f"{' or '.join(f'{width:,}' for width in widths[:3])} features each"),
-        "Encoding": (report.encoding, f"{report.bits_per_value:.2f} bits a value" if report.objects else "no rows yet"),
+        "Encoding": (
+            report.encoding,
+            f"{report.bits_per_value:.2f} bits a value" if report.bytes_per_row else "no rows yet",
+        ),
         "Size": (human_bytes(report.bytes_total), f"{report.objects:,} objects"),
         "State": (state, "every task extracted" if report.complete else f"{report.rows_done:,} rows"),
     }
@@ -96,8 +99,8 @@ def completeness(facts: StoreFacts) -> tuple[Markup, ...]:
 def sizes(facts: StoreFacts) -> tuple[Markup, ...]:
     """Return the size of a store beside what its rows would take otherwise."""
     report = facts.report
-    if not report.objects:
-        return (element("p", "No task is extracted yet, so nothing is known of its size.", class_="note"),)
+    if not report.bytes_per_row:
+        return (element("p", "No values are stored yet, so nothing is known of its size.", class_="note"),)
     features = sum(site.width for site in facts.manifest.sites)
     amounts = {
         "every residue in float32": 4.0 * features * report.residues,
@@ -114,7 +117,7 @@ def sizes(facts: StoreFacts) -> tuple[Markup, ...]:
         for name, size in amounts.items()
     ]
     scale = Scale("values and scales", axis, lambda size: human_bytes(size).replace(".0 ", " "))
-    compressed = {name: f"{ratio:.2f}x" for name, ratio in report.compressor_ratios.items()}
+    tried = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in report.compressor_ratios.items())
     return (
         figure(
             "What the same rows would take",
@@ -127,7 +130,7 @@ def sizes(facts: StoreFacts) -> tuple[Markup, ...]:
                 "a row": f"{report.bytes_per_row:,.0f} bytes, {report.ratio_to_fp16:.2f}x smaller than float16",
                 "a value": f"{report.bits_per_value:.2f} bits, scales included",
                 "compressor": report.compressor,
-                **({"compressors tried": ", ".join(f"{k} {v}" for k, v in compressed.items())} if compressed else {}),
+                **({"compressors tried": tried} if tried else {}),
             }
         ),
     )

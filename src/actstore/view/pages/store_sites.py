@@ -70,7 +70,8 @@ def channels(facts: StoreFacts) -> tuple[Markup, ...]:
     for site in facts.manifest.sites:
         ratio_D, outliers = ratios[site.name], facts.manifest.statistics[site.name].outlier_channels
         counts = np.histogram(ratio_D[ratio_D > 0], bins=edges)[0].tolist()
-        picture = density(axis, edges.tolist(), counts, marks=[one.ratio for one in outliers if one.ratio > 0])
+        marks = [ratio for one in outliers if (ratio := float(ratio_D[one.channel])) > 0]
+        picture = density(axis, edges.tolist(), counts, marks=marks)
         # A channel and its ratio stay on one line.
         named = Markup(", ".join(f"{one.channel}&nbsp;({one.ratio:.0f}x)" for one in outliers) or "none")
         strips.append(Strip(site.name, picture, (f"{site.width:,}", f"{ratio_D.max():.1f}x", named)))

@@ -42,6 +42,11 @@ def test_savings_are_beside_what_the_rows_would_take(facts: StoreFacts) -> None:
     assert "the kept residues in 16 bit" not in rows  # all are kept
 
 
+def test_a_manifest_that_counts_no_bytes_is_no_reason_to_fail(facts: StoreFacts) -> None:
+    nothing = facts.report._replace(bytes_per_row=0.0, bits_per_value=0.0, ratio_to_fp16=0.0)
+    assert "nothing is known of its size" in store_page(facts._replace(report=nothing))
+
+
 def test_kept_residues_are_a_saving_of_their_own(store_of: StoreOf) -> None:
     page = store_page(facts_of(store_of(**{"rows.fraction": 0.25})))
     [row] = [row for row in cells(page) if row[0] == "the kept residues in 16 bit"]

@@ -74,6 +74,16 @@ def test_of_many_sites_five_are_named_and_the_others_grey(facts: StoreFacts) -> 
     assert page.count('<th scope="row">') == 24
 
 
+def test_an_outlier_that_contradicts_the_variances_is_drawn_where_they_say(facts: StoreFacts) -> None:
+    known = facts.manifest.statistics["embed"]
+    quiet_D, loud = known.variance_D.copy(), known.mean_D.copy()
+    channel = known.outlier_channels[0].channel
+    quiet_D[channel] = loud[channel] = 0
+    changed = known.model_copy(update={"mean_D": loud, "variance_D": quiet_D})
+    manifest = facts.manifest.model_copy(update={"statistics": facts.manifest.statistics | {"embed": changed}})
+    assert f"{channel}&nbsp;(" in store_page(facts._replace(manifest=manifest))
+
+
 def test_rows_without_variance_are_no_reason_to_fail(facts: StoreFacts) -> None:
     assert facts.rows is not None
     flat = {name: one._replace(variance_K=np.zeros(16)) for name, one in facts.rows.sites.items()}
