@@ -82,7 +82,7 @@ check: setup ## lint, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-services: ## install the S3 server of the tests, or say why not; REQUIRED=yes: fail then
+services: ## install the S3 server and the browser of the tests, or say why not; REQUIRED=yes: fail then
 	@tests/services/install.sh $(if $(REQUIRED),--required)
 
 test: setup services ## every test, and the examples in the docstrings

@@ -5,13 +5,18 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from tests.services import browser as browsers
 from tests.services import odd_disk as odd_disks
 from tests.services.faults import FaultProxy, Faults
 from tests.services.gateway import Gateway, obstacle, running
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
@@ -59,7 +64,7 @@ def esm2_tiny() -> Path:
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A real S3 server that keeps objects in memory, one for each process of pytest."""
-    _need_gateway()
+    _need(obstacle(), "tests against a real S3 server")
     with running(tmp_path_factory.mktemp("gateway"), "memstore") as server:
         yield server
 
@@ -67,7 +72,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 @pytest.fixture(scope="session")
 def durable_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A real S3 server that keeps objects in a file and survives SIGKILL."""
-    _need_gateway()
+    _need(obstacle(), "tests against a real S3 server")
     with running(tmp_path_factory.mktemp("gateway"), "bluestore") as server:
         yield server
 
@@ -89,6 +94,14 @@ def proxy_to() -> Iterator[Callable[..., FaultProxy]]:
         yield proxy
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A real browser; for one module, since its event loop would be in the way of others."""
+    _need(browsers.obstacle(), "tests in a real browser")
+    with browsers.running_browser() as started:
+        yield started
+
+
 @pytest.fixture(scope="session")
 def odd_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library that makes file systems refuse calls, for `tests.services.odd_disk.on_odd_disk`."""
@@ -98,12 +111,12 @@ def odd_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return odd_disks.build(tmp_path_factory.mktemp("odd-disk"))
 
 
-def _need_gateway() -> None:
-    reason = obstacle()
+def _need(reason: str | None, what: str) -> None:
+    """Skip what an obstacle stands in the way of, but in CI fail."""
     if reason is None:
         return
     if IN_CI:
-        pytest.fail(f"{reason}, and CI=true: tests against a real S3 server would be left out unseen")
+        pytest.fail(f"{reason}, and CI=true: {what} would be left out unseen")
     pytest.skip(reason)
 
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from actstore.workflows.care.verify import verify_store
     from actstore.workflows.clusters.connect import ExistingScheduler, LocalWorkers, SlurmWorkers
     from actstore.workflows.copy_store import CopyReport, copy_store
+    from actstore.workflows.describe import write_store_page
     from actstore.workflows.diff_manifests import ManifestDifference, diff_manifests
     from actstore.workflows.export_manifest import export_manifest
     from actstore.workflows.extract import extract_store
@@ -130,6 +131,7 @@ __all__ = [
     "verify_store",
     "with_grouped_options",
     "without_secrets",
+    "write_store_page",
 ]
 
 _HOME: Final = {
@@ -194,6 +196,7 @@ _HOME: Final = {
     "verify_store": "actstore.workflows.care.verify",
     "with_grouped_options": "actstore.cli.grouped",
     "without_secrets": "actstore.redaction",
+    "write_store_page": "actstore.workflows.describe",
 }
 
 

@@ -19,6 +19,7 @@ _TRAINING = (*_ROWS, "--steps=2", "--latents=32", "--k=4", "--out=OUT/run")
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("actstore", "inspect", "STORE"),
     ("actstore", "inspect", "STORE", "--json"),
+    ("actstore", "inspect", "STORE", "--html=OUT/report.html"),
     ("actstore", "manifest", "show", "STORE/manifest.json"),
     ("actstore", "manifest", "export", "STORE", "--out=OUT/manifest.json"),
     ("actstore", "manifest", "diff", "STORE", "STORE/manifest.json"),

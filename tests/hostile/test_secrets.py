@@ -340,6 +340,7 @@ def test_a_store_that_holds_a_secret_does_not_pass_it_on(old_store: Path, here: 
     for program, *arguments in (
         ("actstore", "inspect", old_store),
         ("actstore", "inspect", old_store, "--json"),
+        ("actstore", "inspect", old_store, "--html=page.html"),
         ("actstore", "verify", old_store),
         ("actstore", "repair", old_store, "--task=0"),
         ("actstore", "gc", old_store),
@@ -354,6 +355,7 @@ def test_a_store_that_holds_a_secret_does_not_pass_it_on(old_store: Path, here: 
         assert MARKER not in outcome.said, arguments
         said += outcome.said
     assert not (here / "file.json").exists()
+    assert MARKER not in (here / "page.html").read_text("utf-8")
     assert "its recipe: model.name, model.revision: an address with credentials" in said
     assert "(hidden)@host/model" in said
 

@@ -15,9 +15,10 @@ from actstore.corpus.lengths import expected_corpus
 from actstore.errors import CorpusError, UsageError
 from actstore.extract.known_models import known_model, known_sites
 from actstore.extract.residues import expected_counts
-from actstore.view.plan_page import plan_page
+from actstore.view.pages.plan_page import plan_page
 from actstore.view.plan_report import PlanReport
 from actstore.workflows.extraction.sizes import choose_task_rows
+from actstore.workflows.page_files import write_page_file
 from actstore.workflows.planning.budget import plan_budget
 from actstore.workflows.planning.inputs import ModelSizes, PlannedCorpus, apportion
 
@@ -116,17 +117,14 @@ def read_prices(path: str | Path) -> Prices:
 
 
 def write_plan_page(report: PlanReport, path: str | Path) -> None:
-    """Write a plan as one self-contained HTML file.
+    """Write a plan as one self-contained HTML file, which is replaced if it exists.
 
     Raises
     ------
     UsageError
-        If it cannot be written.
+        If it cannot be written, or lies in a store.
     """
-    try:
-        Path(path).write_text(plan_page(report), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--html {path}: cannot be written: {error.strerror or error}") from None
+    write_page_file(Path(path), plan_page(report))
 
 
 def _known_sizes(recipe: Recipe) -> ModelSizes | None:

@@ -156,7 +156,7 @@ class TestPrices:
 
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
     report = plan_store(read_recipe(MANIFESTS / "prott5-xl-uniref50-all24.toml"))
-    with pytest.raises(UsageError, match=r"--html .*: cannot be written: No such file"):
+    with pytest.raises(UsageError, match=r"--html .*: cannot be written: there is no folder"):
         write_plan_page(report, tmp_path / "no" / "plan.html")
 
 

@@ -1,0 +1,1 @@
+"""Self-contained HTML pages: a plan, and a store."""
