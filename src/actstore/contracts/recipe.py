@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    StringConstraints,
     field_validator,
     model_serializer,
     model_validator,
@@ -66,6 +67,10 @@ Lengths = Annotated[
 ]
 
 
+License = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\r\n]*$")]
+Citation = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
 
@@ -113,11 +118,17 @@ class ModelRecipe(_Section):
     """Run the blocks through torch.compile, which first takes a minute or two. Meant for GPUs: on a CPU it is slower.
     Part of the recipe because it changes the last bits."""
 
+    license: License | None = None
+    """Licence of the model, as an SPDX identifier (`MIT`) or in words; shown by `inspect` and on a published card."""
+
+    citation: Citation | None = None
+    """How to cite the model: BibTeX or text."""
+
     @model_serializer(mode="wrap")
     def _without_defaults_of_late(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out fields added later, if they have their default: older frozen recipes keep their digest."""
         document: dict[str, Any] = dump(self)
-        for late in ("compile", "unused_weights"):
+        for late in ("compile", "unused_weights", "license", "citation"):
             if not getattr(self, late):
                 document.pop(late, None)
         return document
@@ -159,6 +170,12 @@ class CorpusRecipe(_Section):
     window_overlap: int = Field(default=256, ge=0, le=_MOST_RESIDUES)
     """Least overlap of neighbouring windows; each residue is kept once, in the window where it has most context."""
 
+    license: License | None = None
+    """Licence of the sequences, as an SPDX identifier (`CC-BY-4.0`) or in words."""
+
+    citation: Citation | None = None
+    """How to cite the sequences: BibTeX or text."""
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.window_overlap >= self.window_residues:
@@ -184,7 +201,9 @@ class CorpusRecipe(_Section):
     def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out fields that the corpus does not have: older frozen recipes keep their digest."""
         document: dict[str, Any] = dump(self)
-        for key in ("expected_sequences", "expected_lengths") if self.sequences else ("sequences",):
+        absent = ["expected_sequences", "expected_lengths"] if self.sequences else ["sequences"]
+        absent += [late for late in ("license", "citation") if getattr(self, late) is None]
+        for key in absent:
             document.pop(key, None)
         return document
 

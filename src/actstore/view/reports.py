@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from actstore.access.printable import printable
 from actstore.leaving import StopReason
@@ -21,6 +21,7 @@ __all__ = [
     "VerifyReport",
     "kept_tasks",
     "report_manifest",
+    "told_sources",
 ]
 
 _FLOAT16_BYTES: Final = 2
@@ -126,6 +127,10 @@ class InspectReport(NamedTuple):
     model: dict[str, str | int | None]
     sites: dict[str, InspectedSite]
     splits: dict[str, InspectedSplit]
+    licenses: dict[str, str]
+    """Licence of `model` and `corpus`, of those that the recipe tells."""
+    citations: dict[str, str]
+    """How to cite them: BibTeX or text."""
 
 
 class Fault(NamedTuple):
@@ -264,7 +269,16 @@ def report_manifest(manifest: Manifest) -> InspectReport:
             )
             for name, split in manifest.splits.items()
         },
+        licenses=told_sources(manifest, "license"),
+        citations=told_sources(manifest, "citation"),
     )
+
+
+def told_sources(manifest: Manifest, field: Literal["license", "citation"]) -> dict[str, str]:
+    """Return what the recipe tells about the licence or citation of `model` and `corpus`."""
+    recipe = manifest.frozen.recipe
+    told = {"model": getattr(recipe.model, field), "corpus": getattr(recipe.corpus, field)}
+    return {name: text for name, text in told.items() if text is not None}
 
 
 def _sites(manifest: Manifest) -> dict[str, InspectedSite]:
