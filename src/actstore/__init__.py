@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from actstore.workflows.live.open import open_live
     from actstore.workflows.live.source import LiveReport, LiveSource
     from actstore.workflows.plan import plan_store
+    from actstore.workflows.publish import publish_store
     from actstore.workflows.recipes import read_recipe
     from actstore.workflows.relocate_manifest import relocate_manifest
 
@@ -114,6 +115,7 @@ __all__ = [
     "parse_recipe_fields",
     "parse_storage_options",
     "plan_store",
+    "publish_store",
     "read_recipe",
     "relocate_manifest",
     "repair_store",
@@ -174,6 +176,7 @@ _HOME: Final = {
     "parse_recipe_fields": "actstore.cli.options",
     "parse_storage_options": "actstore.cli.options",
     "plan_store": "actstore.workflows.plan",
+    "publish_store": "actstore.workflows.publish",
     "read_recipe": "actstore.workflows.recipes",
     "relocate_manifest": "actstore.workflows.relocate_manifest",
     "repair_store": "actstore.workflows.care.repair",
