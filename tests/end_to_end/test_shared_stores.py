@@ -17,10 +17,8 @@ from actstore.workflows.extract import extract_with
 from tests.actstore.cli.command import actstore as run_actstore
 from tests.actstore.cli.command import run_here
 from tests.end_to_end.s3_extraction import small_fasta
-from tests.services.hub import UPLOADS_WARN, Hub
+from tests.services.hub import Hub
 from tests.services.web import WebServer
-
-pytestmark = pytest.mark.filterwarnings(UPLOADS_WARN)
 
 SITE = "resid_post.1"
 

@@ -24,6 +24,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("actstore", "manifest", "diff", "STORE", "STORE/manifest.json"),
     ("actstore", "rows", "STORE", "--rows=0-3"),
     ("actstore", "rows", "STORE", "--sequence=P7", "--site=resid_post.2", "--out=OUT/rows.npz"),
+    ("actstore", "publish", "STORE", "user/name", "--incomplete"),
     ("actstore", "verify", "STORE", "--no-recompute"),
     ("actstore", "verify", "STORE"),
     ("trainer", "read-from-store", "STORE", "--dictionary=none", *_ROWS),

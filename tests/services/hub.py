@@ -19,10 +19,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-__all__ = ["TOKEN", "UPLOADS_WARN", "Hub"]
+__all__ = ["TOKEN", "Hub"]
 
-UPLOADS_WARN = "ignore:Use 'content=:DeprecationWarning"
-"""A filter for what huggingface_hub makes its client warn of."""
 TOKEN = "hf_StandInToken123456789"
 _SIGNED = "X-Amz-Signature=5ecret5ignature"
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")

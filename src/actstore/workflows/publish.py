@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from actstore.access.credentials import refuse_credentials
 from actstore.access.objects import ObjectStore
 from actstore.access.read_ahead import map_ahead
 from actstore.access.scratch import scratch_folder
@@ -74,10 +75,8 @@ def publish_store(
         The store, as for `open_store`.
     repository, revision
         `user/name`, and a branch; both are made if need be.
-    private
-        Make the repository private, if it is made.
-    message
-        Of the commits.
+    private, message
+        Make the repository private, if it is made. Message of the commits.
     license
         Licence of the data set on its card; None for that of model and corpus if the recipe tells one and the same.
     incomplete
@@ -96,6 +95,8 @@ def publish_store(
     StoreError
         If the store is not finished or not what its digests say, or the Hub refuses or cannot be reached.
     """
+    for name, text in (("message", message), ("license", license)):
+        refuse_credentials(text or "", name=f"{name} (--{name})")
     hub = DatasetRepository(repository, revision=revision)
     manifest, objects = locate_store(source, uri=uri, storage_options=storage_options)
     _check_may_be_published(manifest, objects, incomplete=incomplete)

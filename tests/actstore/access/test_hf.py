@@ -7,9 +7,7 @@ from actstore.access.hf import HfObjects
 from actstore.access.objects import ObjectStore
 from actstore.access.open import open_objects
 from actstore.errors import MissingObjectError, StoreError
-from tests.services.hub import TOKEN, UPLOADS_WARN, Hub
-
-pytestmark = pytest.mark.filterwarnings(UPLOADS_WARN)
+from tests.services.hub import TOKEN, Hub
 
 LARGE = bytes(range(256)) * 40
 NAME = "user/name"

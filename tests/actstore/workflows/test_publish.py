@@ -19,9 +19,7 @@ from actstore.store.read.open import open_manifest
 from actstore.workflows.publish import publish_store
 from actstore.workflows.publishing.hub import DatasetRepository
 from tests.actstore.cli.command import actstore as run_actstore
-from tests.services.hub import TOKEN, UPLOADS_WARN, Hub
-
-pytestmark = pytest.mark.filterwarnings(UPLOADS_WARN)
+from tests.services.hub import TOKEN, Hub
 
 StoreOf = Callable[..., Path]
 NAME = "my-lab/esm2-8m"

@@ -7,9 +7,7 @@ from huggingface_hub import constants
 from actstore.access.retrying import Retries
 from actstore.errors import StorageUnavailableError, StoreError, UsageError
 from actstore.workflows.publishing.hub import DatasetRepository, RemoteFile
-from tests.services.hub import TOKEN, UPLOADS_WARN, Hub
-
-pytestmark = pytest.mark.filterwarnings(UPLOADS_WARN)
+from tests.services.hub import TOKEN, Hub
 
 NAME = "my-lab/esm2.8m_a"
 
