@@ -29,7 +29,7 @@ def publish(
     incomplete: Annotated[
         bool, typer.Option("--incomplete", help="Publish the finished tasks of an unfinished store.")
     ] = False,
-    new_card: Annotated[bool, typer.Option("--new-card", help="Replace a README.md that is there already.")] = False,
+    new_card: Annotated[bool, typer.Option("--new-card", help="Replace a README.md that somebody wrote.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
     uri: StorePlace = None,
     storage_option: StorageOptions = None,

@@ -14,7 +14,11 @@ from actstore.view.croissant import describe_store
 from actstore.view.grids import human_bytes
 from actstore.view.reports import told_sources
 
-__all__ = ["data_card"]
+__all__ = ["WRITTEN", "data_card"]
+
+WRITTEN: Final = (
+    "<!-- Written by actstore publish, which writes it anew. Remove this line to keep a text of your own. -->"
+)
 
 _HUB_LICENSES: Final = frozenset(
     {
@@ -62,6 +66,7 @@ def data_card(manifest: Manifest, *, name: str, uri: str, license_id: str | None
         license_id = licenses["model"]
     sections = [
         _front_matter(manifest, license_id),
+        WRITTEN,
         f"# {_plain(name.partition('/')[2])}",
         _plain(describe_store(manifest)),
         _facts(manifest, licenses, license_id),

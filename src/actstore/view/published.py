@@ -38,7 +38,7 @@ class PublishReport(NamedTuple):
     """Files that were missing there, or, in a dry run, would be sent."""
     bytes_sent: int
     card_kept: bool
-    """Whether the repository has a README.md, which was left as it is."""
+    """Whether the repository has a README.md that somebody wrote, which was left as it is."""
     to_send: tuple[tuple[str, int], ...]
     """Path and size of what a dry run would send."""
 
@@ -54,7 +54,7 @@ def published_view(report: PublishReport) -> RenderableType:
         "would send" if report.dry_run else "sent": sent + (f"; {there:,} files are there already" if there else ""),
     }
     if report.card_kept:
-        told["card"] = "README.md is there already and stays as it is; --new-card replaces it"
+        told["card"] = "somebody wrote README.md, and it stays as it is; --new-card replaces it"
     if report.files > _MANY_FILES:
         told["many files"] = f"the Hub recommends at most {_MANY_FILES:,}; larger tasks (store.task_rows) make fewer"
     if report.dry_run:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from actstore.access.credentials import refuse_credentials
 from actstore.access.objects import ObjectStore
+from actstore.access.open import open_objects
 from actstore.access.read_ahead import map_ahead
 from actstore.access.scratch import scratch_folder
 from actstore.contracts.progress import Progress, Silent
@@ -17,7 +18,7 @@ from actstore.errors import IncompleteStoreError, UsageError
 from actstore.store.format.layout import MANIFEST, RECIPE, SEQUENCES
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import locate_store
-from actstore.view.card import data_card
+from actstore.view.card import WRITTEN, data_card
 from actstore.view.croissant import croissant_metadata
 from actstore.view.published import PublishReport
 from actstore.workflows.publishing.files import PublishedFile, checked_copy, store_files
@@ -82,7 +83,7 @@ def publish_store(
     incomplete
         Publish the finished tasks of an unfinished store.
     new_card
-        Replace a README.md that the repository has.
+        Replace a README.md that somebody else wrote.
     dry_run
         Send nothing, and say what would be sent.
     progress
@@ -119,7 +120,7 @@ def _plan(
     files = list(store_files(objects, manifest))
     documents = _documents(manifest, hub, files, license_id)
     new = {path: data for path, data in documents.items() if path not in there or not there[path].has(data)}
-    card_kept = CARD in there and not new_card
+    card_kept = CARD in there and not new_card and WRITTEN.encode() not in open_objects(hub.uri).get(CARD)
     if card_kept:
         new.pop(CARD, None)
     return _Plan(

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -129,7 +130,7 @@ def test_a_damaged_store_is_not_published(hub: Hub, own_store: StoreOf) -> None:
     assert set(hub.repositories[NAME].files("main") or {}) == {".gitattributes"}
 
 
-def test_an_unfinished_store_is_published_if_that_is_asked_for(hub: Hub, own_store: StoreOf) -> None:
+def test_an_unfinished_store_is_published_if_that_is_asked_for(hub: Hub, own_store: StoreOf, store_of: StoreOf) -> None:
     store = own_store()
     (store / "commits" / "2.json").unlink()
     (store / "manifest.json").unlink()
@@ -140,6 +141,9 @@ def test_an_unfinished_store_is_published_if_that_is_asked_for(hub: Hub, own_sto
     found = open_manifest(f"hf://datasets/{NAME}")
     assert (found.complete, found.digest) == (False, open_manifest(store).digest)
     assert b"tasks are extracted" in hub.content(NAME, "README.md")
+    assert not publish_store(store_of(), NAME).card_kept, "it is ours"
+    assert published(hub) == stored(store_of())
+    assert b"tasks are extracted" not in hub.content(NAME, "README.md")
 
 
 def test_another_store_is_not_written_over_but_has_a_branch(hub: Hub, store_of: StoreOf) -> None:
@@ -171,6 +175,22 @@ def test_the_published_files_are_plain_zarr(hub: Hub, store_of: StoreOf, tmp_pat
     assert isinstance(values, zarr.Array)
     store = actstore.open_store(store_of(**{"store.encoding": "float16"}))
     assert (values[:50] == store.site("embed")[:50]).all()
+
+
+@pytest.mark.slow
+def test_mlcroissant_reads_the_proteins_from_the_repository(
+    hub: Hub, store_of: StoreOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_store(store_of(), NAME)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries that it brings
+        import mlcroissant  # noqa: PLC0415
+        from mlcroissant._src.core import constants  # noqa: PLC0415
+
+        monkeypatch.setattr(constants, "DOWNLOAD_PATH", type(constants.DOWNLOAD_PATH)(tmp_path))
+        dataset = mlcroissant.Dataset(jsonld=f"{hub.url}/datasets/{NAME}/resolve/main/croissant.json")
+        found = [record["sequences/id"] for record in dataset.records("sequences")]
+    assert [one.decode() for one in found] == actstore.open_store(store_of()).sequences["id"].to_pylist()
 
 
 def test_the_command_says_how_a_colleague_opens_it_and_shows_no_token(hub: Hub, store_of: StoreOf) -> None:
