@@ -267,7 +267,7 @@ def _with_absolute_places(manifest: Manifest, folder: str) -> Manifest:
 
 def _absolute(place: str, folder: str) -> str:
     """Return a place that may be relative to the folder of its manifest."""
-    return place if "://" in place or Path(place).is_absolute() else f"{folder}/{PurePosixPath(place)}"
+    return place if "://" in place or Path(place).is_absolute() else "/".join((folder, *PurePosixPath(place).parts))
 
 
 def _check_same_store(manifest: Manifest, objects: ObjectStore, *, name: str) -> None:
