@@ -104,7 +104,7 @@ test-lowest: ## fast tests of the rooms with dependencies, at the lowest version
 	@{ sed 's/==/<=/' $(LOWEST)/constraints.txt; $(LOWEST_BIN)/python -m pip freeze | grep '^torch=='; } > $(LOWEST)/limits.txt
 	@echo "test-lowest: everything else"
 	@$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python --constraint $(LOWEST)/limits.txt \
-	  --resolution lowest-direct --upgrade-package fsspec --no-build-isolation --editable '.[s3,t5,dask,slurm,xarray]'
+	  --resolution lowest-direct --upgrade-package fsspec --no-build-isolation --editable '.[s3,http,t5,dask,slurm,xarray]'
 	@$(LOWEST_BIN)/uv pip freeze --quiet --python $(LOWEST_BIN)/python --exclude-editable > build/lowest.txt
 	@paste --serial --delimiters=' ' build/lowest.txt | fold --spaces --width=120
 	OMP_NUM_THREADS=1 $(LOWEST_BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(LOWEST_TESTS)

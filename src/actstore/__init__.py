@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from actstore.workflows.live.source import LiveReport, LiveSource
     from actstore.workflows.merge_manifests import merge_manifests
     from actstore.workflows.plan import plan_store
+    from actstore.workflows.publish import publish_store
     from actstore.workflows.recipes import read_recipe
     from actstore.workflows.relocate_manifest import relocate_manifest
     from actstore.workflows.subset_manifest import subset_manifest
@@ -121,6 +122,7 @@ __all__ = [
     "parse_recipe_fields",
     "parse_storage_options",
     "plan_store",
+    "publish_store",
     "read_recipe",
     "relocate_manifest",
     "repair_store",
@@ -186,6 +188,7 @@ _HOME: Final = {
     "parse_recipe_fields": "actstore.cli.options",
     "parse_storage_options": "actstore.cli.options",
     "plan_store": "actstore.workflows.plan",
+    "publish_store": "actstore.workflows.publish",
     "read_recipe": "actstore.workflows.recipes",
     "relocate_manifest": "actstore.workflows.relocate_manifest",
     "repair_store": "actstore.workflows.care.repair",

@@ -29,6 +29,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("actstore", "manifest", "merge", "STORE", "STORE/manifest.json", "--out=OUT/both.json"),
     ("actstore", "copy", "STORE", "OUT/copy", "--quiet"),
     ("actstore", "copy", "STORE", "OUT/copy", "--quiet", "--site=resid_post.2", "--tasks=50%"),
+    ("actstore", "publish", "STORE", "user/name", "--incomplete"),
     ("actstore", "verify", "STORE", "--no-recompute"),
     ("actstore", "verify", "STORE"),
     ("trainer", "read-from-store", "STORE", "--dictionary=none", *_ROWS),

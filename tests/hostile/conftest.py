@@ -1,6 +1,6 @@
 """Stores of the usual kind, in which somebody then has a hand; some of the shipped ESM-2, which can be recomputed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,11 @@ from actstore.workflows.extract import extract_with
 from tests.actstore.conftest import fake_model, own_store, recipe_of, store_of, synthetic_fasta
 from tests.conftest import REPOSITORY
 from tests.hostile.sealing import CHUNK_ROWS, TASK_ROWS, restore
+from tests.services.hub import Hub
 
 __all__ = [
     "fake_model",
+    "hub",
     "own_store",
     "recipe_of",
     "store_of",
@@ -24,6 +26,14 @@ __all__ = [
 ]
 
 TemplateOf = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Whoever publishes here publishes to a stand-in."""
+    with Hub() as stand_in:
+        stand_in.use_here(monkeypatch)
+        yield stand_in
 
 
 @pytest.fixture(scope="session")

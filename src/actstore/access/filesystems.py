@@ -20,6 +20,7 @@ _NOT_OSERRORS: Final = (
     ("aiohttp", ("ClientError",)),
     ("urllib3.exceptions", ("HTTPError",)),
     ("httpx", ("HTTPError",)),
+    ("httpx2", ("HTTPError",)),
     ("gcsfs.retry", ("HttpError",)),
     ("google.auth.exceptions", ("GoogleAuthError",)),
 )
@@ -132,8 +133,10 @@ def answer_of(error: BaseException) -> Answer | None:
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         code = response.get("Error", {}).get("Code")
     else:
-        candidates = (getattr(response, "status_code", None), getattr(error, "status", None))
-        status = next((one for one in (*candidates, getattr(error, "code", None)) if isinstance(one, int)), None)
+        # In this order, and only until one is there: aiohttp warns whoever looks at `code`.
+        places = ((response, "status_code"), (error, "status"), (error, "code"))
+        found = (getattr(place, name, None) for place, name in places)
+        status = next((one for one in found if isinstance(one, int)), None)
         code = None
     if not isinstance(status, int):
         return None

@@ -13,12 +13,14 @@ from fsspec.implementations.local import LocalFileSystem
 
 from actstore.access.filesystems import backend_errors, describe_error
 from actstore.access.fsspec import FsspecObjects
+from actstore.access.hf import HfObjects, is_hub_repository
+from actstore.access.http import open_http
 from actstore.access.local import LocalObjects
 from actstore.access.objects import ObjectStore
 from actstore.access.partial_files import PARTIAL, is_partial
 from actstore.access.retrying import Retries
 from actstore.access.s3 import S3Objects, once
-from actstore.access.storage_options import fsspec_options, is_path, is_s3, refuse_web
+from actstore.access.storage_options import fsspec_options, is_path, is_s3, is_web
 from actstore.errors import StoreError, UsageError
 from actstore.redaction import keep_secret, shown_value
 
@@ -41,7 +43,7 @@ def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any]
     StoreError
         If the URL's protocol is unknown, its package is not installed, or it does not take these options.
     UsageError
-        If the URL holds credentials or belongs to a web server, or the value of an option is wrong.
+        If the URL holds credentials, is a chain to a web server, or the value of an option is wrong.
     """
     text = os.fspath(uri)
     given = storage_options or {}
@@ -49,7 +51,8 @@ def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any]
     retries = _retries(given.get("attempts"))
     s3 = is_s3(text)
     options = fsspec_options(text, given)
-    refuse_web(text)
+    if is_web(text):
+        return open_http(text, options, retries=retries, secrets=secrets)
     if s3:
         options = once(options)
     if is_path(text):  # also if it holds the `::` by which fsspec chains URLs
@@ -65,7 +68,7 @@ def open_objects(uri: str | os.PathLike[str], storage_options: Mapping[str, Any]
         raise StoreError(f"{text}: cannot be opened: {describe_error(error, secrets)}") from None
     if isinstance(filesystem, LocalFileSystem):
         return LocalObjects(Path(root))
-    kind = S3Objects if s3 else FsspecObjects
+    kind = S3Objects if s3 else HfObjects if is_hub_repository(text) else FsspecObjects
     return kind(filesystem, root, retries=retries, secrets=secrets)
 
 

@@ -14,10 +14,10 @@ from fsspec.utils import get_protocol
 
 from actstore.access.credentials import refuse_credentials
 from actstore.access.printable import is_plain
-from actstore.errors import UsageError
+from actstore.errors import StoreError, UsageError
 from actstore.redaction import keep_secret, shown_value
 
-__all__ = ["OWN_OPTIONS", "address_problem", "fsspec_options", "is_path", "is_s3", "refuse_web"]
+__all__ = ["OWN_OPTIONS", "address_problem", "fsspec_options", "is_path", "is_s3", "is_web"]
 
 _CONNECT_TIMEOUT_S: Final = 5.0
 _READ_TIMEOUT_S: Final = 20.0
@@ -27,10 +27,12 @@ _POOL_CONNECTIONS: Final = 48
 
 OWN_OPTIONS: Final = frozenset({"attempts"})
 """Options of actstore itself, for every storage."""
-_SHARED_BY: Final = ("s3", "gs", "az", "abfs", "hf", "s3a", "gcs", "abfss", "adl", "file", "memory")
+_SHARED_BY: Final = ("s3", "gs", "az", "abfs", "hf", "https", "s3a", "gcs", "abfss", "adl", "file", "memory")
 _WEB: Final = frozenset({"http", "https"})
+_WEB_OPTIONS: Final = frozenset({"connect_timeout", "read_timeout", "headers"})
+_QUERY: Final = frozenset("?#")
 _LONGEST_ADDRESS: Final = 2048
-_S3_SECONDS: Final = frozenset({"connect_timeout", "read_timeout"})
+_SECONDS: Final = frozenset({"connect_timeout", "read_timeout"})
 _S3_COUNTS: Final = frozenset({"default_block_size", "max_concurrency", "max_pool_connections"})
 _LONGEST_SOCKET_TIMEOUT_MS: Final = (1 << 31) - 1
 _S3_BOOLEANS: Final = frozenset({"anon", "use_ssl", "requester_pays"})
@@ -49,13 +51,15 @@ def address_problem(uri: str) -> str | None:
     >>> address_problem("s3://bucket/store"), address_problem("/data/store")
     (None, None)
     >>> address_problem("reference://evil.json")
-    'uri: no store is shared by reference://; a folder, or one of s3, gs, az, abfs, hf, ...'
+    'uri: no store is shared by reference://; a folder, or one of s3, gs, az, abfs, hf, https, ...'
     """
     if not is_plain(uri, most=_LONGEST_ADDRESS) or ("::" in uri and not is_path(uri)):
         return f"uri: not a path or a URL of one place in at most {_LONGEST_ADDRESS:,} printable letters"
     scheme, separator, place = uri.partition("://")
     if separator and scheme.lower() not in _SHARED_BY:
-        return f"uri: no store is shared by {scheme[:20]}://; a folder, or one of {', '.join(_SHARED_BY[:5])}, ..."
+        return f"uri: no store is shared by {scheme[:20]}://; a folder, or one of {', '.join(_SHARED_BY[:6])}, ..."
+    if scheme.lower() in _WEB and _QUERY & set(place):
+        return "uri: a place on a web server with a query"
     if ".." in PurePosixPath(place or uri).parts:
         return "uri: a place that is given by way of '..'"
     return None
@@ -72,21 +76,24 @@ def is_path(address: str) -> bool:
     return "://" not in address
 
 
-def refuse_web(url: str) -> None:
-    """Refuse the URL of a web server as the place of a store.
-
-    Such a server may send whole objects when a part was requested, and cannot list objects.
+def is_web(url: str) -> bool:
+    """Return whether a URL is the place of a store on a web server.
 
     Raises
     ------
     UsageError
-        If the URL, or one in a chain of them (`::`), begins with http:// or https://.
+        If it is a chain of URLs (`::`), or has a query: names of objects are added to it.
+
+    Examples
+    --------
+    >>> is_web("https://host/store"), is_web("s3://bucket/store")
+    (True, False)
     """
-    if any(one.partition("://")[0].lower() in _WEB for one in url.split("::") if "://" in one):
-        raise UsageError(
-            f"{url}: a store cannot be read from a web server, which may ignore the requested range; download it, or "
-            "use s3://, gs:// or hf://"
-        )
+    if is_path(url) or not any(one.partition("://")[0].lower() in _WEB for one in url.split("::") if "://" in one):
+        return False
+    if "::" in url or _QUERY & set(url):
+        raise UsageError(f"{url}: a store on a web server is given by a plain URL, without '::', '?' and '#'")
+    return True
 
 
 def is_s3(url: str) -> bool:
@@ -98,11 +105,14 @@ def fsspec_options(url: str, options: Mapping[str, Any] | None) -> dict[str, Any
     """Return the options to pass to fsspec for a URL, from those of the user.
 
     `attempts` is not passed on (`actstore.access.open.open_objects` takes it). For S3 there are `connect_timeout`,
-    `read_timeout` (seconds) and `max_pool_connections` in addition to those of s3fs. Numbers and booleans may be text,
-    because a command line has only text. Seconds are finite and more than 0; counts are whole and at least 1.
+    `read_timeout` (seconds) and `max_pool_connections` in addition to those of s3fs. A web server has the first two,
+    and `headers`. Numbers and booleans may be text, because a command line has only text. Seconds are finite and more
+    than 0; counts are whole and at least 1.
 
     Raises
     ------
+    StoreError
+        If a web server has no such option.
     UsageError
         If a value is not such a number or boolean, or the URL or endpoint holds credentials.
     """
@@ -110,6 +120,12 @@ def fsspec_options(url: str, options: Mapping[str, Any] | None) -> dict[str, Any
     chosen = {name: value for name, value in (options or {}).items() if name not in OWN_OPTIONS}
     keep_secret(options)
     _check_endpoint(chosen.get("endpoint_url"), "storage option endpoint_url")
+    if is_web(url):
+        if others := chosen.keys() - _WEB_OPTIONS:
+            known = ", ".join(sorted(_WEB_OPTIONS))
+            raise StoreError(f"{url}: storage option {', '.join(sorted(others))}: a web server takes {known}")
+        timeouts = {"connect_timeout": _CONNECT_TIMEOUT_S, "read_timeout": _READ_TIMEOUT_S}
+        return timeouts | {name: _value(name, value) for name, value in chosen.items()}
     if not is_s3(url):
         return chosen
     for name in _S3_ENDPOINTS:
@@ -150,7 +166,7 @@ def _check_endpoint(endpoint: object, name: str) -> None:
 
 
 def _value(name: str, value: object) -> object:
-    if name in _S3_SECONDS | _S3_COUNTS:
+    if name in _SECONDS | _S3_COUNTS:
         return _number(name, value)
     if not isinstance(value, str) or name not in _S3_BOOLEANS:
         return value
@@ -165,7 +181,7 @@ def _number(name: str, value: object) -> float:
         number = math.nan if isinstance(value, bool) else float(cast("str | float", value))
     except (OverflowError, TypeError, ValueError):
         number = math.nan
-    if name in _S3_SECONDS:
+    if name in _SECONDS:
         if math.isfinite(number) and number > 0:
             return number
         raise UsageError(f"storage option {name} = {shown_value(value)}: not a finite number of seconds, more than 0")

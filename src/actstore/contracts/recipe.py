@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    StringConstraints,
     field_validator,
     model_serializer,
     model_validator,
@@ -69,6 +70,10 @@ Lengths = Annotated[
 ]
 
 
+License = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\r\n]*$")]
+Citation = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
 
@@ -116,6 +121,12 @@ class ModelRecipe(_Section):
     """Run the blocks through torch.compile, which first takes a minute or two. Meant for GPUs: on a CPU it is slower.
     Part of the recipe because it changes the last bits."""
 
+    license: License | None = None
+    """Licence of the model, as an SPDX identifier (`MIT`) or in words; shown by `inspect` and on a published card."""
+
+    citation: Citation | None = None
+    """How to cite the model: BibTeX or text."""
+
 
 class CorpusRecipe(_Section):
     """Which sequences, and how they are cleaned and cut."""
@@ -152,6 +163,12 @@ class CorpusRecipe(_Section):
 
     window_overlap: int = Field(default=256, ge=0, le=_MOST_RESIDUES)
     """Least overlap of neighbouring windows; each residue is kept once, in the window where it has most context."""
+
+    license: License | None = None
+    """Licence of the sequences, as an SPDX identifier (`CC-BY-4.0`) or in words."""
+
+    citation: Citation | None = None
+    """How to cite the sequences: BibTeX or text."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -252,14 +269,6 @@ class StoreRecipe(_Section):
         if self.task_rows % self.chunk_rows:
             raise ValueError(f"task_rows ({self.task_rows}) must be a multiple of chunk_rows ({self.chunk_rows})")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the store whose calibration is taken, if there is none."""
-        document: dict[str, Any] = dump(self)
-        if self.calibration_of is None:
-            document.pop("calibration_of", None)
-        return document
 
 
 class Recipe(_Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from actstore.access.printable import printable
 from actstore.leaving import StopReason
@@ -21,6 +21,7 @@ __all__ = [
     "VerifyReport",
     "kept_tasks",
     "report_manifest",
+    "told_sources",
 ]
 
 _FLOAT16_BYTES: Final = 2
@@ -130,8 +131,12 @@ class InspectReport(NamedTuple):
     """Sites of the whole store; more than in `sites` if this is a part of it."""
     whole_tasks: int
     """Tasks of the whole store."""
-    stores: tuple[str, ...] = ()
+    stores: tuple[str, ...]
     """Places of the stores of a merge; empty for a store."""
+    licenses: dict[str, str]
+    """Licence of `model` and `corpus`, of those that the recipe tells."""
+    citations: dict[str, str]
+    """How to cite them: BibTeX or text."""
 
 
 class Fault(NamedTuple):
@@ -273,7 +278,16 @@ def report_manifest(manifest: Manifest) -> InspectReport:
         whole_sites=len(frozen.sites),
         whole_tasks=frozen.tasks,
         stores=tuple(member.uri or "(not said)" for member in manifest.members),
+        licenses=told_sources(manifest, "license"),
+        citations=told_sources(manifest, "citation"),
     )
+
+
+def told_sources(manifest: Manifest, field: Literal["license", "citation"]) -> dict[str, str]:
+    """Return what the recipe tells about the licence or citation of `model` and `corpus`."""
+    recipe = manifest.frozen.recipe
+    told = {"model": getattr(recipe.model, field), "corpus": getattr(recipe.corpus, field)}
+    return {name: text for name, text in told.items() if text is not None}
 
 
 def _sites(manifest: Manifest) -> dict[str, InspectedSite]:

@@ -97,6 +97,8 @@ def inspect_view(report: InspectReport) -> RenderableType:
     if report.compressor_ratios:
         tried = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in report.compressor_ratios.items())
         facts["compressors"] = f"tried on the first task: {tried}"
+    facts |= {f"{name} licence": text for name, text in report.licenses.items()}
+    facts |= {f"cite the {name}": text for name, text in report.citations.items()}
     splits = _table("split", "sequences", "rows", "tasks")
     for name, split in report.splits.items():
         done = f"{split.tasks_done:,}/{split.tasks_total:,}"

@@ -88,8 +88,8 @@ def describe_store(manifest: Manifest, objects: ObjectStore, *, progress: Progre
         rows=read_sample(objects, manifest, progress=progress),
         proteins=read_proteins(objects, progress=progress),
         mixing=_mixing(manifest, objects),
-        model=Rights(),
-        corpus=Rights(),
+        model=Rights(report.licenses.get("model"), report.citations.get("model")),
+        corpus=Rights(report.licenses.get("corpus"), report.citations.get("corpus")),
     )
 
 
@@ -97,6 +97,8 @@ def _mixing(manifest: Manifest, objects: ObjectStore) -> MeasuredMixing | None:
     """Measure the first batches of the default stream over the largest split, at the narrowest site."""
     name, split = max(manifest.splits.items(), key=lambda item: item[1].rows)
     batch_rows = min(_BATCH_ROWS, split.rows // 2)
+    if split.rows != manifest.frozen.splits[name].rows:  # of a part, nobody has counted the sequences
+        return None
     if batch_rows < 2 or None in manifest.commits[split.first_task : split.first_task + split.tasks]:
         return None
     site = min(manifest.sites, key=lambda site: site.width)

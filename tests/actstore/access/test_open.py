@@ -5,6 +5,8 @@ from uuid import uuid4
 
 import pytest
 
+from actstore.access.hf import HfObjects
+from actstore.access.http import HttpObjects
 from actstore.access.open import FsspecObjects, LocalObjects, open_objects
 from actstore.errors import StoreError, UsageError
 
@@ -49,12 +51,28 @@ def test_an_unknown_protocol_is_a_store_error(uri: str) -> None:
         open_objects(uri)
 
 
-@pytest.mark.parametrize(
-    "uri", ["http://host/store", "https://host/store", "HTTPS://host/store", "simplecache::https://host/store"]
-)
-def test_a_web_server_is_no_place_for_a_store(uri: str) -> None:
-    with pytest.raises(UsageError, match="download it, or use s3://, gs:// or hf://"):
+def test_a_web_server_is_a_place_to_read_from() -> None:
+    objects = open_objects("HTTPS://host/store/")
+    assert isinstance(objects, HttpObjects)
+    assert objects.uri == "https://host/store"
+
+
+@pytest.mark.parametrize("uri", ["simplecache::https://host/store", "https://host/store?v=1", "http://host/#store"])
+def test_a_store_on_a_web_server_has_a_plain_url(uri: str) -> None:
+    with pytest.raises(UsageError, match="a store on a web server is given by a plain URL"):
         open_objects(uri)
+
+
+def test_a_web_server_takes_no_options_of_others() -> None:
+    with pytest.raises(StoreError, match="storage option anon: a web server takes connect_timeout, headers, read_"):
+        open_objects("https://host/store", {"anon": "true"})
+    with pytest.raises(UsageError, match="storage option read_timeout = 'soon': not a finite number"):
+        open_objects("https://host/store", {"read_timeout": "soon"})
+
+
+def test_a_repository_of_the_hub_is_read_and_a_bucket_written() -> None:
+    assert isinstance(open_objects("hf://datasets/user/name"), HfObjects)
+    assert not isinstance(open_objects("hf://buckets/user/name"), HfObjects)
 
 
 def test_credentials_in_the_url_of_a_web_server_are_not_shown() -> None:

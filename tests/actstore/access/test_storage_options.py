@@ -67,9 +67,14 @@ def test_any_patience_will_do_for_a_socket(seconds: str) -> None:
             assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) >= 1
 
 
-@pytest.mark.parametrize("uri", ["http://host/store", "HTTPS://host/store"])
-def test_no_document_names_a_web_server(uri: str) -> None:
-    assert "no store is shared by" in (address_problem(uri) or "")
+def test_a_document_may_name_a_web_server_whose_bytes_arrive_unchanged() -> None:
+    assert address_problem("HTTPS://host/store") is None
+    assert "no store is shared by http" in (address_problem("http://host/store") or "")
+
+
+@pytest.mark.parametrize("uri", ["https://host/do?what=", "https://host/#", "https://host/../secret"])
+def test_a_document_names_only_a_folder_of_a_web_server(uri: str) -> None:
+    assert "uri: a place" in (address_problem(uri) or "")
 
 
 def test_an_endpoint_with_credentials_is_refused_wherever_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,10 @@ def test_model_and_corpus_have_no_default(missing: str) -> None:
     [
         (ModelRecipe, {"name": "m", "dtype": "float64"}, "dtype: Input should be"),
         (ModelRecipe, {"name": "m", "tokens_per_batch": 63}, "tokens_per_batch: .*greater than or equal to 64"),
+        (ModelRecipe, {"name": "m", "license": "MIT\nor so"}, "license: String should match"),
+        (ModelRecipe, {"name": "m", "citation": " "}, "citation: String should have at least 1 character"),
         (CorpusRecipe, {"sequences": []}, "sequences: .*at least 1 item"),
+        (CorpusRecipe, {"sequences": "a", "license": "x" * 201}, "license: String should have at most 200"),
         (CorpusRecipe, {"sequences": "a", "format": "genbank"}, "format: Input should be"),
         (CorpusRecipe, {"sequences": "a", "min_residues": 0}, "min_residues: .*greater than or equal to 1"),
         (CorpusRecipe, {"sequences": "a", "max_residues": 0}, "max_residues: .*greater than or equal to 1"),
@@ -149,3 +152,14 @@ def test_a_corpus_of_files_is_written_without_expectations() -> None:
         "sequences", "format", "min_residues", "max_residues", "on_bad_record", "long_sequences", "window_residues",
         "window_overlap",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("section", ["model", "corpus"])
+def test_licence_and_citation_are_kept_as_written(section: str) -> None:
+    told = {"license": "CC-BY-4.0", "citation": "@article{one,\n  title = {On {E. coli}}\n}"}
+    nothing = Recipe.model_validate(MINIMAL).model_dump(mode="json")[section]
+    assert (nothing["license"], nothing["citation"]) == (None, None)
+    recipe = Recipe.model_validate(MINIMAL | {section: MINIMAL[section] | told})
+    written = recipe.model_dump(mode="json")[section]
+    assert {name: written[name] for name in told} == told
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe

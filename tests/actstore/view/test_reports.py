@@ -47,3 +47,10 @@ def test_outlier_channels_come_with_their_size(store_of: StoreOf) -> None:
         [(channel, ratio)] = site.outlier_channels.items()
         assert 0 <= channel < 16
         assert 20 < ratio < 120
+
+
+def test_licence_and_citation_of_the_sources_are_told_where_the_recipe_tells_them(store_of: StoreOf) -> None:
+    report = report_manifest(locate_store(store_of(**{"model.license": "MIT", "corpus.citation": "@misc{a}"}))[0])
+    assert (report.licenses, report.citations) == ({"model": "MIT"}, {"corpus": "@misc{a}"})
+    untold = report_manifest(locate_store(store_of())[0])
+    assert (untold.licenses, untold.citations) == ({}, {})

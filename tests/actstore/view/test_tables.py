@@ -129,6 +129,16 @@ def test_an_inspection_shows_what_the_compressors_made_of_the_first_task(inspect
     assert "tried on the first task: zstd 1.08x, blosc 1.02x" in unfolded(inspect_view(tried))
 
 
+def test_an_inspection_shows_licences_and_citations_as_they_were_given(inspected: InspectReport) -> None:
+    assert "licence" not in unfolded(inspect_view(inspected))
+    told = inspected._replace(
+        licenses={"corpus": "CC-BY-4.0"}, citations={"model": "@article{one,\n  year = 2023\x1b\n}"}
+    )
+    text = unfolded(inspect_view(told))
+    assert re.search(r"corpus licence +CC-BY-4.0", text)
+    assert re.search(r"cite the model +@article\{one, *\n +year = 2023\\x1b", text)
+
+
 def test_damage_is_listed_and_a_long_list_is_cut() -> None:
     text = unfolded(verify_view(DAMAGED))
     assert "71 faults; 70 of 80 tasks" in text

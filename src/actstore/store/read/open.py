@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from actstore.access.objects import ObjectStore
@@ -28,6 +28,7 @@ from actstore.store.read.merged import MergedObjects, Source, one_store
 __all__ = [
     "find_members",
     "find_store",
+    "is_manifest_url",
     "is_recipe",
     "locate_rows",
     "locate_store",
@@ -36,6 +37,7 @@ __all__ = [
     "open_store_objects",
     "read_manifest",
     "read_manifest_file",
+    "read_manifest_url",
     "stored_manifest",
     "written_manifest",
 ]
@@ -50,7 +52,7 @@ def open_manifest(
     Parameters
     ----------
     source
-        Path or URL of a store, or a manifest file.
+        Path or URL of a store, or of a manifest file (a URL that ends in `.json`).
     uri
         Where the store of a manifest file is, if not where the file says.
     storage_options
@@ -81,6 +83,18 @@ def is_recipe(source: str | os.PathLike[str]) -> bool:
     return name.endswith(".toml") and "://" not in name and not Path(name).is_dir()
 
 
+def is_manifest_url(source: str | os.PathLike[str]) -> bool:
+    """Return whether a name is the URL of a manifest file: it ends in `.json`.
+
+    Examples
+    --------
+    >>> is_manifest_url("https://host/esm2-8m.json"), is_manifest_url("https://host/esm2-8m"), is_manifest_url("a.json")
+    (True, False, False)
+    """
+    name = os.fspath(source)
+    return "://" in name and name.endswith(".json")
+
+
 def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
     """Parse and validate a manifest file without reading its store.
 
@@ -97,9 +111,28 @@ def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror}") from None
     manifest = parse_manifest(data, name=os.fspath(path))
-    folder = Path(path).absolute().parent
-    members = tuple(_with_absolute_places(member, folder) for member in manifest.members)
-    return _with_absolute_places(manifest, folder).model_copy(update={"members": members})
+    return _with_absolute_places(manifest, str(Path(path).absolute().parent))
+
+
+def read_manifest_url(url: str, *, storage_options: Mapping[str, Any] | None = None) -> Manifest:
+    """Parse and validate a manifest file at a URL, without reading its store.
+
+    Relative places count from its folder. A manifest that names no place is that of the store in its folder.
+
+    Raises
+    ------
+    ManifestError
+        If it is not there, or not a valid manifest.
+    """
+    folder, _, name = url.rpartition("/")
+    try:
+        data = read_document(open_objects(folder, storage_options), name, most_bytes=LARGEST_MANIFEST_BYTES)
+    except MissingObjectError:
+        raise ManifestError(f"{url}: no such file") from None
+    manifest = parse_manifest(data, name=url)
+    if manifest.uri is None and not manifest.places and not manifest.members:
+        return manifest.placed(folder)
+    return _with_absolute_places(manifest, folder)
 
 
 def locate_store(
@@ -127,14 +160,10 @@ def locate_rows(
                 f"{path} is a recipe, which has no rows: extract it and give the store, or train without one "
                 "('trainer online RECIPE')"
             )
-        manifest = read_manifest_file(path)
-        if manifest.members:
-            if uri is not None:
-                raise UsageError(f"{path} is a merge of several stores: uri (--uri) cannot say where they all are")
-            return manifest, find_members(manifest, name=str(path), storage_options=storage_options)
-        if uri is not None:
-            manifest = manifest.model_copy(update={"uri": uri, "places": ()})
-        return manifest, find_store(manifest, name=str(path), storage_options=storage_options)
+        return _located(read_manifest_file(path), str(path), uri, storage_options)
+    if is_manifest_url(source):
+        url = os.fspath(source)
+        return _located(read_manifest_url(url, storage_options=storage_options), url, uri, storage_options)
     if uri is not None:
         raise UsageError(
             f"uri = {uri!r} (--uri) tells where the store of a manifest file is, and {source} is no such file"
@@ -147,6 +176,8 @@ def read_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[st
     """Return the manifest in a file, whose store is not looked for, or that of a store."""
     if Path(source).is_file():
         return read_manifest_file(source)
+    if is_manifest_url(source):
+        return read_manifest_url(os.fspath(source), storage_options=storage_options)
     return locate_rows(source, storage_options=storage_options)[0]
 
 
@@ -221,6 +252,8 @@ def open_store_objects(source: str, storage_options: Mapping[str, Any] | None = 
     if path.is_file():
         with suppress(ManifestError):
             manifest = read_manifest_file(path)
+    if is_manifest_url(source):
+        manifest = read_manifest_url(source, storage_options=storage_options)
     if manifest is not None:
         return find_store(manifest, name=source, damaged=True, storage_options=storage_options)
     return open_objects(source, storage_options)
@@ -257,14 +290,29 @@ def written_manifest(objects: ObjectStore) -> Manifest | None:
         return None
 
 
-def _with_absolute_places(manifest: Manifest, folder: Path) -> Manifest:
+def _located(
+    manifest: Manifest, name: str, uri: str | None, storage_options: Mapping[str, Any] | None
+) -> tuple[Manifest, Source]:
+    if manifest.members:
+        if uri is not None:
+            raise UsageError(f"{name} is a merge of several stores: uri (--uri) cannot say where they all are")
+        return manifest, find_members(manifest, name=name, storage_options=storage_options)
+    if uri is not None:
+        manifest = manifest.placed(uri)
+    return manifest, find_store(manifest, name=name, storage_options=storage_options)
+
+
+def _with_absolute_places(manifest: Manifest, folder: str) -> Manifest:
+    """Return a manifest whose places, and those of its members, no longer count from the folder of its file."""
     uri = None if manifest.uri is None else _absolute(manifest.uri, folder)
-    return manifest.placed(uri, [_absolute(place, folder) for place in manifest.places])
+    members = tuple(_with_absolute_places(member, folder) for member in manifest.members)
+    placed = manifest.placed(uri, [_absolute(place, folder) for place in manifest.places])
+    return placed.model_copy(update={"members": members})
 
 
-def _absolute(place: str, folder: Path) -> str:
+def _absolute(place: str, folder: str) -> str:
     """Return a place that may be relative to the folder of its manifest."""
-    return place if "://" in place or Path(place).is_absolute() else str(folder / place)
+    return place if "://" in place or Path(place).is_absolute() else "/".join((folder, *PurePosixPath(place).parts))
 
 
 def _check_same_store(manifest: Manifest, objects: ObjectStore, *, name: str) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 from functools import cached_property
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import (
     Field,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -126,22 +124,13 @@ class FrozenRecipe(Document):
             raise ValueError(problem)
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `part` if everything is here, and `members` but of a merge."""
-        document: dict[str, Any] = dump(self)
-        for name in ("part", "members"):
-            if not getattr(self, name):
-                document.pop(name, None)
-        return document
-
     def to_json(self) -> bytes:
         """Return the bytes that are stored."""
         return canonical_json(self.model_dump(mode="json"))
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of `recipe.json` without `part`: the recipe digest that commits and manifest carry."""
+        """SHA-256 of `recipe.json` with a `part` of null: the recipe digest that commits and manifest carry."""
         return sha256_hex(self.whole.to_json())
 
     @property

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from actstore.contracts.recipe import MOST_INTEGER
 from actstore.errors import UsageError
@@ -30,11 +30,6 @@ class PartFacts(Document):
     def or_none(self) -> PartFacts | None:
         """The part, or None if it is the whole."""
         return None if self.sites is None and self.tasks is None else self
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_whole(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        document: dict[str, Any] = dump(self)
-        return {name: value for name, value in document.items() if value is not None}
 
     def problem(self, sites: Sequence[str], tasks: Mapping[str, int]) -> str | None:
         """Return why this is no part of a store, else None.

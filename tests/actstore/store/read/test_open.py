@@ -9,11 +9,25 @@ import pytest
 
 from actstore.access.open import LocalObjects, open_objects
 from actstore.contracts.recipe import Recipe
-from actstore.errors import IncompleteStoreError, ManifestError, MissingObjectError, StoreNotFoundError, UsageError
-from actstore.store.read.open import locate_store, open_manifest, stored_manifest
+from actstore.errors import (
+    IncompleteStoreError,
+    ManifestError,
+    MissingObjectError,
+    StoreError,
+    StoreNotFoundError,
+    UsageError,
+)
+from actstore.store.read.open import (
+    locate_store,
+    open_manifest,
+    open_store_objects,
+    read_manifest,
+    stored_manifest,
+)
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.extract import extract_with
 from actstore.workflows.extraction.deadline import Stop
+from tests.services.web import WebServer
 
 StoreOf = Callable[..., Path]
 
@@ -42,6 +56,37 @@ def test_a_store_opens_by_a_url(store_of: StoreOf) -> None:
     for path in local.sizes():
         objects.put(path, local.get(path))
     assert open_manifest(uri).digest == open_manifest(store_of()).digest
+
+
+def test_a_store_on_a_web_server_opens_by_its_folder_and_by_its_manifest(store_of: StoreOf) -> None:
+    expected = open_manifest(store_of()).digest
+    with WebServer(store_of().parent) as web:
+        for source in (f"{web.url}/store", f"{web.url}/store/", f"{web.url}/store/manifest.json"):
+            found = open_manifest(source)
+            assert (found.digest, found.uri) == (expected, f"{web.url}/store")
+
+
+def test_a_manifest_at_a_url_names_places_from_its_own_folder(own_store: StoreOf, store_of: StoreOf) -> None:
+    store = own_store()
+    manifest = stored_manifest(LocalObjects(store))
+    (store.parent / "shared.json").write_bytes(manifest.to_json(uri="./moved", places=["./own"]))
+    (store.parent / "other.json").write_bytes(
+        stored_manifest(LocalObjects(store_of(**{"store.encoding": "float16"}))).to_json(uri="./own")
+    )
+    with WebServer(store.parent) as web:
+        found, objects = locate_store(f"{web.url}/shared.json")
+        assert objects.uri == f"{web.url}/own"
+        assert found.digest == manifest.digest
+        assert read_manifest(f"{web.url}/shared.json").places == (f"{web.url}/own",)
+        assert locate_store(f"{web.url}/shared.json", uri=str(store))[1].uri == str(store)
+        assert open_store_objects(f"{web.url}/shared.json").uri == f"{web.url}/own"
+        with pytest.raises(ManifestError, match="has other content than this manifest describes"):
+            locate_store(f"{web.url}/other.json")
+        with pytest.raises(ManifestError, match=r"nothing\.json: no such file"):
+            locate_store(f"{web.url}/nothing.json")
+        (store / "manifest.json").unlink()
+        with pytest.raises(StoreError, match="only finished stores can be read there"):
+            open_manifest(f"{web.url}/own")
 
 
 def test_a_recipe_is_told_from_a_manifest(tmp_path: Path) -> None:

@@ -1,0 +1,186 @@
+"""A data set repository of the Hugging Face Hub, as `actstore publish` uses it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from urllib.parse import quote
+
+from actstore.access.filesystems import answer_of, backend_errors, describe_error
+from actstore.access.retrying import Retries
+from actstore.errors import StoreError, UsageError
+from actstore.redaction import keep_secret
+from actstore.store.format.canonical import sha256_hex
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd
+
+__all__ = ["DatasetRepository", "RemoteFile"]
+
+_BRANCH: Final = re.compile(r"\w[\w.-]{0,99}(/\w[\w.-]{0,99}){0,9}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_THREADS: Final = 8
+_NO_ACCESS: Final = frozenset({401, 403})
+_MISSING: Final = 404
+_Result = TypeVar("_Result")
+
+
+class RemoteFile(NamedTuple):
+    """A file that the repository has."""
+
+    size: int
+    sha256: str | None
+    """Of a large file; None for one that git keeps itself."""
+    git_oid: str
+
+    def has(self, data: bytes) -> bool:
+        """Return whether these are its bytes."""
+        if self.sha256 is not None:
+            return self.sha256 == sha256_hex(data)
+        blob = b"blob %d\0" % len(data)
+        return self.git_oid == hashlib.sha1(blob + data, usedforsecurity=False).hexdigest()
+
+
+class DatasetRepository:
+    """One branch of a data set repository.
+
+    The token is that of the environment (HF_TOKEN) or of `hf auth login`; it appears in no message.
+
+    Parameters
+    ----------
+    name
+        `user/name`.
+    revision
+        Branch.
+    retries
+        How often a request is tried while the Hub has transient failures.
+
+    Raises
+    ------
+    UsageError
+        If these are no names of a repository and a branch.
+    """
+
+    def __init__(self, name: str, *, revision: str = "main", retries: Retries | None = None) -> None:
+        if not _NAME.fullmatch(name) or ".." in name or "--" in name or name.endswith((".git", ".")):
+            raise UsageError(f"{name!r} is no name of a repository on the Hub: give USER/NAME, such as my-lab/esm2-8m")
+        if not _BRANCH.fullmatch(revision) or ".." in revision:
+            raise UsageError(f"revision (--revision) {revision!r} is no name of a branch")
+        from huggingface_hub import HfApi, get_token  # noqa: PLC0415 - takes a while
+
+        keep_secret({"token": get_token()})
+        self.name = name
+        self.revision = revision
+        self._api = HfApi(library_name="actstore")
+        self._retries = retries or Retries()
+
+    @property
+    def url(self) -> str:
+        """Page of the repository."""
+        return f"{self._api.endpoint}/datasets/{self.name}"
+
+    @property
+    def uri(self) -> str:
+        """Where readers find the store."""
+        branch = "" if self.revision == "main" else f"@{quote(self.revision, safe='')}"
+        return f"hf://datasets/{self.name}{branch}"
+
+    def files(self) -> dict[str, RemoteFile] | None:
+        """Return what the branch has, by path; None if there is no such repository or branch."""
+        from huggingface_hub.hf_api import RepoFile  # noqa: PLC0415
+
+        def find() -> dict[str, RemoteFile] | None:
+            found = self._api.list_repo_tree(self.name, recursive=True, revision=self.revision, repo_type="dataset")
+            return {
+                one.path: RemoteFile(one.size, None if one.lfs is None else one.lfs.sha256, one.blob_id)
+                for one in found
+                if isinstance(one, RepoFile)
+            }
+
+        return self._do(find, if_missing=lambda: None)
+
+    def create(self, *, private: bool) -> None:
+        """Create repository and branch unless they exist; an existing one stays as private as it is."""
+        self._do(lambda: self._api.create_repo(self.name, repo_type="dataset", private=private, exist_ok=True))
+        if self.revision != "main":
+            self._do(
+                lambda: self._api.create_branch(self.name, branch=self.revision, repo_type="dataset", exist_ok=True)
+            )
+
+    def commit(self, files: Mapping[str, Path | bytes], *, message: str) -> str:
+        """Send files and commit them together; return the commit.
+
+        What the Hub has already, it does not take again, even if it belongs to no commit yet.
+        """
+
+        def send() -> str:
+            return str(
+                self._api.create_commit(
+                    self.name,
+                    self._operations(files),
+                    commit_message=message,
+                    repo_type="dataset",
+                    revision=self.revision,
+                    num_threads=_THREADS,
+                ).oid
+            )
+
+        with _quiet():
+            return self._do(send)
+
+    def head(self) -> str:
+        """Return the commit of the branch."""
+        info = self._do(lambda: self._api.repo_info(self.name, repo_type="dataset", revision=self.revision))
+        return str(info.sha)
+
+    @staticmethod
+    def _operations(files: Mapping[str, Path | bytes]) -> Sequence[CommitOperationAdd]:
+        from huggingface_hub import CommitOperationAdd  # noqa: PLC0415
+
+        return [
+            CommitOperationAdd(path, data if isinstance(data, bytes) else str(data)) for path, data in files.items()
+        ]
+
+    def _do(self, act: Callable[[], _Result], *, if_missing: Callable[[], _Result] | None = None) -> _Result:
+        """Send a request, with retries, and translate its errors; their texts may hold signatures and tokens."""
+        try:
+            return self._retries.run(act, name=self.url, describe=describe_error)
+        except Exception as error:
+            cause = error.__cause__ if isinstance(error, RuntimeError) else error  # around a failed upload
+            if not isinstance(cause, backend_errors()):
+                raise
+            answer = answer_of(cause)
+            if if_missing is not None and answer is not None and answer.status == _MISSING:
+                return if_missing()
+            if answer is not None and answer.status in _NO_ACCESS:
+                raise StoreError(
+                    f"{self.url}: the Hub refuses ({answer.status}): log in with 'hf auth login', or set HF_TOKEN to a "
+                    "token that may write to this name"
+                ) from None
+            raise StoreError(f"{self.url}: {describe_error(cause)}") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep progress bars and notices of huggingface_hub off the terminal: there are ours."""
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # noqa: PLC0415
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    log = logging.getLogger("huggingface_hub")
+    shown, level = not are_progress_bars_disabled(), log.level
+    disable_progress_bars()
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        if shown:
+            enable_progress_bars()
