@@ -26,6 +26,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("actstore", "rows", "STORE", "--sequence=P7", "--site=resid_post.2", "--out=OUT/rows.npz"),
     ("actstore", "verify", "STORE", "--no-recompute"),
     ("actstore", "verify", "STORE"),
+    ("actstore", "import", "STORE", "OUT/imported", "--quiet"),
+    ("actstore", "import", "STORE", "OUT/imported", "--quiet", "--format=bionemo"),
     ("trainer", "read-from-store", "STORE", "--dictionary=none", *_ROWS),
     ("trainer", "read-from-store", "STORE", "--dictionary=none", "--order=uniform", *_ROWS),
     ("trainer", "read-from-store", "STORE", *_TRAINING),

@@ -5,20 +5,24 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from actstore.access.printable import printable
+from actstore.contracts.unknown import Knowable
 from actstore.leaving import StopReason
 from actstore.store.read.manifest import Manifest
+from actstore.store.write.imported import ImportFacts
 
 __all__ = [
     "ExtractReport",
     "Fault",
     "Garbage",
     "GarbageReport",
+    "ImportReport",
     "InspectReport",
     "InspectedSite",
     "InspectedSplit",
     "RepairReport",
     "Unnamed",
     "VerifyReport",
+    "kept_rows",
     "kept_tasks",
     "report_manifest",
 ]
@@ -68,6 +72,36 @@ def kept_tasks(uri: str, *, done: int, total: int) -> str:
         f"{uri}: {done:,} of {total:,} tasks are committed; the same command continues, as does "
         f"'actstore extract --store {uri}'"
     )
+
+
+class ImportReport(NamedTuple):
+    """Report of `actstore import`."""
+
+    format: str
+    sites: dict[str, int]
+    """Features of each site."""
+    sequences: int
+    known: tuple[Knowable, ...]
+    """What the files say of their rows."""
+    unknown: tuple[Knowable, ...]
+    """What they leave open."""
+    said: tuple[str, ...]
+    """What was guessed, or left out."""
+    store: ExtractReport
+    """The store, as after an extraction."""
+
+
+def kept_rows(uri: str, *, done: int, total: int) -> str:
+    """Say what a stopped import leaves, and how it continues.
+
+    Examples
+    --------
+    >>> print(kept_rows("/store", done=3, total=12))
+    /store: 3 of 12 tasks are committed; the same command continues
+    """
+    if not total:
+        return f"{printable(uri)}: the store was not begun; the same command starts again"
+    return f"{printable(uri)}: {done:,} of {total:,} tasks are committed; the same command continues"
 
 
 class InspectedSite(NamedTuple):
@@ -124,6 +158,9 @@ class InspectReport(NamedTuple):
     ratio_to_fp16: float
     """Bytes of the same values in 16 bit, divided by `bytes_per_row`."""
     model: dict[str, str | int | None]
+    imported: dict[str, str | list[str]] | None
+    """Of the files that rows were imported from: a summary, format, digest, what they say of their rows, and what is
+    unknown; None if a model was run."""
     sites: dict[str, InspectedSite]
     splits: dict[str, InspectedSplit]
 
@@ -254,6 +291,7 @@ def report_manifest(manifest: Manifest) -> InspectReport:
             "parameters": manifest.model.parameters,
             "weights_sha256": manifest.model.weights_sha256,
         },
+        imported=_imported(frozen.imported),
         sites=_sites(manifest),
         splits={
             name: InspectedSplit(
@@ -265,6 +303,18 @@ def report_manifest(manifest: Manifest) -> InspectReport:
             for name, split in manifest.splits.items()
         },
     )
+
+
+def _imported(facts: ImportFacts | None) -> dict[str, str | list[str]] | None:
+    if facts is None:
+        return None
+    return {
+        "summary": facts.summary,
+        "format": facts.format,
+        "digest": facts.digest,
+        "known": [*facts.known],
+        "unknown": [*facts.unknown],
+    }
 
 
 def _sites(manifest: Manifest) -> dict[str, InspectedSite]:

@@ -18,6 +18,7 @@ from actstore.view.reports import (
     ExtractReport,
     Fault,
     GarbageReport,
+    ImportReport,
     InspectedSite,
     InspectReport,
     RepairReport,
@@ -29,6 +30,7 @@ __all__ = [
     "exported_view",
     "extract_view",
     "garbage_view",
+    "import_view",
     "inspect_view",
     "repair_view",
     "verify_view",
@@ -45,8 +47,9 @@ _MOST_NAMED: Final = 20
 _MOST_FIELDS: Final = 40
 
 
-def extract_view(report: ExtractReport) -> RenderableType:
-    """Show the report of `extract`, with the tasks left."""
+def extract_view(report: ExtractReport, *, title: str = "Extracted", again: str | None = None) -> RenderableType:
+    """Show the report of `extract` or of `import`, with the tasks left."""
+    again = again or f"'actstore extract --store {report.uri}'"
     rate = f"{report.rows_per_s:,.0f} rows/s" + (f", {report.workers:,} workers" if report.workers > 1 else "")
     facts = {
         "store": report.uri,
@@ -58,7 +61,7 @@ def extract_view(report: ExtractReport) -> RenderableType:
     if report.tasks_before:
         facts["found done"] = f"{report.tasks_before:,} tasks of earlier runs"
     if report.complete:
-        return _facts("Extracted", facts)
+        return _facts(title, facts)
     if report.stopped is not None:
         facts["stopped"] = _STOPPED[report.stopped]
     if not report.tasks_total:
@@ -68,9 +71,26 @@ def extract_view(report: ExtractReport) -> RenderableType:
     else:
         facts["left"] = (
             f"{report.tasks_left:,} tasks of other shares; the run that does the last one writes the manifest. "
-            f"'actstore extract --store {report.uri}' does the remaining tasks"
+            f"{again} does the remaining tasks"
         )
     return _facts("Not complete", facts)
+
+
+def import_view(report: ImportReport) -> RenderableType:
+    """Show the report of `import`: what was found in the files, and the store."""
+    sites = [f"{site} ({width:,} features)" for site, width in report.sites.items()]
+    facts = {
+        "sites": ", ".join(sites[:_MOST_NAMED]) + (", ..." if len(sites) > _MOST_NAMED else ""),
+        "sequences": f"{report.sequences:,}",
+        "known": ", ".join(report.known) or "nothing but the rows",
+        "unknown": ", ".join(report.unknown) or "nothing",
+    }
+    if report.said:
+        facts["taken so"] = "; ".join(report.said)
+    return Group(
+        _facts(f"Files of format {report.format}", facts),
+        extract_view(report.store, title="Imported", again="the same command without --shard-of"),
+    )
 
 
 def inspect_view(report: InspectReport) -> RenderableType:
@@ -87,6 +107,8 @@ def inspect_view(report: InspectReport) -> RenderableType:
         "a row": f"{report.bytes_per_row:,.0f} bytes, {report.ratio_to_fp16:.2f}x smaller than float16",
         "manifest": report.manifest_sha256,
     }
+    if report.imported is not None:
+        facts["imported"] = str(report.imported["summary"])
     if report.compressor_ratios:
         tried = ", ".join(f"{name} {ratio:.2f}x" for name, ratio in report.compressor_ratios.items())
         facts["compressors"] = f"tried on the first task: {tried}"

@@ -34,6 +34,7 @@ from actstore.store.format.layout import (
 )
 from actstore.store.format.limits import layout_problem, sites_problem
 from actstore.store.format.vectors import Document, Vector32
+from actstore.store.write.imported import ImportFacts
 
 __all__ = [
     "CalibrationFacts",
@@ -128,6 +129,8 @@ class FrozenRecipe(Document):
     calibration: dict[str, CalibrationFacts] | None
     compression: CompressionFacts | None = None
     """Measurements of `compressor = "auto"`; absent if the recipe names a compressor."""
+    imported: ImportFacts | None = None
+    """Of rows that were imported from files; absent if the model was run."""
     software: dict[str, str]
 
     @field_validator("splits")
@@ -161,10 +164,11 @@ class FrozenRecipe(Document):
 
     @model_serializer(mode="wrap")
     def _without_what_is_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `compression` if nothing was measured: such documents never had the key."""
+        """Leave out fields added later, if they say nothing: documents without them keep their digest."""
         document: dict[str, Any] = dump(self)
-        if self.compression is None:
-            document.pop("compression", None)
+        for late in ("compression", "imported"):
+            if getattr(self, late) is None:
+                document.pop(late, None)
         return document
 
     def to_json(self) -> bytes:
