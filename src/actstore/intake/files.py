@@ -7,7 +7,6 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +20,6 @@ __all__ = ["digest_files", "files_below", "name_in", "read_json", "shown"]
 _MOST_FILES: Final = 10_000_000
 _MOST_JSON_BYTES: Final = 1 << 24
 _BLOCK_BYTES: Final = 1 << 22
-_THREADS: Final = 4
-"""Files that are read at the same time: enough for local disks and for file systems of a network."""
 _NUMBER: Final = re.compile(r"([0-9]+)")
 
 
@@ -91,25 +88,18 @@ def digest_files(place: Path, files: Sequence[Path], *, progress: Progress) -> s
     digest = hashlib.sha256()
     try:
         total = sum(path.stat().st_size for _, path in named)
-        with (
-            progress.stage("reading the source", total=total, unit="bytes") as stage,
-            ThreadPoolExecutor(_THREADS, "actstore-digest") as pool,
-        ):
-            for (name, _), (size, sha256) in zip(named, pool.map(_sha256, (path for _, path in named)), strict=True):
-                digest.update(f"{name}\0{size}\0{sha256}\n".encode(errors="surrogateescape"))
-                stage.advance(size)
+        with progress.stage("reading the source", total=total, unit="bytes") as stage:
+            for name, path in named:
+                size, of_file = 0, hashlib.sha256()
+                with open_regular(path, buffering=0) as file:
+                    while block := file.read(_BLOCK_BYTES):
+                        of_file.update(block)
+                        size += len(block)
+                        stage.advance(len(block))
+                digest.update(f"{name}\0{size}\0{of_file.hexdigest()}\n".encode(errors="surrogateescape"))
     except OSError as error:
         raise SourceError(f"{printable(str(error.filename or place))}: cannot be read: {error.strerror}") from error
     return digest.hexdigest()
-
-
-def _sha256(path: Path) -> tuple[int, str]:
-    size, digest = 0, hashlib.sha256()
-    with open_regular(path, buffering=0) as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-            size += len(block)
-    return size, digest.hexdigest()
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
