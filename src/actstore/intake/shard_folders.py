@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from actstore.access.printable import printable
+from actstore.access.regular_files import open_regular
 from actstore.errors import SourceError
 from actstore.intake.files import files_below, name_in, read_json, shown
 from actstore.intake.parts import Boundaries, Opened, Opening, Part
@@ -22,6 +23,9 @@ SHARDS: Final = ("activations.pt", "embeddings.pt")
 SAVED: Final = ".saved.pt"
 """activault: files of a hook."""
 _METADATA: Final = "metadata.json"
+_FLAT_METADATA: Final = "metadata.yaml"
+"""Of newer InterPLM: a line `key: value` for each field."""
+_MOST_FLAT_BYTES: Final = 1 << 16
 
 
 def open_interplm(place: Path, opening: Opening) -> Opened:
@@ -30,7 +34,7 @@ def open_interplm(place: Path, opening: Opening) -> Opened:
     Raises
     ------
     SourceError
-        If there are several layers or no shards, or a shard has another number of rows than its `metadata.json` says.
+        If there are several layers or no shards, or a shard has another number of rows than its metadata say.
     """
     files = [path for path in files_below(place, *SHARDS) if path.name in SHARDS]
     layers = sorted({path.parents[1].relative_to(place).as_posix() for path in files if path.parents[1] != place})
@@ -47,11 +51,14 @@ def open_interplm(place: Path, opening: Opening) -> Opened:
         else:
             part, _ = part_of_file(loaded, path, name, opening.keys)
             opened.shuffled = True
-            opened.say("InterPLM shuffles the rows of such a shard: which residues they are of is lost")
+            opened.say("InterPLM shuffles the rows of such shards unless told not to: whose they are is unknown")
         opened.parts.append(Part(name, dict.fromkeys([site], next(iter(part.arrays.values()))), part.boundaries))
-        if (described := path.with_name(_METADATA)).is_file():
-            opened.files.append(described)
-            _compare(read_json(described), part, described, opened)
+        for described in (path.with_name(_METADATA), path.with_name(_FLAT_METADATA)):
+            if described.is_file():
+                opened.files.append(described)
+                _compare(
+                    read_json(described) if described.suffix == ".json" else _flat(described), part, described, opened
+                )
     return opened
 
 
@@ -101,6 +108,17 @@ def _with_boundaries(files: TorchFiles, path: Path, name: str, content: Mapping[
     if names is not None and len(names) != len(length_S):
         raise SourceError(f"{shown(path)}: {len(names):,} ids for {len(length_S):,} proteins")
     return Part(name, part.arrays, Boundaries(bound_S2[:, 0], length_S, names))
+
+
+def _flat(path: Path) -> dict[str, Any]:
+    """Return the fields of a document with one `key: value` a line; whole numbers are numbers."""
+    try:
+        with open_regular(path) as file:
+            text = file.read(_MOST_FLAT_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{shown(path)}: cannot be read: {printable(str(error))}") from error
+    pairs = (line.partition(": ") for line in text.splitlines())
+    return {key: int(value) if value.isdecimal() else value.strip("'\"") for key, _, value in pairs}
 
 
 def _compare(metadata: Mapping[str, Any], part: Part, path: Path, opened: Opened) -> None:

@@ -191,7 +191,7 @@ def _check_pair(sides: Sequence[Side]) -> None:
         if side.shuffled or sides[0].shuffled:
             raise SourceError(
                 "the rows of these files were shuffled for each site by itself, so that row for row they are of other "
-                "residues; import each site to a store of its own"
+                "residues; import each site to a store of its own, or with --format pt if you know that they were not"
             )
         other = _places(side)
         if first.whole and other.whole and not np.array_equal(first.length_N, other.length_N):
@@ -267,7 +267,7 @@ def _by_order(side: Side, texts: SequenceCollection) -> _Places:
     if side.shuffled:
         raise SourceError(
             "these files hold shuffled rows, so that nothing says which residue a row is of; import them without the "
-            "file of sequences"
+            "file of sequences, or with --format pt if you know that they were not shuffled"
         )
     if texts.total_residues != side.rows:
         raise SourceError(

@@ -36,6 +36,20 @@ def test_metadata_of_another_shard(tmp_path: Path) -> None:
         open_interplm(layer, Opening())
 
 
+def test_metadata_of_newer_shards_are_lines(tmp_path: Path) -> None:
+    (tmp_path / "layer_3/shard_0").mkdir(parents=True)
+    torch.save(torch.ones(30, 4), tmp_path / "layer_3/shard_0/activations.pt")
+    described = tmp_path / "layer_3/shard_0/metadata.yaml"
+    described.write_text("d_model: 4\ndtype: float32\nmodel: facebook/esm2_t6_8M_UR50D\ntotal_tokens: 30\n")
+    assert open_interplm(tmp_path / "layer_3", Opening()).model == "facebook/esm2_t6_8M_UR50D"
+    described.write_text("total_tokens: 31\n")
+    with pytest.raises(SourceError, match="says 31 rows, its shard has 30"):
+        open_interplm(tmp_path / "layer_3", Opening())
+    described.write_bytes(b"\xff")
+    with pytest.raises(SourceError, match="cannot be read"):
+        open_interplm(tmp_path / "layer_3", Opening())
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -39,7 +39,7 @@ def test_what_was_guessed_is_said(tmp_path: Path) -> None:
     assert found.model == "esm2_t6_8M_UR50D"
     assert [said.partition(" ")[2] for said in found.said[:1]] == ["has the format interplm"]
     assert found.said[1:] == (
-        "InterPLM shuffles the rows of such a shard: which residues they are of is lost",
+        "InterPLM shuffles the rows of such shards unless told not to: whose they are is unknown",
         "rows without boundaries of sequences are taken in blocks of 256",
     )
 
