@@ -121,24 +121,17 @@ def _vectors(name: str, title: str, column: pa.ChunkedArray) -> _Column | None:
     values: list[NDArray[Any]] = []
     lengths: list[NDArray[np.int64]] = []
     for chunk in column.chunks:
-        array, depth, outer = _storage(chunk), 0, None
-        while _is_list(array.type):
-            if array.null_count:
-                raise SourceError(f"{name}: column {printable(title, most=80)} has empty places")
-            outer, array, depth = (array if depth == 0 else outer), _storage(array.flatten()), depth + 1
-            if depth == 1 and _is_list(array.type):
-                inner = array
-        if not pa.types.is_floating(array.type) or depth not in {1, 2}:
+        *lists, numbers = _layers(chunk)
+        if not pa.types.is_floating(numbers.type) or len(lists) not in {1, 2}:
             return None
-        vectors = outer if depth == 1 else inner
-        if vectors is None or array.null_count or not len(vectors):
+        if any(one.null_count for one in (*lists, numbers)) or not len(numbers):
             raise SourceError(f"{name}: column {printable(title, most=80)} has empty places")
-        widths = np.unique(_lengths(vectors))
-        if len(widths) != 1 or not widths[0]:
+        widths = np.unique(_lengths(lists[-1]))
+        if len(widths) != 1:
             raise SourceError(f"{name}: column {printable(title, most=80)} has vectors of several lengths")
-        values.append(array.to_numpy(zero_copy_only=True).reshape(len(vectors), int(widths[0])))
-        if depth == 2:
-            lengths.append(_lengths(outer))
+        values.append(numbers.to_numpy(zero_copy_only=True).reshape(len(lists[-1]), int(widths[0])))
+        if len(lists) == 2:
+            lengths.append(_lengths(lists[0]))
     if not values or len({one.shape[1] for one in values}) > 1:
         raise SourceError(f"{name}: column {printable(title, most=80)} has vectors of several lengths")
     return _Column(values, lengths or None)
@@ -148,13 +141,12 @@ def _tokens(table: pa.Table, length_S: NDArray[np.int64], opened: Opened) -> Any
     title = next((one for one in _TOKENS if one in table.column_names), None)
     if title is None:
         return None
-    chunks = [_storage(chunk) for chunk in table.column(title).chunks]
-    if not all(_is_list(chunk.type) and pa.types.is_integer(_storage(chunk.flatten()).type) for chunk in chunks):
+    layers = [_layers(chunk) for chunk in table.column(title).chunks]
+    whole = all(len(one) == 2 and pa.types.is_integer(one[1].type) and not one[1].null_count for one in layers)
+    if not whole or not np.array_equal(np.concatenate([_lengths(lists) for lists, _ in layers]), length_S):
+        opened.say(f"the column {title} is left out: it has not one whole number for each row")
         return None
-    if not np.array_equal(np.concatenate([_lengths(chunk) for chunk in chunks]), length_S):
-        opened.say(f"the column {title} is left out: it has not one number for each row")
-        return None
-    token_N = np.concatenate([_storage(chunk.flatten()).to_numpy(zero_copy_only=False) for chunk in chunks])
+    token_N = np.concatenate([numbers.to_numpy() for _, numbers in layers])
     return lambda start, stop: token_N[start:stop].astype(np.int64)
 
 
@@ -165,6 +157,14 @@ def _texts(table: pa.Table, names: Sequence[str]) -> list[str] | None:
             if all(texts):
                 return texts
     return None
+
+
+def _layers(array: Any) -> list[Any]:  # noqa: ANN401 - of pyarrow
+    """Return lists, the lists in them, and so on; the last are no lists."""
+    layers = [_storage(array)]
+    while _is_list(layers[-1].type):
+        layers.append(_storage(layers[-1].flatten()))
+    return layers
 
 
 def _storage(array: Any) -> Any:  # noqa: ANN401 - of pyarrow

@@ -101,7 +101,7 @@ def part_of_tensors(
     return Part(name, arrays, boundaries, None if tokens is None else tokens.read_numbers), said
 
 
-def concatenated(name: str, tensors: Mapping[str, Tensor], site: str = ACTIVATIONS) -> Part:
+def concatenated(name: str, tensors: Mapping[str, Tensor]) -> Part:
     """Return a part whose sequences are tensors [L, D], by their names.
 
     Raises
@@ -116,7 +116,7 @@ def concatenated(name: str, tensors: Mapping[str, Tensor], site: str = ACTIVATIO
                 f"{name}: {printable(key, most=80)} has shape {tensor.full_shape}, and a sequence here has [L, {width}]"
             )
     rows = Concatenated(list(tensors.values()))
-    return Part(name, {site: rows}, Boundaries.of_lengths(rows.length_A, list(tensors)))
+    return Part(name, {ACTIVATIONS: rows}, Boundaries.of_lengths(rows.length_A, list(tensors)))
 
 
 def _named(tensors: Mapping[str, Tensor], names: Sequence[str], shape: tuple[int, ...]) -> Tensor | None:

@@ -65,13 +65,16 @@ def test_arrays_of_the_library_with_its_types_registered(tmp_path: Path) -> None
 
 
 def test_columns_that_do_not_fit_the_rows_are_left_out_and_said(tmp_path: Path) -> None:
-    found = opened(tmp_path, acts=pa.array(NESTED), sequence=["MKT"] * 5 + ["M?T"], input_ids=pa.array([[1, 2]] * 6))
+    notes = pa.array([["a"], None] * 3)
+    found = opened(
+        tmp_path, notes=notes, acts=pa.array(NESTED), sequence=["MKT"] * 5 + ["M?T"], input_ids=pa.array([[1, 2]] * 6)
+    )
     assert found.parts[0].tokens is None
     assert found.parts[0].boundaries is not None
     assert found.parts[0].boundaries.residues is None
     assert found.said == [
         "the column of residues is left out: it has not one letter for each row",
-        "the column input_ids is left out: it has not one number for each row",
+        "the column input_ids is left out: it has not one whole number for each row",
     ]
 
 
