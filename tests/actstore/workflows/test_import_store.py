@@ -136,7 +136,7 @@ def test_residues_come_from_a_file_of_sequences_by_id(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"25 of 30 sequences are not in the file of sequences, such as 'P00005'"):
         import_store(made.place, str(tmp_path / "other"), sequences=str(others))
     write_fasta_of(others, {name: values[1:] for name, values in made.rows.items()})
-    with pytest.raises(SourceError, match=r"P00000' has \d+ rows, and \d+ residues in the file"):
+    with pytest.raises(SourceError, match=r"P00000 has \d+ rows, and \d+ residues in the file"):
         import_store(made.place, str(tmp_path / "other"), sequences=str(others))
 
 
