@@ -37,7 +37,7 @@ LOWEST := build/lowest
 LOWEST_BIN := $(LOWEST)/bin
 LOWEST_PIP := $(LOWEST_BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
 # Tests of the rooms that import a dependency, without the long tests of workflows.
-LOWEST_TESTS := $(addprefix tests/actstore/,access cli contracts corpus extract quantize store stream \
+LOWEST_TESTS := $(addprefix tests/actstore/,access cli contracts corpus extract intake quantize store stream \
 	workflows/clusters workflows/test_schemas.py) tests/examples tests/trainers
 
 .PHONY: help setup fmt check services test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-scale \
@@ -104,7 +104,7 @@ test-lowest: ## fast tests of the rooms with dependencies, at the lowest version
 	@{ sed 's/==/<=/' $(LOWEST)/constraints.txt; $(LOWEST_BIN)/python -m pip freeze | grep '^torch=='; } > $(LOWEST)/limits.txt
 	@echo "test-lowest: everything else"
 	@$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python --constraint $(LOWEST)/limits.txt \
-	  --resolution lowest-direct --upgrade-package fsspec --no-build-isolation --editable '.[s3,http,t5,dask,slurm,xarray]'
+	  --resolution lowest-direct --upgrade-package fsspec --no-build-isolation --editable '.[s3,http,t5,dask,import,slurm,xarray]'
 	@$(LOWEST_BIN)/uv pip freeze --quiet --python $(LOWEST_BIN)/python --exclude-editable > build/lowest.txt
 	@paste --serial --delimiters=' ' build/lowest.txt | fold --spaces --width=120
 	OMP_NUM_THREADS=1 $(LOWEST_BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(LOWEST_TESTS)

@@ -10,11 +10,12 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from actstore.access.open import open_objects
+from actstore.extract.task import ModelRows
 from actstore.store.format.layout import MANIFEST
 from actstore.store.plan.tasks import plan_tasks, sequence_order
 from actstore.store.read.assemble_manifest import write_manifest
@@ -104,7 +105,9 @@ def _commit(meter: Meter, tasks: int) -> None:
     options = meter.options(tasks - COMMITS)
     objects = open_objects(URI, options)
     prepared = reopen(objects, load_frozen(objects), model())
-    with StoredSequences(objects) as source, TaskRunner(prepared, source, model(), objects) as runner:
+    with StoredSequences(objects) as source, ExitStack() as stack:
+        rows = ModelRows(source, model(), prepared.frozen.tokens_per_batch)
+        runner = stack.enter_context(TaskRunner(prepared, rows, objects))
 
         def do(task: int) -> None:
             runner.begin()

@@ -14,7 +14,7 @@ from actstore.contracts.hashing import hash_text
 from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import ResidueSource, SequenceTable
-from actstore.extract.task import extract_task
+from actstore.extract.task import ModelRows, extract_task
 from actstore.store.plan.tasks import Plan, plan_tasks, sequence_order
 from actstore.store.write.commit import Commit, StoredObject
 from actstore.store.write.facts import CorpusFacts, SplitFacts
@@ -91,7 +91,12 @@ def make_store(folder: Path, *, tasks: int, task_rows: int = TASK_ROWS) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     sequences = folder / "sequences.parquet"
     digest = write_sequences(sequences, source, ordered, plan.kept_N, order_N)
-    calibration = calibrate_sites(recipe.calibration_rules, table, source, model(), progress=Silent())
+    calibration = calibrate_sites(
+        recipe.calibration_rules,
+        table,
+        ModelRows(source, model(), recipe.model.tokens_per_batch),
+        progress=Silent(),
+    )
     frozen = _frozen(recipe, plan, digest).model_copy(update={"calibration": calibration})
     objects = LocalObjects(folder / "objects")
     freeze(objects, frozen, sequences)

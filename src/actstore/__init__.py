@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from actstore.workflows.extract import extract_store
     from actstore.workflows.extraction.deadline import Stop
     from actstore.workflows.extraction.shares import Share
+    from actstore.workflows.import_store import import_store, repair_imported
     from actstore.workflows.inspect import inspect_store
     from actstore.workflows.live.open import open_live
     from actstore.workflows.live.source import LiveReport, LiveSource
@@ -112,6 +113,7 @@ __all__ = [
     "export_manifest",
     "extract_store",
     "if_stopped",
+    "import_store",
     "inspect_store",
     "merge_manifests",
     "open_live",
@@ -125,6 +127,7 @@ __all__ = [
     "publish_store",
     "read_recipe",
     "relocate_manifest",
+    "repair_imported",
     "repair_store",
     "run_command",
     "signals_to",
@@ -178,6 +181,7 @@ _HOME: Final = {
     "export_manifest": "actstore.workflows.export_manifest",
     "extract_store": "actstore.workflows.extract",
     "if_stopped": "actstore.leaving",
+    "import_store": "actstore.workflows.import_store",
     "inspect_store": "actstore.workflows.inspect",
     "merge_manifests": "actstore.workflows.merge_manifests",
     "open_live": "actstore.workflows.live.open",
@@ -191,6 +195,7 @@ _HOME: Final = {
     "publish_store": "actstore.workflows.publish",
     "read_recipe": "actstore.workflows.recipes",
     "relocate_manifest": "actstore.workflows.relocate_manifest",
+    "repair_imported": "actstore.workflows.import_store",
     "repair_store": "actstore.workflows.care.repair",
     "run_command": "actstore.cli.run",
     "signals_to": "actstore.leaving",

@@ -9,6 +9,7 @@
     ├── CorpusError                   a sequence file that cannot be used
     │   ├── CorpusFormatError         not FASTA, not Parquet, truncated, unreadable
     │   └── BadRecordError            one record of it: empty, duplicate, letters outside the alphabet
+    ├── SourceError                   files with activations that cannot be imported
     ├── ModelError                    weights, tokenizer or forward pass
     │   └── TokenizerError            residues do not map to tokens one to one
     ├── NumericsError                 NaN, Inf or an overflow in activations
@@ -52,6 +53,7 @@ __all__ = [
     "RecipeChangedError",
     "RecipeError",
     "SiteError",
+    "SourceError",
     "StorageUnavailableError",
     "StoreError",
     "StoreNotFoundError",
@@ -100,6 +102,10 @@ class CorpusFormatError(CorpusError):
 
 class BadRecordError(CorpusError):
     """One record that cannot be used, with its file, number and line."""
+
+
+class SourceError(ActstoreError):
+    """Files with activations that cannot be imported."""
 
 
 class ModelError(ActstoreError):

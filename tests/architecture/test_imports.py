@@ -15,16 +15,23 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 # Who may import what takes long to import, or ties code to a framework: paths below src.
 ROOMS = {
-    "torch": ("actstore/extract/", "actstore/quantize/torch", "actstore/stream/tensors/", "trainers/"),
+    "torch": (
+        "actstore/extract/",
+        "actstore/intake/pt.py",
+        "actstore/quantize/torch",
+        "actstore/stream/tensors/",
+        "trainers/",
+    ),
     "transformers": ("actstore/corpus/model_files.py", "actstore/corpus/tokenizer.py", "actstore/extract/"),
     "zarr": ("actstore/store/",),
-    "pyarrow": ("actstore/corpus/", "actstore/store/"),
+    "pyarrow": ("actstore/corpus/", "actstore/intake/", "actstore/store/"),
+    "h5py": ("actstore/intake/h5.py",),
     "dask": ("actstore/store/browse/", "actstore/workflows/"),
     "xarray": ("actstore/store/browse/",),
     "distributed": ("actstore/workflows/",),
     "typer": ("actstore/cli/", "trainers/cli/"),
 }
-HEAVY = {"dask", "distributed", "pyarrow", "torch", "transformers", "xarray", "zarr"}
+HEAVY = {"dask", "distributed", "h5py", "pyarrow", "torch", "transformers", "xarray", "zarr"}
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[str, str | None]]:

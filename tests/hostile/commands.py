@@ -32,6 +32,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("actstore", "publish", "STORE", "user/name", "--incomplete"),
     ("actstore", "verify", "STORE", "--no-recompute"),
     ("actstore", "verify", "STORE"),
+    ("actstore", "import", "STORE", "OUT/imported", "--quiet"),
+    ("actstore", "import", "STORE", "OUT/imported", "--quiet", "--format=bionemo"),
     ("trainer", "read-from-store", "STORE", "--dictionary=none", *_ROWS),
     ("trainer", "read-from-store", "STORE", "--dictionary=none", "--order=uniform", *_ROWS),
     ("trainer", "read-from-store", "STORE", *_TRAINING),

@@ -318,6 +318,5 @@ class Recipe(_Section):
             seed=self.seed,
             sequences=self.store.calibration_sequences,
             window_residues=self.corpus.window_residues,
-            tokens_per_batch=self.model.tokens_per_batch,
             encoding=self.store.encoding,
         )

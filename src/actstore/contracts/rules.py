@@ -33,6 +33,4 @@ class CalibrationRules:
     """Sequences of the sample."""
     window_residues: int
     """Residues of a sequence that count, from its start."""
-    tokens_per_batch: int
-    """Most tokens, padding included, of one forward pass."""
     encoding: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from actstore.contracts.hashing import UInt64s
 
-__all__ = ["RawRecord", "ResidueSource", "SequenceTable", "Window"]
+__all__ = ["RawRecord", "ResidueSource", "SequenceCollection", "SequenceTable", "Window"]
 
 
 class RawRecord(NamedTuple):
@@ -75,4 +76,42 @@ class ResidueSource(Protocol):
 
     def sequence_id(self, sequence: int) -> str:
         """Return the id of one sequence."""
+        ...
+
+
+class SequenceCollection(ResidueSource, Protocol):
+    """All sequences that a store is made of, with what a plan needs of them: a `corpus.Corpus`, or an import."""
+
+    @property
+    def id_hash_N(self) -> UInt64s:
+        """`hash_text` of each id."""
+        ...
+
+    @property
+    def length_N(self) -> NDArray[np.int32]:
+        """Residues of each sequence."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over ``id + NUL + residues + LF`` of each sequence in order, in UTF-8."""
+        ...
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Sequences that were left out, by reason."""
+        ...
+
+    @property
+    def recorded_sequences(self) -> tuple[str, ...]:
+        """The places that a store records for them."""
+        ...
+
+    @property
+    def total_residues(self) -> int:
+        """Residues of all sequences together."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
         ...

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Piece", "Task", "TaskRows"]
+from actstore.contracts.models import DeviceRows, Site
+from actstore.contracts.parallel import ParallelMap
+
+__all__ = ["Piece", "RowSource", "Task", "TaskRows"]
 
 
 class Piece(NamedTuple):
@@ -45,3 +49,49 @@ class TaskRows:
     token_N: NDArray[np.int16]
     values: dict[str, Any]
     """For each site float32 [N, D]: an array of NumPy, or a tensor of `DeviceRows`."""
+
+
+class RowSource(Protocol):
+    """Gives the rows of any task: `extract.task.ModelRows` computes them, `intake.rows.ImportedRows` reads them."""
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites, in stored order."""
+        ...
+
+    @property
+    def device_rows(self) -> DeviceRows | None:
+        """Device memory where rows may stay until they are encoded; None for rows of the host."""
+        ...
+
+    def sequence_id(self, sequence: int) -> str:
+        """Return the id of a sequence of the plan."""
+        ...
+
+    def task_rows(
+        self,
+        task: Task,
+        *,
+        parallel: ParallelMap,
+        take_rows: Callable[[int, Sequence[Site]], TaskRows] | None = None,
+        on_rows: Callable[[int], None] | None = None,
+    ) -> TaskRows:
+        """Return the rows of a task, in shard order.
+
+        Parameters
+        ----------
+        task
+            Pieces, and the order of their rows.
+        parallel
+            Does the parts of the work: `LoneThreads.map`, because the bits of a store are those of one-thread passes.
+        take_rows
+            Returns the memory for the rows, as `RowMemory.take`; None for new memory of the host.
+        on_rows
+            Called now and then with a number of rows that are done, in this thread; its exceptions end the task.
+
+        Raises
+        ------
+        NumericsError
+            If a value on the host is NaN or infinite; names the sequence, the residue (1-based) and the site.
+        """
+        ...

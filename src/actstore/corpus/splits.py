@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from actstore.contracts.hashing import Purpose, UInt64s, derive_key, hash_text, uniform
 from actstore.contracts.recipe import SplitsRecipe
-from actstore.contracts.sequences import SequenceTable
+from actstore.contracts.sequences import SequenceCollection, SequenceTable
 from actstore.corpus.line_ends import with_newlines
-from actstore.corpus.scan import Corpus
 from actstore.corpus.sources import Source, expand_sources, read_blocks
 from actstore.errors import CorpusError, CorpusFormatError
 
@@ -127,7 +126,7 @@ def _require_all(is_found_N: NDArray[np.bool_], name: str, sequence_id: Callable
 
 
 def split_corpus(
-    corpus: Corpus, splits: SplitsRecipe, *, seed: int, storage_options: Mapping[str, Any] | None = None
+    corpus: SequenceCollection, splits: SplitsRecipe, *, seed: int, storage_options: Mapping[str, Any] | None = None
 ) -> SequenceTable:
     """Return lengths, hashed ids, splits and clusters of a corpus, in its order; raises as `read_clusters`."""
     cluster_hash_N = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.contracts.models import ActivationModel, Site
+from actstore.contracts.models import ActivationModel, DeviceRows, Site
 from actstore.contracts.parallel import ParallelMap
 from actstore.contracts.planes import Float32s
 from actstore.contracts.sequences import ResidueSource
@@ -18,7 +19,51 @@ from actstore.corpus.batches import plan_batches, plan_packed_batches
 from actstore.errors import CorpusError, NumericsError
 from actstore.extract.row_memory import allocate_rows
 
-__all__ = ["extract_task", "not_finite", "plan_passes"]
+__all__ = ["ModelRows", "extract_task", "not_finite", "plan_passes"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelRows:
+    """Rows that a model computes; a `contracts.tasks.RowSource`."""
+
+    source: ResidueSource
+    """Sequences as the plan numbers them."""
+    model: ActivationModel
+    tokens_per_batch: int
+    """Most tokens of one forward pass, padding included."""
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites of the model."""
+        return self.model.sites
+
+    @property
+    def device_rows(self) -> DeviceRows | None:
+        """Memory of the model's device."""
+        return self.model.device_rows
+
+    def sequence_id(self, sequence: int) -> str:
+        """Return the id of a sequence."""
+        return self.source.sequence_id(sequence)
+
+    def task_rows(
+        self,
+        task: Task,
+        *,
+        parallel: ParallelMap,
+        take_rows: Callable[[int, Sequence[Site]], TaskRows] | None = None,
+        on_rows: Callable[[int], None] | None = None,
+    ) -> TaskRows:
+        """Run the model, as `extract_task`."""
+        return extract_task(
+            task,
+            self.source,
+            self.model,
+            tokens_per_batch=self.tokens_per_batch,
+            parallel=parallel,
+            take_rows=take_rows,
+            on_rows=on_rows,
+        )
 
 
 def extract_task(

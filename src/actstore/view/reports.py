@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 from actstore.access.printable import printable
+from actstore.contracts.unknown import Knowable
 from actstore.leaving import StopReason
 from actstore.store.read.manifest import Manifest
+from actstore.store.write.imported import ImportFacts
 
 __all__ = [
     "ExtractReport",
-    "Fault",
-    "Garbage",
-    "GarbageReport",
+    "ImportReport",
     "InspectReport",
     "InspectedSite",
     "InspectedSplit",
-    "RepairReport",
-    "Unnamed",
-    "VerifyReport",
+    "kept_rows",
     "kept_tasks",
     "report_manifest",
     "told_sources",
@@ -69,6 +67,36 @@ def kept_tasks(uri: str, *, done: int, total: int) -> str:
         f"{uri}: {done:,} of {total:,} tasks are committed; the same command continues, as does "
         f"'actstore extract --store {uri}'"
     )
+
+
+class ImportReport(NamedTuple):
+    """Report of `actstore import`."""
+
+    format: str
+    sites: dict[str, int]
+    """Features of each site."""
+    sequences: int
+    known: tuple[Knowable, ...]
+    """What the files say of their rows."""
+    unknown: tuple[Knowable, ...]
+    """What they leave open."""
+    said: tuple[str, ...]
+    """What was guessed, or left out."""
+    store: ExtractReport
+    """The store, as after an extraction."""
+
+
+def kept_rows(uri: str, *, done: int, total: int) -> str:
+    """Say what a stopped import leaves, and how it continues.
+
+    Examples
+    --------
+    >>> print(kept_rows("/store", done=3, total=12))
+    /store: 3 of 12 tasks are committed; the same command continues
+    """
+    if not total:
+        return f"{printable(uri)}: the store was not begun; the same command starts again"
+    return f"{printable(uri)}: {done:,} of {total:,} tasks are committed; the same command continues"
 
 
 class InspectedSite(NamedTuple):
@@ -125,6 +153,9 @@ class InspectReport(NamedTuple):
     ratio_to_fp16: float
     """Bytes of the same values in 16 bit, divided by `bytes_per_row`."""
     model: dict[str, str | int | None]
+    imported: dict[str, str | list[str]] | None
+    """Of the files that rows were imported from: a summary, format, digest, what they say of their rows, and what is
+    unknown; None if a model was run."""
     sites: dict[str, InspectedSite]
     splits: dict[str, InspectedSplit]
     whole_sites: int
@@ -137,99 +168,6 @@ class InspectReport(NamedTuple):
     """Licence of `model` and `corpus`, of those that the recipe tells."""
     citations: dict[str, str]
     """How to cite them: BibTeX or text."""
-
-
-class Fault(NamedTuple):
-    """One fault."""
-
-    object: str
-    """Path inside the store."""
-    task: int | None
-    problem: str
-
-
-class Unnamed(NamedTuple):
-    """An object that is not part of the store: no commit or metadata names it, and no reader reads it."""
-
-    object: str
-    bytes: int
-    reason: str
-    """A leftover of a task without a commit, or a foreign object."""
-
-
-class VerifyReport(NamedTuple):
-    """Report of `actstore verify`."""
-
-    uri: str
-    ok: bool
-    faults: tuple[Fault, ...]
-    tasks_done: int
-    tasks_total: int
-    objects: int
-    """Objects read and compared."""
-    bytes: int
-    recomputed_rows: int
-    """Rows that were computed again and compared."""
-    not_recomputed: str | None
-    """Reason if no row was computed again."""
-    unnamed: tuple[Unnamed, ...] = ()
-    """Objects that are not part of the store, which is no fault; `actstore gc` removes them."""
-    other_stores: tuple[str, ...] = ()
-    """Folders in the store that are stores themselves; their content was not examined."""
-
-
-class RepairReport(NamedTuple):
-    """Report of `actstore repair`."""
-
-    uri: str
-    ok: bool
-    """Whether nothing is left to do; in a dry run, whether there is nothing to do."""
-    dry_run: bool
-    faults: tuple[Fault, ...]
-    """Faults that were found."""
-    tasks: tuple[int, ...]
-    """Tasks that were extracted again, or would be."""
-    written: tuple[str, ...]
-    """Objects that were written or removed; in a dry run, those known in advance."""
-    left: tuple[Fault, ...]
-    """Faults that could not be repaired, with the reason."""
-    rows_extracted: int
-    seconds: float
-    """Time from the first to the last access to the store."""
-    manifest_before: str | None
-    """Digest of the manifest before the repair; None if it was missing or damaged."""
-    manifest_sha256: str | None
-    """Digest of the present manifest."""
-
-
-class Garbage(NamedTuple):
-    """An object that is not part of the store."""
-
-    object: str
-    bytes: int
-    age_s: float | None
-    """Seconds since it was written; None if the storage does not say."""
-    reason: str
-
-
-class GarbageReport(NamedTuple):
-    """Report of `actstore gc`."""
-
-    uri: str
-    garbage: tuple[Garbage, ...]
-    """Objects that are old enough to be removed."""
-    bytes: int
-    """Bytes of these objects."""
-    recent: tuple[Garbage, ...]
-    """Objects younger than the grace time, or of unknown age; a running extractor may need them."""
-    recent_bytes: int
-    older_than_s: float
-    deleted: bool
-    """Whether the old objects were removed."""
-    other_stores: tuple[str, ...] = ()
-    """Folders in the store that are stores themselves; nothing in them is listed or removed."""
-    foreign: tuple[Garbage, ...] = ()
-    """Files with names that actstore does not give; never removed."""
 
 
 def report_manifest(manifest: Manifest) -> InspectReport:
@@ -265,6 +203,7 @@ def report_manifest(manifest: Manifest) -> InspectReport:
             "parameters": manifest.model.parameters,
             "weights_sha256": manifest.model.weights_sha256,
         },
+        imported=_imported(frozen.imported),
         sites=_sites(manifest),
         splits={
             name: InspectedSplit(
@@ -288,6 +227,18 @@ def told_sources(manifest: Manifest, field: Literal["license", "citation"]) -> d
     recipe = manifest.frozen.recipe
     told = {"model": getattr(recipe.model, field), "corpus": getattr(recipe.corpus, field)}
     return {name: text for name, text in told.items() if text is not None}
+
+
+def _imported(facts: ImportFacts | None) -> dict[str, str | list[str]] | None:
+    if facts is None:
+        return None
+    return {
+        "summary": facts.summary,
+        "format": facts.format,
+        "digest": facts.digest,
+        "known": [*facts.known],
+        "unknown": [*facts.unknown],
+    }
 
 
 def _sites(manifest: Manifest) -> dict[str, InspectedSite]:

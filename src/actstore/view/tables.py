@@ -11,24 +11,18 @@ from rich.table import Table
 
 from actstore.access.printable import printable
 from actstore.leaving import StopReason
+from actstore.view.care_reports import Fault, GarbageReport, RepairReport, VerifyReport
 from actstore.view.grids import facts as _facts
 from actstore.view.grids import grid as _table
 from actstore.view.grids import human_bytes, human_time
-from actstore.view.reports import (
-    ExtractReport,
-    Fault,
-    GarbageReport,
-    InspectedSite,
-    InspectReport,
-    RepairReport,
-    VerifyReport,
-)
+from actstore.view.reports import ExtractReport, ImportReport, InspectedSite, InspectReport
 
 __all__ = [
     "difference_view",
     "exported_view",
     "extract_view",
     "garbage_view",
+    "import_view",
     "inspect_view",
     "repair_view",
     "verify_view",
@@ -45,8 +39,9 @@ _MOST_NAMED: Final = 20
 _MOST_FIELDS: Final = 40
 
 
-def extract_view(report: ExtractReport) -> RenderableType:
-    """Show the report of `extract`, with the tasks left."""
+def extract_view(report: ExtractReport, *, title: str = "Extracted", again: str | None = None) -> RenderableType:
+    """Show the report of `extract` or of `import`, with the tasks left."""
+    again = again or f"'actstore extract --store {report.uri}'"
     rate = f"{report.rows_per_s:,.0f} rows/s" + (f", {report.workers:,} workers" if report.workers > 1 else "")
     facts = {
         "store": report.uri,
@@ -58,7 +53,7 @@ def extract_view(report: ExtractReport) -> RenderableType:
     if report.tasks_before:
         facts["found done"] = f"{report.tasks_before:,} tasks of earlier runs"
     if report.complete:
-        return _facts("Extracted", facts)
+        return _facts(title, facts)
     if report.stopped is not None:
         facts["stopped"] = _STOPPED[report.stopped]
     if not report.tasks_total:
@@ -68,9 +63,26 @@ def extract_view(report: ExtractReport) -> RenderableType:
     else:
         facts["left"] = (
             f"{report.tasks_left:,} tasks of other shares; the run that does the last one writes the manifest. "
-            f"'actstore extract --store {report.uri}' does the remaining tasks"
+            f"{again} does the remaining tasks"
         )
     return _facts("Not complete", facts)
+
+
+def import_view(report: ImportReport) -> RenderableType:
+    """Show the report of `import`: what was found in the files, and the store."""
+    sites = [f"{site} ({width:,} features)" for site, width in report.sites.items()]
+    facts = {
+        "sites": ", ".join(sites[:_MOST_NAMED]) + (", ..." if len(sites) > _MOST_NAMED else ""),
+        "sequences": f"{report.sequences:,}",
+        "known": ", ".join(report.known) or "nothing but the rows",
+        "unknown": ", ".join(report.unknown) or "nothing",
+    }
+    if report.said:
+        facts["taken so"] = "; ".join(report.said)
+    return Group(
+        _facts(f"Files of format {report.format}", facts),
+        extract_view(report.store, title="Imported", again="the same command without --shard-of"),
+    )
 
 
 def inspect_view(report: InspectReport) -> RenderableType:
@@ -87,6 +99,8 @@ def inspect_view(report: InspectReport) -> RenderableType:
         "a row": f"{report.bytes_per_row:,.0f} bytes, {report.ratio_to_fp16:.2f}x smaller than float16",
         "manifest": report.manifest_sha256,
     }
+    if report.imported is not None:
+        facts["imported"] = str(report.imported["summary"])
     if (len(report.sites), report.tasks_total) != (report.whole_sites, report.whole_tasks):
         facts["part"] = (
             f"{len(report.sites):,} of {report.whole_sites:,} sites and {report.tasks_total:,} of "

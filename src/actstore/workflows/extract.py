@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,24 +15,22 @@ from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.recipe import ModelRecipe, Recipe
 from actstore.contracts.suggest import with_keyword_hints
-from actstore.errors import CorruptObjectError, UsageError
+from actstore.errors import UsageError
 from actstore.extract.device import choose_device
 from actstore.extract.model import load_model
+from actstore.extract.task import ModelRows
 from actstore.leaving import if_stopped
 from actstore.store.format.layout import LARGE_OBJECTS
-from actstore.store.read.assemble_manifest import write_manifest
-from actstore.store.read.manifest import Manifest
-from actstore.store.read.open import written_manifest
 from actstore.store.read.place import check_new_place
-from actstore.store.write.commit import committed_tasks
-from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen, load_frozen_if_any
+from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.part import refuse_part
 from actstore.store.write.sequences import StoredSequences
-from actstore.view.reports import ExtractReport, kept_tasks
+from actstore.view.reports import ExtractReport
 from actstore.workflows.clusters.connect import Cluster, LocalWorkers, check_cluster, workers_of
 from actstore.workflows.clusters.work_order import WorkOrder
 from actstore.workflows.extraction.deadline import Interrupted, Stop
-from actstore.workflows.extraction.executors import Executor, SerialExecutor, Tally
+from actstore.workflows.extraction.executors import Executor, SerialExecutor
+from actstore.workflows.extraction.missing_tasks import do_missing_tasks, stopped_early
 from actstore.workflows.extraction.plan import ExtractionPlan, plan_extraction, reopen, require_sequences
 from actstore.workflows.extraction.runner import TaskRunner
 from actstore.workflows.extraction.shares import Share
@@ -126,7 +123,7 @@ def extract_on(
         with workers_of(cluster, order, recipe_sha256=frozen.digest) as workers:
             yield workers
 
-    return _do_tasks(
+    return do_missing_tasks(
         objects,
         frozen,
         executor,
@@ -185,7 +182,7 @@ def _begin(
             plan = plan_extraction(objects, recipe, model, storage_options=storage_options, progress=progress)
             return _Begun(plan, model)
     except Interrupted:
-        return _stopped_early(objects, stop)
+        return stopped_early(objects, stop)
 
 
 def _checked(recipe: Recipe | None, model: str | None, cluster: Cluster | None, device: str) -> str:
@@ -224,7 +221,7 @@ def _stored_model(objects: ObjectStore, place: str | None, stop: Stop) -> ModelR
             objects.sweep(large=LARGE_OBJECTS)
             return stored_model(load_frozen(objects), place)
     except Interrupted:
-        return _stopped_early(objects, stop)
+        return stopped_early(objects, stop)
 
 
 def _extract_here(
@@ -237,103 +234,9 @@ def _extract_here(
     def executor(tasks_done: int) -> Iterator[Executor]:
         rows_elsewhere = model.device_rows is not None
         check_room(objects, plan.frozen, tasks_done=tasks_done, rows_elsewhere=rows_elsewhere)
-        with StoredSequences(objects) as source, TaskRunner(plan, source, model, objects) as runner:
-            yield SerialExecutor(runner, objects)
+        with StoredSequences(objects) as source:
+            rows = ModelRows(source, model, plan.frozen.tokens_per_batch)
+            with TaskRunner(plan, rows, objects) as runner:
+                yield SerialExecutor(runner, objects)
 
-    return _do_tasks(objects, plan.frozen, executor, progress=progress, share=share, stop=stop)
-
-
-def _do_tasks(
-    objects: ObjectStore,
-    frozen: FrozenRecipe,
-    executor: Callable[[int], AbstractContextManager[Executor]],
-    *,
-    progress: Progress,
-    share: Share | None,
-    stop: Stop,
-) -> ExtractReport:
-    """Do the tasks without a commit; write the manifest if no task is left.
-
-    `executor` is called with the number of tasks done; it is not called if none is missing.
-    """
-    before = _committed(objects, frozen)
-    own = [task for task in range(frozen.tasks) if share is None or task in share]
-    missing = [task for task in own if task not in before]
-    total = sum(map(frozen.rows_of, own))
-    done = total - sum(map(frozen.rows_of, missing))
-    started_s = time.perf_counter()
-    with progress.stage("extracting", total=total, unit="rows", done=done) as stage:
-        tally = Tally(frozen, stage)
-        if missing and stop.may_begin():
-            with (
-                if_stopped(lambda: kept_tasks(objects.uri, done=len(before) + tally.tasks, total=frozen.tasks)),
-                executor(len(before)) as each,
-            ):
-                each.run(missing, stop=stop, tally=tally)
-            objects.sweep(large=LARGE_OBJECTS)  # a worker may have died in the middle of a write
-    seconds = time.perf_counter() - started_s
-    after = _committed(objects, frozen)
-    left = frozen.tasks - len(after)
-    manifest = None if left else _manifest(objects, progress, stop)
-    return ExtractReport(
-        uri=objects.uri,
-        manifest_sha256=None if manifest is None else manifest.digest,
-        rows=frozen.rows,
-        tasks_total=frozen.tasks,
-        tasks_before=len(before),
-        tasks_done=len(after),
-        tasks_left=left,
-        complete=manifest is not None,
-        stopped=stop.reason if set(missing) - after or (manifest is None and not left) else None,
-        workers=tally.workers,
-        rows_extracted=tally.rows,
-        seconds=seconds,
-        rows_per_s=tally.rows / seconds if seconds else 0.0,
-    )
-
-
-def _manifest(objects: ObjectStore, progress: Progress, stop: Stop) -> Manifest | None:
-    """Write the manifest; return None if a signal stops that.
-
-    A run that was told to stop while it finished its last task still writes it, if it can in time.
-    """
-    if stop.must_drop():
-        return write_manifest(objects, progress=progress)
-    try:
-        with stop.interruptible():
-            return write_manifest(objects, progress=progress)
-    except Interrupted:
-        return None
-
-
-def _committed(objects: ObjectStore, frozen: FrozenRecipe) -> set[int]:
-    done = committed_tasks(objects)
-    if foreign := sorted(task for task in done if task >= frozen.tasks):
-        raise CorruptObjectError(
-            f"{objects.uri}: a commit of task {foreign[0]}, but the recipe has {frozen.tasks} tasks; "
-            "remove it, or extract to another place"
-        )
-    return done
-
-
-def _stopped_early(objects: ObjectStore, stop: Stop) -> ExtractReport:
-    """Report a run that was told to stop before the first task."""
-    frozen = load_frozen_if_any(objects)
-    done = set() if frozen is None else _committed(objects, frozen)
-    left = 0 if frozen is None else frozen.tasks - len(done)
-    manifest = None if left else written_manifest(objects)
-    return ExtractReport(
-        uri=objects.uri,
-        manifest_sha256=None if manifest is None else manifest.digest,
-        rows=0 if frozen is None else frozen.rows,
-        tasks_total=0 if frozen is None else frozen.tasks,
-        tasks_before=len(done),
-        tasks_done=len(done),
-        tasks_left=left,
-        complete=manifest is not None,
-        stopped=stop.reason if manifest is None else None,
-        workers=0,
-        rows_extracted=0,
-        seconds=0.0,
-        rows_per_s=0.0,
-    )
+    return do_missing_tasks(objects, plan.frozen, executor, progress=progress, share=share, stop=stop)

@@ -13,6 +13,7 @@ StoreOf = Callable[..., Path]
 COMMANDS = [
     ["plan"],
     ["extract"],
+    ["import"],
     ["inspect"],
     ["verify"],
     ["repair"],

@@ -8,17 +8,8 @@ from rich.console import Console, RenderableType
 
 from actstore.leaving import StopReason
 from actstore.store.read.open import locate_store
-from actstore.view.reports import (
-    ExtractReport,
-    Fault,
-    Garbage,
-    GarbageReport,
-    InspectReport,
-    RepairReport,
-    Unnamed,
-    VerifyReport,
-    report_manifest,
-)
+from actstore.view.care_reports import Fault, Garbage, GarbageReport, RepairReport, Unnamed, VerifyReport
+from actstore.view.reports import ExtractReport, InspectReport, report_manifest
 from actstore.view.tables import (
     extract_view,
     garbage_view,

@@ -28,9 +28,9 @@ class Kill(NamedTuple):
     number: signal.Signals = signal.SIGKILL
 
 
-def extract_in_a_process(*arguments: object, log: Path, kill: Kill | None = None) -> int:
-    """Run `actstore extract` and return its exit code; -9 if it was killed."""
-    process = _SERVER.Process(target=_run, args=(["actstore", "extract", *map(str, arguments)], log, kill))
+def extract_in_a_process(*arguments: object, log: Path, kill: Kill | None = None, command: str = "extract") -> int:
+    """Run `actstore extract`, or another command, and return its exit code; -9 if it was killed."""
+    process = _SERVER.Process(target=_run, args=(["actstore", command, *map(str, arguments)], log, kill))
     process.start()
     process.join()
     code = process.exitcode

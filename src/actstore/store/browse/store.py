@@ -332,6 +332,7 @@ class Store:
         tasks = "complete" if manifest.complete else f"{manifest.tasks_done:,} of {len(manifest.tasks):,} tasks"
         return {
             "model": f"{printable(manifest.model.name)} ({printable(manifest.model.architecture)})",
+            **({"imported": facts.summary} if (facts := manifest.frozen.imported) else {}),
             "sites": f"{len(self.sites)} sites x {' or '.join(map(str, widths))} features",
             "rows": f"{rows} of {manifest.frozen.corpus.sequences:,} proteins ({splits})",
             "encoding": manifest.encoding,

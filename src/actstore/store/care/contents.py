@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from actstore.contracts.unknown import UNKNOWN_TOKEN
 from actstore.errors import CorruptObjectError
 from actstore.store.format.chunk import decode_chunk
 from actstore.store.format.layout import HOLE, ArraySpec
@@ -171,6 +172,10 @@ class TaskContents:
         inside = max(self._rows - start, 0)
         if problem := _padding(values, inside, start):
             return problem
+        if (imported := self._frozen.imported) is not None:
+            if "tokens" in imported.unknown:
+                return None if (values[:inside] == UNKNOWN_TOKEN).all() else "a token, and the tokens are unknown"
+            return None if (values[:inside] >= 0).all() else "a token is less than 0"
         letter_N = None if self._planned is None else self._planned.letter_N
         if letter_N is None:
             return None if (values[:inside] >= 0).all() else "a token is less than 0"

@@ -37,6 +37,7 @@ from actstore.store.format.layout import (
 from actstore.store.format.limits import layout_problem, sites_problem
 from actstore.store.format.vectors import Document
 from actstore.store.write.facts import CalibrationFacts, CompressionFacts, CorpusFacts, SplitFacts
+from actstore.store.write.imported import ImportFacts
 from actstore.store.write.members import MemberFacts, TaskTable, number_tasks
 from actstore.store.write.part import PartFacts
 
@@ -66,6 +67,8 @@ class FrozenRecipe(Document):
     calibration: dict[str, CalibrationFacts] | None
     compression: CompressionFacts | None = None
     """Measurements of `compressor = "auto"`; None if the recipe names a compressor."""
+    imported: ImportFacts | None = None
+    """Of rows that were imported from files; None if the model was run."""
     software: dict[str, str]
     part: PartFacts | None = None
     """The sites and tasks that are here, if not all; not part of the digest."""

@@ -69,6 +69,7 @@ def join_recipes(recipes: Sequence[FrozenRecipe], names: Sequence[str]) -> Froze
 
 def _must_agree(one: FrozenRecipe, other: FrozenRecipe) -> Iterator[tuple[str, object, object]]:
     """Yield facts that must be the same for rows to mean the same, and to be stored alike."""
+    yield "rows", one.imported and one.imported.summary, other.imported and other.imported.summary
     yield "weights", one.model.weights_sha256, other.model.weights_sha256
     yield "dtype", one.model.dtype, other.model.dtype
     yield "sites", ", ".join(site.name for site in one.sites_here), ", ".join(site.name for site in other.sites_here)

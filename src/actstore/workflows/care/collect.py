@@ -21,7 +21,7 @@ from actstore.store.read.manifest import parse_manifest
 from actstore.store.read.open import open_store_objects
 from actstore.store.write.commit import committed_tasks
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
-from actstore.view.reports import Garbage, GarbageReport
+from actstore.view.care_reports import Garbage, GarbageReport
 
 __all__ = ["DEFAULT_OLDER_THAN_S", "collect_garbage"]
 

@@ -19,7 +19,7 @@ from actstore.store.read.assemble_manifest import commit_problems
 from actstore.store.read.manifest import Manifest
 from actstore.store.write.commit import Commit, StoredObject, load_commit
 from actstore.store.write.frozen_recipe import FrozenRecipe
-from actstore.view.reports import Fault
+from actstore.view.care_reports import Fault
 
 __all__ = ["Committed", "Expected", "compare_commits", "named_commits"]
 

@@ -24,7 +24,7 @@ from actstore.store.write.commit import committed_tasks, load_commit
 from actstore.store.write.freeze import metadata_objects, says_the_same
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.sequences import most_file_bytes
-from actstore.view.reports import Fault, Unnamed
+from actstore.view.care_reports import Fault, Unnamed
 from actstore.workflows.care.committed import Expected, compare_commits, named_commits
 
 __all__ = ["DISAGREES", "FOLDER_IN_PLACE", "Examination", "examine"]

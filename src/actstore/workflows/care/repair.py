@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, suppress
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -22,11 +22,7 @@ from actstore.errors import (
     StoreNotFoundError,
     UsageError,
 )
-from actstore.extract.row_memory import RowMemory
-from actstore.extract.task import extract_task
-from actstore.extract.threads import LoneThreads
 from actstore.leaving import if_stopped
-from actstore.store.care.restore import restore_task
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.format.documents import read_document
 from actstore.store.format.layout import COMMITS, MANIFEST, RECIPE, SEQUENCES, commit_path
@@ -37,14 +33,12 @@ from actstore.store.write.commit import committed_tasks, load_commit
 from actstore.store.write.freeze import metadata_objects
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.part import refuse_part
-from actstore.store.write.sequences import StoredSequences
-from actstore.store.write.writer import encode_task
-from actstore.view.reports import Fault, RepairReport
+from actstore.view.care_reports import Fault, RepairReport
+from actstore.workflows.care.again import PlannedRows, rows_of_model, write_again
 from actstore.workflows.care.examine import DISAGREES, FOLDER_IN_PLACE, Examination, examine
-from actstore.workflows.extraction.plan import replan
 from actstore.workflows.extraction.stored_model import load_stored_model, stored_model
 
-__all__ = ["repair_store", "repair_with"]
+__all__ = ["repair_from", "repair_store", "repair_with"]
 
 
 @with_keyword_hints
@@ -116,6 +110,23 @@ def repair_with(
     progress: Progress | None = None,
 ) -> RepairReport:
     """Repair with a model that is loaded only if a task has to be extracted; see `repair_store`."""
+
+    def rows_of(frozen: FrozenRecipe) -> AbstractContextManager[PlannedRows]:
+        return rows_of_model(objects, frozen, model_of(frozen))
+
+    return repair_from(rows_of, objects, tasks=tasks, dry_run=dry_run, rewrite=rewrite, progress=progress)
+
+
+def repair_from(
+    rows_of: Callable[[FrozenRecipe], AbstractContextManager[PlannedRows]],
+    objects: ObjectStore,
+    *,
+    tasks: Collection[int] | None = None,
+    dry_run: bool = False,
+    rewrite: bool = False,
+    progress: Progress | None = None,
+) -> RepairReport:
+    """Repair with rows of any source, which is opened only if a task has to be written; see `repair_store`."""
     progress, started = progress or Silent(), time.perf_counter()
     found = examine(objects, tasks=tasks, progress=progress)
     plan = _plan(objects, found, tasks, rewrite=rewrite)
@@ -125,10 +136,10 @@ def repair_with(
         written, failed = _write_metadata(objects, plan)
         left += failed
         if plan.tasks:
-            model = model_of(found.frozen)
-            changed, failed = _extract_again(
-                model, objects, found.frozen, found.manifest, plan.tasks, rewrite=rewrite, progress=progress
-            )
+            with rows_of(found.frozen) as planned:
+                changed, failed = write_again(
+                    planned, objects, found.frozen, found.manifest, plan.tasks, rewrite=rewrite, progress=progress
+                )
             rows = sum(found.frozen.rows_of(task) for task in plan.tasks)
             written, left = written + changed, left + failed
         if left:
@@ -268,48 +279,6 @@ def _write_metadata(objects: ObjectStore, plan: _Plan) -> tuple[list[str], list[
             failed.append(Fault(path, None, str(error)))
         else:
             written.append(path)
-    return written, failed
-
-
-def _extract_again(
-    model: ActivationModel,
-    objects: ObjectStore,
-    frozen: FrozenRecipe,
-    manifest: Manifest | None,
-    tasks: Sequence[int],
-    *,
-    rewrite: bool,
-    progress: Progress,
-) -> tuple[list[str], list[Fault]]:
-    """Extract tasks and replace stored objects that differ; return what was written and what failed."""
-    written: list[str] = []
-    failed: list[Fault] = []
-    plan, memory = replan(objects, frozen, model), RowMemory(model.device_rows)
-    with (
-        StoredSequences(objects) as source,
-        progress.stage("extracting again", total=sum(map(frozen.rows_of, tasks)), unit="rows") as stage,
-        LoneThreads() as threads,
-    ):
-        for index in tasks:
-            task = plan.tasks.task(index)
-            rows = extract_task(
-                task,
-                source,
-                model,
-                tokens_per_batch=frozen.tokens_per_batch,
-                parallel=threads.map,
-                take_rows=memory.take,
-                on_rows=stage.advance,
-            )
-            shards = encode_task(frozen, task, rows, name_of=source.sequence_id, parallel=threads.map)
-            memory.give_back(rows)
-            named = None if manifest is None else manifest.commits[index]
-            try:
-                written += restore_task(objects, frozen, index, shards, named=named, rewrite=rewrite)
-            except StorageUnavailableError:
-                raise
-            except StoreError as error:
-                failed.append(Fault(commit_path(index), index, str(error)))
     return written, failed
 
 

@@ -15,7 +15,7 @@ from actstore.store.format.layout import RECIPE
 from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import members_of, open_store_objects
-from actstore.view.reports import Fault, VerifyReport
+from actstore.view.care_reports import Fault, VerifyReport
 from actstore.workflows.care.examine import Examination, examine
 from actstore.workflows.care.recompute import model_at_hand, recompute_sample
 

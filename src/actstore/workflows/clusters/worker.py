@@ -17,6 +17,7 @@ from distributed import Worker, WorkerPlugin
 from actstore.access.objects import ObjectStore
 from actstore.access.open import open_objects
 from actstore.errors import ActstoreError, CorruptObjectError, WorkerError
+from actstore.extract.task import ModelRows
 from actstore.store.write.frozen_recipe import FrozenRecipe, load_frozen
 from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.clusters.gpus import claim_device, visible_gpus
@@ -137,7 +138,9 @@ class _Work:
                     )
                 device = claim_device(device_on_worker(order.device), gpus=visible_gpus(os.environ))
                 model = order.load(frozen, order.model, device)
-                runner = TaskRunner(reopen(objects, frozen, model), StoredSequences(objects), model, objects)
+                plan = reopen(objects, frozen, model)
+                rows = ModelRows(StoredSequences(objects), model, frozen.tokens_per_batch)
+                runner = TaskRunner(plan, rows, objects)
                 self._opened = runner, objects, frozen
             return self._opened
 

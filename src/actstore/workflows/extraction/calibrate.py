@@ -8,13 +8,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from actstore.contracts.hashing import Purpose, derive_key, draws
-from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress
 from actstore.contracts.rules import CalibrationRules
-from actstore.contracts.sequences import ResidueSource, SequenceTable
-from actstore.contracts.tasks import Piece, Task
+from actstore.contracts.sequences import SequenceTable
+from actstore.contracts.tasks import Piece, RowSource, Task
 from actstore.errors import NumericsError
-from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
 from actstore.quantize.int8 import calibrate
 from actstore.quantize.moments import Moments
@@ -29,12 +27,11 @@ _SEQUENCES_AT_ONCE: Final = 16
 def calibrate_sites(
     rules: CalibrationRules,
     table: SequenceTable,
-    source: ResidueSource,
-    model: ActivationModel,
+    rows: RowSource,
     *,
     progress: Progress,
 ) -> dict[str, CalibrationFacts]:
-    """Run the model over a sample of sequences (the first window of each) and return each site's calibration.
+    """Take the rows of a sample of sequences (the first window of each) and return each site's calibration.
 
     The sample holds the sequences with the smallest seeded draws of their ids, so it hardly changes as a corpus grows.
 
@@ -42,26 +39,26 @@ def calibrate_sites(
     ----------
     rules
         Of the recipe.
-    table, source
-        The sequences, in the same order.
-    model
-        The model.
+    table
+        The sequences.
+    rows
+        Gives their rows, with the sequences in the same order.
     progress
         Where to report.
     """
     draw_N = draws(derive_key(rules.seed, Purpose.CALIBRATION), table.id_hash_N)
     sample = np.argsort(draw_N, kind="stable")[: rules.sequences]
     lengths = np.minimum(table.length_N[sample], rules.window_residues)
-    parts: dict[str, list[Moments]] = {site.name: [] for site in model.sites}
+    parts: dict[str, list[Moments]] = {site.name: [] for site in rows.sites}
 
     def moments_of(here: slice) -> dict[str, Moments]:
         pieces = tuple(
             Piece(int(sequence), 0, int(length), np.arange(length, dtype=np.int32))
             for sequence, length in zip(sample[here], lengths[here], strict=True)
         )
-        rows = int(lengths[here].sum())
-        task = Task(0, "calibration", rows, pieces, np.arange(rows))
-        values = extract_task(task, source, model, tokens_per_batch=rules.tokens_per_batch, parallel=map).values
+        count = int(lengths[here].sum())
+        task = Task(0, "calibration", count, pieces, np.arange(count))
+        values = rows.task_rows(task, parallel=map).values
         return {name: Moments.of(values_ND) for name, values_ND in values.items()}
 
     groups = [slice(start, start + _SEQUENCES_AT_ONCE) for start in range(0, len(sample), _SEQUENCES_AT_ONCE)]

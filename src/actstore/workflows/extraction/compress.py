@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress
 from actstore.contracts.sequences import ResidueSource
-from actstore.extract.task import extract_task
+from actstore.contracts.tasks import RowSource
 from actstore.extract.threads import LoneThreads
 from actstore.store.plan.tasks import Plan
 from actstore.store.write.compression import best_compressor, measure_compressors
@@ -36,12 +35,10 @@ class PlanOrder:
         return self.corpus.sequence_id(int(self.order_N[sequence]))
 
 
-def choose_compressor(
-    frozen: FrozenRecipe, plan: Plan, source: ResidueSource, model: ActivationModel, *, progress: Progress
-) -> FrozenRecipe:
+def choose_compressor(frozen: FrozenRecipe, plan: Plan, rows: RowSource, *, progress: Progress) -> FrozenRecipe:
     """Compress the first task in memory, and return the recipe to freeze, with the best compressor.
 
-    The choice costs one extra task: the first task is extracted again when it is written.
+    The choice costs one extra task: the rows of the first task are taken again when it is written.
 
     Parameters
     ----------
@@ -49,10 +46,8 @@ def choose_compressor(
         Everything else that the recipe resolved to, calibration included.
     plan
         Its first task is compressed.
-    source
-        The sequences in plan order.
-    model
-        The model.
+    rows
+        Gives the rows of the plan.
     progress
         Where to report.
 
@@ -66,13 +61,5 @@ def choose_compressor(
         progress.stage("choosing a compressor", total=task.rows, unit="rows") as stage,
         LoneThreads() as threads,
     ):
-        rows = extract_task(
-            task,
-            source,
-            model,
-            tokens_per_batch=frozen.tokens_per_batch,
-            parallel=threads.map,
-            on_rows=stage.advance,
-        )
-        facts = measure_compressors(frozen, task, rows)
+        facts = measure_compressors(frozen, task, rows.task_rows(task, parallel=threads.map, on_rows=stage.advance))
     return frozen.compressed_by(best_compressor(facts), facts=facts)

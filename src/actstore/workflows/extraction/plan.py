@@ -20,7 +20,7 @@ from actstore.store.write.sequences import StoredSequences
 from actstore.workflows.extraction.resolve import Resolution, resolving
 from actstore.workflows.extraction.sizes import check_room
 
-__all__ = ["ExtractionPlan", "plan_extraction", "reopen", "replan", "require_sequences"]
+__all__ = ["ExtractionPlan", "begin_or_continue", "plan_extraction", "reopen", "replan", "require_sequences"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,22 +81,24 @@ def plan_extraction(
     RecipeError
         If sites or sizes of the recipe exceed what a store can hold.
     """
-    stored = load_frozen_if_any(objects)
-    needs_sequences = stored is None or not has_sequences(objects)
+    needs_sequences = load_frozen_if_any(objects) is None or not has_sequences(objects)
     with resolving(
         recipe, model, needs_sequences=needs_sequences, storage_options=storage_options, progress=progress
     ) as resolved:
-        if stored is None:
-            frozen = _begin(objects, resolved, keep_rows=keep_rows)
-        else:
-            frozen = _continue(objects, stored, resolved)
-        return ExtractionPlan(frozen, resolved.tasks)
+        return begin_or_continue(objects, resolved, keep_rows=keep_rows)
+
+
+def begin_or_continue(objects: ObjectStore, resolved: Resolution, *, keep_rows: bool = True) -> ExtractionPlan:
+    """Freeze what was resolved, or compare it with what is frozen; see `plan_extraction`."""
+    stored = load_frozen_if_any(objects)
+    frozen = _begin(objects, resolved, keep_rows=keep_rows) if stored is None else _continue(objects, stored, resolved)
+    return ExtractionPlan(frozen, resolved.tasks)
 
 
 def _begin(objects: ObjectStore, resolved: Resolution, *, keep_rows: bool) -> FrozenRecipe:
     """Calibrate, choose the compressor, and freeze."""
     if keep_rows:
-        check_room(objects, resolved.draft, rows_elsewhere=resolved.model.device_rows is not None)
+        check_room(objects, resolved.draft, rows_elsewhere=resolved.origin.rows_in(None).device_rows is not None)
     return freeze(objects, resolved.frozen, resolved.sequences.path)
 
 

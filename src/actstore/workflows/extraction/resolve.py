@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,25 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actstore.access.scratch import scratch_folder
-from actstore.contracts.models import ActivationModel
+from actstore.contracts.models import ActivationModel, ModelFacts, Site
 from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import Recipe
-from actstore.contracts.sequences import SequenceTable
-from actstore.corpus.scan import Corpus, scan
+from actstore.contracts.sequences import SequenceCollection, SequenceTable
+from actstore.contracts.tasks import RowSource
+from actstore.corpus.scan import scan
 from actstore.corpus.splits import split_corpus
 from actstore.errors import RecipeError, StoreError
+from actstore.extract.task import ModelRows
 from actstore.store.format.layout import SEQUENCES, StoreLayout
 from actstore.store.format.limits import layout_problem, sites_problem
 from actstore.store.plan.tasks import Plan, plan_tasks, sequence_order
 from actstore.store.write.facts import CalibrationFacts, CorpusFacts, SplitFacts
 from actstore.store.write.frozen_recipe import FrozenRecipe
+from actstore.store.write.imported import ImportFacts
 from actstore.store.write.sequences import write_sequences
 from actstore.workflows.extraction.calibrate import calibrate_sites
 from actstore.workflows.extraction.compress import PlanOrder, choose_compressor
 from actstore.workflows.extraction.sizes import choose_task_rows
 from actstore.workflows.extraction.taken_calibration import taken_calibration
 
-__all__ = ["Resolution", "SequenceFile", "resolving"]
+__all__ = ["Resolution", "RowOrigin", "SequenceFile", "resolving", "spool_folder"]
 
 _RECORDED: Final = ("actstore", "torch", "transformers", "numpy", "zarr", "numcodecs", "pyarrow")
 _NO_DIGEST: Final = "0" * 64
@@ -71,7 +74,7 @@ def resolving(
     """
     recipe.refuse_credentials()
     with (
-        _spool_folder() as folder,
+        spool_folder() as folder,
         scan(
             recipe.corpus,
             alphabet=model.tokenizer.alphabet,
@@ -80,9 +83,34 @@ def resolving(
             progress=progress,
         ) as corpus,
     ):
+        tokens_per_batch = recipe.model.tokens_per_batch
+
+        def rows_in(order_N: NDArray[np.int64] | None) -> ModelRows:
+            return ModelRows(corpus if order_N is None else PlanOrder(corpus, order_N), model, tokens_per_batch)
+
         yield Resolution(
-            recipe, model, corpus, storage_options, folder, needs_sequences=needs_sequences, progress=progress
+            recipe,
+            RowOrigin(model.facts, model.sites, rows_in),
+            corpus,
+            storage_options,
+            folder,
+            needs_sequences=needs_sequences,
+            progress=progress,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowOrigin:
+    """Where rows come from: a model that computes them, or files that have them."""
+
+    facts: ModelFacts
+    """Of the model, as far as it is known."""
+    sites: tuple[Site, ...]
+    """In stored order."""
+    rows_in: Callable[[NDArray[np.int64] | None], RowSource]
+    """Returns the source of rows for a numbering of the sequences: place in the corpus of each; None for its order."""
+    imported: ImportFacts | None = None
+    """Recorded facts of files that have them."""
 
 
 class SequenceFile(NamedTuple):
@@ -98,8 +126,8 @@ class Resolution:
 
     recipe: Recipe
     """As it was written."""
-    model: ActivationModel
-    corpus: Corpus
+    origin: RowOrigin
+    corpus: SequenceCollection
     storage_options: Mapping[str, Any] | None = field(repr=False)
     folder: Path
     """Temporary."""
@@ -124,9 +152,9 @@ class Resolution:
         It names sequences that came through a pipe by their digest.
         """
         corpus = self.recipe.corpus.model_copy(update={"sequences": self.corpus.recorded_sequences})
-        model = self.recipe.model.model_copy(update={"name": self.model.facts.name})
+        model = self.recipe.model.model_copy(update={"name": self.origin.facts.name})
         recipe = self.recipe.model_copy(update={"corpus": corpus, "model": model})
-        sized = choose_task_rows(recipe, self.model.sites, residues=self.corpus.total_residues)
+        sized = choose_task_rows(recipe, self.origin.sites, residues=self.corpus.total_residues)
         if not self.chooses_compressor:
             return sized
         return sized.model_copy(update={"store": sized.store.model_copy(update={"compressor": "none"})})
@@ -158,7 +186,7 @@ class Resolution:
 
     @cached_property
     def draft(self) -> FrozenRecipe:
-        """What is frozen, except calibration and compressor: everything known without running the model.
+        """What is frozen, except calibration and compressor: everything known without a single row.
 
         Raises
         ------
@@ -167,9 +195,9 @@ class Resolution:
         StoreError
             If the temporary folder has no room for the sequences.
         """
-        tasks, model, corpus = self.tasks, self.model, self.corpus
-        layout = StoreLayout.of(model.sites, self.sized.store)
-        if problem := sites_problem(model.sites) or layout_problem(layout, tasks.tasks):
+        tasks, origin, corpus = self.tasks, self.origin, self.corpus
+        layout = StoreLayout.of(origin.sites, self.sized.store)
+        if problem := sites_problem(origin.sites) or layout_problem(layout, tasks.tasks):
             raise RecipeError(f"the recipe cannot be laid out: {problem}")
         return FrozenRecipe(
             recipe=self.sized,
@@ -179,8 +207,9 @@ class Resolution:
                 residues=corpus.total_residues,
                 skipped=dict(corpus.skipped),
             ),
-            model=model.facts,
-            sites=model.sites,
+            model=origin.facts,
+            sites=origin.sites,
+            imported=origin.imported,
             splits={
                 split.name: SplitFacts(
                     sequences=split.sequences, rows=split.rows, first_task=split.first_task, tasks=split.tasks
@@ -198,30 +227,38 @@ class Resolution:
 
     @cached_property
     def frozen(self) -> FrozenRecipe:
-        """Everything that is frozen: the draft with calibration and compressor, for which the model runs.
+        """Everything that is frozen: the draft with calibration and compressor, for which rows are needed.
 
         Raises
         ------
         ModelError, NumericsError
             If the model fails.
         """
-        frozen, model = self.draft, self.model
+        frozen = self.draft
         if frozen.quantizer.calibrated:
             frozen = frozen.model_copy(update={"calibration": self._calibration(frozen)})
         if self.chooses_compressor:
-            source = PlanOrder(self.corpus, self.order_N)
-            frozen = choose_compressor(frozen, self.tasks, source, model, progress=self.progress)
+            rows = self.origin.rows_in(self.order_N)
+            frozen = choose_compressor(frozen, self.tasks, rows, progress=self.progress)
         return frozen
 
     def _calibration(self, draft: FrozenRecipe) -> dict[str, CalibrationFacts]:
         if (place := self.recipe.store.calibration_of) is not None:
-            return taken_calibration(place, self.model, storage_options=self.storage_options)
-        return calibrate_sites(draft.calibration_rules, self.table, self.corpus, self.model, progress=self.progress)
+            facts, sites = self.origin.facts, self.origin.sites
+            return taken_calibration(place, facts, sites, storage_options=self.storage_options)
+        rows = self.origin.rows_in(None)
+        return calibrate_sites(draft.calibration_rules, self.table, rows, progress=self.progress)
 
 
 @contextmanager
-def _spool_folder() -> Iterator[Path]:
-    """Yield a folder for files that are needed until the store is frozen."""
+def spool_folder() -> Iterator[Path]:
+    """Yield a folder for files that are needed until the store is frozen.
+
+    Raises
+    ------
+    StoreError
+        If there is no temporary folder for them.
+    """
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(scratch_folder("spool"))

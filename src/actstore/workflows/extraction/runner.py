@@ -9,10 +9,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from actstore.access.objects import ObjectStore
-from actstore.contracts.models import ActivationModel
-from actstore.contracts.sequences import ResidueSource
+from actstore.contracts.tasks import RowSource
 from actstore.extract.row_memory import RowMemory
-from actstore.extract.task import extract_task
 from actstore.extract.threads import LoneThreads
 from actstore.store.write.writer import commit_of, encode_task, publish_task
 from actstore.workflows.extraction.plan import ExtractionPlan
@@ -33,8 +31,8 @@ class TaskRunner:
 
     Parameters
     ----------
-    plan, source, model, objects
-        The store and what it is made from.
+    plan, rows, objects
+        The store and what gives its rows.
     threads
         None for as many as torch would use.
     """
@@ -42,21 +40,19 @@ class TaskRunner:
     def __init__(
         self,
         plan: ExtractionPlan,
-        source: ResidueSource,
-        model: ActivationModel,
+        rows: RowSource,
         objects: ObjectStore,
         *,
         threads: int | None = None,
     ) -> None:
         self._plan = plan
-        self._source = source
-        self._model = model
+        self._rows = rows
         self._objects = objects
         self._computing, self._encoding, self._writing = (threading.Lock() for _ in range(STAGES))
-        self._memory = RowMemory(model.device_rows)
-        if model.device_rows is not None:  # fail now if memory is too small, not after the first task
+        self._memory = RowMemory(rows.device_rows)
+        if rows.device_rows is not None:  # fail now if memory is too small, not after the first task
             frozen = plan.frozen
-            self._memory.reserve(min(frozen.layout.task_rows, frozen.rows), model.sites, times=min(2, frozen.tasks))
+            self._memory.reserve(min(frozen.layout.task_rows, frozen.rows), rows.sites, times=min(2, frozen.tasks))
         self._threads = LoneThreads(threads)
 
     def __enter__(self) -> Self:
@@ -97,17 +93,9 @@ class TaskRunner:
         frozen = self._plan.frozen
         with _handed_on(self._computing, self._encoding):
             task = self._plan.tasks.task(index)
-            rows = extract_task(
-                task,
-                self._source,
-                self._model,
-                tokens_per_batch=frozen.tokens_per_batch,
-                parallel=self._threads.map,
-                take_rows=self._memory.take,
-                on_rows=on_rows,
-            )
+            rows = self._rows.task_rows(task, parallel=self._threads.map, take_rows=self._memory.take, on_rows=on_rows)
         with _handed_on(self._encoding, self._writing):
-            shards = encode_task(frozen, task, rows, name_of=self._source.sequence_id, parallel=self._threads.map)
+            shards = encode_task(frozen, task, rows, name_of=self._rows.sequence_id, parallel=self._threads.map)
             self._memory.give_back(rows)
             commit = commit_of(frozen, index, shards, parallel=self._threads.map)
         with _handed_on(self._writing):

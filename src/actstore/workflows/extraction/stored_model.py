@@ -27,8 +27,13 @@ def stored_model(frozen: FrozenRecipe, place: str | None = None) -> ModelRecipe:
     Raises
     ------
     ModelError
-        If it was extracted from a folder that is gone.
+        If it was extracted from a folder that is gone, or its rows were imported from files.
     """
+    if frozen.imported is not None:
+        raise ModelError(
+            f"the rows of the store were imported from {frozen.imported.format} files, so no model gives them again; "
+            "'actstore import SOURCE URI' writes missing tasks, and with --repair damaged ones, from the files"
+        )
     pinned = frozen.pinned_model
     if place is not None:
         folder = local_folder(place)

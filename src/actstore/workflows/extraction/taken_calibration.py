@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from actstore.contracts.models import ActivationModel
+from actstore.contracts.models import ModelFacts, Site
 from actstore.errors import RecipeError
 from actstore.store.read.open import open_manifest
 from actstore.store.write.facts import CalibrationFacts
@@ -14,7 +14,7 @@ __all__ = ["taken_calibration"]
 
 
 def taken_calibration(
-    place: str, model: ActivationModel, *, storage_options: Mapping[str, Any] | None
+    place: str, model: ModelFacts, sites: Sequence[Site], *, storage_options: Mapping[str, Any] | None
 ) -> dict[str, CalibrationFacts]:
     """Return centre and channel scale of every site, as another store has them.
 
@@ -22,8 +22,8 @@ def taken_calibration(
     ----------
     place
         Path or URL of the store, or a manifest file.
-    model
-        What the new store is made with.
+    model, sites
+        What the new store is made of.
     storage_options
         Passed to fsspec.
 
@@ -37,14 +37,14 @@ def taken_calibration(
     frozen = open_manifest(place, storage_options=storage_options).frozen
     name = f"store.calibration_of (--calibration-of {place})"
     for what, there, here in (
-        ("weights", frozen.model.weights_sha256, model.facts.weights_sha256),
-        ("dtype", frozen.model.dtype, model.facts.dtype),
+        ("weights", frozen.model.weights_sha256, model.weights_sha256),
+        ("dtype", frozen.model.dtype, model.dtype),
     ):
         if there != here:
             raise RecipeError(f"{name}: that store has {what} {there}, this model {here}")
     if frozen.calibration is None:
         raise RecipeError(f"{name}: that store is {frozen.quantizer.name}, which has no calibration to take")
     known = {site: frozen.calibration[site.name] for site in frozen.sites}
-    if missing := [site.name for site in model.sites if site not in known]:
+    if missing := [site.name for site in sites if site not in known]:
         raise RecipeError(f"{name}: that store has no site {missing[0]}; it has {', '.join(frozen.calibration)}")
-    return {site.name: known[site] for site in model.sites}
+    return {site.name: known[site] for site in sites}

@@ -49,11 +49,9 @@ def open_live(
 
     Parameters
     ----------
-    source
-        Path or URL of a store, an exported manifest file, or a recipe (TOML), which is prepared in a temporary folder.
-        A source that ends in `.toml` is a recipe, unless it is a URL or a folder.
-    uri
-        Where the store of a manifest file is, if not where the file says.
+    source, uri
+        Path or URL of a store, an exported manifest file and where its store is if not where it says, or a recipe
+        (`.toml`), which is prepared in a temporary folder.
     mode
         `online` computes all rows. `compute` computes the rows that the store lacks, and writes nothing. `store` also
         commits them to the store, and reads them from there afterwards.

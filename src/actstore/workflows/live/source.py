@@ -15,6 +15,7 @@ from actstore.contracts.models import ActivationModel
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.windows import RowBuffer, RowWindow, WindowReader
 from actstore.errors import StreamError
+from actstore.extract.task import ModelRows
 from actstore.extract.threads import LoneThreads
 from actstore.store.read.assemble_manifest import complete_manifest
 from actstore.store.read.cached import CachedObjects
@@ -109,7 +110,8 @@ class LiveSource:
         with self._stack as stack:
             self._source = stack.enter_context(StoredSequences(objects))
             if mode == "store":
-                self._runner = stack.enter_context(TaskRunner(plan, self._source, model, objects))
+                rows = ModelRows(self._source, model, plan.frozen.tokens_per_batch)
+                self._runner = stack.enter_context(TaskRunner(plan, rows, objects))
             else:
                 self._threads = stack.enter_context(LoneThreads())
             self._stack = stack.pop_all()

@@ -19,7 +19,7 @@ from actstore.access.scratch import scratch_folder
 from actstore.contracts.progress import Silent
 from actstore.errors import CorruptObjectError, ManifestError, StoreError, StoreNotFoundError, UsageError
 from actstore.testing.fake_model import FakeModel
-from actstore.view.reports import GarbageReport
+from actstore.view.care_reports import GarbageReport
 from actstore.workflows.care import collect
 from actstore.workflows.care.collect import collect_garbage
 from actstore.workflows.care.examine import examine

@@ -19,7 +19,7 @@ from actstore.store.read.open import open_manifest
 from actstore.store.write.commit import load_commit
 from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.testing.fake_model import FakeModel
-from actstore.view.reports import RepairReport
+from actstore.view.care_reports import RepairReport
 from actstore.workflows.care import repair as repair_module
 from actstore.workflows.care.examine import examine
 from actstore.workflows.care.repair import repair_store, repair_with

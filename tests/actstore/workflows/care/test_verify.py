@@ -10,7 +10,7 @@ import pytest
 
 from actstore.errors import StoreNotFoundError
 from actstore.store.format.canonical import canonical_json, sha256_hex
-from actstore.view.reports import VerifyReport
+from actstore.view.care_reports import VerifyReport
 from actstore.workflows.care.verify import verify_store
 from tests.actstore.cli.command import actstore
 from tests.actstore.workflows.damage import KINDS

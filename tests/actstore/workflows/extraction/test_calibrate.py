@@ -8,6 +8,7 @@ from actstore.contracts.hashing import hash_text
 from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe
 from actstore.contracts.sequences import SequenceTable
+from actstore.extract.task import ModelRows
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.extraction.calibrate import calibrate_sites
 from tests.actstore.workflows.stores import read_fasta
@@ -47,7 +48,7 @@ def test_centre_and_channel_are_mean_and_deviation_of_all_residues(
     model = FakeModel(width=8)
     texts = Texts(records)
     recipe = recipe_of(**{"store.calibration_sequences": 1000, "corpus.window_residues": 1000})
-    found = calibrate_sites(recipe.calibration_rules, texts.table(), texts, model, progress=Silent())
+    found = calibrate_sites(recipe.calibration_rules, texts.table(), ModelRows(texts, model, 8192), progress=Silent())
     everything = [np.arange(len(residues), dtype=np.int32) for residues in records.values()]
     for site, values_ND in model.activations(list(records.values()), everything).items():
         np.testing.assert_allclose(found[site].center, values_ND.mean(axis=0, dtype=np.float64), atol=1e-5)
@@ -65,7 +66,7 @@ def test_the_sample_is_seeded_and_does_not_depend_on_the_order_of_the_file(
         ("other", Texts(records), 1),
     ):
         recipe = recipe_of(**{"store.calibration_sequences": 10, "seed": seed})
-        calibrate_sites(recipe.calibration_rules, texts.table(), texts, model, progress=Silent())
+        calibrate_sites(recipe.calibration_rules, texts.table(), ModelRows(texts, model, 8192), progress=Silent())
         read[name] = texts.read
     assert len(read["file"]) == 10
     assert read["file"] == read["reversed"] != read["other"]
@@ -75,7 +76,9 @@ def test_a_long_sequence_counts_with_its_first_window(recipe_of: RecipeOf) -> No
     model = FakeModel(sites=["embed"], width=4)
     recipe = recipe_of(**{"corpus.window_residues": 128})
     whole, changed = (
-        calibrate_sites(recipe.calibration_rules, texts.table(), texts, model, progress=Silent())["embed"].center
+        calibrate_sites(recipe.calibration_rules, texts.table(), ModelRows(texts, model, 8192), progress=Silent())[
+            "embed"
+        ].center
         for texts in (Texts({"P1": "ACDEFGHIKL" * 50}), Texts({"P1": ("ACDEFGHIKL" * 50)[:128] + "W" * 900}))
     )
     np.testing.assert_array_equal(whole, changed)

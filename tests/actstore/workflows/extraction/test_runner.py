@@ -12,6 +12,7 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.progress import Silent
 from actstore.contracts.recipe import Recipe
 from actstore.errors import NumericsError
+from actstore.extract.task import ModelRows
 from actstore.store.write.commit import committed_tasks
 from actstore.store.write.sequences import StoredSequences
 from actstore.testing.fake_model import FakeModel
@@ -44,8 +45,10 @@ def recipe(recipe_of: RecipeOf) -> Recipe:
 def runner_of(objects: ObjectStore, recipe: Recipe, model: FakeModel) -> Iterator[tuple[TaskRunner, int]]:
     """Give a runner and the number of tasks."""
     prepared = plan_extraction(objects, recipe, model, storage_options=None, progress=Silent())
-    with StoredSequences(objects) as source, TaskRunner(prepared, source, model, objects, threads=2) as runner:
-        yield runner, prepared.frozen.tasks
+    with StoredSequences(objects) as source:
+        rows = ModelRows(source, model, prepared.frozen.tokens_per_batch)
+        with TaskRunner(prepared, rows, objects, threads=2) as runner:
+            yield runner, prepared.frozen.tasks
 
 
 def run(runner: TaskRunner, tasks: Iterable[int], on_rows: Callable[[int], None] | None = None) -> None:

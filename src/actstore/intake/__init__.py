@@ -1,0 +1,1 @@
+"""Files with activations that others made -> sequences and their rows."""

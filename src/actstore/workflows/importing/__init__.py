@@ -1,0 +1,1 @@
+"""Files of others -> a store: what a user named, opened and resolved."""
