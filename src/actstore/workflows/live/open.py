@@ -50,8 +50,7 @@ def open_live(
     Parameters
     ----------
     source, uri
-        Path or URL of a store, an exported manifest file and where its store is if not where it says, or a recipe
-        (`.toml`), which is prepared in a temporary folder.
+        Path or URL of a store, a manifest file (and where its store is, if not where it says), or a recipe (`.toml`).
     mode
         `online` computes all rows. `compute` computes the rows that the store lacks, and writes nothing. `store` also
         commits them to the store, and reads them from there afterwards.
