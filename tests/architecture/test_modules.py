@@ -16,6 +16,7 @@ LONG_FUNCTIONS = {
 MOST_UNTESTED_STATEMENT_LINES = 40
 
 UNTESTED = {
+    "actstore/view/care_reports.py": "named tuples without behaviour; filled and shown elsewhere",
     "actstore/errors.py": "class statements without behaviour; each error is tested where it is raised",
 }
 
