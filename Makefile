@@ -40,7 +40,7 @@ LOWEST_PIP := $(LOWEST_BIN)/python -m pip --quiet --quiet --no-input --disable-p
 LOWEST_TESTS := $(addprefix tests/actstore/,access cli contracts corpus extract intake quantize store stream \
 	workflows/clusters workflows/test_schemas.py) tests/examples tests/trainers
 
-.PHONY: help setup fmt check services test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-scale \
+.PHONY: help setup fmt check services test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-proteins bench-scale \
 	bench-setup bench-stream bench-s3 clean
 
 help: ## list the targets
@@ -130,6 +130,10 @@ bench-extract-gpu: setup ## the same on a GPU, for models as large as they are u
 bench-scale: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
 bench-scale: setup ## what grows with the store, and what a second worker brings, in ten minutes; PROTEINS=FASTA
 	$(BIN)/python -m benchmarks.scale $(PROTEINS)
+	$(BIN)/python -m benchmarks.tables
+
+bench-proteins: setup ## random proteins out of a store beside one file for each protein, in three minutes; 5 GB below TMPDIR
+	$(BIN)/python -m benchmarks.proteins
 	$(BIN)/python -m benchmarks.tables
 
 bench-setup: $(BENCH_STAMP) ## create build/bench with the peers of the stream benchmark

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 from benchmarks.pages import markdown
 from benchmarks.pages.stream_tables import s3_stream_table, stream_table
 from benchmarks.pages.summary import NEEDED, summary_table
+from benchmarks.proteins import table as proteins_table
 from benchmarks.recording.report import RESULTS
 from benchmarks.scale import table as cost_table
 
@@ -242,6 +243,7 @@ def _decibels(records: Sequence[Record]) -> list[str]:
 
 
 _ONE_EACH: Final[Mapping[str, Callable[[Record], str]]] = {
+    "proteins": proteins_table,
     "stream": stream_table,
     "fidelity": fidelity_table,
     "s3_stream": s3_stream_table,
