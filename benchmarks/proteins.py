@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,7 +88,7 @@ def measure(activations: SyntheticActivations, *, reads: int, rounds: int, progr
     }
 
 
-def table(results: dict[str, Any]) -> str:
+def table(results: Mapping[str, Any]) -> str:
     """Return contestants as rows: proteins a second, and ours as a multiple of each."""
     lines = [
         [
