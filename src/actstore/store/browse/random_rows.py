@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -63,6 +66,9 @@ class RandomRows:
             self._mapped = MappedRows(objects, manifest, columns, done)
         self._admitted: set[tuple[int, int]] = set()
         self._reader = StoreReader(objects, manifest, columns)
+        self._idle = threading.Condition()
+        self._reading = 0
+        self._closed = False
         chunk_bytes = self._chunk_rows * columns.layout.row_bytes
         self._chunks: Recent[tuple[int, int], RowBuffer] = Recent(max(_CHUNKS_BYTES // chunk_bytes, 1))
 
@@ -72,11 +78,11 @@ class RandomRows:
         Raises
         ------
         UsageError
-            If a number is not that of a row.
+            If a number is not that of a row, or the store was closed.
         MissingObjectError, CorruptObjectError
             Naming object and task, or a row that is not one of a residue, or not finite.
         """
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused
+        with self._in_use(), np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused
             found = self._read(row_N)
         sequence_N = self._frozen.common_sequences(found.origin.sequence_R, row_N)
         found = DecodedRows(found.values_NSD, found.origin._replace(sequence_R=sequence_N))
@@ -96,11 +102,28 @@ class RandomRows:
         return found
 
     def close(self) -> None:
-        """Unmap and forget everything."""
+        """Unmap and forget everything, as soon as no thread reads."""
+        with self._idle:
+            self._closed = True
+            self._idle.wait_for(lambda: not self._reading)
         if self._mapped is not None:
             self._mapped.close()
         self._reader.close()
         self._chunks.clear()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Keep memory maps and files until a read has ended."""
+        with self._idle:
+            if self._closed:
+                raise UsageError(f"{self._uri}: the store was closed; open it again, or ask it for the site again")
+            self._reading += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._reading -= 1
+                self._idle.notify_all()
 
     def _read(self, row_N: NDArray[np.int64]) -> DecodedRows:
         task_N, place_N = self._places(row_N)

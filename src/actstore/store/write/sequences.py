@@ -25,7 +25,7 @@ from actstore.contracts.hashing import hash_text
 from actstore.contracts.sequences import ResidueSource, SequenceTable
 from actstore.corpus.fasta import MAX_RECORD_BYTES
 from actstore.corpus.pages import batch_rows
-from actstore.errors import CorruptObjectError
+from actstore.errors import CorruptObjectError, UsageError
 from actstore.store.format.layout import SEQUENCES
 
 __all__ = ["SequenceGroup", "StoredSequences", "file_sha256", "most_file_bytes", "write_sequences"]
@@ -144,7 +144,7 @@ class StoredSequences:
                     raise CorruptObjectError(f"{self._uri}: {SEQUENCES} has row groups of other than {GROUP_SEQUENCES}")
             self._open = stack.pop_all()
         self._groups: OrderedDict[int, SequenceGroup] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
@@ -158,8 +158,9 @@ class StoredSequences:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self._open.close()
+        """Close the file, as soon as no thread reads; a thread that asks afterwards gets an error."""
+        with self._lock:
+            self._open.close()
 
     def residues(self, sequence: int) -> str:
         """Return the residues of one sequence."""
@@ -263,6 +264,8 @@ class StoredSequences:
         try:
             yield
         except (pa.ArrowException, OSError, ValueError) as error:  # ValueError also for text that is not UTF-8
+            if self._stream.closed:
+                raise UsageError(f"{self._uri}: the store was closed while a thread read it") from None
             raise CorruptObjectError(
                 f"{self._uri}: {SEQUENCES} cannot be read: {printable(str(error))}; find all damage with "
                 "'actstore verify'"

@@ -1,5 +1,6 @@
 """A store opens like a data set: everything it gives is what plain Zarr and the decoder of the encoding say."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,52 @@ def test_wrong_questions_are_answered(store_of: StoreOf) -> None:
         ):
             with pytest.raises(error, match=message):
                 ask()
+
+
+@pytest.mark.parametrize("compressor", ["none", "zstd"])
+def test_it_may_be_closed_while_threads_read(store_of: StoreOf, compressor: str) -> None:
+    """A thread gets the right rows, or is told; nothing is unmapped under it."""
+    place = store_of(**{"store.compressor": compressor})
+    with open_store(place) as store:
+        wanted = store[:].values_NSD
+        names = store.sequences["id"].to_pylist()
+    store = open_store(place)
+    told: list[str] = []
+    begun = threading.Barrier(5)
+
+    def read(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        begun.wait()
+        while not told:
+            row_N = np.sort(rng.choice(len(wanted), 500))
+            numbers_N = store.row_numbers()[row_N]
+            try:
+                np.testing.assert_array_equal(store[numbers_N].values_NSD, wanted[row_N])
+                store.rows(names[int(rng.integers(len(names)))])
+            except UsageError as error:
+                assert "closed" in str(error)  # noqa: PT017 - either is right
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    begun.wait()
+    for _ in range(50):
+        store.close()
+    told.append("enough")
+    for thread in threads:
+        thread.join()
+    store.close()
+
+
+def test_an_array_of_a_closed_store_says_so(store_of: StoreOf) -> None:
+    store = open_store(store_of())
+    site = store.site("embed")
+    before = site[:3]
+    store.close()
+    with pytest.raises(UsageError, match="the store was closed"):
+        site[:3]
+    np.testing.assert_array_equal(store.site("embed")[:3], before)
+    store.close()
 
 
 def test_a_closed_store_can_be_asked_again(store_of: StoreOf) -> None:
