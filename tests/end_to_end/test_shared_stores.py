@@ -93,6 +93,25 @@ def test_it_is_inspected_from_the_command_line(place: str, store: Path) -> None:
     assert run_actstore("rows", place, "--rows=0-3").code == 0
 
 
+def test_a_part_of_it_is_copied(place: str, store: Path, tmp_path: Path) -> None:
+    for source, out in ((place, "far"), (store, "near")):
+        actstore.copy_store(source, tmp_path / out, sites=SITE, tasks=1)
+    far, near = (
+        {path.relative_to(tmp_path / out): path.read_bytes() for path in (tmp_path / out).rglob("*") if path.is_file()}
+        for out in ("far", "near")
+    )
+    assert far == near
+
+
+def test_a_part_of_it_is_described_and_merged(hub: Hub, store: Path, tmp_path: Path) -> None:
+    assert hub.url
+    actstore.subset_manifest("hf://datasets/user/name", tmp_path / "part.json", sites=SITE, splits="valid")
+    with actstore.open_store(tmp_path / "part.json") as part, actstore.open_store(store) as whole:
+        np.testing.assert_array_equal(part[:].values_NSD, whole.read(part.row_numbers(), SITE).values_NSD)
+    with pytest.raises(actstore.errors.UsageError, match="is in hf://datasets/user/name"):
+        actstore.merge_manifests(["hf://datasets/user/name", store], tmp_path / "both.json")
+
+
 def test_what_was_changed_on_a_web_server_is_found(store: Path, tmp_path: Path) -> None:
     own = shutil.copytree(store, tmp_path / "store")
     path = own / "sites" / SITE / "values" / "c" / "0" / "0"

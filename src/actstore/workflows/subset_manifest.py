@@ -64,7 +64,8 @@ def subset_manifest(
     known = None
     if manifest.complete and frozen.tasks_here == manifest.tasks:
         known = {site.name: manifest.statistics[site.name] for site in frozen.sites_here}
-    chosen = assemble_manifest(objects, frozen=frozen, statistics=known, progress=progress)
+    done = [task for task in frozen.tasks_here if manifest.commits[task] is not None]
+    chosen = assemble_manifest(objects, frozen=frozen, statistics=known, tasks=done, progress=progress)
     if not chosen.complete:
         raise IncompleteStoreError(
             f"{objects.uri}: {chosen.tasks_done} of {len(chosen.tasks)} chosen tasks are extracted; finish with "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from numpy.typing import NDArray
@@ -74,6 +74,7 @@ def assemble_manifest(
     *,
     frozen: FrozenRecipe | None = None,
     statistics: Mapping[str, SiteStatistics] | None = None,
+    tasks: Collection[int] | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Read the commits of a store and return a manifest of its present state.
@@ -84,8 +85,8 @@ def assemble_manifest(
         The store.
     frozen
         Its recipe, or that of a part of it; None for the recipe that is there.
-    statistics
-        Of its rows, if they are known; else they are merged from the tasks.
+    statistics, tasks
+        Of its rows, and those with a commit, if they are known; else they are read.
     progress
         Where to report.
 
@@ -100,7 +101,7 @@ def assemble_manifest(
     commits: list[str | None] = [None] * frozen.tasks
     totals = dict.fromkeys(StoredBytes.model_fields, 0)
     merger = StatisticsMerger(objects, frozen)
-    found = sorted(committed_tasks(objects))
+    found = sorted(committed_tasks(objects) if tasks is None else tasks)
     if found and found[-1] >= frozen.tasks:
         raise CorruptObjectError(f"{objects.uri}: a commit of task {found[-1]}; the recipe has {frozen.tasks} tasks")
     done = sorted(set(found).intersection(frozen.tasks_here))
