@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from actstore.access.open import LocalObjects
 from actstore.errors import ActstoreError, CorruptObjectError, ManifestError
 from actstore.store.read.manifest import parse_manifest
-from actstore.store.read.open import locate_store, read_manifest_file
+from actstore.store.read.manifest_files import read_manifest_file
+from actstore.store.read.open import locate_store
 from actstore.store.write.commit import load_commit
 from actstore.store.write.frozen_recipe import load_frozen
 from actstore.view.reports import report_manifest

@@ -147,7 +147,7 @@ def show(file: ManifestFile, json: Json = False) -> None:
 
     `actstore manifest show esm2-8m.json`
     """
-    from actstore.store.read.open import read_manifest_file
+    from actstore.store.read.manifest_files import read_manifest_file
     from actstore.view.reports import report_manifest
     from actstore.view.tables import inspect_view
 
@@ -165,7 +165,7 @@ def validate(file: ManifestFile, json: Json = False) -> None:
     `actstore manifest validate esm2-8m.json`
     """
     from actstore.errors import ManifestError
-    from actstore.store.read.open import read_manifest_file
+    from actstore.store.read.manifest_files import read_manifest_file
 
     try:
         manifest = read_manifest_file(file)

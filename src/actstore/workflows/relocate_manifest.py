@@ -10,7 +10,8 @@ from typing import Any
 from actstore.access.credentials import refuse_credentials
 from actstore.contracts.suggest import with_keyword_hints
 from actstore.store.read.manifest import Manifest
-from actstore.store.read.open import find_store, read_manifest_file
+from actstore.store.read.manifest_files import read_manifest_file
+from actstore.store.read.open import find_store
 from actstore.workflows.manifest_files import place_from_file, write_manifest_file
 
 __all__ = ["relocate_manifest"]

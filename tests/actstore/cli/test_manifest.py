@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from actstore.store.read.open import read_manifest_file
+from actstore.store.read.manifest_files import read_manifest_file
 from tests.actstore.cli.command import actstore
 
 StoreOf = Callable[..., Path]

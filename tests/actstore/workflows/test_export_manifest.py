@@ -11,7 +11,7 @@ from actstore import open_manifest, open_stream
 from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.errors import IncompleteStoreError, ManifestError, StoreNotFoundError, UsageError
-from actstore.store.read.open import read_manifest_file
+from actstore.store.read.manifest_files import read_manifest_file
 from actstore.testing.fake_model import FakeModel
 from actstore.workflows.diff_manifests import diff_manifests
 from actstore.workflows.export_manifest import export_manifest

@@ -28,7 +28,7 @@ from actstore.errors import (
     StoreNotFoundError,
     UsageError,
 )
-from actstore.store.read.open import read_manifest_file
+from actstore.store.read.manifest_files import read_manifest_file
 from actstore.testing.fake_model import FakeModel
 from actstore.testing.proteins import FamilyShape, synthetic_proteins, write_fasta
 from actstore.workflows.care.collect import collect_garbage

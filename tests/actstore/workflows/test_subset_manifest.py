@@ -6,11 +6,12 @@ import pytest
 
 from actstore import copy_store, inspect_store, open_manifest, open_store, open_stream, subset_manifest, verify_store
 from actstore.errors import IncompleteStoreError, ManifestError, UsageError
-from actstore.store.read.open import read_manifest_file
+from actstore.store.read.manifest_files import read_manifest_file
 from actstore.store.write.statistics import StatisticsMerger
 from actstore.workflows.diff_manifests import diff_manifests
 from actstore.workflows.relocate_manifest import relocate_manifest
 from tests.actstore.cli.command import actstore
+from tests.actstore.store.damage import flip
 
 StoreOf = Callable[..., Path]
 
@@ -52,6 +53,21 @@ def test_the_store_below_is_checked_as_with_any_manifest(own_store: StoreOf, tmp
     (moved / "manifest.json").unlink()
     with pytest.raises(Exception, match=r"commits/0.json"):
         open_manifest(tmp_path / "part.json")
+
+
+def test_only_the_part_is_verified(own_store: StoreOf, tmp_path: Path) -> None:
+    store = own_store()
+    subset_manifest(store, tmp_path / "part.json", sites="embed", splits="train", tasks=2)
+    manifest = open_manifest(tmp_path / "part.json")
+    flip(store / "sites/final_norm/values/c/0/0", 100)
+    flip(store / "sites/embed/values/c/2/0", 100)
+    verified = verify_store(str(tmp_path / "part.json"), recompute=False)
+    assert (verified.faults, verified.tasks_done, verified.tasks_total) == ((), 2, 2)
+    assert verified.bytes == manifest.stored.total
+    flip(store / "sites/embed/values/c/1/0", 100)
+    (store / "rows/token/c/0").unlink()
+    found = verify_store(str(tmp_path / "part.json"), recompute=False)
+    assert [fault.object for fault in found.faults] == ["rows/token/c/0", "sites/embed/values/c/1/0"]
 
 
 def test_a_manifest_of_the_whole_does_not_describe_the_copy_of_a_part(store_of: StoreOf, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import open_objects
@@ -22,22 +22,21 @@ from actstore.errors import (
 from actstore.store.format.documents import read_document
 from actstore.store.format.layout import MANIFEST
 from actstore.store.read.assemble_manifest import assemble_manifest
-from actstore.store.read.manifest import LARGEST_MANIFEST_BYTES, Manifest, parse_manifest
+from actstore.store.read.manifest import Manifest, parse_manifest
+from actstore.store.read.manifest_files import is_manifest_url, read_manifest_file, read_manifest_url
 from actstore.store.read.merged import MergedObjects, Source, one_store
 
 __all__ = [
+    "Described",
+    "described_stores",
     "find_members",
     "find_store",
-    "is_manifest_url",
     "is_recipe",
     "locate_rows",
     "locate_store",
-    "members_of",
     "open_manifest",
     "open_store_objects",
     "read_manifest",
-    "read_manifest_file",
-    "read_manifest_url",
     "stored_manifest",
     "written_manifest",
 ]
@@ -81,58 +80,6 @@ def is_recipe(source: str | os.PathLike[str]) -> bool:
     """
     name = os.fspath(source)
     return name.endswith(".toml") and "://" not in name and not Path(name).is_dir()
-
-
-def is_manifest_url(source: str | os.PathLike[str]) -> bool:
-    """Return whether a name is the URL of a manifest file: it ends in `.json`.
-
-    Examples
-    --------
-    >>> is_manifest_url("https://host/esm2-8m.json"), is_manifest_url("https://host/esm2-8m"), is_manifest_url("a.json")
-    (True, False, False)
-    """
-    name = os.fspath(source)
-    return "://" in name and name.endswith(".json")
-
-
-def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:
-    """Parse and validate a manifest file without reading its store.
-
-    Relative places count from the folder of the file; the manifest that is returned has absolute paths.
-
-    Raises
-    ------
-    ManifestError
-        If it is not a valid manifest.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(LARGEST_MANIFEST_BYTES + 1)
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from None
-    manifest = parse_manifest(data, name=os.fspath(path))
-    return _with_absolute_places(manifest, str(Path(path).absolute().parent))
-
-
-def read_manifest_url(url: str, *, storage_options: Mapping[str, Any] | None = None) -> Manifest:
-    """Parse and validate a manifest file at a URL, without reading its store.
-
-    Relative places count from its folder. A manifest that names no place is that of the store in its folder.
-
-    Raises
-    ------
-    ManifestError
-        If it is not there, or not a valid manifest.
-    """
-    folder, _, name = url.rpartition("/")
-    try:
-        data = read_document(open_objects(folder, storage_options), name, most_bytes=LARGEST_MANIFEST_BYTES)
-    except MissingObjectError:
-        raise ManifestError(f"{url}: no such file") from None
-    manifest = parse_manifest(data, name=url)
-    if manifest.uri is None and not manifest.places and not manifest.members:
-        return manifest.placed(folder)
-    return _with_absolute_places(manifest, folder)
 
 
 def locate_store(
@@ -259,14 +206,29 @@ def open_store_objects(source: str, storage_options: Mapping[str, Any] | None = 
     return open_objects(source, storage_options)
 
 
-def members_of(source: str, storage_options: Mapping[str, Any] | None = None) -> list[ObjectStore]:
-    """Return the stores of a merge, which may be damaged; none if it is no manifest file of a merge."""
-    if not Path(source).is_file():
-        return []
-    manifest = read_manifest_file(source)
+class Described(NamedTuple):
+    """A store, which may be damaged."""
+
+    objects: ObjectStore
+    part: Manifest | None
+    """Manifest of the part of it that is meant; None if the whole store is."""
+
+
+def described_stores(source: str, storage_options: Mapping[str, Any] | None = None) -> list[Described]:
+    """Return the store at a place or of a manifest file, or all stores of a merge; raises as `open_store_objects`."""
+    manifests: tuple[Manifest, ...] = ()
+    if Path(source).is_file():
+        with suppress(ManifestError):
+            manifest = read_manifest_file(source)
+            manifests = manifest.members or (manifest,)
+    if not manifests:
+        return [Described(open_store_objects(source, storage_options), None)]
     return [
-        find_store(member, name=f"store {index} of {source}", damaged=True, storage_options=storage_options)
-        for index, member in enumerate(manifest.members, start=1)
+        Described(
+            find_store(manifest, name=source, damaged=True, storage_options=storage_options),
+            None if manifest.frozen.part is None else manifest,
+        )
+        for manifest in manifests
     ]
 
 
@@ -300,19 +262,6 @@ def _located(
     if uri is not None:
         manifest = manifest.placed(uri)
     return manifest, find_store(manifest, name=name, storage_options=storage_options)
-
-
-def _with_absolute_places(manifest: Manifest, folder: str) -> Manifest:
-    """Return a manifest whose places, and those of its members, no longer count from the folder of its file."""
-    uri = None if manifest.uri is None else _absolute(manifest.uri, folder)
-    members = tuple(_with_absolute_places(member, folder) for member in manifest.members)
-    placed = manifest.placed(uri, [_absolute(place, folder) for place in manifest.places])
-    return placed.model_copy(update={"members": members})
-
-
-def _absolute(place: str, folder: str) -> str:
-    """Return a place that may be relative to the folder of its manifest."""
-    return place if "://" in place or Path(place).is_absolute() else "/".join((folder, *PurePosixPath(place).parts))
 
 
 def _check_same_store(manifest: Manifest, objects: ObjectStore, *, name: str) -> None:

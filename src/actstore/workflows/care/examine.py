@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -61,30 +61,35 @@ class _Root(NamedTuple):
     manifest: Manifest | None
 
 
-def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progress: Progress) -> Examination:
+def examine(
+    objects: ObjectStore,
+    *,
+    tasks: Collection[int] | None = None,
+    part: Manifest | None = None,
+    progress: Progress,
+) -> Examination:
     """Read a store and compare every object with its commit, every commit with manifest and recipe.
 
-    If the root of the tree and its leaves contradict each other, the side with more evidence is trusted: a commit that
-    all its objects match is trusted over a manifest that names another commit.
+    If root and leaves of the tree contradict each other, the side with more evidence is trusted, such as a commit that
+    all its objects match over a manifest that names another one.
 
     Parameters
     ----------
     objects
         The store.
-    tasks
-        Check only the commits and objects of these tasks; None for all.
+    tasks, part
+        Check only these tasks, or the part that this manifest describes, which is trusted; None for all.
     progress
         Where to report.
 
     Raises
     ------
-    StoreNotFoundError
-        If there is no store at all.
-    StoreError
-        If the storage cannot be listed.
+    StoreNotFoundError, StoreError
+        If there is no store at all, or the storage cannot be listed.
     """
     faults: list[Fault] = []
-    frozen, manifest = _root(objects, faults)
+    frozen, manifest = _root(objects, faults) if part is None else _Root(part.frozen, part)
+    tasks = tasks if part is None else part.tasks
     if frozen is None:
         return Examination(None, None, (), _explained(objects, faults), (), (), 0, 0)
     done = _committed(objects, faults)
@@ -105,19 +110,14 @@ def examine(objects: ObjectStore, *, tasks: Collection[int] | None = None, progr
         elif manifest is not None and tasks is None and not faults:
             faults += _outdated(objects)
     inventory = Inventory.of(frozen)
-    unnamed: tuple[Unnamed, ...] = ()
-    others: tuple[str, ...] = ()
-    if tasks is None:
-        sizes = objects.sizes()
-        others = other_stores(sizes)
-        unnamed = _unnamed(sizes, others, inventory, done | named_commits(manifest).keys())
+    listed = _list(objects, inventory, done | named_commits(manifest).keys()) if tasks is None else _Listed((), ())
     return Examination(
         frozen,
         manifest,
         committed.commits,
         _explained(objects, faults),
-        unnamed,
-        others,
+        listed.unnamed,
+        listed.other_stores,
         committed.objects + len(inventory.metadata) + 1,
         committed.bytes,
     )
@@ -230,12 +230,18 @@ def _outdated(objects: ObjectStore) -> Iterator[Fault]:
         yield Fault(MANIFEST, None, f"cannot be compared with the store: {error}")
 
 
-def _unnamed(
-    sizes: Mapping[str, int], others: Collection[str], inventory: Inventory, tasks: Collection[int]
-) -> tuple[Unnamed, ...]:
+class _Listed(NamedTuple):
+    unnamed: tuple[Unnamed, ...]
+    other_stores: tuple[str, ...]
+
+
+def _list(objects: ObjectStore, inventory: Inventory, tasks: Collection[int]) -> _Listed:
+    """Return what is not part of a store, given the tasks that somebody names."""
+    sizes = objects.sizes()
+    others = other_stores(sizes)
     ours = ((path, size) for path, size in sorted(sizes.items()) if not is_below(path, others))
     listed = ((path, size, inventory.why_unnamed(path, tasks)) for path, size in ours)
-    return tuple(Unnamed(path, size, why) for path, size, why in listed if why is not None)
+    return _Listed(tuple(Unnamed(path, size, why) for path, size, why in listed if why is not None), others)
 
 
 def _explained(objects: ObjectStore, faults: list[Fault]) -> tuple[Fault, ...]:

@@ -14,7 +14,7 @@ from actstore.store.care.moments import compare_statistics, spread_tasks
 from actstore.store.format.layout import RECIPE
 from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.manifest import Manifest
-from actstore.store.read.open import members_of, open_store_objects
+from actstore.store.read.open import described_stores
 from actstore.view.care_reports import Fault, VerifyReport
 from actstore.workflows.care.examine import Examination, examine
 from actstore.workflows.care.recompute import model_at_hand, recompute_sample
@@ -45,7 +45,7 @@ def verify_store(
     Parameters
     ----------
     store
-        Path or URL of the store, or a manifest file that was exported from it.
+        Path or URL of the store, or a manifest file: of a part, only the part is read; of a merge, all stores.
     recompute
         Run the model on a sample of rows if it is available: a local folder, or in the Hugging Face cache.
     model
@@ -65,19 +65,26 @@ def verify_store(
         If `store` is a manifest file, and the store there has other content.
     """
     check = partial(_verify, recompute=recompute, place=model, device=device, progress=progress or Silent())
-    if members := members_of(store, storage_options):
-        return _joined(store, [check(objects) for objects in members])
-    return check(open_store_objects(store, storage_options))
+    reports = [check(one.objects, one.part) for one in described_stores(store, storage_options)]
+    return reports[0] if len(reports) == 1 else _joined(store, reports)
 
 
 def _verify(
-    objects: ObjectStore, *, recompute: bool, place: str | None, device: str, progress: Progress
+    objects: ObjectStore,
+    part: Manifest | None,
+    *,
+    recompute: bool,
+    place: str | None,
+    device: str,
+    progress: Progress,
 ) -> VerifyReport:
-    found = examine(objects, progress=progress)
+    found = examine(objects, part=part, progress=progress)
     looked = _Looked([], 0, "the store is damaged")
     if not found.faults:
         try:
-            looked = _look_closer(objects, found, recompute=recompute, place=place, device=device, progress=progress)
+            looked = _look_closer(
+                objects, found, part, recompute=recompute, place=place, device=device, progress=progress
+            )
         except (CorruptObjectError, MissingObjectError) as error:
             problem = f"does not agree with the rest of the store and its model: {error}"
             looked = _Looked([Fault(RECIPE, None, problem)], 0, "the store is damaged")
@@ -87,7 +94,7 @@ def _verify(
         ok=not faults,
         faults=tuple(faults),
         tasks_done=len(found.commits),
-        tasks_total=0 if found.frozen is None else found.frozen.tasks,
+        tasks_total=0 if found.frozen is None else len(found.frozen.tasks_here),
         objects=found.objects,
         bytes=found.bytes,
         recomputed_rows=looked.rows,
@@ -130,12 +137,19 @@ class _Looked(NamedTuple):
 
 
 def _look_closer(
-    objects: ObjectStore, found: Examination, *, recompute: bool, place: str | None, device: str, progress: Progress
+    objects: ObjectStore,
+    found: Examination,
+    part: Manifest | None,
+    *,
+    recompute: bool,
+    place: str | None,
+    device: str,
+    progress: Progress,
 ) -> _Looked:
     """Compare the statistics of a few tasks with their rows, and a sample of rows with the model."""
     if not found.commits or found.frozen is None:
         return _Looked([], 0, "no task is committed yet")
-    manifest = assemble_manifest(objects)
+    manifest = part or assemble_manifest(objects)
     faults = list(_statistics_faults(objects, manifest, progress))
     if not recompute:
         return _Looked(faults, 0, "not asked for")
