@@ -24,6 +24,14 @@ export function canonical(value) {
   return `{${members.map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`)}}`;
 }
 
+function parsed(bytes, path) {
+  try {
+    return JSON.parse(bytes);
+  } catch (error) {
+    throw new Error(`${path}: ${error.message}`);
+  }
+}
+
 /** Return the digest by which a store is cited. */
 export function manifestDigest({ places, ...manifest }) {
   return sha256(canonical({ ...manifest, uri: null }));
@@ -35,15 +43,18 @@ export function readStore(folder) {
   const document = (path, digest) => {
     const bytes = read(path);
     if (digest !== undefined) same(sha256(bytes), digest, path);
-    const content = JSON.parse(bytes);
+    const content = parsed(bytes, path);
     same(bytes.toString(), canonical(content), `${path} in canonical form`);
     return content;
   };
   const manifest = document("manifest.json");
   same(manifest.format, FORMAT, "format");
-  const frozen = document("recipe.json", manifest.recipe_sha256);
+  const frozen = document("recipe.json");
+  same(sha256(canonical({ ...frozen, part: null })), manifest.recipe_sha256, "recipe.json without its part");
   same(canonical(manifest.frozen), canonical(frozen), "recipe.json and the manifest's copy of it");
-  for (const [path, digest] of Object.entries(manifest.metadata)) same(sha256(read(path)), digest, path);
+  for (const [path, digest] of Object.entries(manifest.metadata)) {
+    if (path !== "recipe.json") same(sha256(read(path)), digest, path);
+  }
   same(manifest.metadata["sequences.parquet"], frozen.sequences_sha256, "sequences.parquet and recipe.json");
   const root = JSON.parse(read("zarr.json")).attributes.actstore;
   same(root.recipe_sha256, manifest.recipe_sha256, "the recipe of zarr.json");
@@ -70,15 +81,17 @@ function readSequences(file) {
   }));
 }
 
+/** Return all sites of the recipe; a part of a store has the values of some of them. */
 function sitesOf(frozen, read) {
   return frozen.sites.map(([name, , width]) => {
+    if (frozen.part?.sites && !frozen.part.sites.includes(name)) return { name, width, isHere: false };
     const vector = (part) => readNumbers(read(`sites/${name}/${part}/c/0`), "float32");
     const calibration = frozen.calibration && { center: vector("center"), channel: vector("channel") };
     for (const part of calibration ? ["center", "channel"] : []) {
       const kept = readNumbers(Buffer.from(frozen.calibration[name][part], "base64"), "float32");
       same(String(calibration[part]), String(kept), `${part} of ${name} and recipe.json`);
     }
-    return { name, width, calibration };
+    return { name, width, calibration, isHere: true };
   });
 }
 
@@ -87,7 +100,9 @@ function readTask({ read, frozen, manifest, sites }, commit) {
   const { task, split, rows, objects } = commit;
   const { task_rows: taskRows, chunk_rows: chunkRows, encoding, compressor } = frozen.recipe.store;
   same(commit.recipe_sha256, manifest.recipe_sha256, `the recipe of commit ${task}`);
+  const absent = sites.filter(({ isHere }) => !isHere).map(({ name }) => `sites/${name}/`);
   for (const [path, { size, sha256: digest }] of Object.entries(objects)) {
+    if (absent.some((folder) => path.startsWith(folder))) continue;
     const bytes = read(path);
     same(bytes.length, size, `bytes of ${path}`);
     same(sha256(bytes), digest, path);
@@ -107,9 +122,10 @@ function readTask({ read, frozen, manifest, sites }, commit) {
   ].map(([name, dtype]) => array(`rows/${name}`, { dtype }).flat());
   const scales = readScales(encoding, sites, array);
   const values = Object.fromEntries(
-    sites.map(({ name, width, calibration }, site) => {
+    sites.flatMap(({ name, width, calibration, isHere }, site) => {
+      if (!isHere) return [];
       const stored = array(`sites/${name}/values`, { ...STORED[encoding](width), compressor, axes: 2 });
-      return [name, stored.map((row, at) => decodeRow(encoding, row, scales[at]?.[site], calibration))];
+      return [[name, stored.map((row, at) => decodeRow(encoding, row, scales[at]?.[site], calibration))]];
     }),
   );
   return { split, first_row: task * taskRows, sequence, position, token, values };

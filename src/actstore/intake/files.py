@@ -15,7 +15,7 @@ from actstore.access.regular_files import open_regular
 from actstore.contracts.progress import Progress
 from actstore.errors import SourceError
 
-__all__ = ["digest_files", "files_below", "name_in", "read_json", "shown"]
+__all__ = ["digest_files", "files_below", "files_of_one_folder", "name_in", "read_json", "shown"]
 
 _MOST_FILES: Final = 10_000_000
 _MOST_JSON_BYTES: Final = 1 << 24
@@ -55,6 +55,25 @@ def files_below(place: Path, *suffixes: str) -> list[Path]:
         if len(found) > _MOST_FILES:
             raise SourceError(f"{shown(place)}: more than {_MOST_FILES:,} files; import its folders one by one")
     return sorted(found, key=lambda path: _natural(name_in(place, path)))
+
+
+def files_of_one_folder(place: Path, *suffixes: str) -> list[Path]:
+    """Return `files_below`, which must lie in one folder: several may be shards of one site, or its neighbours.
+
+    Raises
+    ------
+    SourceError
+        If they lie in several folders; and as `files_below`.
+    """
+    files = files_below(place, *suffixes)
+    folders = sorted({path.parent for path in files})
+    if len(folders) > 1:
+        names = ", ".join(printable(name_in(place, folder)) for folder in folders[:3])
+        raise SourceError(
+            f"{shown(place)}: its files lie in {len(folders):,} folders ({names}): if each is a site of the same rows, "
+            "give SITE=FOLDER for each; if they are shards of one site, put them into one folder"
+        )
+    return files
 
 
 def read_json(path: Path) -> dict[str, Any]:

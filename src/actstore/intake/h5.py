@@ -16,7 +16,7 @@ from actstore.access.printable import printable
 from actstore.access.regular_files import open_regular
 from actstore.contracts.planes import Float32s
 from actstore.errors import SourceError, UsageError
-from actstore.intake.files import files_below, name_in, shown
+from actstore.intake.files import files_of_one_folder, name_in, shown
 from actstore.intake.parts import Opened, Opening
 from actstore.intake.tensors import concatenated, part_of_tensors
 
@@ -38,7 +38,7 @@ def open_h5(place: Path, opening: Opening) -> Opened:
         import h5py  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
         raise UsageError("h5py is not installed: pip install 'actstore[import]'") from error
-    files = files_below(place, ".h5", ".hdf5")
+    files = files_of_one_folder(place, ".h5", ".hdf5")
     opened = Opened([], files)
     for path in files:
         name, arrays = name_in(place, path), {}
@@ -101,11 +101,19 @@ def _array(path: Path, file: Any, key: str, found: Any) -> tuple[str, H5Array]: 
         raise SourceError(f"{where} has shape {shape} of {found.dtype}; wanted numbers [L, D]")
     if found.external or found.is_virtual:
         raise SourceError(f"{where} keeps its numbers in another file")
-    if 0 not in shape and not found.id.get_storage_size():
-        raise SourceError(f"{where} has no numbers, only a shape")
+    if 0 not in shape and not _is_written(found):
+        raise SourceError(f"{where} has numbers that were never written, which would be read as zeros")
     given = found.attrs.get(_ORIGINAL_ID, key)
     text = given.decode() if isinstance(given, bytes) else str(given)
     return text, H5Array(path, file, key, tuple(shape), found.dtype.kind == "f")
+
+
+def _is_written(found: Any) -> bool:  # noqa: ANN401 - of h5py
+    """Return whether all numbers of a data set are in its file."""
+    if found.chunks is None:
+        return bool(found.id.get_storage_size())
+    wanted = math.prod(-(-extent // chunk) for extent, chunk in zip(found.shape, found.chunks, strict=True))
+    return bool(found.id.get_num_chunks() == wanted)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from actstore.access.printable import printable
 from actstore.access.regular_files import open_regular
 from actstore.contracts.planes import Float32s
 from actstore.errors import SourceError
-from actstore.intake.files import files_below, name_in, shown
+from actstore.intake.files import files_of_one_folder, name_in, shown
 from actstore.intake.parts import Boundaries, Keys, Opened, Opening, Part
 from actstore.intake.tensors import part_of_tensors
 
@@ -31,7 +31,7 @@ _IDS: Final = ("ids", "labels", "protein_ids")
 
 def open_pt(place: Path, opening: Opening) -> Opened:
     """Open a folder of `.pt` files: tensors, or dictionaries of them, also those that `esm-extract` writes."""
-    files = files_below(place, ".pt", ".pth")
+    files = files_of_one_folder(place, ".pt", ".pth")
     opened, loaded = Opened([], files), TorchFiles()
     for path in files:
         part, said = part_of_file(loaded, path, name_in(place, path), opening.keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,7 @@ SAVED: Final = ".saved.pt"
 _METADATA: Final = "metadata.json"
 _FLAT_METADATA: Final = "metadata.yaml"
 """Of newer InterPLM: a line `key: value` for each field."""
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _MOST_FLAT_BYTES: Final = 1 << 16
 
 
@@ -118,7 +120,7 @@ def _flat(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{shown(path)}: cannot be read: {printable(str(error))}") from error
     pairs = (line.partition(": ") for line in text.splitlines())
-    return {key: int(value) if value.isdecimal() else value.strip("'\"") for key, _, value in pairs}
+    return {key: int(value) if _NUMBER.fullmatch(value) else value.strip("'\"") for key, _, value in pairs}
 
 
 def _compare(metadata: Mapping[str, Any], part: Part, path: Path, opened: Opened) -> None:

@@ -10,9 +10,9 @@ from typing import Final
 from actstore.access.printable import printable
 from actstore.store.format.layout import SEQUENCES
 from actstore.store.read.manifest import Manifest
-from actstore.view.croissant import describe_store
+from actstore.view.croissant import describe_store, model_name
 from actstore.view.grids import human_bytes
-from actstore.view.reports import told_sources
+from actstore.view.reports import splits_to_train, told_sources
 
 __all__ = ["WRITTEN", "data_card"]
 
@@ -80,7 +80,7 @@ def data_card(manifest: Manifest, *, name: str, uri: str, license_id: str | None
 def _front_matter(manifest: Manifest, license_id: str | None) -> str:
     """Return the metadata; JSON is YAML, too."""
     size = next((label for most, label in _SIZES if manifest.rows < most), _LARGEST)
-    fields: dict[str, object] = {"pretty_name": f"Activations of {printable(manifest.model.name, most=120)}"}
+    fields: dict[str, object] = {"pretty_name": f"Activations of {model_name(manifest)}"}
     if license_id is not None and license_id.lower() in _HUB_LICENSES:
         fields["license"] = license_id.lower()
     elif license_id is not None:
@@ -97,9 +97,9 @@ def _front_matter(manifest: Manifest, license_id: str | None) -> str:
 def _facts(manifest: Manifest, licenses: dict[str, str], license_id: str | None) -> str:
     model, frozen, stored = manifest.model, manifest.frozen, manifest.stored
     revision = f", revision {model.revision}" if model.revision else ""
-    state = "" if manifest.complete else f"; {manifest.tasks_done:,} of {frozen.tasks:,} tasks are extracted"
+    state = "" if manifest.complete else f"; {manifest.tasks_done:,} of {len(manifest.tasks):,} tasks are extracted"
     facts = {
-        "model": f"{model.name}{revision} ({model.architecture}, {model.dtype})",
+        "model": f"{model_name(manifest)}{revision} ({model.architecture}, {model.dtype})",
         "weights": f"SHA-256 {model.weights_sha256}",
         "corpus": f"{frozen.corpus.sequences:,} proteins, {frozen.corpus.residues:,} residues",
         "rows": f"{manifest.rows:,}, each a residue with a vector for every site{state}",
@@ -107,6 +107,13 @@ def _facts(manifest: Manifest, licenses: dict[str, str], license_id: str | None)
         "size": f"{human_bytes(stored.total)} in {stored.objects:,} objects",
         "manifest": f"SHA-256 {manifest.digest}",
     }
+    if frozen.imported is not None:
+        facts["imported"] = frozen.imported.summary
+    if frozen.part is not None:
+        facts["part"] = (
+            f"{len(manifest.sites):,} of {len(frozen.sites):,} sites and {len(manifest.tasks):,} of {frozen.tasks:,} "
+            "tasks of a store; some proteins have no rows here"
+        )
     facts |= {f"licence of the {what}": text for what, text in licenses.items()}
     if license_id is not None:
         facts["licence of this data set"] = license_id
@@ -114,7 +121,7 @@ def _facts(manifest: Manifest, licenses: dict[str, str], license_id: str | None)
 
 
 def _use(manifest: Manifest, uri: str) -> str:
-    site = printable(manifest.sites[0].name)
+    site, split = printable(manifest.sites[0].name), splits_to_train(manifest.splits)
     return "\n".join(
         [
             "## Load it",
@@ -133,7 +140,7 @@ def _use(manifest: Manifest, uri: str) -> str:
             "To look at the store, and to train a sparse autoencoder on it:",
             "```bash",
             f"actstore inspect {uri}",
-            f"trainer read-from-store {uri} --dictionary topk-sae --site {shlex.quote(site)}",
+            f"trainer read-from-store {uri} --dictionary topk-sae --site {shlex.quote(site)}{split}",
             "```",
             "The files are plain Zarr v3: `sites/<site>/values` and `rows/sequence` open in any Zarr reader.",
             f"`{SEQUENCES}` has the proteins. `croissant.json` describes the data set to other tools.",

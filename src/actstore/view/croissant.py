@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 from actstore.access.printable import printable
@@ -9,7 +10,7 @@ from actstore.store.format.layout import MANIFEST, SEQUENCES
 from actstore.store.read.manifest import Manifest
 from actstore.view.reports import told_sources
 
-__all__ = ["croissant_metadata", "describe_store"]
+__all__ = ["croissant_metadata", "describe_store", "model_name"]
 
 _CONTEXT: Final[dict[str, Any]] = {
     "@language": "en",
@@ -59,12 +60,18 @@ _FIELDS: Final = {
 
 def describe_store(manifest: Manifest) -> str:
     """Say in one sentence what a store is."""
-    model = printable(manifest.model.name, most=120)
+    model = model_name(manifest)
     return (
         f"Activations of the protein language model {model} at {len(manifest.sites)} "
         f"site{'s' if len(manifest.sites) != 1 else ''} for {manifest.rows:,} residues of "
         f"{manifest.frozen.corpus.sequences:,} proteins, kept as a Zarr store of actstore ({manifest.encoding})."
     )
+
+
+def model_name(manifest: Manifest) -> str:
+    """Return the name of the model; of a local folder only its own name, since nobody else has its path."""
+    name = manifest.model.name
+    return printable(Path(name).name if Path(name).is_absolute() else name, most=120)
 
 
 def croissant_metadata(manifest: Manifest, *, name: str, url: str, files: str, sizes: dict[str, int]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, Literal, NamedTuple
 
 from actstore.access.printable import printable
@@ -19,6 +20,7 @@ __all__ = [
     "kept_rows",
     "kept_tasks",
     "report_manifest",
+    "splits_to_train",
     "told_sources",
 ]
 
@@ -222,11 +224,26 @@ def report_manifest(manifest: Manifest) -> InspectReport:
     )
 
 
+def splits_to_train(splits: Collection[str]) -> str:
+    """Return the option of the trainer for a store without `train`, the default; nothing otherwise.
+
+    Examples
+    --------
+    >>> splits_to_train({"train": 1, "valid": 2}), splits_to_train({"valid": 2})
+    ('', ' --split valid')
+    """
+    return "" if "train" in splits or not splits else f" --split {next(iter(splits))}"
+
+
 def told_sources(manifest: Manifest, field: Literal["license", "citation"]) -> dict[str, str]:
-    """Return what the recipe tells about the licence or citation of `model` and `corpus`."""
-    recipe = manifest.frozen.recipe
-    told = {"model": getattr(recipe.model, field), "corpus": getattr(recipe.corpus, field)}
-    return {name: text for name, text in told.items() if text is not None}
+    """Return what the recipe, or those of a merge, tell about the licence or citation of `model` and `corpus`."""
+    told: dict[str, list[str]] = {"model": [], "corpus": []}
+    for one in manifest.members or (manifest,):
+        recipe = one.frozen.recipe
+        for name, text in (("model", getattr(recipe.model, field)), ("corpus", getattr(recipe.corpus, field))):
+            if text is not None and text not in told[name]:
+                told[name].append(text)
+    return {name: "; ".join(texts) for name, texts in told.items() if texts}
 
 
 def _imported(facts: ImportFacts | None) -> dict[str, str | list[str]] | None:

@@ -15,7 +15,7 @@ from actstore.view.care_reports import Fault, GarbageReport, RepairReport, Verif
 from actstore.view.grids import facts as _facts
 from actstore.view.grids import grid as _table
 from actstore.view.grids import human_bytes, human_time
-from actstore.view.reports import ExtractReport, ImportReport, InspectedSite, InspectReport
+from actstore.view.reports import ExtractReport, ImportReport, InspectedSite, InspectReport, splits_to_train
 
 __all__ = [
     "difference_view",
@@ -132,10 +132,11 @@ def inspect_view(report: InspectReport) -> RenderableType:
 
 def exported_view(report: InspectReport, file: Path) -> RenderableType:
     """Show what a manifest file describes, and how somebody else uses it."""
+    split = splits_to_train(report.splits)
     use = {
         "file": str(file),
         "look": f"actstore inspect {file}",
-        "train": f"trainer read-from-store {file} --dictionary topk-sae --site {next(iter(report.sites))}",
+        "train": f"trainer read-from-store {file} --dictionary topk-sae --site {next(iter(report.sites))}{split}",
         "Python": f'actstore.open_store("{file}")',
         "cite": report.manifest_sha256,
     }

@@ -74,6 +74,8 @@ def write_store_page(
     check_page_file(Path(path))
     manifest, objects = locate_store(source, uri=uri, storage_options=storage_options)
     facts = describe_store(manifest, objects, progress=progress or Silent())
+    if manifest.frozen.part is not None and Path(source).is_file():  # the store there has more than this part
+        facts = facts._replace(opened=os.fspath(source))
     write_page_file(Path(path), store_page(facts))
     return facts.report
 

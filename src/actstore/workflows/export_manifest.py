@@ -11,7 +11,7 @@ from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import IncompleteStoreError
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import locate_store
-from actstore.workflows.manifest_files import share_manifest
+from actstore.workflows.manifest_files import check_manifest_file, share_manifest
 
 __all__ = ["export_manifest"]
 
@@ -52,10 +52,11 @@ def export_manifest(
     ManifestError
         If the file exists or cannot be written.
     """
+    check_manifest_file(Path(out), replace=False)
     manifest, objects = locate_store(source, storage_options=storage_options)
     if not manifest.complete:
         raise IncompleteStoreError(
-            f"{objects.uri}: {manifest.tasks_done} of {len(manifest.tasks)} tasks are extracted; "
-            "finish with 'actstore extract' before sharing"
+            f"{objects.uri}: {manifest.tasks_done} of {len(manifest.tasks)} tasks are there; "
+            f"finish with {manifest.frozen.how_to_finish} before sharing"
         )
     return share_manifest(manifest, objects, Path(out), uri=uri, places=places)

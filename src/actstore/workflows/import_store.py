@@ -49,6 +49,8 @@ _UNIT_ROWS: Final = 1024
 """Longer sequences are cut, so that their rows are shuffled in pieces of this size."""
 _OPEN: Final = ("store", "rows", "splits", "seed")
 """Parts of a recipe that are for the user to say; the others are what the files say."""
+_TOLD: Final = frozenset({"model.license", "model.citation", "corpus.license", "corpus.citation"})
+"""Fields of the other parts that are for the user to say, too."""
 
 
 @with_keyword_hints
@@ -182,7 +184,7 @@ def repair_imported(
 def _recipe(places: Sequence[NamedPlace], options: Mapping[str, Any]) -> Recipe:
     """Return the recipe of an import: what the user says of the store, and nothing of a model."""
     given = {name: value for name, value in options.items() if value is not None}
-    if wrong := [name for name in given if name.partition(".")[0] not in _OPEN]:
+    if wrong := [name for name in given if name.partition(".")[0] not in _OPEN and name not in _TOLD]:
         raise UsageError(
             f"{', '.join(wrong)} cannot be set for an import; {', '.join(_OPEN)} can, such as store.encoding"
         )

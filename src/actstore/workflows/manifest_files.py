@@ -10,9 +10,9 @@ from actstore.access.credentials import refuse_credentials
 from actstore.access.local import LocalObjects
 from actstore.access.objects import ObjectStore
 from actstore.errors import ManifestError
-from actstore.store.read.manifest import Manifest
+from actstore.store.read.manifest import Manifest, parse_manifest
 
-__all__ = ["place_from_file", "share_manifest", "write_manifest_file"]
+__all__ = ["check_manifest_file", "place_from_file", "share_manifest", "write_manifest_file"]
 
 
 def share_manifest(
@@ -53,14 +53,25 @@ def place_from_file(objects: ObjectStore, file: Path) -> str:
     return f"./{store.relative_to(folder).as_posix()}" if store.is_relative_to(folder) else objects.uri
 
 
+def check_manifest_file(path: Path, *, replace: bool) -> None:
+    """Refuse a file that could not be written, before anything is read for it; raises as `write_manifest_file`."""
+    if path.exists() and not replace:
+        raise ManifestError(f"{path} exists; choose another name or remove it")
+    if not path.parent.is_dir():
+        raise ManifestError(f"{path}: cannot be written: there is no folder {path.parent}")
+
+
 def write_manifest_file(path: Path, document: bytes, *, replace: bool) -> None:
     """Write a file, complete or not at all.
 
     Raises
     ------
     ManifestError
-        If it exists and is not to be replaced, or cannot be written.
+        If nobody could read it, such as a place on a web server without https; if it exists and is not to be replaced,
+        or cannot be written.
     """
+    check_manifest_file(path, replace=replace)
+    parse_manifest(document, name=str(path))
     target = path.with_name(f".{path.name}.{secrets.token_hex(4)}") if replace else path
     try:
         with target.open("xb") as file:

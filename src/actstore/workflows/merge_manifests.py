@@ -22,9 +22,10 @@ from actstore.store.read.merged import MergedObjects
 from actstore.store.read.open import locate_rows
 from actstore.store.write.commit import load_commit
 from actstore.store.write.join import join_recipes
+from actstore.store.write.members import MOST_MEMBERS
 from actstore.store.write.sequences import StoredSequences
 from actstore.store.write.statistics import SiteStatistics, StatisticsMerger
-from actstore.workflows.manifest_files import place_from_file, write_manifest_file
+from actstore.workflows.manifest_files import check_manifest_file, place_from_file, write_manifest_file
 
 __all__ = ["merge_manifests"]
 
@@ -63,17 +64,14 @@ def merge_manifests(
         If the file exists or cannot be written.
     """
     progress = progress or Silent()
+    check_manifest_file(Path(out), replace=False)
     stores = [store for source in sources for store in _stores(source, storage_options)]
-    if len(stores) < 2:
-        raise UsageError("a merge takes at least two stores")
+    if not 2 <= len(stores) <= MOST_MEMBERS:
+        raise UsageError(f"a merge takes 2 to {MOST_MEMBERS} stores, not {len(stores)}")
     for store in stores:
-        if not store.manifest.complete:
-            raise IncompleteStoreError(f"{store.objects.uri} is not complete; finish with 'actstore extract' first")
-        store.manifest.frozen.recipe.refuse_credentials(name=f"{store.objects.uri}: its recipe")
-        for place in (store.objects.uri, *store.manifest.places):
-            refuse_credentials(place, name="uri")
+        _refuse_unfit(store)
     frozen = join_recipes([store.manifest.frozen for store in stores], [store.objects.uri for store in stores])
-    _refuse_common_sequences(stores, progress)
+    _refuse_common_sequences([store for store in stores if _has_ids(store.manifest)], progress)
     manifests = [store.manifest for store in stores]
     merged = Manifest(
         recipe_sha256=frozen.digest,
@@ -107,6 +105,8 @@ def _stores(source: str | os.PathLike[str], storage_options: Mapping[str, Any] |
 
 def _refuse_common_sequences(stores: Sequence[_Store], progress: Progress) -> None:
     """Compare the ids of all sequences: 16 bytes of memory for each."""
+    if len(stores) < 2:
+        return
     hashes, owners = [], []
     with progress.stage("comparing sequences", total=len(stores), unit="stores") as stage:
         for number, store in enumerate(stores):
@@ -124,9 +124,25 @@ def _refuse_common_sequences(stores: Sequence[_Store], progress: Progress) -> No
             name = sequences.sequence_id(one - int(first))
         places = [stores[int(owner_N[place])].objects.uri for place in (one, two)]
         raise UsageError(
-            f"{name!r} is in {places[0]} and in {places[1]}, as are {len(same) - 1:,} other sequences: a merge would "
-            "have its rows twice"
+            f"{name!r} is in {places[0]} and in {places[1]}, as are {len(same) - 1:,} other sequences: a merge is of "
+            "stores of other sequences, and finds each by its id"
         )
+
+
+def _refuse_unfit(store: _Store) -> None:
+    """Refuse a store that is not complete, or whose addresses hold credentials."""
+    if not store.manifest.complete:
+        way = store.manifest.frozen.how_to_finish
+        raise IncompleteStoreError(f"{store.objects.uri} is not complete; finish with {way} first")
+    store.manifest.frozen.recipe.refuse_credentials(name=f"{store.objects.uri}: its recipe")
+    for place in (store.objects.uri, *store.manifest.places):
+        refuse_credentials(place, name="uri")
+
+
+def _has_ids(manifest: Manifest) -> bool:
+    """Return whether ids name proteins; those that an import made up are names of files."""
+    imported = manifest.frozen.imported
+    return imported is None or "ids" not in imported.unknown
 
 
 def _statistics(stores: Sequence[_Store], progress: Progress) -> dict[str, SiteStatistics]:

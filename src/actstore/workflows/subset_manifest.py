@@ -13,7 +13,7 @@ from actstore.errors import IncompleteStoreError, UsageError
 from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import locate_store
-from actstore.workflows.manifest_files import share_manifest
+from actstore.workflows.manifest_files import check_manifest_file, share_manifest
 from actstore.workflows.sharing.choose_part import choose_part
 
 __all__ = ["subset_manifest"]
@@ -54,6 +54,7 @@ def subset_manifest(
     ManifestError
         If the file exists or cannot be written.
     """
+    check_manifest_file(Path(out), replace=False)
     manifest, objects = locate_store(source, storage_options=storage_options)
     part = choose_part(manifest, uri=objects.uri, sites=sites, splits=splits, tasks=tasks)
     if part is None or part == manifest.frozen.part:
@@ -68,7 +69,7 @@ def subset_manifest(
     chosen = assemble_manifest(objects, frozen=frozen, statistics=known, tasks=done, progress=progress)
     if not chosen.complete:
         raise IncompleteStoreError(
-            f"{objects.uri}: {chosen.tasks_done} of {len(chosen.tasks)} chosen tasks are extracted; finish with "
-            "'actstore extract' before sharing"
+            f"{objects.uri}: {chosen.tasks_done} of {len(chosen.tasks)} chosen tasks are there; finish with "
+            f"{frozen.how_to_finish} before sharing"
         )
     return share_manifest(chosen, objects, Path(out), uri=uri, places=places)

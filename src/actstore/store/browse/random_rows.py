@@ -163,7 +163,9 @@ class RandomRows:
         task, place = divmod(row, self._task_rows)
         if place >= self._frozen.rows_of(task):
             return f": split {self._frozen.split_of(task)} ends before it, and numbers up to the next task are not used"
-        return f" yet: task {task} is not extracted; continue with 'actstore extract --store {self._uri}'"
+        if task not in self._frozen.tasks_here:
+            return f": task {task} is not in this part of the store"
+        return f" yet: task {task} is not there; continue with {self._frozen.how_to_finish}"
 
     def _window(self, task: int, chunk: int) -> RowWindow:
         start = chunk * self._chunk_rows

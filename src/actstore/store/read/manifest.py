@@ -24,6 +24,7 @@ from actstore.store.format.vectors import Document
 from actstore.store.write.facts import SplitFacts
 from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.join import join_recipes
+from actstore.store.write.members import MOST_MEMBERS
 from actstore.store.write.statistics import SiteStatistics
 
 __all__ = ["Manifest", "StoredBytes", "joined_commits", "parse_manifest"]
@@ -63,7 +64,7 @@ class Manifest(Document):
     """SHA-256 of each task's commit; None if the task is not done."""
     stored: StoredBytes
     statistics: dict[str, SiteStatistics]
-    members: tuple[Manifest, ...] = Field(default=(), max_length=64)
+    members: tuple[Manifest, ...] = Field(default=(), max_length=MOST_MEMBERS)
     """The stores of a merge, each with its places; empty for a store."""
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import open_objects
+from actstore.access.printable import printable
 from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import (
     CorruptObjectError,
@@ -162,7 +163,8 @@ def find_store(
     """
     places = [place for place in (manifest.uri, *manifest.places) if place is not None]
     if manifest.members:
-        raise UsageError(f"{name} is a merge, which can only be read; give the manifest of one of its stores")
+        stores = ", ".join(printable(member.uri or "(not said)") for member in manifest.members)
+        raise UsageError(f"{name} is a merge, which can only be read; give one of its stores: {stores}")
     if not places:
         raise ManifestError(
             f"{name}: does not say where its store is; write that into it with 'actstore manifest relocate', or give "
@@ -217,9 +219,9 @@ class Described(NamedTuple):
 def described_stores(source: str, storage_options: Mapping[str, Any] | None = None) -> list[Described]:
     """Return the store at a place or of a manifest file, or all stores of a merge; raises as `open_store_objects`."""
     manifests: tuple[Manifest, ...] = ()
-    if Path(source).is_file():
+    if Path(source).is_file() or is_manifest_url(source):
         with suppress(ManifestError):
-            manifest = read_manifest_file(source)
+            manifest = read_manifest(source, storage_options=storage_options)
             manifests = manifest.members or (manifest,)
     if not manifests:
         return [Described(open_store_objects(source, storage_options), None)]
@@ -241,6 +243,8 @@ def stored_manifest(objects: ObjectStore) -> Manifest:
         If there is no store.
     """
     written = written_manifest(objects)
+    if written is not None and written.members:
+        raise ManifestError(f"{objects.uri}/{MANIFEST} is the manifest of a merge, which is no store")
     return written if written is not None and written.complete else assemble_manifest(objects)
 
 

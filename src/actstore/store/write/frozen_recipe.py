@@ -38,8 +38,8 @@ from actstore.store.format.limits import layout_problem, sites_problem
 from actstore.store.format.vectors import Document
 from actstore.store.write.facts import CalibrationFacts, CompressionFacts, CorpusFacts, SplitFacts
 from actstore.store.write.imported import ImportFacts
-from actstore.store.write.members import MemberFacts, TaskTable, number_tasks
-from actstore.store.write.part import PartFacts
+from actstore.store.write.members import MOST_MEMBERS, MemberFacts, TaskTable, number_tasks
+from actstore.store.write.part import PartFacts, how_to_finish
 
 __all__ = [
     "FrozenRecipe",
@@ -72,7 +72,7 @@ class FrozenRecipe(Document):
     software: dict[str, str]
     part: PartFacts | None = None
     """The sites and tasks that are here, if not all; not part of the digest."""
-    members: tuple[MemberFacts, ...] = Field(default=(), max_length=64)
+    members: tuple[MemberFacts, ...] = Field(default=(), max_length=MOST_MEMBERS)
     """The stores of a merge, whose tasks and sequences are numbered together; empty for a store."""
 
     @field_validator("model")
@@ -199,6 +199,11 @@ class FrozenRecipe(Document):
         member_N = self.table.member_T[row_N // self.layout.task_rows]
         known_N = (sequence_N >= 0) & (sequence_N < self.table.sequences_M[member_N])
         return np.where(known_N, sequence_N + self.table.first_sequence_M[member_N], HOLE)
+
+    @property
+    def how_to_finish(self) -> str:
+        """The command that gives the store the tasks that it lacks."""
+        return how_to_finish(self.part, imported=self.imported is not None)
 
     @property
     def metadata_paths(self) -> list[str]:

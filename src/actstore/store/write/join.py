@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from actstore.contracts.models import Site
 from actstore.errors import UsageError
 from actstore.store.format.canonical import sha256_hex
 from actstore.store.write.facts import CorpusFacts
@@ -28,6 +29,9 @@ def join_recipes(recipes: Sequence[FrozenRecipe], names: Sequence[str]) -> Froze
         If rows of the stores cannot be read together; names the difference.
     """
     first = recipes[0]
+    for recipe, name in zip(recipes, names, strict=True):
+        if recipe.imported is not None and "model" in recipe.imported.unknown:
+            raise UsageError(f"{name} was imported, and nobody knows of which model: import it with --model NAME")
     for other, name in zip(recipes[1:], names[1:], strict=True):
         for what, one, two in _must_agree(first, other):
             if one != two:
@@ -69,15 +73,26 @@ def join_recipes(recipes: Sequence[FrozenRecipe], names: Sequence[str]) -> Froze
 
 def _must_agree(one: FrozenRecipe, other: FrozenRecipe) -> Iterator[tuple[str, object, object]]:
     """Yield facts that must be the same for rows to mean the same, and to be stored alike."""
-    yield "rows", one.imported and one.imported.summary, other.imported and other.imported.summary
+    yield "rows", _rows_from(one), _rows_from(other)
+    if one.imported is not None:  # nobody knows the weights
+        yield "model", one.model.name, other.model.name
     yield "weights", one.model.weights_sha256, other.model.weights_sha256
     yield "dtype", one.model.dtype, other.model.dtype
-    yield "sites", ", ".join(site.name for site in one.sites_here), ", ".join(site.name for site in other.sites_here)
+    yield "sites here", _listed(one.sites_here), _listed(other.sites_here)
+    yield "sites in the whole store", _listed(one.sites), _listed(other.sites)
     yield "modules", one.modules, other.modules
     yield "encoding", one.quantizer.name, other.quantizer.name
     yield "compressor", one.layout.compressor, other.layout.compressor
     yield "task_rows", one.layout.task_rows, other.layout.task_rows
     yield "chunk_rows", one.layout.chunk_rows, other.layout.chunk_rows
+
+
+def _rows_from(recipe: FrozenRecipe) -> str:
+    return "extracted rows" if recipe.imported is None else "imported rows"
+
+
+def _listed(sites: Sequence[Site]) -> str:
+    return ", ".join(f"{site.name} [{site.width}]" for site in sites)
 
 
 def _digest(digests: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,10 @@ from actstore.contracts.recipe import MOST_INTEGER
 from actstore.store.format.vectors import Document
 from actstore.store.write.facts import SplitFacts
 
-__all__ = ["MemberFacts", "TaskTable", "number_tasks"]
+__all__ = ["MOST_MEMBERS", "MemberFacts", "TaskTable", "number_tasks"]
+
+MOST_MEMBERS: Final = 64
+"""Stores of a merge."""
 
 
 class MemberFacts(Document):

@@ -11,7 +11,7 @@ from actstore.contracts.recipe import MOST_INTEGER
 from actstore.errors import UsageError
 from actstore.store.format.vectors import Document
 
-__all__ = ["PartFacts", "refuse_part"]
+__all__ = ["PartFacts", "how_to_finish", "refuse_part"]
 
 
 class PartFacts(Document):
@@ -49,6 +49,13 @@ class PartFacts(Document):
             if not count <= tasks.get(split, 0):
                 return f"a part with {count:,} tasks of a split that has {tasks.get(split, 0):,}"
         return None
+
+
+def how_to_finish(part: PartFacts | None, *, imported: bool) -> str:
+    """Return the command that gives a store the tasks that it lacks."""
+    if part is not None:
+        return "the 'actstore copy' that made it"
+    return "the 'actstore import' that began it" if imported else "'actstore extract'"
 
 
 def refuse_part(part: PartFacts | None, *, uri: str) -> None:

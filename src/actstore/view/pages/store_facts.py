@@ -41,3 +41,5 @@ class StoreFacts(NamedTuple):
     """None if tasks are missing."""
     model: Rights
     corpus: Rights
+    opened: str | None = None
+    """Manifest file by which the store is opened; None if that is its place."""

@@ -9,6 +9,7 @@ from actstore.access.printable import printable
 from actstore.view.pages.document import code
 from actstore.view.pages.markup import Markup, element
 from actstore.view.pages.store_facts import StoreFacts
+from actstore.view.reports import splits_to_train
 
 __all__ = ["opening"]
 
@@ -30,7 +31,7 @@ x = center + channel * (scale * levels.astype('float32'))""",
 
 def opening(facts: StoreFacts) -> tuple[Markup, ...]:
     """Return the ways to open a store."""
-    uri, site = printable(facts.uri, most=None), facts.manifest.sites[-1]
+    uri, site = printable(facts.opened or facts.uri, most=None), facts.manifest.sites[-1]
     example = printable(facts.proteins.example)
     first = next((task for task, commit in enumerate(facts.manifest.commits) if commit is not None), 0)
     begin = first * facts.manifest.frozen.layout.task_rows
@@ -42,6 +43,7 @@ protein = store.rows(sequence={example!r}, sites={site.name!r})
 protein.values_ND  # float32 [kept residues, {site.width}]
 protein.position_N, protein.residues  # which residues these are"""
     part = "" if facts.report.complete else ", allow_incomplete=True"
+    part += "" if "train" in facts.manifest.splits else f", split={next(iter(facts.manifest.splits))!r}"
     stream = f"""import actstore
 
 with actstore.open_stream({uri!r}, sites={site.name!r}{part}) as stream:
@@ -49,6 +51,7 @@ with actstore.open_stream({uri!r}, sites={site.name!r}{part}) as stream:
         batch.values_BSD  # float32 [rows, 1, {site.width}], shuffled"""
     train = ["trainer", "read-from-store", uri, "--dictionary", "topk-sae", "--site", site.name, "--out", "run"]
     train += [] if facts.report.complete else ["--allow-incomplete"]
+    train += shlex.split(splits_to_train(facts.manifest.splits))
     rows = shlex.join(["actstore", "rows", uri, "--rows", few, "--site", site.name, "--out", "rows.csv"])
     return (
         _ways(
@@ -63,7 +66,7 @@ with actstore.open_stream({uri!r}, sites={site.name!r}{part}) as stream:
             element("code", "sequences.parquet"),
             ". The libraries of R and Julia differ in how much of Zarr 3 they read; a table of rows opens everywhere.",
         ),
-        code("open-zarr", _zarr(facts, uri, begin), name="Python: zarr and NumPy alone"),
+        code("open-zarr", _zarr(facts, printable(facts.uri, most=None), begin), name="Python: zarr and NumPy alone"),
         code("open-table", rows, name="Shell: rows as a table", folded=True),
         _ways(
             code("open-r", 'rows <- read.csv("rows.csv")', name="R"),
@@ -80,9 +83,9 @@ def _ways(*blocks: Markup) -> Markup:
 
 def _zarr(facts: StoreFacts, uri: str, begin: int) -> str:
     """Return lines that read and decode rows of the last site with zarr and NumPy."""
-    sites = facts.manifest.sites
+    sites, whole = facts.manifest.sites, facts.manifest.frozen.sites
     stop = min(begin + _FEW_ROWS, facts.manifest.frozen.array_rows)
-    decoded = _DECODED[facts.manifest.encoding].replace("COLUMN", str(len(sites) - 1))
+    decoded = _DECODED[facts.manifest.encoding].replace("COLUMN", str(whole.index(sites[-1])))
     numpy = "import numpy as np\n" if "np." in decoded else ""
     return f"""{numpy}import zarr
 

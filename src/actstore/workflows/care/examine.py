@@ -105,8 +105,8 @@ def examine(
     faults += committed.faults
     if not any(fault.object == MANIFEST for fault in faults):
         if manifest is None and done >= set(frozen.tasks_here):
-            problem = "missing, though every task is committed; 'actstore repair URI' writes it"
-            faults.append(Fault(MANIFEST, None, problem))
+            way = "'actstore repair URI'" if frozen.part is None else frozen.how_to_finish
+            faults.append(Fault(MANIFEST, None, f"missing, though every task is committed; {way} writes it"))
         elif manifest is not None and tasks is None and not faults:
             faults += _outdated(objects)
     inventory = Inventory.of(frozen)

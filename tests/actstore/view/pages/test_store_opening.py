@@ -13,6 +13,7 @@ import pytest
 
 from actstore.store.browse.store import open_store
 from actstore.view.pages.store_opening import opening
+from actstore.workflows.copy_store import copy_store
 from tests.actstore.cli.command import actstore
 from tests.actstore.view.pages.stores import facts_of
 
@@ -39,6 +40,17 @@ def test_zarr_and_numpy_alone_give_the_rows(encoding: str, store_of: StoreOf, tm
         expected_ND = opened.site(opened.sites[-1])[: len(found_ND)]
     assert len(found_ND) == 1000
     np.testing.assert_allclose(found_ND, expected_ND, rtol=1e-6, atol=1e-6)
+
+
+def test_zarr_and_numpy_alone_give_the_rows_of_a_part(store_of: StoreOf, tmp_path: Path) -> None:
+    """Scales of all sites stay together, so the column of a site is that in the whole store."""
+    copy_store(store_of(), tmp_path / "part", sites="resid_post.0", splits="valid")
+    run(lines(tmp_path / "part", "open-zarr") + f"\nimport numpy\nnumpy.save({str(tmp_path / 'x.npy')!r}, x)", tmp_path)
+    found_ND = np.load(tmp_path / "x.npy")
+    with open_store(tmp_path / "part") as part:
+        np.testing.assert_allclose(found_ND, part.site("resid_post.0")[: len(found_ND)], rtol=1e-6, atol=1e-6)
+    assert "split='valid'" in lines(tmp_path / "part", "open-stream")
+    assert "--split valid" in lines(tmp_path / "part", "open-train")
 
 
 def test_our_own_lines_run(store_of: StoreOf, tmp_path: Path) -> None:
