@@ -38,7 +38,7 @@ LOWEST_BIN := $(LOWEST)/bin
 LOWEST_PIP := $(LOWEST_BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
 # Tests of the rooms that import a dependency, without the long tests of workflows.
 LOWEST_TESTS := $(addprefix tests/actstore/,access cli contracts corpus extract intake quantize store stream \
-	workflows/clusters workflows/test_schemas.py) tests/examples tests/trainers
+	workflows/clusters workflows/test_schemas.py) tests/examples/test_plain_zarr.py tests/examples/test_reader_mjs.py tests/trainers
 
 .PHONY: help setup fmt check services test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-proteins bench-scale \
 	bench-setup bench-stream bench-s3 clean

@@ -150,7 +150,7 @@ def test_an_expected_corpus_comes_back_from_what_it_was_written_as() -> None:
 def test_a_corpus_of_files_is_written_without_expectations() -> None:
     assert list(CorpusRecipe(sequences=("a",)).model_dump(mode="json")) == [
         "sequences", "format", "min_residues", "max_residues", "on_bad_record", "long_sequences", "window_residues",
-        "window_overlap",
+        "window_overlap", "license", "citation",
     ]  # fmt: skip
 
 
