@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+collect_ignore = ["data/make_saelens.py"]
+"""Imports sae-lens, which is no dependency."""
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 # Shared machines are too uneven for deadlines. CI tries the same examples every time; elsewhere new ones are welcome.

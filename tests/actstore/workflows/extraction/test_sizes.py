@@ -96,7 +96,7 @@ def test_a_store_that_is_continued_on_workers_is_refused_before_they_are_asked_f
 ) -> None:
     objects, recipe = LocalObjects(tmp_path / "store"), recipe_of()
     extract_with(FakeModel(), objects, recipe, stop=Stop(after_s=0))
-    monkeypatch.setattr(sizes, "_free_disk", lambda _: 1000)
+    monkeypatch.setattr(sizes, "free_disk", lambda _: 1000)
     with pytest.raises(StoreError, match=r"are to be written and 1\.0 kB are free there"):
         extract_on(cluster, objects, order=WorkOrder(objects.uri, None, recipe.model, "cpu"))
 
@@ -105,7 +105,7 @@ def test_a_disk_that_is_too_small_for_what_is_left_is_told(
     frozen: FrozenRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objects = LocalObjects(tmp_path / "not" / "yet")
-    monkeypatch.setattr(sizes, "_free_disk", lambda _: 1000)
+    monkeypatch.setattr(sizes, "free_disk", lambda _: 1000)
     with pytest.raises(StoreError, match=r"are to be written and 1\.0 kB are free there; take another place"):
         check_room(objects, frozen)
     check_room(objects, frozen, tasks_done=frozen.tasks)
