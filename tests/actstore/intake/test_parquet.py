@@ -58,7 +58,7 @@ def test_other_tables(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="has neither act nor dim_0 to dim_3"):
         opened(folder, pa.table({"dim_0": VALUES[:, 0]}), tmp_path)
     # Older versions of pyarrow cannot even read such a column.
-    with pytest.raises(SourceError, match="not a column of 4 numbers|Expected all lists to be of size=4"):
+    with pytest.raises(SourceError, match=r"not a column of 4 numbers|Expected all lists to be of size=4"):
         opened(folder, pa.table({"act": pa.array([[1.0] * 4, None], pa.list_(pa.float32(), 4))}), tmp_path)
     opened(folder, vectors(VALUES), tmp_path)
     (folder / "shard_00000.parquet").write_bytes(b"PAR1nothing")
