@@ -73,7 +73,7 @@ def choose_tasks(
     missing = [task for task in tasks if manifest.commits[task] is None and not planned]
     if missing and not allow_incomplete:
         raise IncompleteStoreError(
-            f"{uri}: {len(missing)} of {len(tasks)} tasks are not there yet; finish with {frozen.how_to_finish}, "
+            f"{uri}: {len(missing)} of {len(tasks)} tasks are not extracted yet; finish with {frozen.how_to_finish}, "
             "or stream the available rows with allow_incomplete (--allow-incomplete)"
         )
     present = [(task, frozen.rows_of(task)) for task in tasks if planned or manifest.commits[task] is not None]

@@ -165,7 +165,7 @@ class RandomRows:
             return f": split {self._frozen.split_of(task)} ends before it, and numbers up to the next task are not used"
         if task not in self._frozen.tasks_here:
             return f": task {task} is not in this part of the store"
-        return f" yet: task {task} is not there; continue with {self._frozen.how_to_finish}"
+        return f" yet: task {task} is not extracted; continue with {self._frozen.how_to_finish}"
 
     def _window(self, task: int, chunk: int) -> RowWindow:
         start = chunk * self._chunk_rows
