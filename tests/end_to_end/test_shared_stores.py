@@ -103,8 +103,8 @@ def test_a_part_of_it_is_copied(place: str, store: Path, tmp_path: Path) -> None
     assert far == near
 
 
-def test_a_part_of_it_is_described_and_merged(hub: Hub, store: Path, tmp_path: Path) -> None:
-    assert hub.url
+@pytest.mark.usefixtures("hub")
+def test_a_part_of_it_is_described_and_merged(store: Path, tmp_path: Path) -> None:
     actstore.subset_manifest("hf://datasets/user/name", tmp_path / "part.json", sites=SITE, splits="valid")
     with actstore.open_store(tmp_path / "part.json") as part, actstore.open_store(store) as whole:
         np.testing.assert_array_equal(part[:].values_NSD, whole.read(part.row_numbers(), SITE).values_NSD)

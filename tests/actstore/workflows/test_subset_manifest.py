@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from actstore import copy_store, inspect_store, open_manifest, open_store, open_stream, subset_manifest, verify_store
-from actstore.errors import IncompleteStoreError, ManifestError, UsageError
+from actstore.errors import CorruptObjectError, IncompleteStoreError, ManifestError, UsageError
 from actstore.store.read.manifest_files import read_manifest_file
 from actstore.store.write.statistics import StatisticsMerger
 from actstore.workflows.diff_manifests import diff_manifests
@@ -51,7 +51,7 @@ def test_the_store_below_is_checked_as_with_any_manifest(own_store: StoreOf, tmp
     assert verify_store(str(tmp_path / "part.json"), recompute=False).ok
     (moved / "commits/0.json").write_bytes((moved / "commits/1.json").read_bytes())
     (moved / "manifest.json").unlink()
-    with pytest.raises(Exception, match=r"commits/0.json"):
+    with pytest.raises(CorruptObjectError, match=r"commits/0.json is the commit of task 1"):
         open_manifest(tmp_path / "part.json")
 
 
