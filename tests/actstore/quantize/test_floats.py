@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
+from actstore.contracts.planes import Planes
 from actstore.quantize.floats import BFloat16, Float16
 
 Float32s = NDArray[np.float32]
@@ -45,6 +46,21 @@ def test_every_float16_survives_exactly() -> None:
     planes = Float16().encode(values)
     assert planes.scale_NG is None
     assert Float16().decode(planes).tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("flush_subnormals", [False, True])
+@pytest.mark.parametrize("chosen", ["finite", "all"])
+def test_every_float16_is_decoded_as_numpy_does(chosen: str, flush_subnormals: bool) -> None:
+    stored_ND = np.arange(1 << 16, dtype=np.uint16).view(np.float16).reshape(256, 256)
+    if chosen == "finite":
+        stored_ND = np.where(np.isfinite(stored_ND), stored_ND, np.float16(0))
+    wanted_ND = stored_ND.astype(np.float32)
+    torch.set_flush_denormal(flush_subnormals)
+    try:
+        found_ND = Float16().decode(Planes(stored_ND, None))
+    finally:
+        torch.set_flush_denormal(False)
+    np.testing.assert_array_equal(found_ND.view(np.uint32), wanted_ND.view(np.uint32))
 
 
 def test_every_bfloat16_survives_exactly() -> None:

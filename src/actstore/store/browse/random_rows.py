@@ -64,7 +64,7 @@ class RandomRows:
         done = np.flatnonzero(self._rows_T).tolist()
         if done and mapping_obstacle(objects, manifest, columns, len(done)) is None:
             self._mapped = MappedRows(objects, manifest, columns, done)
-        self._admitted: set[tuple[int, int]] = set()
+        self._admitted_TC = np.zeros((len(self._rows_T), self._task_rows // self._chunk_rows), dtype=bool)
         self._reader = StoreReader(objects, manifest, columns)
         self._idle = threading.Condition()
         self._reading = 0
@@ -128,16 +128,17 @@ class RandomRows:
     def _read(self, row_N: NDArray[np.int64]) -> DecodedRows:
         task_N, place_N = self._places(row_N)
         chunk_N = place_N // self._chunk_rows
-        chunks = np.unique(np.stack([task_N, chunk_N], axis=1), axis=0)
         if self._mapped is not None:
-            for task, chunk in chunks.tolist():
-                self._admit(self._mapped, task, chunk)
+            fresh = ~self._admitted_TC[task_N, chunk_N]
+            for task, chunk in _distinct(task_N[fresh], chunk_N[fresh]):
+                self._mapped.admit(self._window(task, chunk))
+                self._admitted_TC[task, chunk] = True
             slot_N = self._mapped.slots(row_N)
             buffer = self._mapped.buffer
             return DecodedRows(decode_rows(self._decoding, buffer, slot_N), buffer.origin.at(slot_N))
         shape = (len(row_N), len(self._decoding.site_columns), self._decoding.width)
         found = DecodedRows(np.empty(shape, dtype=np.float32), RowOrigin.allocate(len(row_N)))
-        keys = [(task, chunk) for task, chunk in chunks.tolist()]
+        keys = _distinct(task_N, chunk_N)
         for (task, chunk), buffer in zip(keys, map_ahead(self._chunk, keys), strict=True):
             here = np.flatnonzero((task_N == task) & (chunk_N == chunk))
             take_B = place_N[here] - chunk * self._chunk_rows
@@ -171,11 +172,6 @@ class RandomRows:
         start = chunk * self._chunk_rows
         return RowWindow(task, start, min(start + self._chunk_rows, int(self._rows_T[task])))
 
-    def _admit(self, mapped: MappedRows, task: int, chunk: int) -> None:
-        if (task, chunk) not in self._admitted:
-            mapped.admit(self._window(task, chunk))
-            self._admitted.add((task, chunk))
-
     def _chunk(self, key: tuple[int, int]) -> RowBuffer:
         """Return a whole chunk."""
 
@@ -186,3 +182,8 @@ class RandomRows:
             return buffer
 
         return self._chunks.get(key, load)
+
+
+def _distinct(task_N: NDArray[np.int64], chunk_N: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return the pairs of task and chunk that occur, in order."""
+    return sorted(set(zip(task_N.tolist(), chunk_N.tolist(), strict=True)))

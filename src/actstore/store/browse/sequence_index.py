@@ -12,6 +12,7 @@ for a sequence where 4 % are longer than a window.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -26,7 +27,7 @@ from actstore.errors import CorruptObjectError, UsageError
 from actstore.extract.residues import kept_positions
 from actstore.store.plan.tasks import unit_keys, window_rows
 from actstore.store.write.frozen_recipe import FrozenRecipe
-from actstore.store.write.sequences import GROUP_SEQUENCES, StoredSequences
+from actstore.store.write.sequences import GROUP_SEQUENCES, SequenceGroup, StoredSequences
 
 __all__ = ["SequenceIndex", "SequenceRows"]
 
@@ -117,11 +118,10 @@ class SequenceIndex:
         key = int(unit_keys(id_hash, 0, seed=self._rules.seed)[0])
         bucket = self._bucket_of(key)
         for split in range(len(self._names)):
-            for sequence in range(*self._sequences_of(split, bucket)):
-                group, place = divmod(sequence, GROUP_SEQUENCES)
-                found = self._sequences.group(group)
-                if found.id_hash_N[place] == id_hash[0] and found.ids[place] == sequence_id:
-                    return sequence
+            for begin, here, found in self._groups_of(split, bucket):
+                for place in (np.flatnonzero(found.id_hash_N[here] == id_hash[0]) + here.start).tolist():
+                    if found.ids[place] == sequence_id:
+                        return int(begin + place)
         raise UsageError(
             f"no sequence {sequence_id!r} in this store; ids are as in its FASTA or Parquet file, such as "
             f"{self._sequences.sequence_id(0)!r}"
@@ -216,12 +216,8 @@ class SequenceIndex:
 
     def _units(self, split: int, bucket: int) -> _Units:
         """Return the units of a bucket."""
-        first, stop = self._sequences_of(split, bucket)
         keys, numbers, counts = [], [], []
-        for group in range(first // GROUP_SEQUENCES, -(-stop // GROUP_SEQUENCES)):
-            begin = group * GROUP_SEQUENCES
-            here = slice(max(first - begin, 0), max(stop - begin, 0))
-            found = self._sequences.group(group)
+        for begin, here, found in self._groups_of(split, bucket):
             hash_N, length_N, rows_N = found.id_hash_N[here], found.length_N[here], found.rows_N[here].copy()
             for place in np.flatnonzero((length_N > self._rules.window_residues) & (rows_N > 0)).tolist():
                 id_hash = int(hash_N[place])
@@ -257,10 +253,14 @@ class SequenceIndex:
         place_N[order_N] = np.arange(len(order_N))
         return place_N
 
-    def _sequences_of(self, split: int, bucket: int) -> tuple[int, int]:
-        """Return the first of the sequences whose first windows are in a bucket, and their end."""
-        first = int(self._first_sequence_S[split])
-        return first + int(self._sequence_SB[split, bucket]), first + int(self._sequence_SB[split, bucket + 1])
+    def _groups_of(self, split: int, bucket: int) -> Iterator[tuple[int, slice, SequenceGroup]]:
+        """Yield the row groups with sequences whose first windows are in a bucket: first sequence, which, and group."""
+        first, stop = (
+            int(self._first_sequence_S[split] + self._sequence_SB[split, border]) for border in (bucket, bucket + 1)
+        )
+        for group in range(first // GROUP_SEQUENCES, -(-stop // GROUP_SEQUENCES)):
+            begin = group * GROUP_SEQUENCES
+            yield begin, slice(max(first - begin, 0), min(stop - begin, GROUP_SEQUENCES)), self._sequences.group(group)
 
     def _bucket_of(self, key: int) -> int:
         return key >> (64 - self._bits)

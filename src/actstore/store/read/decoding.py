@@ -50,12 +50,17 @@ def decode_rows(
     decoding: RowDecoding, buffer: RowBuffer, take_B: NDArray[np.int64], out_BSD: Float32s | None = None
 ) -> Float32s:
     """Return rows `take_B` of a buffer as float32 [B, S, D], in new memory or in `out_BSD`."""
-    batch_BSD = out_BSD
-    if batch_BSD is None:
-        batch_BSD = np.empty((len(take_B), len(buffer.values), decoding.width), dtype=np.float32)
-    for slot, (values_RW, calibration) in enumerate(zip(buffer.values, decoding.calibrations, strict=True)):
-        scale_BG = None
-        if buffer.scale_RTG is not None:
-            scale_BG = buffer.scale_RTG[take_B, decoding.site_columns[slot], : decoding.groups]
-        batch_BSD[:, slot] = decoding.quantizer.decode(Planes(values_RW[take_B], scale_BG), calibration)
-    return batch_BSD
+    if out_BSD is None and len(buffer.values) == 1:
+        return _decode_site(decoding, buffer, take_B, 0)[:, None]
+    if out_BSD is None:
+        out_BSD = np.empty((len(take_B), len(buffer.values), decoding.width), dtype=np.float32)
+    for slot in range(len(buffer.values)):
+        out_BSD[:, slot] = _decode_site(decoding, buffer, take_B, slot)
+    return out_BSD
+
+
+def _decode_site(decoding: RowDecoding, buffer: RowBuffer, take_B: NDArray[np.int64], slot: int) -> Float32s:
+    scale_BG = None
+    if buffer.scale_RTG is not None:
+        scale_BG = buffer.scale_RTG[take_B, decoding.site_columns[slot], : decoding.groups]
+    return decoding.quantizer.decode(Planes(buffer.values[slot][take_B], scale_BG), decoding.calibrations[slot])
