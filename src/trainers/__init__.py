@@ -1,1 +1,32 @@
-"""Sparse autoencoders and crosscoders, trained from a store."""
+"""Sparse autoencoders and crosscoders, trained from a store.
+
+The names below are the public interface, imported when first used.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from trainers.exchange.load import load
+    from trainers.exchange.trained import SparseCode, TrainedDictionary
+
+__all__ = ["SparseCode", "TrainedDictionary", "load"]
+
+_HOME: Final = {
+    "SparseCode": "trainers.exchange.trained",
+    "TrainedDictionary": "trainers.exchange.trained",
+    "load": "trainers.exchange.load",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'trainers' has no public name {name!r}", name=name, obj=sys.modules[__name__])
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -27,9 +27,10 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def public_definitions(node: ast.Module | ast.ClassDef) -> Iterator[Definition]:
-    """Yield the public functions and classes of a module, and the public methods of those classes."""
+    """Yield the public functions and classes of a module, and the public methods of those classes; not overloads."""
     for child in node.body:
-        if isinstance(child, Definition) and not child.name.startswith("_"):
+        overloads = [name for name in getattr(child, "decorator_list", []) if ast.unparse(name) == "overload"]
+        if isinstance(child, Definition) and not child.name.startswith("_") and not overloads:
             yield child
             if isinstance(child, ast.ClassDef):
                 yield from public_definitions(child)

@@ -60,7 +60,7 @@ def topk_code(weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: T
 def topk_pass(
     weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: Tensor | None = None
 ) -> DictionaryOutput:
-    """Encode and decode, with gradients of all weights but none of the input."""
+    """Encode and decode; gradients flow to weights and input."""
     if values_BSD.device.type != "cpu":
         code_BF = topk_code(weights, values_BSD, kept=kept, score_F=score_F)
         reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
@@ -78,7 +78,7 @@ def _choose(active_BF: Tensor, kept: int, score_F: Tensor | None) -> Tensor:
 
 
 class _SparseAutoencode(torch.autograd.Function):
-    """``topk(relu(x E + b)) D`` with sparse gradients of E, b and D."""
+    """``topk(relu(x E + b)) D`` with sparse gradients of x, E, b and D."""
 
     @staticmethod
     def forward(
@@ -96,7 +96,7 @@ class _SparseAutoencode(torch.autograd.Function):
             # The bag's own backward computes the gradient of its weights: K dot products a row.
             code_BK = active_BF.gather(1, index_BK).requires_grad_()
             sum_BX = embedding_bag(index_BK, decoder_FX.detach(), per_sample_weights=code_BK, mode="sum")
-        ctx.save_for_backward(values_BX)
+        ctx.save_for_backward(values_BX, encoder_XF)
         ctx.code_BK, ctx.index_BK, ctx.sum_BX, ctx.latents = code_BK, index_BK, sum_BX, len(bias_F)
         fired_F = torch.bincount(index_BK[code_BK > 0], minlength=len(bias_F))
         ctx.mark_non_differentiable(fired_F)
@@ -105,16 +105,21 @@ class _SparseAutoencode(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_BX: Tensor, _fired: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        (values_BX,) = ctx.saved_tensors
+        values_BX, encoder_XF = ctx.saved_tensors
         gradient_BX = gradient_BX.contiguous()
-        (d_code_BK,) = torch.autograd.grad(ctx.sum_BX, ctx.code_BK, gradient_BX)
+        (d_code_BK,) = torch.autograd.grad(ctx.sum_BX, ctx.code_BK, gradient_BX, retain_graph=True)
         code_BK = ctx.code_BK.detach()
         d_active_BK = d_code_BK * (code_BK > 0)
         by_latent = _LatentBags(ctx.index_BK, ctx.latents)
         d_decoder_FX = by_latent.sum(gradient_BX, code_BK)
         d_encoder_XF = by_latent.sum(values_BX, d_active_BK).t()
         d_bias_F = by_latent.sum(torch.ones_like(gradient_BX[:, :1]), d_active_BK).squeeze(1)
-        return None, d_encoder_XF, d_bias_F, d_decoder_FX, None, None
+        d_values_BX = None
+        if ctx.needs_input_grad[0]:
+            d_values_BX = embedding_bag(
+                ctx.index_BK, encoder_XF.t().contiguous(), per_sample_weights=d_active_BK, mode="sum"
+            )
+        return d_values_BX, d_encoder_XF, d_bias_F, d_decoder_FX, None, None
 
 
 class _LatentBags:

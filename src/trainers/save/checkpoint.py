@@ -21,8 +21,6 @@ from typing import Final, NamedTuple
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from actstore import Cursor, errors
@@ -34,6 +32,7 @@ from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
 from trainers.save.files import file_sha256, flush_to_disk, refuse_link, save_tensors
 from trainers.save.record import CheckpointRecord, Origin, differences, software
+from trainers.save.tensors import check_tensors, on_cpu, read_tensors, shown
 
 __all__ = [
     "Checkpoint",
@@ -52,7 +51,6 @@ RECORD: Final = "checkpoint.json"
 WEIGHTS: Final = "dictionary.safetensors"
 OPTIMIZER: Final = "optimizer.safetensors"
 _MOST_RECORD_BYTES: Final = 1 << 24
-_MOST_SHOWN: Final = 400
 _RECORD_BYTES: Final = 1 << 14
 """Room for `checkpoint.json` and the headers of the two other files."""
 _IDLE_ROWS: Final = "idle_rows"
@@ -102,8 +100,8 @@ def write_checkpoint(
     _discard(partial)
     partial.mkdir()
     try:
-        save_tensors(partial / WEIGHTS, _on_cpu(dict(state.dictionary.named_parameters())))
-        save_tensors(partial / OPTIMIZER, _on_cpu(_optimizer_tensors(state)))
+        save_tensors(partial / WEIGHTS, on_cpu(dict(state.dictionary.named_parameters())))
+        save_tensors(partial / OPTIMIZER, on_cpu(_optimizer_tensors(state)))
         record = CheckpointRecord(
             plan=plan,
             origin=origin,
@@ -168,7 +166,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
         If a file is missing, truncated, malformed or not the saved one.
     """
     record = read_record(path)
-    return Checkpoint(path, record, _read_tensors(path / WEIGHTS, record), _read_tensors(path / OPTIMIZER, record))
+    return Checkpoint(
+        path,
+        record,
+        *(read_tensors(path / name, record.files.get(name), said_by=RECORD) for name in (WEIGHTS, OPTIMIZER)),
+    )
 
 
 def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, device: torch.device) -> TrainState:
@@ -198,7 +200,7 @@ def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, dev
         for name, parameter in dictionary.named_parameters():
             expected |= {f"{name}.{part}": parameter for part in _ADAM[1:]}
             expected[f"{name}.step"] = torch.empty((), dtype=torch.float32)
-    _check_tensors(checkpoint.path / OPTIMIZER, checkpoint.optimizer, expected)
+    check_tensors(checkpoint.path / OPTIMIZER, checkpoint.optimizer, expected)
     if record.step:
         for name, parameter in dictionary.named_parameters():
             optimizer.state[parameter] = {part: checkpoint.optimizer[f"{name}.{part}"].to(device) for part in _ADAM}
@@ -243,13 +245,8 @@ def read_record(path: Path) -> CheckpointRecord:
         raise errors.CheckpointError(f"{path / RECORD}: cannot be read: {error.strerror or error}") from error
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        where = _shown(".".join(str(part) for part in first["loc"]))
-        raise errors.CheckpointError(f"{path / RECORD}: {where}: {_shown(first['msg'])}") from error
-
-
-def _shown(text: str) -> str:
-    """Return text from a file without characters that control a terminal."""
-    return ascii(text[:_MOST_SHOWN])[1:-1]
+        where = shown(".".join(str(part) for part in first["loc"]))
+        raise errors.CheckpointError(f"{path / RECORD}: {where}: {shown(first['msg'])}") from error
 
 
 def _restore_dictionary(checkpoint: Checkpoint, device: torch.device) -> Dictionary:
@@ -259,7 +256,7 @@ def _restore_dictionary(checkpoint: Checkpoint, device: torch.device) -> Diction
             claimed = DICTIONARIES[plan.dictionary](plan.shape)
     except ValueError as error:
         raise errors.CheckpointError(f"{checkpoint.path / RECORD}: {error}") from error
-    _check_tensors(checkpoint.path / WEIGHTS, checkpoint.weights, dict(claimed.named_parameters()))
+    check_tensors(checkpoint.path / WEIGHTS, checkpoint.weights, dict(claimed.named_parameters()))
     dictionary = DICTIONARIES[plan.dictionary](plan.shape)
     dictionary.load_state_dict(dict(checkpoint.weights))
     return dictionary.to(device)
@@ -270,38 +267,6 @@ def _optimizer_tensors(state: TrainState) -> dict[str, Tensor]:
     for name, parameter in state.dictionary.named_parameters():
         tensors |= {f"{name}.{part}": value for part, value in state.optimizer.state[parameter].items()}
     return tensors
-
-
-def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def _read_tensors(path: Path, record: CheckpointRecord) -> dict[str, Tensor]:
-    wanted = record.files.get(path.name)
-    if wanted is None or not path.is_file():
-        raise errors.CheckpointError(f"{path}: missing; the checkpoint is incomplete")
-    found = file_sha256(path)
-    if found != wanted:
-        raise errors.CheckpointError(
-            f"{path}: sha256 {found[:12]}..., {RECORD} says {wanted[:12]}...; the file was truncated or changed, "
-            "restore it from a copy or train again"
-        )
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise errors.CheckpointError(f"{path}: not a safetensors file: {_shown(str(error))}") from error
-
-
-def _check_tensors(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    if found.keys() != wanted.keys():
-        names = _shown(", ".join(sorted(found)))
-        raise errors.CheckpointError(f"{path}: holds {names}; expected {', '.join(sorted(wanted))}")
-    for name, tensor in wanted.items():
-        have = found[name]
-        if have.shape != tensor.shape or have.dtype != tensor.dtype:
-            raise errors.CheckpointError(
-                f"{path}: {name} is {have.dtype} {list(have.shape)}; expected {tensor.dtype} {list(tensor.shape)}"
-            )
 
 
 def _publish(partial: Path, path: Path) -> None:

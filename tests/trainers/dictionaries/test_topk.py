@@ -29,15 +29,24 @@ def dense_reconstruction(weights: FlatWeights, values_BSD: Tensor, kept: int, sc
 @pytest.mark.parametrize("kept", [1, 5, 30])
 @pytest.mark.parametrize("scored", [False, True])
 def test_reconstruction_and_gradients_are_those_of_dense_arithmetic(kept: int, scored: bool) -> None:
-    weights, values_BSD = random_weights(), random_rows()
+    weights, values_BSD = random_weights(), random_rows().requires_grad_()
     score_F = torch.linspace(0.5, 2, 30, dtype=torch.float64) if scored else None
     sparse_BSD = topk_pass(weights, values_BSD, kept=kept, score_F=score_F).reconstruction_BSD
     dense_BSD = dense_reconstruction(weights, values_BSD, kept, score_F)
     torch.testing.assert_close(sparse_BSD, dense_BSD)
-    sparse = torch.autograd.grad((sparse_BSD - values_BSD).square().sum(), weights)
-    dense = torch.autograd.grad((dense_BSD - values_BSD).square().sum(), weights)
+    sparse = torch.autograd.grad((sparse_BSD - values_BSD).square().sum(), [values_BSD, *weights])
+    dense = torch.autograd.grad((dense_BSD - values_BSD).square().sum(), [values_BSD, *weights])
     for have, want in zip(sparse, dense, strict=True):
         torch.testing.assert_close(have, want)
+
+
+def test_the_gradient_of_the_input_is_that_of_finite_differences() -> None:
+    weights, values_BSD = random_weights(), random_rows(5).requires_grad_()
+
+    def error(values_BSD: Tensor) -> Tensor:
+        return (values_BSD - topk_pass(weights, values_BSD, kept=5).reconstruction_BSD).square().sum()
+
+    assert torch.autograd.gradcheck(error, values_BSD)
 
 
 def test_the_k_largest_activations_of_each_row_are_kept() -> None:
