@@ -29,6 +29,10 @@ BENCH_STAMP := $(BENCH)/.setup-stamp
 BENCH_PIP := $(BENCH)/bin/python -m pip --quiet --quiet --no-input --disable-pip-version-check
 ANNBATCH_PYTHON ?= python3.12
 
+PEERS := build/peers
+PEERS_STAMP := $(PEERS)/.setup-stamp
+PEERS_PIP := $(PEERS)/bin/python -m pip --quiet --quiet --no-input --disable-pip-version-check
+
 # One thread each: the test processes share the cores.
 PYTEST_OPTIONS := --numprocesses=$(WORKERS) --dist=loadscope
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
@@ -40,7 +44,7 @@ LOWEST_PIP := $(LOWEST_BIN)/python -m pip --quiet --quiet --no-input --disable-p
 LOWEST_TESTS := $(addprefix tests/actstore/,access cli contracts corpus extract intake quantize store stream \
 	workflows/clusters workflows/test_schemas.py) tests/examples/test_plain_zarr.py tests/examples/test_reader_mjs.py tests/trainers
 
-.PHONY: help setup fmt check services test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-proteins bench-scale \
+.PHONY: help setup fmt check services peers test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-proteins bench-scale \
 	bench-setup bench-stream bench-s3 clean
 
 help: ## list the targets
@@ -85,7 +89,23 @@ check: setup ## lint, types and layers
 services: ## install the S3 server and the browser of the tests, or say why not; REQUIRED=yes: fail then
 	@tests/services/install.sh $(if $(REQUIRED),--required)
 
-test: setup services ## every test, and the examples in the docstrings
+peers: $(PEERS_STAMP) ## create build/peers with the libraries that exchange dictionaries with ours, in two minutes
+	@:
+
+# Beside .venv, because they bring packages that transformers and huggingface_hub use wherever they find them. It sees
+# what .venv has, torch above all. torchvision is built for a torch with CUDA, and nothing here needs it.
+$(PEERS_STAMP): $(STAMP)
+	@rm -rf $(PEERS)
+	@$(BIN)/python -m venv $(PEERS)
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/setup.pth"
+	@echo "peers: SAELens, dictionary_learning and sparsify"
+	@$(PEERS_PIP) install --upgrade 'pip>=25.1' # the first with dependency groups
+	@$(PEERS_PIP) install --constraint $(VENV)/constraints.txt --group peers
+	@$(PEERS_PIP) uninstall --yes torchvision
+	@touch $(PEERS_STAMP)
+
+test: setup services peers ## every test, and the examples in the docstrings
 	$(PYTEST)
 
 test-fast: setup ## every test that takes no more than a few seconds

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-collect_ignore = ["data/make_saelens.py"]
-"""Imports sae-lens, which is no dependency."""
+collect_ignore = ["data/make_saelens.py", "services/peers_side.py"]
+"""Import sae-lens, which is no dependency."""
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 # Shared machines are too uneven for deadlines. CI tries the same examples every time; elsewhere new ones are welcome.
@@ -66,7 +66,7 @@ def esm2_tiny() -> Path:
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A real S3 server that keeps objects in memory, one for each process of pytest."""
-    _need(obstacle(), "tests against a real S3 server")
+    need(obstacle(), "tests against a real S3 server")
     with running(tmp_path_factory.mktemp("gateway"), "memstore") as server:
         yield server
 
@@ -74,7 +74,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 @pytest.fixture(scope="session")
 def durable_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A real S3 server that keeps objects in a file and survives SIGKILL."""
-    _need(obstacle(), "tests against a real S3 server")
+    need(obstacle(), "tests against a real S3 server")
     with running(tmp_path_factory.mktemp("gateway"), "bluestore") as server:
         yield server
 
@@ -99,7 +99,7 @@ def proxy_to() -> Iterator[Callable[..., FaultProxy]]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     """A real browser; for one module, since its event loop would be in the way of others."""
-    _need(browsers.obstacle(), "tests in a real browser")
+    need(browsers.obstacle(), "tests in a real browser")
     with browsers.running_browser() as started:
         yield started
 
@@ -113,7 +113,7 @@ def odd_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return odd_disks.build(tmp_path_factory.mktemp("odd-disk"))
 
 
-def _need(reason: str | None, what: str) -> None:
+def need(reason: str | None, what: str) -> None:
     """Skip what an obstacle stands in the way of, but in CI fail."""
     if reason is None:
         return

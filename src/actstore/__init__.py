@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from actstore import errors
+    from actstore.access.credentials import refuse_credentials
     from actstore.budget.assumptions import Assumptions
     from actstore.cli.grouped import with_grouped_options
     from actstore.cli.options import comma_separated, parse_recipe_fields, parse_storage_options
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from actstore.contracts.recipe import Recipe
     from actstore.contracts.suggest import did_you_mean
     from actstore.extract.device import choose_device
+    from actstore.intake.pt import read_torch_tensors
     from actstore.leaving import Interrupted, if_stopped, signals_to
     from actstore.quantize.decode import decode
     from actstore.redaction import without_secrets
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from actstore.stream.seats import Seat
     from actstore.stream.stream import Stream
     from actstore.stream.tensors.dataset import StreamDataset
+    from actstore.view.card import hub_license_fields, markdown_text
     from actstore.view.grids import output_width
     from actstore.view.progress import terminal_progress
     from actstore.workflows.care.collect import collect_garbage
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from actstore.workflows.merge_manifests import merge_manifests
     from actstore.workflows.plan import plan_store
     from actstore.workflows.publish import publish_store
+    from actstore.workflows.publishing.hub import HubRepository, RemoteFile
     from actstore.workflows.recipes import read_recipe
     from actstore.workflows.relocate_manifest import relocate_manifest
     from actstore.workflows.subset_manifest import subset_manifest
@@ -76,6 +80,7 @@ __all__ = [
     "CopyReport",
     "Cursor",
     "ExistingScheduler",
+    "HubRepository",
     "Interrupted",
     "LiveReport",
     "LiveSource",
@@ -86,6 +91,7 @@ __all__ = [
     "Progress",
     "ProteinRows",
     "Recipe",
+    "RemoteFile",
     "Rows",
     "Seat",
     "SequenceMeans",
@@ -112,9 +118,11 @@ __all__ = [
     "errors",
     "export_manifest",
     "extract_store",
+    "hub_license_fields",
     "if_stopped",
     "import_store",
     "inspect_store",
+    "markdown_text",
     "merge_manifests",
     "open_live",
     "open_manifest",
@@ -126,6 +134,8 @@ __all__ = [
     "plan_store",
     "publish_store",
     "read_recipe",
+    "read_torch_tensors",
+    "refuse_credentials",
     "relocate_manifest",
     "repair_imported",
     "repair_store",
@@ -145,6 +155,7 @@ _HOME: Final = {
     "CopyReport": "actstore.workflows.copy_store",
     "Cursor": "actstore.stream.cursor",
     "ExistingScheduler": "actstore.workflows.clusters.connect",
+    "HubRepository": "actstore.workflows.publishing.hub",
     "Interrupted": "actstore.leaving",
     "LiveReport": "actstore.workflows.live.source",
     "LiveSource": "actstore.workflows.live.source",
@@ -155,6 +166,7 @@ _HOME: Final = {
     "Progress": "actstore.contracts.progress",
     "ProteinRows": "actstore.store.browse.rows",
     "Recipe": "actstore.contracts.recipe",
+    "RemoteFile": "actstore.workflows.publishing.hub",
     "Rows": "actstore.store.browse.rows",
     "Seat": "actstore.stream.seats",
     "SequenceMeans": "actstore.store.browse.means",
@@ -180,9 +192,11 @@ _HOME: Final = {
     "enclosing_store": "actstore.store.read.place",
     "export_manifest": "actstore.workflows.export_manifest",
     "extract_store": "actstore.workflows.extract",
+    "hub_license_fields": "actstore.view.card",
     "if_stopped": "actstore.leaving",
     "import_store": "actstore.workflows.import_store",
     "inspect_store": "actstore.workflows.inspect",
+    "markdown_text": "actstore.view.card",
     "merge_manifests": "actstore.workflows.merge_manifests",
     "open_live": "actstore.workflows.live.open",
     "open_manifest": "actstore.store.read.open",
@@ -194,6 +208,8 @@ _HOME: Final = {
     "plan_store": "actstore.workflows.plan",
     "publish_store": "actstore.workflows.publish",
     "read_recipe": "actstore.workflows.recipes",
+    "read_torch_tensors": "actstore.intake.pt",
+    "refuse_credentials": "actstore.access.credentials",
     "relocate_manifest": "actstore.workflows.relocate_manifest",
     "repair_imported": "actstore.workflows.import_store",
     "repair_store": "actstore.workflows.care.repair",

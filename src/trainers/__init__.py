@@ -10,14 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from trainers.exchange.export_dictionary import export_dictionary
+    from trainers.exchange.import_dictionary import import_dictionary
     from trainers.exchange.load import load
     from trainers.exchange.trained import SparseCode, TrainedDictionary
 
-__all__ = ["SparseCode", "TrainedDictionary", "load"]
+__all__ = ["SparseCode", "TrainedDictionary", "export_dictionary", "import_dictionary", "load"]
 
 _HOME: Final = {
     "SparseCode": "trainers.exchange.trained",
     "TrainedDictionary": "trainers.exchange.trained",
+    "export_dictionary": "trainers.exchange.export_dictionary",
+    "import_dictionary": "trainers.exchange.import_dictionary",
     "load": "trainers.exchange.load",
 }
 

@@ -24,6 +24,8 @@ __all__ = ["TOKEN", "Hub"]
 TOKEN = "hf_StandInToken123456789"
 _SIGNED = "X-Amz-Signature=5ecret5ignature"
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
+_REPOSITORY = re.compile(r"/(?:(?:api/)?datasets/|api/models/|(?!api/|large/))(?P<name>[^/]+/[^/]+?)(?:\.git)?(?:/|$)")
+"""Data sets have a folder of their own; models have one in the API alone."""
 _PAGE = 7
 _POINTER_BYTES = 134
 
@@ -132,7 +134,7 @@ class Hub:
         parts = urlsplit(request.path)
         headers = {title.title(): value for title, value in request.headers.items()}
         self.asked.append((request.command, request.path, headers))
-        name = re.match(r"/(?:api/)?datasets/([^/]+/[^/]+?)(?:\.git)?(?:/|$)", parts.path)
+        name = _REPOSITORY.match(parts.path)
         known = name is not None and name[1] in self.repositories
         if parts.path.startswith("/large/"):
             self._large(request, parts.path.rpartition("/")[2], body)
@@ -193,7 +195,7 @@ class Hub:
         elif what == "commit":
             self._commit(request, name, rest[0], body)
         elif what == "resolve":
-            self._resolve(request, files.get(path))
+            self._resolve(request, files.get(path), self.repositories[name].branches.get(rest[0], rest[0]))
 
     def _create(self, request: BaseHTTPRequestHandler, asked: dict[str, Any]) -> None:
         name = f"{asked['organization']}/{asked['name']}"
@@ -277,19 +279,22 @@ class Hub:
             headers["Link"] = f'<{self.url}{path}?recursive=True&cursor={start + _PAGE}>; rel="next"'
         self._reply(request, entries[start : start + _PAGE], headers=headers)
 
-    def _resolve(self, request: BaseHTTPRequestHandler, file: File | None) -> None:
+    def _resolve(self, request: BaseHTTPRequestHandler, file: File | None, commit: str) -> None:
         if file is None:
             self._refuse(request, 404, "EntryNotFound")
-        elif file.sha256 is not None:
+            return
+        told = {"X-Repo-Commit": commit, "ETag": f'"{file.git_oid}"'}
+        if file.sha256 is not None:
             place = f"http://localhost:{self.port}/large/{file.sha256}?{_SIGNED}"
-            self._reply(request, {}, status=302, headers={"Location": place})
+            linked = {"X-Linked-Etag": f'"{file.sha256}"', "X-Linked-Size": str(file.size), "Location": place}
+            self._reply(request, {}, status=302, headers=told | linked)
         else:
-            self._ranged(request, file.data or b"")
+            self._ranged(request, file.data or b"", told)
 
-    def _ranged(self, request: BaseHTTPRequestHandler, data: bytes) -> None:
+    def _ranged(self, request: BaseHTTPRequestHandler, data: bytes, headers: dict[str, str] | None = None) -> None:
         wanted = _RANGE.fullmatch(request.headers.get("Range", ""))
         if wanted is None:
-            self._send(request, 200, data, {})
+            self._send(request, 200, data, headers or {})
         elif int(wanted[1]) >= len(data):
             self._send(request, 416, b"", {})
         else:

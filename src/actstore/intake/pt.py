@@ -22,7 +22,7 @@ from actstore.intake.files import files_of_one_folder, name_in, shown
 from actstore.intake.parts import Boundaries, Keys, Opened, Opening, Part
 from actstore.intake.tensors import part_of_tensors
 
-__all__ = ["TorchFiles", "TorchTensor", "open_pt", "part_of_file", "tensors_of"]
+__all__ = ["TorchFiles", "TorchTensor", "open_pt", "part_of_file", "read_torch_tensors", "tensors_of"]
 
 _MAPPED_FILES: Final = 64
 """Files that are kept mapped; they take address space, and memory only for what was read last."""
@@ -138,6 +138,34 @@ def tensors_of(
         keys = (() if key == "" else (key,)) if below is None else (below, key)
         text = str(key) if below is None else f"{below}.{key}"
         tensors[text] = TorchTensor(files, path, keys, tuple(tensor.shape), tensor.is_floating_point())
+    return tensors
+
+
+def read_torch_tensors(path: Path) -> dict[str, Any]:
+    """Return copies of the tensors in a `.pt` file that is a dictionary of them, such as a state dict, by name.
+
+    Plain values beside them are left out. Nothing that could run is unpickled.
+
+    Raises
+    ------
+    SourceError
+        If it is no such file, holds anything but tensors and plain values, or a tensor claims more numbers than there
+        are.
+    """
+    import torch  # noqa: PLC0415 - only for this format
+
+    content = _load(path)
+    if not isinstance(content, Mapping):
+        raise SourceError(f"{shown(path)}: holds no dictionary of tensors, such as model.state_dict()")
+    tensors: dict[str, Any] = {}
+    for key, tensor in content.items():
+        if not isinstance(key, str) or not isinstance(tensor, torch.Tensor):
+            continue
+        if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+            raise SourceError(f"{shown(path)}: {printable(key, most=80)} is no plain tensor; save it dense, on a CPU")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise SourceError(f"{shown(path)}: {printable(key, most=80)} claims more numbers than there are")
+        tensors[key] = tensor.detach().clone(memory_format=torch.contiguous_format)
     return tensors
 
 

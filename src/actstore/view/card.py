@@ -14,7 +14,7 @@ from actstore.view.croissant import describe_store, model_name
 from actstore.view.grids import human_bytes
 from actstore.view.reports import splits_to_train, told_sources
 
-__all__ = ["WRITTEN", "data_card"]
+__all__ = ["WRITTEN", "data_card", "hub_license_fields", "markdown_text"]
 
 WRITTEN: Final = (
     "<!-- Written by actstore publish, which writes it anew. Remove this line to keep a text of your own. -->"
@@ -67,8 +67,8 @@ def data_card(manifest: Manifest, *, name: str, uri: str, license_id: str | None
     sections = [
         _front_matter(manifest, license_id),
         WRITTEN,
-        f"# {_plain(name.partition('/')[2])}",
-        _plain(describe_store(manifest)),
+        f"# {markdown_text(name.partition('/')[2])}",
+        markdown_text(describe_store(manifest)),
         _facts(manifest, licenses, license_id),
         _use(manifest, uri),
         _tables(manifest),
@@ -77,14 +77,26 @@ def data_card(manifest: Manifest, *, name: str, uri: str, license_id: str | None
     return "\n\n".join(sections) + "\n"
 
 
+def hub_license_fields(license_id: str | None) -> dict[str, str]:
+    """Return the fields of a card's metadata that state a licence.
+
+    Examples
+    --------
+    >>> hub_license_fields("MIT"), hub_license_fields("for our lab"), hub_license_fields(None)
+    ({'license': 'mit'}, {'license': 'other', 'license_name': 'for our lab'}, {})
+    """
+    if license_id is None:
+        return {}
+    if license_id.lower() in _HUB_LICENSES:
+        return {"license": license_id.lower()}
+    return {"license": "other", "license_name": license_id}
+
+
 def _front_matter(manifest: Manifest, license_id: str | None) -> str:
     """Return the metadata; JSON is YAML, too."""
     size = next((label for most, label in _SIZES if manifest.rows < most), _LARGEST)
     fields: dict[str, object] = {"pretty_name": f"Activations of {model_name(manifest)}"}
-    if license_id is not None and license_id.lower() in _HUB_LICENSES:
-        fields["license"] = license_id.lower()
-    elif license_id is not None:
-        fields |= {"license": "other", "license_name": license_id}
+    fields |= hub_license_fields(license_id)
     fields |= {
         "tags": list(_TAGS),
         "size_categories": [size],
@@ -117,7 +129,7 @@ def _facts(manifest: Manifest, licenses: dict[str, str], license_id: str | None)
     facts |= {f"licence of the {what}": text for what, text in licenses.items()}
     if license_id is not None:
         facts["licence of this data set"] = license_id
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_plain(text)} |" for name, text in facts.items())])
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {markdown_text(text)} |" for name, text in facts.items())])
 
 
 def _use(manifest: Manifest, uri: str) -> str:
@@ -149,7 +161,9 @@ def _use(manifest: Manifest, uri: str) -> str:
 
 
 def _tables(manifest: Manifest) -> str:
-    sites = [f"| {_plain(site.name)} | {_plain(site.module)} | {site.width:,} |" for site in manifest.sites]
+    sites = [
+        f"| {markdown_text(site.name)} | {markdown_text(site.module)} | {site.width:,} |" for site in manifest.sites
+    ]
     splits = [f"| {name} | {split.sequences:,} | {split.rows:,} |" for name, split in manifest.splits.items()]
     return "\n".join(
         [
@@ -174,6 +188,12 @@ def _citations(manifest: Manifest, citations: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _plain(text: str) -> str:
-    """Return text that is no markup."""
+def markdown_text(text: str) -> str:
+    r"""Return text that is no markup, on one line, without secrets.
+
+    Examples
+    --------
+    >>> print(markdown_text("layer_3 [x](y)"))
+    layer\_3 \[x\](y)
+    """
     return _MARKUP.sub(r"\\\1", printable(text))

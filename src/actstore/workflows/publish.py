@@ -22,7 +22,7 @@ from actstore.view.card import WRITTEN, data_card
 from actstore.view.croissant import croissant_metadata
 from actstore.view.published import PublishReport
 from actstore.workflows.publishing.files import PublishedFile, checked_copy, store_files
-from actstore.workflows.publishing.hub import DatasetRepository, RemoteFile
+from actstore.workflows.publishing.hub import HubRepository, RemoteFile
 
 __all__ = ["publish_store"]
 
@@ -98,7 +98,7 @@ def publish_store(
     """
     for name, text in (("message", message), ("license", license)):
         refuse_credentials(text or "", name=f"{name} (--{name})")
-    hub = DatasetRepository(repository, revision=revision)
+    hub = HubRepository(repository, revision=revision)
     manifest, objects = locate_store(source, uri=uri, storage_options=storage_options)
     _check_may_be_published(manifest, objects, incomplete=incomplete)
     plan = _plan(objects, manifest, hub, license_id=license, new_card=new_card)
@@ -112,7 +112,7 @@ def publish_store(
 
 
 def _plan(
-    objects: ObjectStore, manifest: Manifest, hub: DatasetRepository, *, license_id: str | None, new_card: bool
+    objects: ObjectStore, manifest: Manifest, hub: HubRepository, *, license_id: str | None, new_card: bool
 ) -> _Plan:
     """Compare a store with what the Hub has."""
     there = hub.files() or {}
@@ -132,7 +132,7 @@ def _plan(
     )
 
 
-def _report(plan: _Plan, manifest: Manifest, hub: DatasetRepository, *, dry_run: bool) -> PublishReport:
+def _report(plan: _Plan, manifest: Manifest, hub: HubRepository, *, dry_run: bool) -> PublishReport:
     to_send = [(file.path, file.size) for file in plan.missing]
     to_send += [(path, len(data)) for path, data in plan.documents.items()]
     return PublishReport(
@@ -162,7 +162,7 @@ def _check_may_be_published(manifest: Manifest, objects: ObjectStore, *, incompl
     manifest.frozen.recipe.refuse_credentials(name=f"{objects.uri}: its recipe")
 
 
-def _check_same_store(objects: ObjectStore, there: Mapping[str, RemoteFile], hub: DatasetRepository) -> None:
+def _check_same_store(objects: ObjectStore, there: Mapping[str, RemoteFile], hub: HubRepository) -> None:
     """Refuse to write over another store: until the last file is there, it would be neither."""
     if RECIPE not in there:
         return
@@ -182,7 +182,7 @@ def _is_there(objects: ObjectStore, there: Mapping[str, RemoteFile], file: Publi
 
 
 def _documents(
-    manifest: Manifest, hub: DatasetRepository, files: Sequence[PublishedFile], license_id: str | None
+    manifest: Manifest, hub: HubRepository, files: Sequence[PublishedFile], license_id: str | None
 ) -> dict[str, bytes]:
     """Return what makes a store of the files, and describes it."""
     document = manifest.to_json(uri=None)
@@ -202,7 +202,7 @@ def _documents(
 
 
 def _send(
-    objects: ObjectStore, files: Sequence[PublishedFile], hub: DatasetRepository, *, message: str, progress: Progress
+    objects: ObjectStore, files: Sequence[PublishedFile], hub: HubRepository, *, message: str, progress: Progress
 ) -> None:
     """Check and send files, some in each commit."""
     with progress.stage("publishing", total=sum(file.size for file in files), unit="bytes") as stage:

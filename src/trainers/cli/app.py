@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from actstore import Program
+from trainers.cli.export import export
+from trainers.cli.import_folder import import_folder
 from trainers.cli.online import online
+from trainers.cli.publish import publish
 from trainers.cli.read_from_store import read_from_store
 
 __all__ = ["app"]
@@ -11,7 +14,7 @@ __all__ = ["app"]
 app = Program(
     "trainer",
     help="""
-Train sparse autoencoders and crosscoders from a store of activations.
+Train sparse autoencoders and crosscoders from a store of activations; exchange them with other libraries.
 
 How fast does the store stream, and how well is it mixed?
 
@@ -32,8 +35,16 @@ Go on with a run that was stopped or killed:
 Train without a store; the model computes the same rows in the same order:
 
     trainer online recipe.toml --dictionary topk-sae --site resid_post.3
+
+Give a dictionary to SAELens, or read one of InterPLM:
+
+    trainer export runs/sae exported --to saelens
+    trainer import layer_4 imported --model facebook/esm2_t6_8M_UR50D --site resid_post.3
 """,
 )
 
 app.command()(read_from_store)
 app.command()(online)
+app.command()(export)
+app.command("import")(import_folder)
+app.command()(publish)

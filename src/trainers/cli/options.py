@@ -23,6 +23,7 @@ __all__ = [
     "OrderChoice",
     "OutputOptions",
     "PlaceOptions",
+    "ReportOptions",
     "TrainingOptions",
     "given_in",
 ]
@@ -219,6 +220,15 @@ class OutputOptions:
 
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """How a report is shown."""
+
+    PANEL: ClassVar = "Output"
+
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+import typer
+
 from actstore import output_width
 
-__all__ = ["print_table"]
+__all__ = ["print_result", "print_table"]
 
 _OF_SITES: Final = {"explained_variance_per_site"}
 """Parts whose names are those of sites, and appear as they are."""
+
+
+def print_result(document: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a document as JSON, or as a table."""
+    if as_json:
+        typer.echo(json.dumps(document, indent=2, allow_nan=False))
+    else:
+        print_table(document)
 
 
 def print_table(document: Mapping[str, Any]) -> None:

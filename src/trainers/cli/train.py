@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
@@ -11,7 +10,7 @@ from typing import Any
 import typer
 
 from trainers.cli import options
-from trainers.cli.table import print_table
+from trainers.cli.table import print_result
 
 __all__ = ["fields_of_config", "train"]
 
@@ -63,10 +62,7 @@ def train(
     except Stopped as stopped:
         typer.echo(str(stopped), err=True)
         raise typer.Exit(stopped.exit_code) from None
-    if output.as_json:
-        typer.echo(json.dumps(document, indent=2, allow_nan=False))
-    else:
-        print_table(document)
+    print_result(document, as_json=output.as_json)
 
 
 def fields_of_config(training: options.TrainingOptions, given: options.Given) -> dict[str, Any]:

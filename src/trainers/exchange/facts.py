@@ -6,7 +6,15 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["DICTIONARY_FORMAT", "Activation", "DictionaryFacts", "ModelFacts", "RowTransform", "SiteFacts"]
+__all__ = [
+    "DICTIONARY_FORMAT",
+    "Activation",
+    "DictionaryFacts",
+    "ModelFacts",
+    "Provenance",
+    "RowTransform",
+    "SiteFacts",
+]
 
 DICTIONARY_FORMAT: Final = "actstore-dictionary/1"
 _MOST: Final = 1 << 40
@@ -37,6 +45,17 @@ class ModelFacts(_Record):
     """Number format in which it ran."""
     weights_sha256: str | None = None
     """As `model.weights_sha256` of a manifest; None if it is not known."""
+
+
+class Provenance(_Record):
+    """Where a dictionary comes from: what our exports keep in the configuration of another format."""
+
+    model: ModelFacts | None
+    sites: tuple[SiteFacts, ...] = Field(min_length=1)
+    manifests: tuple[_Digest, ...] = ()
+    licence: str | None = None
+    citation: str | None = None
+    origin: str | None = None
 
 
 class Activation(_Record):
@@ -79,6 +98,9 @@ class DictionaryFacts(_Record):
     """Digests of the manifests of the stores whose rows it was trained on."""
     training: dict[str, Any] | None = None
     """Plan, steps and rows; None if they are not known."""
+    imported: dict[str, Any] | None = None
+    """Of a dictionary that another library trained: format, digests of the files, configuration, and what was changed.
+    """
     metrics: dict[str, Any] = Field(default_factory=dict)
     """Results on held-out rows, as in `result.json`."""
     licence: str | None = None

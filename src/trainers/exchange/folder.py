@@ -1,8 +1,7 @@
-"""The folder of a trained dictionary: `dictionary.json` and `dictionary.safetensors`."""
+"""The folder of a trained dictionary: `dictionary.json`, `dictionary.safetensors` and a card."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -10,20 +9,23 @@ import torch
 from pydantic import ValidationError
 
 from actstore import errors
+from trainers.exchange.card import model_card
 from trainers.exchange.facts import DictionaryFacts
+from trainers.exchange.new_folder import new_folder
 from trainers.exchange.trained import OPTIONAL_WEIGHTS, TrainedDictionary, weight_shapes
-from trainers.save.files import file_sha256, flush_to_disk, save_tensors, writing_to
+from trainers.save.files import file_sha256, save_tensors
 from trainers.save.tensors import check_tensors, on_cpu, read_tensors, shown
 
-__all__ = ["FACTS", "WEIGHTS", "read_folder", "write_folder"]
+__all__ = ["CARD", "FACTS", "WEIGHTS", "read_folder", "write_folder"]
 
 FACTS: Final = "dictionary.json"
 WEIGHTS: Final = "dictionary.safetensors"
+CARD: Final = "README.md"
 _MOST_FACTS_BYTES: Final = 1 << 24
 
 
 def write_folder(dictionary: TrainedDictionary, path: Path) -> None:
-    """Write a dictionary into a new folder, complete or not at all.
+    """Write a dictionary into a new folder, complete or not at all, with a card.
 
     Raises
     ------
@@ -32,24 +34,12 @@ def write_folder(dictionary: TrainedDictionary, path: Path) -> None:
     TrainingError
         If it cannot be written.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise errors.UsageError(f"{path} exists; nothing is overwritten, give another folder")
-    with writing_to(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        try:
-            weights = on_cpu({name: tensor.float() for name, tensor in dictionary.named_buffers()})
-            save_tensors(partial / WEIGHTS, weights)
-            facts = dictionary.facts.model_copy(update={"tensors_sha256": file_sha256(partial / WEIGHTS)})
-            (partial / FACTS).write_text(facts.model_dump_json(indent=2) + "\n")
-            for file in partial.iterdir():
-                flush_to_disk(file)
-            partial.rename(path)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+    with new_folder(path) as partial:
+        weights = on_cpu({name: tensor.float() for name, tensor in dictionary.named_buffers()})
+        save_tensors(partial / WEIGHTS, weights)
+        facts = dictionary.facts.model_copy(update={"tensors_sha256": file_sha256(partial / WEIGHTS)})
+        (partial / FACTS).write_text(facts.model_dump_json(indent=2) + "\n")
+        (partial / CARD).write_text(model_card(facts))
 
 
 def read_folder(path: Path) -> TrainedDictionary:

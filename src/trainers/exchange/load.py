@@ -13,6 +13,7 @@ from actstore import errors
 from trainers.exchange.facts import DictionaryFacts, ModelFacts, SiteFacts
 from trainers.exchange.fold import activation_of, folded_weights
 from trainers.exchange.folder import FACTS, read_folder
+from trainers.exchange.hub import HUB, download_folder
 from trainers.exchange.trained import TrainedDictionary
 from trainers.save.checkpoint import RECORD, load_dictionary
 from trainers.save.run_folder import RunFolder
@@ -39,7 +40,8 @@ def load(
     Parameters
     ----------
     source
-        The folder of a run (its newest checkpoint), one of its checkpoints, or a folder that was exported.
+        The folder of a run (its newest checkpoint), one of its checkpoints, a folder that was exported, or
+        ``hf://user/name[@revision]``: a repository that `trainer publish` wrote.
     device, dtype
         Where it computes, and in which number format; None for that of its weights, float32.
 
@@ -47,6 +49,8 @@ def load(
     ------
     CheckpointError
         If there is no dictionary, or its files are damaged.
+    StoreError
+        If the Hub has no such repository, refuses, or cannot be reached.
 
     Examples
     --------
@@ -55,7 +59,8 @@ def load(
         dictionary = trainers.load("runs/sae")
         code_BF = dictionary.encode(rows_BD)
     """
-    path = Path(source)
+    place = os.fspath(source)
+    path = download_folder(place) if place.startswith(HUB) else Path(place)
     if (path / FACTS).exists():
         dictionary = read_folder(path)
     elif (path / RECORD).exists():

@@ -13,7 +13,7 @@ from torch import Tensor
 from actstore import errors
 from trainers.save.files import file_sha256
 
-__all__ = ["check_tensors", "on_cpu", "read_tensors", "shown"]
+__all__ = ["check_tensors", "load_tensors", "on_cpu", "read_tensors", "shown"]
 
 _MOST_SHOWN: Final = 400
 
@@ -39,6 +39,17 @@ def read_tensors(path: Path, sha256: str | None, *, said_by: str) -> dict[str, T
             f"{path}: sha256 {found[:12]}..., {said_by} says {sha256[:12]}...; the file was truncated or changed, "
             "restore it from a copy or train again"
         )
+    return load_tensors(path)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a file of safetensors.
+
+    Raises
+    ------
+    CheckpointError
+        If it is no such file, or malformed.
+    """
     try:
         return load_file(path)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:

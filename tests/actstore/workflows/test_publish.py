@@ -18,7 +18,7 @@ from actstore.access.open import LocalObjects, open_objects
 from actstore.errors import CorruptObjectError, IncompleteStoreError, UsageError
 from actstore.store.read.open import open_manifest
 from actstore.workflows.publish import publish_store
-from actstore.workflows.publishing.hub import DatasetRepository
+from actstore.workflows.publishing.hub import HubRepository
 from tests.actstore.cli.command import actstore as run_actstore
 from tests.services.hub import TOKEN, Hub
 
@@ -157,8 +157,8 @@ def test_another_store_is_not_written_over_but_has_a_branch(hub: Hub, store_of: 
 
 
 def test_a_card_that_somebody_wrote_is_kept(hub: Hub, store_of: StoreOf) -> None:
-    DatasetRepository(NAME).create(private=False)
-    DatasetRepository(NAME).commit({"README.md": b"mine"}, message="mine")
+    HubRepository(NAME).create(private=False)
+    HubRepository(NAME).commit({"README.md": b"mine"}, message="mine")
     assert publish_store(store_of(), NAME).card_kept
     assert hub.content(NAME, "README.md") == b"mine"
     assert not publish_store(store_of(), NAME, new_card=True).card_kept

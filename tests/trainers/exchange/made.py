@@ -22,17 +22,18 @@ def rows_of(sites: int, rows: int = 11, seed: int = 7) -> Tensor:
 
 
 def facts_of(*, sites: int = 1, activation: Activation | None = None, **changes: Any) -> DictionaryFacts:
-    return DictionaryFacts(
-        dictionary="topk-sae" if sites == 1 else "crosscoder-topk",
-        sites=tuple(SiteFacts(name=f"resid_post.{s}", module=f"layer.{s}", width=WIDTH) for s in range(sites)),
-        latents=LATENTS,
-        activation=activation or Activation(name="topk", k=4),
-        input_scale=tuple(0.5 + s for s in range(sites)),
-        model=ModelFacts(name="memory", weights_sha256="1" * 64),
-        manifests=("0" * 64,),
-        origin="a test",
-        **{"subtracts_b_dec": sites == 1} | changes,
-    )
+    fields: dict[str, Any] = {
+        "dictionary": "topk-sae" if sites == 1 else "crosscoder-topk",
+        "sites": tuple(SiteFacts(name=f"resid_post.{s}", module=f"layer.{s}", width=WIDTH) for s in range(sites)),
+        "latents": LATENTS,
+        "activation": activation or Activation(name="topk", k=4),
+        "subtracts_b_dec": sites == 1,
+        "input_scale": tuple(0.5 + s for s in range(sites)),
+        "model": ModelFacts(name="memory", weights_sha256="1" * 64),
+        "manifests": ("0" * 64,),
+        "origin": "a test",
+    }
+    return DictionaryFacts(**fields | changes)
 
 
 def made(*, sites: int = 1, activation: Activation | None = None, **changes: Any) -> TrainedDictionary:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from actstore import errors
 from tests.trainers.exchange.made import made, rows_of
 from trainers.exchange.facts import Activation
-from trainers.exchange.folder import FACTS, WEIGHTS, read_folder, write_folder
+from trainers.exchange.folder import CARD, FACTS, WEIGHTS, read_folder, write_folder
 from trainers.save.files import file_sha256
 
 
@@ -22,7 +22,7 @@ def test_a_dictionary_comes_back_to_the_bit(name: str, tmp_path: Path) -> None:
     again = read_folder(tmp_path / "new" / "folder")
     assert again.facts == dictionary.facts.model_copy(update={"tensors_sha256": again.facts.tensors_sha256})
     assert torch.equal(again.encode(rows_of(2)), dictionary.encode(rows_of(2)))
-    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [FACTS, WEIGHTS]
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [CARD, FACTS, WEIGHTS]
 
 
 def test_a_dictionary_in_another_format_is_written_as_float32(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A data set repository of the Hugging Face Hub, as `actstore publish` uses it."""
+"""A repository of the Hugging Face Hub: what it has, commits to it, and files from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from actstore.access.filesystems import answer_of, backend_errors, describe_error
@@ -20,7 +20,7 @@ from actstore.store.format.canonical import sha256_hex
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
 
-__all__ = ["DatasetRepository", "RemoteFile"]
+__all__ = ["HubRepository", "RemoteFile"]
 
 _BRANCH: Final = re.compile(r"\w[\w.-]{0,99}(/\w[\w.-]{0,99}){0,9}", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
@@ -46,8 +46,8 @@ class RemoteFile(NamedTuple):
         return self.git_oid == hashlib.sha1(blob + data, usedforsecurity=False).hexdigest()
 
 
-class DatasetRepository:
-    """One branch of a data set repository.
+class HubRepository:
+    """One branch of a repository of a data set or a model.
 
     The token is that of the environment (HF_TOKEN) or of `hf auth login`; it appears in no message.
 
@@ -55,8 +55,10 @@ class DatasetRepository:
     ----------
     name
         `user/name`.
+    kind
+        `dataset` or `model`.
     revision
-        Branch.
+        Branch; to read, also a tag or a commit.
     retries
         How often a request is tried while the Hub has transient failures.
 
@@ -66,7 +68,14 @@ class DatasetRepository:
         If these are no names of a repository and a branch.
     """
 
-    def __init__(self, name: str, *, revision: str = "main", retries: Retries | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        kind: Literal["dataset", "model"] = "dataset",
+        revision: str = "main",
+        retries: Retries | None = None,
+    ) -> None:
         if not _NAME.fullmatch(name) or ".." in name or "--" in name or name.endswith((".git", ".")):
             raise UsageError(f"{name!r} is no name of a repository on the Hub: give USER/NAME, such as my-lab/esm2-8m")
         if not _BRANCH.fullmatch(revision) or ".." in revision:
@@ -75,27 +84,32 @@ class DatasetRepository:
 
         keep_secret({"token": get_token()})
         self.name = name
+        self.kind = kind
         self.revision = revision
         self._api = HfApi(library_name="actstore")
         self._retries = retries or Retries()
 
     @property
+    def _folder(self) -> str:
+        return "datasets/" if self.kind == "dataset" else ""
+
+    @property
     def url(self) -> str:
         """Page of the repository."""
-        return f"{self._api.endpoint}/datasets/{self.name}"
+        return f"{self._api.endpoint}/{self._folder}{self.name}"
 
     @property
     def uri(self) -> str:
-        """Where readers find the store."""
+        """Where readers find it."""
         branch = "" if self.revision == "main" else f"@{quote(self.revision, safe='')}"
-        return f"hf://datasets/{self.name}{branch}"
+        return f"hf://{self._folder}{self.name}{branch}"
 
     def files(self) -> dict[str, RemoteFile] | None:
         """Return what the branch has, by path; None if there is no such repository or branch."""
         from huggingface_hub.hf_api import RepoFile  # noqa: PLC0415
 
         def find() -> dict[str, RemoteFile] | None:
-            found = self._api.list_repo_tree(self.name, recursive=True, revision=self.revision, repo_type="dataset")
+            found = self._api.list_repo_tree(self.name, recursive=True, revision=self.revision, repo_type=self.kind)
             return {
                 one.path: RemoteFile(one.size, None if one.lfs is None else one.lfs.sha256, one.blob_id)
                 for one in found
@@ -106,10 +120,10 @@ class DatasetRepository:
 
     def create(self, *, private: bool) -> None:
         """Create repository and branch unless they exist; an existing one stays as private as it is."""
-        self._do(lambda: self._api.create_repo(self.name, repo_type="dataset", private=private, exist_ok=True))
+        self._do(lambda: self._api.create_repo(self.name, repo_type=self.kind, private=private, exist_ok=True))
         if self.revision != "main":
             self._do(
-                lambda: self._api.create_branch(self.name, branch=self.revision, repo_type="dataset", exist_ok=True)
+                lambda: self._api.create_branch(self.name, branch=self.revision, repo_type=self.kind, exist_ok=True)
             )
 
     def commit(self, files: Mapping[str, Path | bytes], *, message: str) -> str:
@@ -124,7 +138,7 @@ class DatasetRepository:
                     self.name,
                     self._operations(files),
                     commit_message=message,
-                    repo_type="dataset",
+                    repo_type=self.kind,
                     revision=self.revision,
                     num_threads=_THREADS,
                 ).oid
@@ -135,8 +149,29 @@ class DatasetRepository:
 
     def head(self) -> str:
         """Return the commit of the branch."""
-        info = self._do(lambda: self._api.repo_info(self.name, repo_type="dataset", revision=self.revision))
+        info = self._do(lambda: self._api.repo_info(self.name, repo_type=self.kind, revision=self.revision))
         return str(info.sha)
+
+    def download(self, path: str, *, commit: str) -> Path | None:
+        """Return where a file of a commit is on this machine, downloaded unless it is; None if there is no such file.
+
+        Files are kept in the cache of huggingface_hub.
+        """
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415 - takes a while
+
+        def fetch() -> Path | None:
+            found = hf_hub_download(
+                self.name,
+                path,
+                repo_type=self.kind,
+                revision=commit,
+                library_name="actstore",
+                endpoint=self._api.endpoint,
+            )
+            return Path(found)
+
+        with _quiet():
+            return self._do(fetch, if_missing=lambda: None)
 
     @staticmethod
     def _operations(files: Mapping[str, Path | bytes]) -> Sequence[CommitOperationAdd]:
@@ -160,7 +195,7 @@ class DatasetRepository:
             if answer is not None and answer.status in _NO_ACCESS:
                 raise StoreError(
                     f"{self.url}: the Hub refuses ({answer.status}): log in with 'hf auth login', or set HF_TOKEN to a "
-                    "token that may write to this name"
+                    "token that has access to this name; check the name, too"
                 ) from None
             raise StoreError(f"{self.url}: {describe_error(cause)}") from None
 

@@ -6,7 +6,7 @@ from huggingface_hub import constants
 
 from actstore.access.retrying import Retries
 from actstore.errors import StorageUnavailableError, StoreError, UsageError
-from actstore.workflows.publishing.hub import DatasetRepository, RemoteFile
+from actstore.workflows.publishing.hub import HubRepository, RemoteFile
 from tests.services.hub import TOKEN, Hub
 
 NAME = "my-lab/esm2.8m_a"
@@ -19,8 +19,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield stand_in
 
 
-def repository(**options: str) -> DatasetRepository:
-    return DatasetRepository(NAME, retries=Retries(attempts=1), **options)
+def repository(revision: str = "main") -> HubRepository:
+    return HubRepository(NAME, revision=revision, retries=Retries(attempts=1))
 
 
 def test_files_are_committed_and_listed(hub: Hub, tmp_path: Path) -> None:
@@ -56,13 +56,13 @@ def test_a_branch_is_made_and_the_others_stay(hub: Hub) -> None:
 @pytest.mark.parametrize("name", ["name", "user/name/more", "user/", "../etc", "user/na me", "a/b.git", "a/b--c"])
 def test_what_is_no_name_of_a_repository_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="no name of a repository on the Hub: give USER/NAME"):
-        DatasetRepository(name)
+        HubRepository(name)
 
 
 @pytest.mark.parametrize("revision", ["", "a b", "../main", "a..b", "x?y"])
 def test_what_is_no_name_of_a_branch_is_refused(revision: str) -> None:
     with pytest.raises(UsageError, match="no name of a branch"):
-        DatasetRepository(NAME, revision=revision)
+        HubRepository(NAME, revision=revision)
 
 
 def test_a_token_that_may_not_write_is_not_shown(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
