@@ -112,7 +112,7 @@ def _changed(document: Any, changes: list[tuple[Path, str, Any]]) -> bytes:
             for step in path[:-1]:
                 part = part[step]
             _change(part, path[-1], how, value)
-        except (KeyError, IndexError, TypeError):
+        except (KeyError, IndexError, TypeError, ValueError):
             continue  # another change took it away
     return json.dumps(copy).encode()
 

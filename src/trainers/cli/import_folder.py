@@ -104,7 +104,7 @@ def import_folder(
     Formats: SAELens 6, dictionary_learning, sparsify, InterPLM, SAEs of ESMC, crosscoders. Files are read as data, and
     nothing in them is run. What the folder does not say, such as the model and the site, must be given.
 
-    An SAE of InterPLM, which reads the output of block 4:
+    An SAE of InterPLM on its layer 4, which is the output of block 3:
 
         trainer import layer_4 imported --model facebook/esm2_t6_8M_UR50D --site resid_post.3
     """

@@ -48,18 +48,19 @@ def read_dictionary_learning(folder: ForeignFolder) -> Foreign:
     """
     config = folder.json(CONFIG)
     trainer = config.get("trainer")
-    if not isinstance(trainer, dict) or trainer.get("dict_class") not in _CLASSES:
-        found = trainer.get("dict_class") if isinstance(trainer, dict) else None
+    trainer = trainer if isinstance(trainer, dict) else {}
+    dict_class = trainer.get("dict_class")
+    if not isinstance(dict_class, str) or dict_class not in _CLASSES:
         raise errors.CheckpointError(
-            f"{folder}: trainer.dict_class is {shown(repr(found))}; only {', '.join(_CLASSES)} can be read"
+            f"{folder}: trainer.dict_class is {shown(repr(dict_class))}; only {', '.join(_CLASSES)} can be read"
         )
     tensors = folder.tensors(WEIGHTS)
-    found = of_state_dict(folder, tensors, _CLASSES[trainer["dict_class"]])
+    found = of_state_dict(folder, tensors, _CLASSES[dict_class])
     if "k" in tensors:
         whole_number(folder, trainer, "k", wanted=int(tensors["k"]))
     weights, notes = dict(found.weights), {**found.notes, "config": config}
     norm_F = torch.linalg.vector_norm(weights["W_dec"], dim=(1, 2))
-    if trainer["dict_class"] == "AutoEncoder" and not torch.allclose(norm_F, torch.ones_like(norm_F)):
+    if dict_class == "AutoEncoder" and not torch.allclose(norm_F, torch.ones_like(norm_F)):
         # As its from_pretrained does.
         weights["W_enc"], weights["b_enc"] = weights["W_enc"] * norm_F, weights["b_enc"] * norm_F
         weights["W_dec"] = weights["W_dec"] / norm_F[:, None, None]

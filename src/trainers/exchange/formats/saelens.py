@@ -66,7 +66,7 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
             "version 6 and save it again: SAE.load_from_disk(old).save_model(new)"
         )
     architecture = config.get("architecture")
-    if architecture not in _ARCHITECTURES:
+    if not isinstance(architecture, str) or architecture not in _ARCHITECTURES:
         raise errors.CheckpointError(
             f"{folder}: architecture {shown(repr(architecture))}; only {', '.join(sorted(_ARCHITECTURES))} can be read"
         )
@@ -189,7 +189,7 @@ def _row_transform(folder: ForeignFolder, config: Mapping[str, Any]) -> RowTrans
             "(sae.fold_activation_norm_scaling_factor), or set normalize_activations to none in cfg.json and give the "
             "factor with --input-scale"
         )
-    if found not in _NORMALISATIONS:
+    if not isinstance(found, str) or found not in _NORMALISATIONS:
         raise errors.CheckpointError(
             f"{folder}: normalize_activations is {shown(repr(found))}; only {', '.join(_NORMALISATIONS)} can be read"
         )
