@@ -48,6 +48,7 @@ ARGUMENTS = {
     "manifest show": ["file.json"],
     "manifest validate": ["file.json"],
     "online": ["recipe.toml"],
+    "export": ["store", "out"],
 }
 RECIPE = '[model]\nname = "fake"\n[corpus]\nsequences = "nowhere.fasta"\n'
 

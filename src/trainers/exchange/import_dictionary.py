@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from actstore import did_you_mean, errors
+from actstore import did_you_mean, errors, refuse_credentials
 from trainers.exchange.facts import DictionaryFacts, ModelFacts, RowTransform, SiteFacts
 from trainers.exchange.folder import FACTS
 from trainers.exchange.formats.folder import ForeignFolder
@@ -42,7 +42,7 @@ def import_dictionary(
     licence: str | None = None,
     citation: str | None = None,
 ) -> TrainedDictionary:
-    """Read a dictionary of another library. Files are read as data; nothing in them is run.
+    """Read a dictionary of another library. Nothing in its files is run.
 
     Parameters
     ----------
@@ -72,10 +72,10 @@ def import_dictionary(
     --------
     ::
 
-        dictionary = trainers.import_dictionary(
-            "layer_4", model="facebook/esm2_t6_8M_UR50D", sites="resid_post.3", modules="esm.encoder.layer.3"
-        )
+        dictionary = trainers.import_dictionary("layer_4", model="facebook/esm2_t6_8M_UR50D", sites="resid_post.3")
     """
+    for text in (model, revision, licence, citation, *(_texts(sites) or ()), *(_texts(modules) or ())):
+        refuse_credentials(text or "")
     folder, name = _recognised(ForeignFolder(Path(path)), format)
     found = FORMATS[name].read(folder)
     found = found if row_transform is None else replace(found, row_transform=row_transform)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from actstore import refuse_credentials
 from trainers.exchange.export_dictionary import OWN, export_dictionary
 from trainers.exchange.import_dictionary import import_dictionary
 from trainers.exchange.load import load
@@ -39,6 +40,8 @@ class ExchangeReport(NamedTuple):
 
 def export_run(source: str, path: str | os.PathLike[str], *, to: str = OWN) -> ExchangeReport:
     """Load a dictionary as `trainers.load` does, and write it as `trainers.export_dictionary` does."""
+    for name, place in (("RUN", source), ("DST", os.fspath(path))):
+        refuse_credentials(place, name=name)
     dictionary = load(source)
     export_dictionary(dictionary, path, to=to)
     return _report(dictionary, Path(path), to)
@@ -46,6 +49,8 @@ def export_run(source: str, path: str | os.PathLike[str], *, to: str = OWN) -> E
 
 def import_folder(source: str, path: str | os.PathLike[str], **options: Any) -> ExchangeReport:  # noqa: ANN401
     """Read a dictionary as `trainers.import_dictionary` does, and write it into a folder of ours."""
+    for name, place in (("SRC", source), ("DST", os.fspath(path))):
+        refuse_credentials(place, name=name)
     dictionary = import_dictionary(source, **options)
     export_dictionary(dictionary, path)
     return _report(dictionary, Path(path), OWN)

@@ -83,8 +83,8 @@ def publish_dictionary(
     StoreError
         If the Hub refuses or cannot be reached.
     """
-    for name, text in (("message", message), ("license", licence)):
-        refuse_credentials(text or "", name=f"{name} (--{name})")
+    for name, text in (("RUN", source), ("message (--message)", message), ("license (--license)", licence)):
+        refuse_credentials(text or "", name=name)
     hub = HubRepository(repository, kind="model", revision=revision)
     dictionary = load(source)
     if licence is not None:

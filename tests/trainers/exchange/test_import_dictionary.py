@@ -69,6 +69,14 @@ def test_what_must_be_said(relu: Path, given: dict[str, Any], said: str) -> None
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("option", ["model", "revision", "sites", "modules", "licence", "citation"])
+def test_credentials_are_neither_kept_nor_shown(relu: Path, option: str) -> None:
+    given = {"model": "a", "sites": "a"} | {option: "https://me:swordfish@host/x"}
+    with pytest.raises(errors.UsageError) as caught:
+        import_dictionary(relu, **given)  # type: ignore[arg-type]
+    assert "swordfish" not in str(caught.value)
+
+
 def test_a_scale_of_training_goes_into_the_weights(relu: Path) -> None:
     plain = import_dictionary(relu, model="a", sites="a")
     scaled = import_dictionary(relu, model="a", sites="a", input_scale=0.25)
