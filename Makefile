@@ -93,7 +93,8 @@ peers: $(PEERS_STAMP) ## create build/peers with the libraries that exchange dic
 	@:
 
 # Beside .venv, because they bring packages that transformers and huggingface_hub use wherever they find them. It sees
-# what .venv has, torch above all. torchvision is built for a torch with CUDA, and nothing here needs it.
+# what .venv has, torch above all. torchvision, which follows the version of torch, is built for one with CUDA; nothing
+# here needs it.
 $(PEERS_STAMP): $(STAMP)
 	@rm -rf $(PEERS)
 	@$(BIN)/python -m venv $(PEERS)
@@ -101,7 +102,7 @@ $(PEERS_STAMP): $(STAMP)
 	  > "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/setup.pth"
 	@echo "peers: SAELens, dictionary_learning and sparsify"
 	@$(PEERS_PIP) install --upgrade 'pip>=25.1' # the first with dependency groups
-	@$(PEERS_PIP) install --constraint $(VENV)/constraints.txt --group peers
+	@$(PEERS_PIP) install --constraint $(VENV)/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) '$(TORCH)' --group peers
 	@$(PEERS_PIP) uninstall --yes torchvision
 	@touch $(PEERS_STAMP)
 
