@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from actstore import errors
     from actstore.access.credentials import refuse_credentials
+    from actstore.access.scratch import scratch_folder
     from actstore.budget.assumptions import Assumptions
     from actstore.cli.grouped import with_grouped_options
     from actstore.cli.options import comma_separated, parse_recipe_fields, parse_storage_options
@@ -140,6 +141,7 @@ __all__ = [
     "repair_imported",
     "repair_store",
     "run_command",
+    "scratch_folder",
     "signals_to",
     "subset_manifest",
     "terminal_progress",
@@ -214,6 +216,7 @@ _HOME: Final = {
     "repair_imported": "actstore.workflows.import_store",
     "repair_store": "actstore.workflows.care.repair",
     "run_command": "actstore.cli.run",
+    "scratch_folder": "actstore.access.scratch",
     "signals_to": "actstore.leaving",
     "subset_manifest": "actstore.workflows.subset_manifest",
     "terminal_progress": "actstore.view.progress",

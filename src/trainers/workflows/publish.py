@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from actstore import HubRepository, RemoteFile, errors, refuse_credentials
+from actstore import HubRepository, RemoteFile, errors, refuse_credentials, scratch_folder
 from trainers.exchange.card import CARD_WRITTEN, model_card
 from trainers.exchange.folder import CARD, FACTS, WEIGHTS, read_folder, write_folder
 from trainers.exchange.load import load
@@ -90,8 +89,8 @@ def publish_dictionary(
     if licence is not None:
         facts = dictionary.facts.model_copy(update={"licence": licence})
         dictionary = TrainedDictionary(facts, dict(dictionary.named_buffers()))
-    with TemporaryDirectory(prefix="trainer-publish-") as scratch:
-        report, missing = _plan(dictionary, hub, Path(scratch) / "dictionary", new_card=new_card, dry_run=dry_run)
+    with scratch_folder("publish") as scratch:
+        report, missing = _plan(dictionary, hub, scratch / "dictionary", new_card=new_card, dry_run=dry_run)
         if dry_run:
             return report
         hub.create(private=private)

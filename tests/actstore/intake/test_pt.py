@@ -6,7 +6,7 @@ import torch
 
 from actstore.errors import SourceError
 from actstore.intake.parts import Opened, Opening
-from actstore.intake.pt import open_pt
+from actstore.intake.pt import open_pt, read_torch_tensors
 
 
 def opened(folder: Path, content: object) -> Opened:
@@ -102,3 +102,28 @@ def test_other_content_than_when_it_was_looked_at(tmp_path: Path) -> None:
         part.arrays["activations"].read(0, 1)
     with pytest.raises(SourceError, match="has changed"):
         parts[0].arrays["activations"].read(0, 1)
+
+
+def test_a_state_dict_is_read_as_copies(tmp_path: Path) -> None:
+    path = tmp_path / "ae.pt"
+    torch.save({"weight": torch.arange(6.0).reshape(2, 3).T, "epoch": 7, 3: torch.ones(1)}, path)
+    found = read_torch_tensors(path)
+    path.unlink()
+    assert list(found) == ["weight"]
+    assert torch.equal(found["weight"], torch.arange(6.0).reshape(2, 3).T)
+    assert found["weight"].is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (torch.ones(2), "holds no dictionary of tensors"),
+        ({"a": torch.ones(2, 2).to_sparse()}, "a is no plain tensor"),
+        ({"a": torch.ones(2, device="meta")}, "a is no plain tensor"),
+        ({"a": torch.ones(1).expand(1 << 40)}, "a claims more numbers than there are"),
+    ],
+)
+def test_what_is_no_state_dict(content: object, message: str, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "ae.pt")
+    with pytest.raises(SourceError, match=message):
+        read_torch_tensors(tmp_path / "ae.pt")

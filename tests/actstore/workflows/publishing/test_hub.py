@@ -41,6 +41,23 @@ def test_files_are_committed_and_listed(hub: Hub, tmp_path: Path) -> None:
     assert hub.repositories[NAME].messages == ["first"]
 
 
+def test_a_model_has_its_own_place_and_its_files_are_downloaded_once(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    model = HubRepository(NAME, kind="model", retries=Retries(attempts=1))
+    model.create(private=True)
+    commit = model.commit({"large": bytes(100), "a/small.json": b"{}"}, message="first")
+    assert (model.url, model.uri) == (f"{hub.url}/{NAME}", f"hf://{NAME}")
+    for _ in range(2):
+        large, small = model.download("large", commit=commit), model.download("a/small.json", commit=commit)
+        assert large is not None
+        assert small is not None
+        assert (large.read_bytes(), small.read_bytes()) == (bytes(100), b"{}")
+    assert sum(method == "GET" and path.startswith("/large/") for method, path, _ in hub.asked) == 1
+    assert model.download("nothing", commit=commit) is None
+
+
 def test_a_branch_is_made_and_the_others_stay(hub: Hub) -> None:
     assert repository(revision="int8/v2").files() is None
     branch = repository(revision="int8/v2")
