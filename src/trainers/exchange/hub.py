@@ -17,8 +17,8 @@ HUB: Final = "hf://"
 def download_folder(uri: str) -> Path:
     """Return a folder on this machine with the files of a dictionary on the Hub, all of one commit.
 
-    Files that are in the cache of huggingface_hub are not downloaded again. They are compared with their digests when
-    the folder is read.
+    Files that are in the cache of huggingface_hub are not downloaded again, and are found there without a network. They
+    are compared with their digests when the folder is read.
 
     Parameters
     ----------
@@ -30,19 +30,20 @@ def download_folder(uri: str) -> Path:
     UsageError
         If it is no such name.
     CheckpointError
-        If the repository has no dictionary of ours.
+        If there is no such repository, or it has no dictionary of ours.
     StoreError
-        If there is no such repository, or the Hub refuses or cannot be reached.
+        If the Hub refuses or cannot be reached.
     """
     name, _, revision = uri.removeprefix(HUB).partition("@")
     if name.startswith("datasets/"):
         raise errors.UsageError(f"{uri}: a data set; dictionaries are in model repositories: hf://user/name")
     repository = HubRepository(name, kind="model", revision=unquote(revision) or "main")
-    commit = repository.head()
-    found = [repository.download(file, commit=commit) for file in (FACTS, WEIGHTS)]
-    if found[0] is None or found[1] is None:
+    facts = repository.download(FACTS)
+    # The name of its folder is the commit: both files are of the same, also if the branch moves meanwhile.
+    if facts is None or repository.download(WEIGHTS, commit=facts.parent.name) is None:
         raise errors.CheckpointError(
-            f"{uri}: no {FACTS} with {WEIGHTS}; this is no dictionary that 'trainer publish' wrote. Download a "
-            "dictionary of another library and read it with 'trainer import'"
+            f"{uri}: no repository with {FACTS} and {WEIGHTS}, or you may not read it; check the name, and log in for "
+            "a private one ('hf auth login', or HF_TOKEN). A dictionary of another library is downloaded by hand and "
+            "read with 'trainer import'"
         )
-    return found[0].parent
+    return facts.parent

@@ -50,7 +50,7 @@ def load(
     CheckpointError
         If there is no dictionary, or its files are damaged.
     StoreError
-        If the Hub has no such repository, refuses, or cannot be reached.
+        If the Hub refuses or cannot be reached.
 
     Examples
     --------

@@ -134,7 +134,7 @@ def _has(there: Mapping[str, RemoteFile], name: str, path: Path) -> bool:
 
 def _is_ours(hub: HubRepository) -> bool:
     """Return whether the card of the repository is one that this command wrote."""
-    found = hub.download(CARD, commit=hub.head())
+    found = hub.download(CARD)
     if found is None:
         raise errors.StoreError(f"{hub.url}: {CARD} was listed, and is not there; try again")
     return CARD_WRITTEN in found.read_text(encoding="utf-8", errors="replace")

@@ -64,6 +64,19 @@ def test_a_branch_a_tag_or_a_commit_is_loaded(hub: Hub, source: str) -> None:
     assert trainers.load(f"hf://{NAME}@{commit}").latents == made().latents
 
 
+def test_what_was_loaded_once_is_loaded_without_a_network(
+    hub: Hub, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_dictionary(source, NAME)
+    trainers.load(f"hf://{NAME}")
+    asked = len(hub.asked)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert trainers.load(f"hf://{NAME}").latents == made().latents
+    assert len(hub.asked) == asked
+    with pytest.raises(errors.StoreError):
+        trainers.load("hf://my-lab/never-loaded")
+
+
 def test_a_dry_run_sends_nothing(hub: Hub, source: str) -> None:
     report = publish_dictionary(source, NAME, dry_run=True)
     assert (report.commit, set(report.sent)) == (None, OURS)
@@ -91,10 +104,10 @@ def test_weights_that_were_changed_on_the_hub_are_refused(hub: Hub, source: str)
 
 
 def test_what_is_no_dictionary_is_refused(hub: Hub, source: str) -> None:
-    with pytest.raises(errors.StoreError):
+    with pytest.raises(errors.CheckpointError, match="check the name, and log in for a private one"):
         trainers.load(f"hf://{NAME}")
     HubRepository(NAME, kind="model").create(private=False)
-    with pytest.raises(errors.CheckpointError, match=r"no dictionary\.json with dictionary\.safetensors"):
+    with pytest.raises(errors.CheckpointError, match=r"no repository with dictionary\.json and"):
         trainers.load(f"hf://{NAME}")
     with pytest.raises(errors.UsageError, match="a data set; dictionaries are in model repositories"):
         trainers.load(f"hf://datasets/{NAME}")

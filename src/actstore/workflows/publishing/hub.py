@@ -152,10 +152,18 @@ class HubRepository:
         info = self._do(lambda: self._api.repo_info(self.name, repo_type=self.kind, revision=self.revision))
         return str(info.sha)
 
-    def download(self, path: str, *, commit: str) -> Path | None:
-        """Return where a file of a commit is on this machine, downloaded unless it is; None if there is no such file.
+    def download(self, path: str, *, commit: str | None = None) -> Path | None:
+        """Return where a file is on this machine, downloaded unless it is; None if there is no such file or repository.
 
-        Files are kept in the cache of huggingface_hub.
+        Files are kept in the cache of huggingface_hub, in a folder with the name of their commit. Without a network the
+        newest file of the branch in this cache is taken.
+
+        Parameters
+        ----------
+        path
+            In the repository.
+        commit
+            The commit that it must be of; None for the newest of the branch.
         """
         from huggingface_hub import hf_hub_download  # noqa: PLC0415 - takes a while
 
@@ -164,7 +172,7 @@ class HubRepository:
                 self.name,
                 path,
                 repo_type=self.kind,
-                revision=commit,
+                revision=commit or self.revision,
                 library_name="actstore",
                 endpoint=self._api.endpoint,
             )
