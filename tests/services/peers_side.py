@@ -2,13 +2,15 @@
 
 ``python peers_side.py WORK``, where `WORK/rows.safetensors` has rows [N, D] as `rows`, and `WORK/ours/NAME/FORMAT/` are
 folders of ours in the format of a library. Writes `WORK/ours/NAME/FORMAT.safetensors` with `code` and `back`, what the
-library makes of the rows; and folders of the libraries, `WORK/theirs/NAME/`, with `WORK/theirs/NAME.safetensors`.
+library makes of the rows (`importer-of-saelens`: what SAELens makes of a folder of dictionary_learning); and folders of
+the libraries, `WORK/theirs/NAME/`, with `WORK/theirs/NAME.safetensors`.
 """
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from dictionary_learning.dictionary import AutoEncoder, AutoEncoderNew, JumpReluAutoEncoder
@@ -27,6 +29,7 @@ from sae_lens import (
     TopKSAE,
     TopKSAEConfig,
 )
+from sae_lens.loading import pretrained_sae_loaders
 from safetensors.torch import load_file, save_file
 from sparsify import SparseCoder, SparseCoderConfig
 
@@ -47,6 +50,17 @@ def of_dictionary_learning(folder: Path, rows: torch.Tensor) -> Results:
     inside = folder / "trainer_0"
     ae, _ = load_dictionary(str(inside if inside.is_dir() else folder), device="cpu")
     return results(ae.encode(rows), ae(rows))
+
+
+def of_the_importer_of_saelens(folder: Path, rows: torch.Tensor) -> Results:
+    """SAELens reads folders of dictionary_learning from the Hub; here from a disk."""
+    with patch.object(
+        pretrained_sae_loaders, "hf_hub_download", lambda repo_id, filename, **_: f"{repo_id}/{filename}"
+    ):
+        config, state, _ = pretrained_sae_loaders.dictionary_learning_sae_huggingface_loader_1(str(folder), "trainer_0")
+    sae = SAE.from_dict(pretrained_sae_loaders.handle_config_defaulting(config))
+    sae.load_state_dict(state)
+    return results(sae.encode(rows), sae(rows))
 
 
 def of_sparsify(folder: Path, rows: torch.Tensor) -> Results:
@@ -120,6 +134,9 @@ def main(work: Path) -> None:
     rows = load_file(work / "rows.safetensors")["rows"]
     for folder in sorted((work / "ours").glob("*/*/")):
         save_file(LOADERS[folder.name](folder, rows), folder.with_suffix(".safetensors"))
+        if folder.name == "dictionary-learning":
+            found = of_the_importer_of_saelens(folder, rows)
+            save_file(found, folder.with_name("importer-of-saelens.safetensors"))
     theirs = work / "theirs"
     theirs.mkdir()
     for make in (saelens_folders, dictionary_learning_folders, sparsify_folders):

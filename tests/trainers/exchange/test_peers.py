@@ -129,6 +129,15 @@ def test_a_library_that_loads_ours_gives_our_codes(
     assert_same(theirs["back"], ours[name].reconstruct(rows_ND))
 
 
+@pytest.mark.parametrize("name", [name for name, formats in OURS.items() if "dictionary-learning" in formats])
+def test_saelens_reads_what_is_written_for_dictionary_learning(
+    name: str, ours: dict[str, TrainedDictionary], rows_ND: Tensor, work: Path
+) -> None:
+    theirs = load_file(work / "ours" / name / "importer-of-saelens.safetensors")
+    assert_same(theirs["code"], ours[name].encode(rows_ND))
+    assert_same(theirs["back"], ours[name].reconstruct(rows_ND))
+
+
 @pytest.mark.parametrize("name", THEIRS)
 def test_what_a_library_wrote_gives_its_codes_here(name: str, rows_ND: Tensor, work: Path) -> None:
     dictionary = trainers.import_dictionary(work / "theirs" / name, model="peer/model", sites=SITE)
