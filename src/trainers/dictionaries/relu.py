@@ -30,7 +30,7 @@ class ReluDictionary(Dictionary):
 
 def relu_code(weights: FlatWeights, values_BSD: Tensor) -> Tensor:
     """Return ``relu(x W_enc + bias)``, [B, F]."""
-    return torch.relu(torch.addmm(weights.encoder_bias_F, values_BSD.flatten(1), weights.encoder_XF))
+    return torch.relu(torch.addmm(weights.folded_bias_F, values_BSD.flatten(1), weights.encoder_XF))
 
 
 def relu_pass(weights: FlatWeights, values_BSD: Tensor, price_F: Tensor | None) -> DictionaryOutput:
