@@ -68,7 +68,7 @@ def topk_pass(
         code_BF = topk_code(weights, values_BSD, kept=kept, score_F=score_F)
         reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
         fired_F = torch.count_nonzero(code_BF.detach(), dim=0)
-        return DictionaryOutput(reconstruction_BX.view_as(values_BSD), fired_F, penalty=None)
+        return DictionaryOutput(reconstruction_BX.to(values_BSD.dtype).view_as(values_BSD), fired_F, penalty=None)
     sum_BX, fired_F = _SparseAutoencode.apply(  # type: ignore[no-untyped-call]
         values_BSD.flatten(1),
         weights.encoder_XF,
@@ -109,7 +109,7 @@ class _SparseAutoencode(torch.autograd.Function):
         index_BK = _choose(pre_BF, kept, score_F)
         with torch.enable_grad():
             # The bag's own backward computes the gradient of its weights: K dot products a row.
-            code_BK = pre_BF.gather(1, index_BK).relu_().requires_grad_()
+            code_BK = pre_BF.gather(1, index_BK).to(decoder_FX.dtype).relu_().requires_grad_()
             sum_BX = embedding_bag(index_BK, decoder_FX.detach(), per_sample_weights=code_BK, mode="sum")
         ctx.save_for_backward(inputs_BX, encoder_XF)
         ctx.code_BK, ctx.index_BK, ctx.sum_BX, ctx.latents = code_BK, index_BK, sum_BX, len(bias_F)
