@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from actstore.workflows.export_manifest import export_manifest
     from actstore.workflows.extract import extract_store
     from actstore.workflows.extraction.deadline import Stop
+    from actstore.workflows.extraction.free_memory import available_memory
     from actstore.workflows.extraction.shares import Share
     from actstore.workflows.import_store import import_store, repair_imported
     from actstore.workflows.inspect import inspect_store
@@ -101,6 +102,7 @@ __all__ = [
     "StreamDataset",
     "StreamReport",
     "StreamRequest",
+    "available_memory",
     "choose_device",
     "collect_garbage",
     "comma_separated",
@@ -170,6 +172,7 @@ _HOME: Final = {
     "StreamDataset": "actstore.stream.tensors.dataset",
     "StreamReport": "actstore.stream.report",
     "StreamRequest": "actstore.stream.request",
+    "available_memory": "actstore.workflows.extraction.free_memory",
     "choose_device": "actstore.extract.device",
     "collect_garbage": "actstore.workflows.care.collect",
     "comma_separated": "actstore.cli.options",
