@@ -156,8 +156,8 @@ def _report(plan: _Plan, manifest: Manifest, hub: DatasetRepository, *, dry_run:
 def _check_may_be_published(manifest: Manifest, objects: ObjectStore, *, incomplete: bool) -> None:
     if not manifest.complete and not incomplete:
         raise IncompleteStoreError(
-            f"{objects.uri}: {manifest.tasks_done} of {manifest.frozen.tasks} tasks are extracted; finish with "
-            f"'actstore extract --store {objects.uri}', or publish what is done with --incomplete"
+            f"{objects.uri}: {manifest.tasks_done} of {len(manifest.tasks)} tasks are there; finish with "
+            f"{manifest.frozen.how_to_finish}, or publish what is done with --incomplete"
         )
     manifest.frozen.recipe.refuse_credentials(name=f"{objects.uri}: its recipe")
 
