@@ -15,7 +15,7 @@ from actstore.access.scratch import scratch_folder
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import IncompleteStoreError, UsageError
-from actstore.store.format.layout import MANIFEST, RECIPE, SEQUENCES
+from actstore.store.format.layout import CARD, CROISSANT, MANIFEST, RECIPE, SEQUENCES
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import locate_store
 from actstore.view.card import WRITTEN, data_card
@@ -26,8 +26,6 @@ from actstore.workflows.publishing.hub import DatasetRepository, RemoteFile
 
 __all__ = ["publish_store"]
 
-CARD: Final = "README.md"
-CROISSANT: Final = "croissant.json"
 _BATCH_FILES: Final = 1000
 """Of one commit: the Hub limits the number of commits in an hour, and the time for one."""
 _BATCH_BYTES: Final = 4 << 30

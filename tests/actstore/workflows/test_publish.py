@@ -57,6 +57,12 @@ def test_the_repository_has_every_byte_of_the_store_and_a_card(hub: Hub, store_o
     assert not report.card_kept
 
 
+def test_what_publishing_adds_belongs_to_the_store(hub: Hub, store_of: StoreOf) -> None:
+    verified = actstore.verify_store(publish_store(store_of(), NAME).uri, recompute=False)
+    assert DOCUMENTS < set(hub.repositories[NAME].files("main") or {})
+    assert (verified.ok, verified.unnamed) == (True, ())
+
+
 def test_a_store_elsewhere_is_published_through_copies_that_are_removed(
     hub: Hub, store_of: StoreOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
