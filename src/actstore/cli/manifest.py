@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
+from actstore.cli.grouped import with_grouped_options
 from actstore.cli.options import (
     Json,
-    PartSites,
-    PartSplits,
-    PartTasks,
+    PartOptions,
     Quiet,
     StorageOptions,
-    comma_separated,
     parse_storage_options,
     print_report,
 )
@@ -72,12 +70,12 @@ def export(
 
 
 @app.command()
+@with_grouped_options
 def subset(
     store: Annotated[str, typer.Argument(metavar="URI", help="A store, or a manifest file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write; it must not exist.")],
-    site: PartSites = None,
-    split: PartSplits = None,
-    tasks: PartTasks = None,
+    *,
+    part: PartOptions,
     uri: ReaderPlace = None,
     place: Places = None,
     storage_option: StorageOptions = None,
@@ -93,15 +91,12 @@ def subset(
     from actstore.view.progress import terminal_progress
     from actstore.view.reports import report_manifest
     from actstore.view.tables import exported_view
-    from actstore.workflows.sharing.choose_part import parse_tasks
     from actstore.workflows.subset_manifest import subset_manifest
 
     manifest = subset_manifest(
         store,
         out,
-        sites=comma_separated(site),
-        splits=comma_separated(split),
-        tasks=parse_tasks(tasks),
+        **part.chosen(),
         uri=uri,
         places=place or (),
         storage_options=parse_storage_options(storage_option),
