@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
+from actstore.cli.grouped import with_grouped_options
 from actstore.cli.options import (
     DestinationOptions,
     Json,
-    PartSites,
-    PartSplits,
-    PartTasks,
+    PartOptions,
     Quiet,
     StorageOptions,
     StorePlace,
-    comma_separated,
     parse_storage_options,
     print_report,
 )
@@ -23,14 +21,14 @@ from actstore.cli.options import (
 __all__ = ["copy"]
 
 
+@with_grouped_options
 def copy(
     source: Annotated[str, typer.Argument(metavar="SRC", help="A store, or an exported manifest file.")],
     destination: Annotated[
         str, typer.Argument(metavar="DST", help="An empty or new folder or prefix, or a copy that was begun.")
     ],
-    site: PartSites = None,
-    split: PartSplits = None,
-    tasks: PartTasks = None,
+    *,
+    part: PartOptions,
     check: Annotated[
         bool, typer.Option("--check", help="Read what is in DST, too, and copy again what is damaged.")
     ] = False,
@@ -53,14 +51,11 @@ def copy(
     from actstore.view.part_tables import copy_view
     from actstore.view.progress import terminal_progress
     from actstore.workflows.copy_store import copy_store
-    from actstore.workflows.sharing.choose_part import parse_tasks
 
     report = copy_store(
         source,
         destination,
-        sites=comma_separated(site),
-        splits=comma_separated(split),
-        tasks=parse_tasks(tasks),
+        **part.chosen(),
         check=check,
         uri=uri,
         storage_options=parse_storage_options(storage_option),

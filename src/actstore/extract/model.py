@@ -27,6 +27,7 @@ from actstore.extract.device_rows import TorchRows
 from actstore.extract.families import Architecture, architecture_for
 from actstore.extract.forward import ForwardPass
 from actstore.extract.fused import fuse
+from actstore.extract.known_models import KNOWN_MODELS
 from actstore.extract.sites import available_sites, resolve_sites
 from actstore.extract.weights import load_network
 
@@ -123,7 +124,7 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
         If there is no such device.
     """
     target = torch.device(choose_device(device))
-    pinned = pin_revision(recipe)
+    pinned = pin_revision(recipe, offered=KNOWN_MODELS)
     with reading_model_files(recipe, "configuration"):
         config = transformers.AutoConfig.from_pretrained(
             pinned.name, revision=pinned.revision or "main", trust_remote_code=recipe.remote_code

@@ -218,6 +218,9 @@ def garbage_view(report: GarbageReport) -> RenderableType:
         facts["other stores"] = _other_stores(report.other_stores)
     if report.foreign:
         facts["foreign"] = f"{_objects(report.foreign)} that actstore did not write; never removed"
+    if report.temporary:
+        done = "removed" if report.deleted else "--delete and the next run remove them"
+        facts["temporary"] = f"{', '.join(report.temporary[:_MOST_NAMED])}: of killed runs, {done}"
     listed = (*report.garbage, *report.foreign)
     if not listed:
         return _facts("Garbage", facts)

@@ -232,8 +232,9 @@ class TestRefusals:
             copy_store(store_of(), tmp_path)
         with pytest.raises(UsageError, match="lies in the store"):
             copy_store(store_of(), store_of() / "inner")
-        copy_store(store_of(), tmp_path / "copy", sites="embed")
-        with pytest.raises(UsageError, match="is a copy of another part of this store"):
+        copy_store(store_of(), tmp_path / "copy", sites="embed", splits="train", tasks=2)
+        there = r"is a copy of another part of this store: sites embed; tasks train 2 of \d+; choose the same"
+        with pytest.raises(UsageError, match=there):
             copy_store(store_of(), tmp_path / "copy", sites="final_norm")
         with pytest.raises(UsageError, match="is a copy of another store"):
             copy_store(store_of(**{"store.encoding": "float16"}), tmp_path / "copy")

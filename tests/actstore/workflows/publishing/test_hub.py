@@ -24,13 +24,13 @@ def repository(**options: str) -> DatasetRepository:
 
 
 def test_files_are_committed_and_listed(hub: Hub, tmp_path: Path) -> None:
-    assert repository().files() is None
-    repository().create(private=True)
-    repository().create(private=True)
+    assert repository().head() is None
+    head = repository().create(private=True)
+    assert repository().create(private=True) == head
     (tmp_path / "large").write_bytes(bytes(100))
-    commit = repository().commit({"a/large": tmp_path / "large", "small.json": b"{}"}, message="first")
-    files = repository().files()
-    assert files is not None
+    commit = repository().commit({"a/large": tmp_path / "large", "small.json": b"{}"}, message="first", parent=head)
+    files = repository().files(commit)
+    assert "small.json" not in repository().files(head)
     assert repository().head() == commit
     assert files["a/large"].has(bytes(100))
     assert files["small.json"].has(b"{}")
@@ -41,14 +41,23 @@ def test_files_are_committed_and_listed(hub: Hub, tmp_path: Path) -> None:
     assert hub.repositories[NAME].messages == ["first"]
 
 
+def test_a_commit_beside_that_of_somebody_else_is_refused(hub: Hub) -> None:
+    head = repository().create(private=False)
+    theirs = repository().commit({"a.json": b"{}"}, message="theirs", parent=head)
+    with pytest.raises(StoreError, match=r"somebody else wrote to branch main meanwhile; .* Run the same again"):
+        repository().commit({"b.json": b"{}"}, message="ours", parent=head)
+    assert repository().head() == theirs
+    assert hub.repositories[NAME].messages == ["theirs"]
+
+
 def test_a_branch_is_made_and_the_others_stay(hub: Hub) -> None:
-    assert repository(revision="int8/v2").files() is None
     branch = repository(revision="int8/v2")
-    branch.create(private=False)
-    branch.create(private=False)
-    branch.commit({"a.json": b"{}"}, message="on a branch")
-    assert "a.json" in (branch.files() or {})
-    assert "a.json" not in (repository().files() or {})
+    assert branch.head() is None
+    head = branch.create(private=False)
+    assert branch.create(private=False) == repository().head() == head
+    commit = branch.commit({"a.json": b"{}"}, message="on a branch", parent=head)
+    assert "a.json" in branch.files(commit)
+    assert (branch.head(), repository().head()) == (commit, head)
     assert branch.uri == f"hf://datasets/{NAME}@int8%2Fv2"
     assert repository().uri == f"hf://datasets/{NAME}"
 
