@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects, open_objects
@@ -19,39 +19,20 @@ from actstore.store.care.copy import begin_copy, copy_tasks
 from actstore.store.format.layout import LARGE_OBJECTS
 from actstore.store.read.assemble_manifest import write_manifest
 from actstore.store.read.manifest import Manifest
-from actstore.store.read.open import locate_store
+from actstore.store.read.merged import one_store
+from actstore.store.read.open import locate_rows
 from actstore.store.read.place import check_new_place
 from actstore.store.write.commit import committed_tasks
 from actstore.store.write.frozen_recipe import FrozenRecipe
 from actstore.store.write.part import PartFacts
 from actstore.view.grids import human_bytes
+from actstore.workflows.copy_sequences import copy_sequences
 from actstore.workflows.extraction.sizes import free_disk
 from actstore.workflows.sharing.choose_part import choose_part
+from actstore.workflows.sharing.report import CopyReport
+from actstore.workflows.sharing.sequence_list import listed_ids
 
 __all__ = ["CopyReport", "copy_store"]
-
-
-class CopyReport(NamedTuple):
-    """What `copy_store` did."""
-
-    source: str
-    uri: str
-    """Place of the copy."""
-    complete: bool
-    """Whether the copy has all its tasks; False if the source does not have them yet."""
-    sites: tuple[str, ...]
-    splits: dict[str, int]
-    """Rows of each split."""
-    rows: int
-    tasks_total: int
-    tasks_before: int
-    """Tasks that were there."""
-    objects: int
-    """Objects of tasks that were written."""
-    bytes: int
-    seconds: float
-    manifest_sha256: str | None
-    """Digest of the manifest of the copy; None while it is incomplete."""
 
 
 @with_keyword_hints
@@ -62,6 +43,7 @@ def copy_store(
     sites: Sequence[str] | str | None = None,
     splits: Sequence[str] | str | None = None,
     tasks: float | None = None,
+    sequences: str | os.PathLike[str] | Sequence[str] | None = None,
     check: bool = False,
     uri: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
@@ -71,18 +53,21 @@ def copy_store(
     """Copy a store, or a part of it; nothing else of the source is read.
 
     Every object is compared with its digest before it is written. The same call continues an interrupted copy. A part
-    is a store like any other, except that no rows can be extracted into it.
+    is a store like any other, except that no rows can be extracted into it. With `sequences`, the rows are shuffled
+    anew: the copy is a store of its own. Rows keep their encoded values, and proteins their splits.
 
     Parameters
     ----------
     source
-        Path or URL of a store, or a manifest file.
+        Path or URL of a store, or a manifest file; with `sequences`, also that of a merge.
     destination
         An empty or new folder, or a copy that was begun.
     sites, splits
         Names (of sites also globs); None for all.
     tasks
         The first tasks of each split: a number, or a share as a fraction. They are a fair sample. None for all.
+    sequences
+        Ids, or a file with an id on each line, or a FASTA: only their rows. None for all. Not together with `tasks`.
     check
         Read what is there, too, and copy again what is damaged.
     uri
@@ -95,20 +80,35 @@ def copy_store(
     Raises
     ------
     SiteError, NoSplitError, UsageError
-        If there is no such site or split; or the destination is the source, another store, or not empty.
-    StoreNotFoundError, ManifestError, MissingObjectError, CorruptObjectError
-        If the source is not there, or damaged. What was copied stays good.
-    StoreError
-        If a local disk has no room for it.
+        If there is no such site, split or sequence; or the destination is the source, another store, or not empty.
+    StoreNotFoundError, ManifestError, MissingObjectError, CorruptObjectError, IncompleteStoreError
+        If the source is not there, or damaged; or not complete, and sequences were chosen.
+    StoreError, CorpusError
+        If a local disk has no room for it; or the list of sequences cannot be read.
     """
-    manifest, objects = locate_store(source, uri=uri, storage_options=storage_options)
-    target = open_objects(destination, destination_options)
+    manifest, objects = locate_rows(source, uri=uri, storage_options=storage_options)
+    target, progress = open_objects(destination, destination_options), progress or Silent()
     if target.uri == objects.uri:
         raise UsageError(f"{target.uri}: source and destination are the same")
-    part = choose_part(manifest, uri=objects.uri, sites=sites, splits=splits, tasks=tasks)
-    check_new_place(target)
     with if_stopped(lambda: f"{printable(target.uri)}: copied tasks are kept; the same command continues"):
-        return _copy(objects, target, manifest, part, check=check, progress=progress or Silent())
+        if sequences is None:
+            store = one_store(objects)
+            part = choose_part(manifest, uri=store.uri, sites=sites, splits=splits, tasks=tasks)
+            check_new_place(target)
+            return _copy(store, target, manifest, part, check=check, progress=progress)
+        ids = _ids(sequences, tasks, storage_options)
+        check_new_place(target)
+        return copy_sequences(
+            objects, target, manifest, ids, sites=sites, splits=splits, check=check, progress=progress
+        )
+
+
+def _ids(
+    sequences: str | os.PathLike[str] | Sequence[str], tasks: float | None, storage_options: Mapping[str, Any] | None
+) -> list[str]:
+    if tasks is not None:
+        raise UsageError("sequences and tasks (--sequences, --tasks) cannot be chosen together; leave out one")
+    return listed_ids(sequences, storage_options=storage_options)
 
 
 def _copy(
