@@ -9,6 +9,7 @@ import typer
 from actstore.cli.options import (
     DestinationOptions,
     Json,
+    ListedSequences,
     PartSites,
     PartSplits,
     PartTasks,
@@ -31,16 +32,7 @@ def copy(
     site: PartSites = None,
     split: PartSplits = None,
     tasks: PartTasks = None,
-    sequences: Annotated[
-        str | None,
-        typer.Option(
-            "--sequences",
-            metavar="FILE",
-            help="Only rows of these sequences, shuffled anew: a file with an id on each line, or a FASTA.",
-            show_default="all",
-            rich_help_panel="Which part",
-        ),
-    ] = None,
+    sequences: ListedSequences = None,
     check: Annotated[
         bool, typer.Option("--check", help="Read what is in DST, too, and copy again what is damaged.")
     ] = False,

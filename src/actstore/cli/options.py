@@ -21,6 +21,7 @@ __all__ = [
     "Encoding",
     "Fraction",
     "Json",
+    "ListedSequences",
     "ModelPlace",
     "PartSites",
     "PartSplits",
@@ -106,6 +107,16 @@ PartTasks = Annotated[
         metavar="NUMBER|PERCENT",
         help="The first tasks of each split: `12`, or `10%` of them. They are a fair sample, since the plan shuffles "
         "sequences before it cuts tasks.",
+        show_default="all",
+        rich_help_panel="Which part",
+    ),
+]
+ListedSequences = Annotated[
+    str | None,
+    typer.Option(
+        "--sequences",
+        metavar="FILE",
+        help="Only rows of these sequences, shuffled anew: a file with an id on each line, or a FASTA.",
         show_default="all",
         rich_help_panel="Which part",
     ),

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects, open_objects
@@ -19,12 +19,11 @@ from actstore.store.care.copy import begin_copy, copy_tasks
 from actstore.store.format.layout import LARGE_OBJECTS
 from actstore.store.read.assemble_manifest import write_manifest
 from actstore.store.read.manifest import Manifest
-from actstore.store.read.merged import one_store
+from actstore.store.read.merged import Source, one_store
 from actstore.store.read.open import locate_rows
 from actstore.store.read.place import check_new_place
 from actstore.store.write.commit import committed_tasks
 from actstore.store.write.frozen_recipe import FrozenRecipe
-from actstore.store.write.part import PartFacts
 from actstore.view.grids import human_bytes
 from actstore.workflows.copy_sequences import copy_sequences
 from actstore.workflows.extraction.sizes import free_disk
@@ -53,8 +52,8 @@ def copy_store(
     """Copy a store, or a part of it; nothing else of the source is read.
 
     Every object is compared with its digest before it is written. The same call continues an interrupted copy. A part
-    is a store like any other, except that no rows can be extracted into it. With `sequences`, the rows are shuffled
-    anew: the copy is a store of its own. Rows keep their encoded values, and proteins their splits.
+    is a store like any other, except that no rows can be extracted into it. With `sequences`, the copy is a store of
+    its own, with rows shuffled anew; rows keep their encoded values, and proteins their splits.
 
     Parameters
     ----------
@@ -87,39 +86,58 @@ def copy_store(
         If a local disk has no room for it; or the list of sequences cannot be read.
     """
     manifest, objects = locate_rows(source, uri=uri, storage_options=storage_options)
-    target, progress = open_objects(destination, destination_options), progress or Silent()
-    if target.uri == objects.uri:
-        raise UsageError(f"{target.uri}: source and destination are the same")
+    target = open_objects(destination, destination_options)
+    asked = _Asked(sites, splits, tasks, check, progress or Silent())
     with if_stopped(lambda: f"{printable(target.uri)}: copied tasks are kept; the same command continues"):
         if sequences is None:
-            store = one_store(objects)
-            part = choose_part(manifest, uri=store.uri, sites=sites, splits=splits, tasks=tasks)
-            check_new_place(target)
-            return _copy(store, target, manifest, part, check=check, progress=progress)
-        ids = _ids(sequences, tasks, storage_options)
-        check_new_place(target)
-        return copy_sequences(
-            objects, target, manifest, ids, sites=sites, splits=splits, check=check, progress=progress
-        )
+            return _copy(one_store(objects), target, manifest, asked)
+        return _copy_listed(objects, target, manifest, asked, sequences, storage_options)
 
 
-def _ids(
-    sequences: str | os.PathLike[str] | Sequence[str], tasks: float | None, storage_options: Mapping[str, Any] | None
-) -> list[str]:
-    if tasks is not None:
-        raise UsageError("sequences and tasks (--sequences, --tasks) cannot be chosen together; leave out one")
-    return listed_ids(sequences, storage_options=storage_options)
+class _Asked(NamedTuple):
+    """What to copy, and how."""
+
+    sites: Sequence[str] | str | None
+    splits: Sequence[str] | str | None
+    tasks: float | None
+    check: bool
+    progress: Progress
 
 
-def _copy(
-    objects: ObjectStore,
+def _check_places(objects: Source, target: ObjectStore) -> None:
+    if target.uri == objects.uri:
+        raise UsageError(f"{target.uri}: source and destination are the same")
+    check_new_place(target)
+
+
+def _copy_listed(
+    objects: Source,
     target: ObjectStore,
     manifest: Manifest,
-    part: PartFacts | None,
-    *,
-    check: bool,
-    progress: Progress,
+    asked: _Asked,
+    sequences: str | os.PathLike[str] | Sequence[str],
+    storage_options: Mapping[str, Any] | None,
 ) -> CopyReport:
+    if asked.tasks is not None:
+        raise UsageError("sequences and tasks (--sequences, --tasks) cannot be chosen together; leave out one")
+    ids = listed_ids(sequences, storage_options=storage_options)
+    _check_places(objects, target)
+    return copy_sequences(
+        objects,
+        target,
+        manifest,
+        ids,
+        sites=asked.sites,
+        splits=asked.splits,
+        check=asked.check,
+        progress=asked.progress,
+    )
+
+
+def _copy(objects: ObjectStore, target: ObjectStore, manifest: Manifest, asked: _Asked) -> CopyReport:
+    sites, splits, tasks, check, progress = asked
+    part = choose_part(manifest, uri=objects.uri, sites=sites, splits=splits, tasks=tasks)
+    _check_places(objects, target)
     started, frozen = time.perf_counter(), manifest.frozen.model_copy(update={"part": part})
     target.sweep(large=LARGE_OBJECTS)
     begin_copy(objects, target, manifest, frozen, check=check)

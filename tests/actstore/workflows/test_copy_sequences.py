@@ -51,6 +51,40 @@ TASKS = {"store.task_rows": 256, "store.chunk_rows": 32}
 """Many small tasks and chunks."""
 
 
+@pytest.fixture(scope="module")
+def other(
+    store_of: StoreOf,
+    recipe_of: RecipeOf,
+    fake_model: FakeModel,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> StoreOf:
+    def made(**changes: Any) -> Path:
+        folder = tmp_path_factory.mktemp("other")
+        shape = FamilyShape(median_residues=120, min_residues=60, max_residues=300)
+        write_fasta(folder / "other.fasta", synthetic_proteins(families=9, members=3, seed=2, shape=shape))
+        text = (folder / "other.fasta").read_text().replace(">", ">other_")
+        (folder / "other.fasta").write_text(text)
+        known = {"corpus.sequences": [str(folder / "other.fasta")], "store.calibration_of": str(store_of(**TASKS))}
+        extract_with(fake_model, LocalObjects(folder / "store"), recipe_of(**TASKS, **known, **changes))
+        return folder / "store"
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def listed(store_of: StoreOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("list") / "ids.txt"
+    file.write_text("\n".join(ids_of(store_of(**TASKS), 2)))
+    return file
+
+
+@pytest.fixture(scope="module")
+def whole(store_of: StoreOf, listed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    copy = tmp_path_factory.mktemp("whole") / "copy"
+    copy_store(store_of(**TASKS), copy, sequences=listed)
+    return contents(copy)
+
+
 def ids_of(store: Path, step: int = 3) -> list[str]:
     ids: list[str] = pq.read_table(store / "sequences.parquet")["id"].to_pylist()
     return ids[::step]
@@ -258,26 +292,6 @@ class TestReading:
 
 
 class TestMerges:
-    @pytest.fixture(scope="class")
-    def other(
-        self,
-        store_of: StoreOf,
-        recipe_of: RecipeOf,
-        fake_model: FakeModel,
-        tmp_path_factory: pytest.TempPathFactory,
-    ) -> StoreOf:
-        def made(**changes: Any) -> Path:
-            folder = tmp_path_factory.mktemp("other")
-            shape = FamilyShape(median_residues=120, min_residues=60, max_residues=300)
-            write_fasta(folder / "other.fasta", synthetic_proteins(families=9, members=3, seed=2, shape=shape))
-            text = (folder / "other.fasta").read_text().replace(">", ">other_")
-            (folder / "other.fasta").write_text(text)
-            known = {"corpus.sequences": [str(folder / "other.fasta")], "store.calibration_of": str(store_of(**TASKS))}
-            extract_with(fake_model, LocalObjects(folder / "store"), recipe_of(**TASKS, **known, **changes))
-            return folder / "store"
-
-        return made
-
     def test_rows_of_both_stores_become_one(self, store_of: StoreOf, other: StoreOf, tmp_path: Path) -> None:
         one, two = store_of(**TASKS), other()
         merge_manifests([one, two], tmp_path / "both.json")
@@ -305,18 +319,6 @@ class TestMerges:
 
 
 class TestInterruptions:
-    @pytest.fixture(scope="class")
-    def listed(self, store_of: StoreOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        file = tmp_path_factory.mktemp("list") / "ids.txt"
-        file.write_text("\n".join(ids_of(store_of(**TASKS), 2)))
-        return file
-
-    @pytest.fixture(scope="class")
-    def whole(self, store_of: StoreOf, listed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-        copy = tmp_path_factory.mktemp("whole") / "copy"
-        copy_store(store_of(**TASKS), copy, sequences=listed)
-        return contents(copy)
-
     def test_a_killed_copy_goes_on(
         self, store_of: StoreOf, listed: Path, whole: dict[str, bytes], tmp_path: Path
     ) -> None:
@@ -417,7 +419,7 @@ class TestRefusals:
             {"sequences": ids, "splits": "train"},
         ):
             with pytest.raises(UsageError, match="is another store, or a copy of other sequences or sites"):
-                copy_store(store_of(), tmp_path / "copy", **changed)  # type: ignore[arg-type]
+                copy_store(store_of(), tmp_path / "copy", **changed)
         with pytest.raises(UsageError, match="is another store, or a copy of other sequences or sites"):
             copy_store(store_of(seed=5), tmp_path / "copy", sequences=ids)
         with pytest.raises(UsageError, match="is a copy of another store"):

@@ -84,8 +84,8 @@ def channels(facts: StoreFacts) -> tuple[Markup, ...]:
                 strips,
                 words=True,
             ),
-            note=f"All rows, {_measured(facts)}. Outliers are channels of at least eight times the median channel, with "
-            "their number and ratio, and at most eight are named; each has a line.",
+            note=f"All rows, {_measured(facts)}. Outliers are channels of at least eight times the median channel, "
+            "with their number and ratio, and at most eight are named; each has a line.",
         ),
     )
 

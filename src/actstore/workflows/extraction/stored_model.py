@@ -32,8 +32,8 @@ def stored_model(frozen: FrozenRecipe, place: str | None = None) -> ModelRecipe:
     """
     if frozen.imported is not None and frozen.imported.from_store:
         raise ModelError(
-            "the rows of the store were copied from another store, and its recipe does not give them; "
-            "'actstore copy SRC URI --sequences FILE' writes missing tasks, and with --check damaged ones, from there"
+            "the rows of the store were copied from another store, not computed; 'actstore copy SRC URI --sequences "
+            "FILE' writes missing tasks from there, and with --check damaged ones"
         )
     if frozen.imported is not None:
         raise ModelError(
