@@ -42,6 +42,7 @@ from actstore.workflows.extraction.runner import TaskRunner
 from actstore.workflows.extraction.sizes import check_room
 from actstore.workflows.sharing.choose_part import choose_part
 from actstore.workflows.sharing.report import CopyReport
+from actstore.workflows.sharing.room import check_copy_room
 
 __all__ = ["copy_sequences"]
 
@@ -140,6 +141,8 @@ def _copy(copy: _Copy, folder: Path, *, check: bool, progress: Progress) -> tupl
     resolved.sized.refuse_credentials(name=copy.objects.uri)
     if begun is not None and not _is_begun_alike(begun, resolved.draft):
         raise UsageError(f"{target.uri} is another store, or a copy of other sequences or sites; copy to another place")
+    missing = set(range(resolved.draft.tasks)) - committed_tasks(target)
+    check_copy_room(target, resolved.draft, missing, less="fewer sequences, or fewer sites (--site)")
     plan = begin_or_continue(target, resolved)
     if damaged and resolved.sequences.sha256 == plan.frozen.sequences_sha256:
         target.put_file(SEQUENCES, resolved.sequences.path)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from actstore.access.objects import ObjectStore
-from actstore.access.open import LocalObjects, open_objects
+from actstore.access.open import open_objects
 from actstore.access.printable import printable
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.suggest import with_keyword_hints
-from actstore.errors import StoreError, UsageError
+from actstore.errors import UsageError
 from actstore.leaving import if_stopped
 from actstore.store.care.copy import begin_copy, copy_tasks
 from actstore.store.format.layout import LARGE_OBJECTS
@@ -23,12 +22,10 @@ from actstore.store.read.merged import Source, one_store
 from actstore.store.read.open import locate_rows
 from actstore.store.read.place import check_new_place
 from actstore.store.write.commit import committed_tasks
-from actstore.store.write.frozen_recipe import FrozenRecipe
-from actstore.view.grids import human_bytes
 from actstore.workflows.copy_sequences import copy_sequences
-from actstore.workflows.extraction.sizes import free_disk
 from actstore.workflows.sharing.choose_part import choose_part
 from actstore.workflows.sharing.report import CopyReport
+from actstore.workflows.sharing.room import check_copy_room
 from actstore.workflows.sharing.sequence_list import listed_ids
 
 __all__ = ["CopyReport", "copy_store"]
@@ -144,7 +141,7 @@ def _copy(objects: ObjectStore, target: ObjectStore, manifest: Manifest, asked: 
     before = committed_tasks(target)
     ready = {task for task in frozen.tasks_here if manifest.commits[task] is not None}
     wanted = ready if check else ready - before
-    _check_room(target, frozen, wanted)
+    check_copy_room(target, frozen, wanted, less="fewer sites (--site), or a share of the tasks (--tasks 10%)")
     copied = copy_tasks(objects, target, manifest, frozen, tasks=wanted, check=check, progress=progress)
     complete = ready | before >= set(frozen.tasks_here)
     digest = write_manifest(target, progress=progress).digest if complete else None
@@ -162,16 +159,3 @@ def _copy(objects: ObjectStore, target: ObjectStore, manifest: Manifest, asked: 
         seconds=time.perf_counter() - started,
         manifest_sha256=digest,
     )
-
-
-def _check_room(target: ObjectStore, frozen: FrozenRecipe, tasks: set[int]) -> None:
-    """Refuse a copy for which a local disk is too small."""
-    if not isinstance(target, LocalObjects) or frozen.layout.compressor != "none":
-        return
-    row_bytes = sum(spec.row_bytes for spec in frozen.row_arrays)
-    needed, room = row_bytes * sum(map(frozen.rows_of, tasks)), free_disk(Path(target.uri))
-    if room is not None and needed > room:
-        raise StoreError(
-            f"{target.uri}: {human_bytes(needed)} are to be copied and {human_bytes(room)} are free there; take "
-            "another place, fewer sites (--site), or a share of the tasks (--tasks 10%)"
-        )

@@ -37,7 +37,8 @@ from actstore.testing.fake_model import FakeModel
 from actstore.testing.proteins import FamilyShape, synthetic_proteins, write_fasta
 from actstore.workflows.export_manifest import export_manifest
 from actstore.workflows.extract import extract_with
-from actstore.workflows.extraction import sizes
+from actstore.workflows.import_store import import_store
+from actstore.workflows.sharing import room
 from tests.actstore.cli.command import actstore
 from tests.actstore.store.damage import flip
 from tests.actstore.workflows.killing import Kill, extract_in_a_process
@@ -263,10 +264,20 @@ class TestFacts:
         assert found.max_abs == np.abs(rows).max()
         assert (found.count, found.saturated, found.sqnr_worst_db) == (len(rows), 0, None)
 
-    def test_no_model_and_no_file_gives_its_rows(self, own_store: StoreOf, tmp_path: Path) -> None:
-        copy_store(own_store(), tmp_path / "copy", sequences=ids_of(own_store_path := tmp_path / "own"))
-        assert own_store_path.exists()
-        (tmp_path / "copy/commits/0.json").unlink()
+    def test_what_the_source_does_not_know_stays_unknown(self, tmp_path: Path) -> None:
+        np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(1000, 16)).astype(np.float32))
+        import_store(tmp_path / "rows.npy", str(tmp_path / "store"), model="some-model")
+        ids = ids_of(tmp_path / "store", 2)
+        copy_store(tmp_path / "store", tmp_path / "copy", sequences=ids)
+        facts = open_manifest(tmp_path / "copy").frozen.imported
+        assert facts is not None
+        assert (facts.format, facts.known) == ("actstore", ("model",))
+        assert_same_rows(tmp_path / "store", tmp_path / "copy", ids)
+        assert set(plain_rows(tmp_path / "copy").token_N) == {-1}
+        assert verified(tmp_path / "copy")
+
+    def test_a_model_does_not_write_its_rows(self, store_of: StoreOf, fake_model: FakeModel, tmp_path: Path) -> None:
+        copy_store(store_of(), tmp_path / "copy", sequences=ids_of(store_of()))
         with pytest.raises(ModelError, match="'actstore copy SRC URI --sequences FILE' writes missing tasks"):
             repair_store(str(tmp_path / "copy"), tasks=[1])
 
@@ -351,6 +362,17 @@ class TestInterruptions:
         assert contents(copy) == whole
         assert copy_store(store_of(**TASKS), copy, sequences=listed).objects == 0
 
+    def test_it_goes_on_from_another_place_of_the_source(
+        self, store_of: StoreOf, listed: Path, whole: dict[str, bytes], tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "copy"
+        copy_store(store_of(**TASKS), copy, sequences=listed)
+        (copy / "manifest.json").unlink()
+        (copy / "commits/1.json").unlink()
+        shutil.copytree(store_of(**TASKS), tmp_path / "mirror")
+        assert copy_store(tmp_path / "mirror", copy, sequences=listed).complete
+        assert contents(copy) == whole
+
     def test_a_check_mends_what_is_damaged(
         self, store_of: StoreOf, listed: Path, whole: dict[str, bytes], tmp_path: Path
     ) -> None:
@@ -433,9 +455,10 @@ class TestRefusals:
     def test_a_disk_that_is_too_small_is_said_first(
         self, store_of: StoreOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sizes, "free_disk", lambda _place: 1000)
-        with pytest.raises(StoreError, match=r"1.0 kB are free there"):
+        monkeypatch.setattr(room, "free_disk", lambda _place: 1000)
+        with pytest.raises(StoreError, match=r"are to be copied and 1.0 kB are free there.*fewer sequences"):
             copy_store(store_of(), tmp_path / "copy", sequences=ids_of(store_of()))
+        assert not (tmp_path / "copy").exists()
 
 
 class TestCommand:
