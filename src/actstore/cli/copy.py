@@ -10,6 +10,7 @@ from actstore.cli.grouped import with_grouped_options
 from actstore.cli.options import (
     DestinationOptions,
     Json,
+    ListedSequences,
     PartOptions,
     Quiet,
     StorageOptions,
@@ -29,6 +30,7 @@ def copy(
     ],
     *,
     part: PartOptions,
+    sequences: ListedSequences = None,
     check: Annotated[
         bool, typer.Option("--check", help="Read what is in DST, too, and copy again what is damaged.")
     ] = False,
@@ -38,15 +40,20 @@ def copy(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Copy a store, or some of its sites, splits or tasks, between any two places; nothing else is read.
+    """Copy a store, or some of its sites, splits, tasks or sequences, between any two places.
 
     Every object is compared with its digest before it is written. If the command is stopped, run it again: it goes on
     with the next task. A part is a store like any other, and its tasks keep their numbers; no rows can be extracted
-    into it.
+    into it, and nothing else is read.
+
+    Rows of a list of sequences lie in all tasks. So they are shuffled anew, and make a store of their own: each row
+    keeps its values, and each protein its split. SRC may then be a merge, too.
 
     `actstore copy s3://bucket/prott5 /scratch/prott5 --site resid_post.11,resid_post.23`
 
     `actstore copy prott5.json /data/small --site resid_post.11 --tasks 1%`
+
+    `actstore copy prott5.json /data/kinases --sequences kinases.txt`
     """
     from actstore.view.part_tables import copy_view
     from actstore.view.progress import terminal_progress
@@ -56,6 +63,7 @@ def copy(
         source,
         destination,
         **part.chosen(),
+        sequences=sequences,
         check=check,
         uri=uri,
         storage_options=parse_storage_options(storage_option),

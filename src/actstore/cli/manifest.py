@@ -84,7 +84,8 @@ def subset(
 ) -> None:
     """Write a manifest of some sites, splits or tasks of a store, which stays where it is; nothing is copied.
 
-    Whoever opens the file sees a store with these sites and rows. To have the bytes, too, use `actstore copy`.
+    Whoever opens the file sees a store with these sites and rows. To have the bytes, too, use `actstore copy`. Rows of
+    a list of sequences lie in all tasks, so they need a store of their own: `actstore copy SRC DST --sequences FILE`.
 
     `actstore manifest subset s3://bucket/prott5 --site resid_post.11 --split train --tasks 10% -o small.json`
     """

@@ -22,6 +22,7 @@ __all__ = [
     "Encoding",
     "Fraction",
     "Json",
+    "ListedSequences",
     "ModelPlace",
     "PartOptions",
     "Quiet",
@@ -78,6 +79,16 @@ DestinationOptions = Annotated[
         help="Passed to fsspec for DST; may be repeated.",
         rich_help_panel="Access",
         show_default="of the environment",
+    ),
+]
+ListedSequences = Annotated[
+    str | None,
+    typer.Option(
+        "--sequences",
+        metavar="FILE",
+        help="Only rows of these sequences, shuffled anew: a file with an id on each line, or a FASTA.",
+        show_default="all",
+        rich_help_panel="Which part",
     ),
 ]
 StorePlace = Annotated[

@@ -12,10 +12,10 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.errors import CorruptObjectError, MissingObjectError, NoSplitError, SiteError, StoreError, UsageError
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows import copy_store as module
 from actstore.workflows.export_manifest import export_manifest
 from actstore.workflows.extract import extract_with
 from actstore.workflows.inspect import inspect_store
+from actstore.workflows.sharing import room
 from tests.actstore.cli.command import actstore
 from tests.actstore.store.damage import flip
 
@@ -242,7 +242,7 @@ class TestRefusals:
     def test_a_disk_that_is_too_small_is_said_first(
         self, store_of: StoreOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "free_disk", lambda _place: 1000)
+        monkeypatch.setattr(room, "free_disk", lambda _place: 1000)
         with pytest.raises(StoreError, match=r"are to be copied and 1.0 kB are free there.*--tasks 10%"):
             copy_store(store_of(), tmp_path / "copy")
 
