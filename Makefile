@@ -29,8 +29,11 @@ BENCH_STAMP := $(BENCH)/.setup-stamp
 BENCH_PIP := $(BENCH)/bin/python -m pip --quiet --quiet --no-input --disable-pip-version-check
 ANNBATCH_PYTHON ?= python3.12
 
-# One thread each: the test processes share the cores.
-PYTEST_OPTIONS := --numprocesses=$(WORKERS) --dist=loadscope
+# Tests start hundreds of interpreters, each of which would compile again what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+# One thread each: the test processes share the cores. The order is that of tests/conftest.py: long modules first.
+PYTEST_OPTIONS := --numprocesses=$(WORKERS) --dist=loadscope --no-loadscope-reorder
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 LOWEST := build/lowest
