@@ -39,9 +39,21 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 LOWEST := build/lowest
 LOWEST_BIN := $(LOWEST)/bin
 LOWEST_PIP := $(LOWEST_BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
-# Tests of the rooms that import a dependency, without the long tests of workflows.
-LOWEST_TESTS := $(addprefix tests/actstore/,access cli contracts corpus extract intake quantize store stream \
-	workflows/clusters workflows/test_schemas.py) tests/examples/test_plain_zarr.py tests/examples/test_reader_mjs.py tests/trainers
+# For each dependency, tests of the modules that call it, with every kind of call; not of what goes through them.
+LOWEST_fsspec_s3 := $(addprefix access/test_,fsspec.py filesystems.py s3.py s3_ranges.py storage_options.py)
+LOWEST_http := access/test_http.py
+LOWEST_hub := access/test_hf.py corpus/test_model_files.py workflows/publishing/test_hub.py
+LOWEST_zarr_numcodecs_crc32c_rfc8785 := store/format store/test_golden.py store/read/test_reader.py store/care/test_compare.py
+LOWEST_numpy := quantize stream/test_permutation.py stream/test_stream.py
+LOWEST_pyarrow_h5py_xarray := intake store/browse store/write/test_sequences.py corpus/test_compression.py corpus/test_parquet.py
+LOWEST_pydantic := contracts/test_recipe.py contracts/test_suggest.py store/read/test_manifest.py workflows/test_schemas.py
+LOWEST_typer_rich := $(addprefix cli/test_,app.py options.py output.py) $(addprefix view/test_,grids.py progress.py tables.py)
+LOWEST_transformers_t5 := corpus/test_tokenizer.py $(addprefix extract/test_,families.py forward.py fused.py model.py weights.py)
+LOWEST_dask_slurm := workflows/clusters
+LOWEST_torch_safetensors := stream/tensors
+LOWEST_TESTS := $(addprefix tests/actstore/,$(foreach kind,fsspec_s3 http hub zarr_numcodecs_crc32c_rfc8785 numpy \
+	pyarrow_h5py_xarray pydantic typer_rich transformers_t5 dask_slurm torch_safetensors,$(LOWEST_$(kind)))) \
+	tests/examples/test_plain_zarr.py tests/trainers/fit/test_config.py tests/trainers/save
 
 .PHONY: help setup fmt check services test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-proteins bench-scale \
 	bench-setup bench-stream bench-s3 clean
