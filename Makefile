@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-WORKERS ?= 2
+# One more than there are cores in CI: many tests wait, for servers or processes.
+WORKERS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -109,7 +110,7 @@ test-fast: setup ## every test that takes no more than a few seconds
 # torch's bound is not tried: the build of torch is that of `make setup`, and says nothing about older ones. Test tools
 # have the versions of constraints.txt, since users do not install them. What dependencies need in turn is no newer
 # than there, or the result would change from day to day. `--upgrade-package`: torch has brought the newest fsspec.
-test-lowest: ## fast tests of the rooms with dependencies, at the lowest versions of pyproject.toml; versions in build/lowest.txt
+test-lowest: ## tests of what calls dependencies, at the lowest versions of pyproject.toml; versions in build/lowest.txt
 	@rm -rf $(LOWEST)
 	@$(PYTHON) -m venv $(LOWEST)
 	@grep -v '^torch==' constraints.txt > $(LOWEST)/constraints.txt

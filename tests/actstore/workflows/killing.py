@@ -16,7 +16,9 @@ from actstore.cli import main
 __all__ = ["Kill", "extract_in_a_process"]
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["actstore.cli.app", "actstore.workflows.extract", __name__])
+_SERVER.set_forkserver_preload(
+    ["actstore.cli.app", "actstore.workflows.extract", "actstore.extract.fused", "transformers.models.auto", __name__]
+)
 
 
 class Kill(NamedTuple):
