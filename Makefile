@@ -35,7 +35,9 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # One thread each: the test processes share the cores. The order is that of tests/conftest.py: long modules first.
 PYTEST_OPTIONS := --numprocesses=$(WORKERS) --dist=loadscope --no-loadscope-reorder
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
+# Tests flush stores many thousand times, and how fast a disk does that is not tested: in memory if there are 8 GB of it.
+SCRATCH := $(or $(TMPDIR),$(shell df --output=avail /dev/shm 2>/dev/null | awk '$$1 + 0 > 8e6 { print "/dev/shm" }'),/tmp)
+PYTEST := TMPDIR=$(SCRATCH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 LOWEST := build/lowest
 LOWEST_BIN := $(LOWEST)/bin
@@ -123,7 +125,7 @@ test-lowest: ## tests of what calls dependencies, at the lowest versions of pypr
 	  --resolution lowest-direct --upgrade-package fsspec --no-build-isolation --editable '.[s3,http,t5,dask,import,slurm,xarray]'
 	@$(LOWEST_BIN)/uv pip freeze --quiet --python $(LOWEST_BIN)/python --exclude-editable > build/lowest.txt
 	@paste --serial --delimiters=' ' build/lowest.txt | fold --spaces --width=120
-	OMP_NUM_THREADS=1 $(LOWEST_BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(LOWEST_TESTS)
+	TMPDIR=$(SCRATCH) OMP_NUM_THREADS=1 $(LOWEST_BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(LOWEST_TESTS)
 
 demo: setup ## the main job, offline, in a few minutes: proteins, activations, dictionaries
 	$(BIN)/python examples/demo.py
