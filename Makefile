@@ -47,15 +47,15 @@ LOWEST_fsspec_s3 := $(addprefix access/test_,fsspec.py filesystems.py s3.py s3_r
 LOWEST_http := access/test_http.py
 LOWEST_hub := access/test_hf.py corpus/test_model_files.py workflows/publishing/test_hub.py
 LOWEST_zarr_numcodecs_crc32c_rfc8785 := store/format store/test_golden.py store/read/test_reader.py store/care/test_compare.py
-LOWEST_numpy := quantize stream/test_permutation.py stream/test_stream.py
+LOWEST_numpy := quantize stream/test_stream.py
 LOWEST_pyarrow_h5py_xarray := intake store/browse store/write/test_sequences.py corpus/test_compression.py corpus/test_parquet.py
 LOWEST_pydantic := contracts/test_recipe.py contracts/test_suggest.py store/read/test_manifest.py workflows/test_schemas.py
-LOWEST_typer_rich := $(addprefix cli/test_,app.py options.py output.py) $(addprefix view/test_,grids.py progress.py tables.py)
-LOWEST_transformers_t5 := corpus/test_tokenizer.py $(addprefix extract/test_,families.py forward.py fused.py model.py weights.py)
+LOWEST_typer_rich := cli/test_app.py cli/test_options.py $(addprefix view/test_,grids.py progress.py tables.py)
+LOWEST_transformers_safetensors_t5 := corpus/test_tokenizer.py $(addprefix extract/test_,families.py forward.py fused.py model.py weights.py)
 LOWEST_dask_slurm := workflows/clusters
-LOWEST_torch_safetensors := stream/tensors
+LOWEST_torch := stream/tensors/test_dataset.py stream/tensors/test_gather.py
 LOWEST_TESTS := $(addprefix tests/actstore/,$(foreach kind,fsspec_s3 http hub zarr_numcodecs_crc32c_rfc8785 numpy \
-	pyarrow_h5py_xarray pydantic typer_rich transformers_t5 dask_slurm torch_safetensors,$(LOWEST_$(kind)))) \
+	pyarrow_h5py_xarray pydantic typer_rich transformers_safetensors_t5 dask_slurm torch,$(LOWEST_$(kind)))) \
 	tests/examples/test_plain_zarr.py tests/trainers/fit/test_config.py tests/trainers/save
 
 .PHONY: help setup fmt check services test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-proteins bench-scale \
