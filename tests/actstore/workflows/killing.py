@@ -17,7 +17,11 @@ __all__ = ["Kill", "extract_in_a_process"]
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
-    ["actstore.cli.app", "actstore.workflows.extract", "actstore.extract.fused", "transformers.models.auto", __name__]
+    # What comes with the first model, and pandas, which pyarrow imports when it makes the first array.
+    [
+        *("actstore.cli.app", "actstore.workflows.extract", __name__),
+        *("actstore.extract.fused", "transformers.models.auto", "pandas"),
+    ]
 )
 
 
