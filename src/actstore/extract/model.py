@@ -26,7 +26,6 @@ from actstore.extract.device import choose_device
 from actstore.extract.device_rows import TorchRows
 from actstore.extract.families import Architecture, architecture_for
 from actstore.extract.forward import ForwardPass
-from actstore.extract.fused import fuse
 from actstore.extract.known_models import KNOWN_MODELS
 from actstore.extract.sites import available_sites, resolve_sites
 from actstore.extract.weights import load_network
@@ -138,6 +137,8 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
     modules = [path for path, _ in network.named_modules(remove_duplicate=False)]
     paths = resolve_sites(sites, available_sites(architecture, modules))
     facts = _facts(network, pinned)
+    from actstore.extract.fused import fuse  # noqa: PLC0415 - imports the code of ESM, which takes a second
+
     fuse(network)
     if recipe.compile:
         compile_blocks(network, architecture.blocks, [path.module for path in paths])
