@@ -21,7 +21,7 @@ __all__ = ["OnModel", "RowsDictionary", "Splice"]
 
 
 class RowsDictionary(Protocol):
-    """What `OnModel` needs of a dictionary; see `TrainedDictionary`."""
+    """What `OnModel` needs of a dictionary: `TrainedDictionary`, which imports it."""
 
     facts: DictionaryFacts
 
@@ -56,9 +56,12 @@ class _AllRead(Exception):  # noqa: N818 - not an error: it ends a forward pass 
 class OnModel:
     """A dictionary on the sites of a model, from `with` to the end of its block. Made by `TrainedDictionary.on`.
 
-    Every forward pass in the block counts, in whichever thread, one at a time. Other dictionaries may be on the model
-    at the same time; on the same site they come in the order in which they were put on. The hooks are gone after the
-    block, also if it raised; codes stay.
+    Every forward pass in the block counts, in whichever thread, one at a time. The hooks are gone after the block, also
+    if it raised; codes stay.
+
+    Other dictionaries may be on the model at the same time. Codes are read of the activations that the model goes on
+    with. What is put in their place, other hooks of the module see, so that it is also in `hidden_states`; of several
+    dictionaries that replace the same site, the one that was put on last comes first.
 
     A dictionary of several sites needs the activations of all of them for its code. To replace any, it runs the model
     twice: up to its last site to read them, and again to put each site's part in place. Each site then has its
@@ -116,7 +119,8 @@ class OnModel:
                 hooks.callback(module.register_forward_pre_hook(self._enter_module, with_kwargs=True).remove)
                 hooks.callback(module.register_forward_hook(self._leave_module, always_call=True).remove)
             for site, module in enumerate(self._where.modules):
-                hooks.callback(module.register_forward_hook(partial(self._at_site, site)).remove)
+                hook = partial(self._at_site, site)
+                hooks.callback(module.register_forward_hook(hook, prepend=self._splice.replace).remove)
             self._hooks = hooks.pop_all()
         return self
 
@@ -132,8 +136,10 @@ class OnModel:
         return self._splice.replace and len(self._where.modules) > 1
 
     def _enter_module(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        begins = not self._entered
         mask = _argument("attention_mask", module, args, kwargs)
+        if module is self._where.around[0]:
+            self._entered.clear()  # whatever an interrupt left
+        begins = not self._entered
         self._entered.append((module, mask if isinstance(mask, Tensor) and mask.ndim == 2 else None))
         if begins:
             self._forget_pass()

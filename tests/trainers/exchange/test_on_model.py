@@ -436,16 +436,43 @@ class TestSeveralDictionaries:
                 torch.testing.assert_close(logits_of(model, inputs), plain, rtol=0, atol=1e-5)
             assert first_on.codes.shape == second_on.codes.shape
 
-    def test_on_one_site_they_come_in_the_order_in_which_they_were_put_on(
+    def test_of_two_that_replace_one_site_the_last_comes_first(
         self, model: Any, inputs: Any, dictionary: TrainedDictionary
     ) -> None:
-        with dictionary.on(model, replace=True, keep_error=False), dictionary.on(model) as second:
-            logits_of(model, inputs)
+        mask_BT = inputs["attention_mask"].bool()
         with watched(block(model)) as seen:
             logits_of(model, inputs)
-        mask_BT = inputs["attention_mask"].bool()
-        again_NF = dictionary.encode(dictionary.reconstruct(seen[block(model)][mask_BT]))
-        torch.testing.assert_close(second.codes[mask_BT], again_NF)
+        back_ND = dictionary.reconstruct(seen[block(model)][mask_BT])
+        with (
+            dictionary.on(model) as reads,
+            dictionary.on(model, ablate=[2, 3], keep_error=False) as second,
+            dictionary.on(model, replace=True, keep_error=False) as first_on,
+            watched(block(model)) as seen,
+        ):
+            logits_of(model, inputs)
+        edited_NF = dictionary.encode(back_ND)
+        edited_NF[:, [2, 3]] = 0
+        torch.testing.assert_close(second.codes[mask_BT], edited_NF)
+        torch.testing.assert_close(seen[block(model)][mask_BT], dictionary.decode(edited_NF))
+        torch.testing.assert_close(dictionary.decode(first_on.codes[mask_BT]), back_ND)
+        torch.testing.assert_close(reads.codes[mask_BT], dictionary.encode(dictionary.decode(edited_NF)))
+
+
+@pytest.mark.parametrize("recorded_before", [True, False])
+@pytest.mark.parametrize("sites", [SITE, SITES], ids=["one site", "two sites"])
+def test_hidden_states_are_those_that_were_put_in(
+    sites: dict[str, str], recorded_before: bool, esm2_tiny: Path, inputs: Any
+) -> None:
+    """`transformers` records them by hooks that it leaves on the model."""
+    own = loaded("EsmForMaskedLM", esm2_tiny)
+    dictionary = dictionary_for(own, sites, 128)
+    with torch.no_grad():
+        if recorded_before:
+            own(**inputs, output_hidden_states=True)
+        with dictionary.on(own, set={3: 9.0}), watched(block(own)) as seen:
+            states = own(**inputs, output_hidden_states=True).hidden_states
+    assert len(states) == 7
+    assert torch.equal(states[4], seen[block(own)])
 
 
 class TestHooks:
