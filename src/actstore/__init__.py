@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from actstore.contracts.recipe import Recipe
     from actstore.contracts.suggest import did_you_mean
     from actstore.extract.device import choose_device
+    from actstore.extract.digest import weights_sha256
     from actstore.leaving import Interrupted, if_stopped, signals_to
     from actstore.quantize.decode import decode
     from actstore.redaction import without_secrets
@@ -136,6 +137,7 @@ __all__ = [
     "subset_manifest",
     "terminal_progress",
     "verify_store",
+    "weights_sha256",
     "with_grouped_options",
     "without_secrets",
     "write_store_page",
@@ -205,6 +207,7 @@ _HOME: Final = {
     "subset_manifest": "actstore.workflows.subset_manifest",
     "terminal_progress": "actstore.view.progress",
     "verify_store": "actstore.workflows.care.verify",
+    "weights_sha256": "actstore.extract.digest",
     "with_grouped_options": "actstore.cli.grouped",
     "without_secrets": "actstore.redaction",
     "write_store_page": "actstore.workflows.describe",

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from trainers.exchange.load import load
+    from trainers.exchange.on_model import OnModel
     from trainers.exchange.trained import SparseCode, TrainedDictionary
 
-__all__ = ["SparseCode", "TrainedDictionary", "load"]
+__all__ = ["OnModel", "SparseCode", "TrainedDictionary", "load"]
 
 _HOME: Final = {
+    "OnModel": "trainers.exchange.on_model",
     "SparseCode": "trainers.exchange.trained",
     "TrainedDictionary": "trainers.exchange.trained",
     "load": "trainers.exchange.load",
