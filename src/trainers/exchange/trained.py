@@ -108,13 +108,13 @@ class TrainedDictionary(nn.Module):
     @property
     def decoder_FSD(self) -> Tensor:
         """Decoder in raw units [F, S, D]: what one unit of each latent adds to the rows."""
-        return self.W_dec
+        return self.W_dec if self.latent_scale is None else self.W_dec * self.latent_scale[:, None, None]
 
     @property
     def norm_FS(self) -> Tensor:
         """Norm of each latent's decoder at each site [F, S], in the units of training, in which sites compare."""
         scale_S = torch.tensor(self.facts.input_scale, dtype=self.W_dec.dtype, device=self.W_dec.device)
-        norm_FS: Tensor = torch.linalg.vector_norm(self.W_dec, dim=2) * scale_S
+        norm_FS: Tensor = torch.linalg.vector_norm(self.decoder_FSD, dim=2) * scale_S
         return norm_FS
 
     @overload
