@@ -182,9 +182,7 @@ def relocate(
     uri: Annotated[str, typer.Option(help="Path or URL where the store is now.", show_default="none: it is needed")],
     member: Annotated[
         int | None,
-        typer.Option(
-            help="Number of the store that moved, of a merge; from 1 on.", show_default="none: the file is no merge"
-        ),
+        typer.Option(help="Number of the store that moved, of a merge; from 1 on.", show_default="none: not a merge"),
     ] = None,
     place: Places = None,
     out: Annotated[
