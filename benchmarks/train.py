@@ -7,7 +7,8 @@ The same rows go to every contestant in turn, step by step, so that whatever els
   as many products.
 
 `encode` is ``x @ W_enc + b_enc`` alone: no dictionary can take less. With `bf16` our step has its products in bfloat16,
-as `--precision bf16` does.
+as `--precision bf16` does. Last, the dictionary of one site is trained from a local store: how much of the time goes to
+the rows.
 
     python -m benchmarks.train
 """
@@ -15,21 +16,29 @@ as `--precision bf16` does.
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
+from actstore.access.open import LocalObjects
 from actstore.contracts.progress import Progress
 from actstore.view.progress import terminal_progress
 from benchmarks.contestants.learners import LEARNERS, Sizes
+from benchmarks.data.synthetic import SyntheticActivations
+from benchmarks.data.synthetic_stores import SyntheticModel, recipe_of, write_fasta, write_stores
 from benchmarks.pages import markdown
 from benchmarks.recording.report import Recording, add_look_only
 from benchmarks.recording.spread import ratios_of_rounds, spread
+from trainers.fit.config import TrainConfig
+from trainers.workflows.options import RunOptions
+from trainers.workflows.read_from_store import read_from_store
 
-__all__ = ["FULL", "main", "measure", "table"]
+__all__ = ["FULL", "main", "measure", "measure_from_store", "table"]
 
 FULL: Final = {
     "one site": Sizes(sites=1, width=1024, latents=8192, k=32, batch_rows=4096, steps=100),
@@ -43,6 +52,7 @@ TITLES: Final = {
     "SAELens": "SAELens",
     "encode": "the encode product alone",
 }
+STORE_STEPS: Final = 60
 _WARM_STEPS: Final = 2
 
 
@@ -81,6 +91,21 @@ def _measure(name: str, sizes: Sizes, *, rounds: int, progress: Progress) -> dic
     }
 
 
+def measure_from_store(sizes: Sizes, *, steps: int, progress: Progress) -> dict[str, float]:
+    """Train from a local float16 store, and return the shares of the time in which a batch was made, or waited for."""
+    rows = (steps + 1) * sizes.batch_rows
+    model = SyntheticModel(SyntheticActivations(rows=rows, sites=1, width=sizes.width, proteins=max(rows // 250, 1)))
+    with tempfile.TemporaryDirectory(prefix="actstore-train-") as name:
+        folder = Path(name)
+        recipe = recipe_of(write_fasta(folder / "proteins.fasta", model), sites=1, encoding="float16")
+        stores = {"store": LocalObjects(folder / "store")}
+        for _rows in write_stores(stores, {"store": recipe}, model, progress=progress):
+            pass
+        config = TrainConfig(latents=sizes.latents, k=sizes.k, batch_rows=sizes.batch_rows, steps=steps)
+        result = read_from_store(folder / "store", config, RunOptions(out=folder / "run"), progress=progress)
+    return {"steps": result.steps, "data_share": result.data_share, "wait_share": result.wait_share}
+
+
 def table(results: Mapping[str, Any]) -> str:
     """Return a Markdown table: what a step of each takes, in units of ours."""
     found = {name: results[name] for name in FULL}
@@ -91,6 +116,11 @@ def table(results: Mapping[str, Any]) -> str:
     limits = "; ".join(
         f"{name}: our step takes {each['ratios']['actstore over encode']['median']:.2f} of its encode product"
         for name, each in found.items()
+    )
+    stored = results["from a store"]
+    limits += (
+        f". Of {stored['steps']} steps from a local store, one site, {100 * stored['data_share']:.1f} % of the time "
+        f"went to making batches, {100 * stored['wait_share']:.1f} % to waiting for bytes"
     )
     heads = ("time of a step, in units of ours", *found)
     return "\n".join([markdown.table(heads, lines), "", f"{limits}.", "", markdown.machine_line(results)])
@@ -103,7 +133,10 @@ def main() -> None:
     add_look_only(parser)
     asked = parser.parse_args()
     recording = Recording("train", look_only=asked.no_write)
-    recording.finish(measure(FULL, rounds=asked.rounds, progress=terminal_progress(quiet=False)))
+    progress = terminal_progress(quiet=False)
+    found = measure(FULL, rounds=asked.rounds, progress=progress)
+    found["from a store"] = measure_from_store(FULL["one site"], steps=STORE_STEPS, progress=progress)
+    recording.finish(found)
 
 
 if __name__ == "__main__":
