@@ -58,8 +58,8 @@ LOWEST_TESTS := $(addprefix tests/actstore/,$(foreach kind,fsspec_s3 http hub za
 	pyarrow_h5py_xarray pydantic typer_rich transformers_safetensors_t5 dask_slurm torch,$(LOWEST_$(kind)))) \
 	tests/examples/test_plain_zarr.py tests/trainers/fit/test_config.py tests/trainers/save
 
-.PHONY: help setup fmt check services test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-proteins bench-scale \
-	bench-setup bench-stream bench-s3 clean
+.PHONY: help setup fmt check services test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-peers bench-proteins bench-scale \
+	bench-setup bench-stream bench-s3 bench-train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -152,6 +152,15 @@ bench-scale: setup ## what grows with the store, and what a second worker brings
 
 bench-proteins: setup ## random proteins out of a store beside one file for each protein, in three minutes; 5 GB below TMPDIR
 	$(BIN)/python -m benchmarks.proteins
+	$(BIN)/python -m benchmarks.tables
+
+bench-train: setup ## a training step beside those of other libraries, in five minutes
+	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.tables
+
+bench-peers: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
+bench-peers: setup ## what dictionaries learn beside those of other libraries, in a quarter of an hour; PROTEINS=FASTA
+	$(BIN)/python -m benchmarks.peers $(PROTEINS)
 	$(BIN)/python -m benchmarks.tables
 
 bench-setup: $(BENCH_STAMP) ## create build/bench with the peers of the stream benchmark
