@@ -8,7 +8,7 @@ almost no time, and bags of very unequal length are slow, so the products stay.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +24,10 @@ _MOST_COUNTED: Final = 1 << 16
 
 
 class TopKDictionary(Dictionary):
-    """The K highest-ranked latents of a row make the code. The other base class of a dictionary sets its shapes."""
+    """The K highest-ranked latents of a row make the code. The other base class of a dictionary sets its shapes.
+
+    A dictionary in training belongs to one thread: its passes share memory.
+    """
 
     keeps_k = True
 
@@ -33,6 +36,7 @@ class TopKDictionary(Dictionary):
         if shape.kept is None:
             raise ValueError("a TopK dictionary needs Shape.kept")
         self.kept = shape.kept
+        self._scratch = _Scratch()
 
     def encode(self, values_BSD: Tensor) -> Tensor:
         """Return the code [B, F]: relu(pre) of the K latents that rank highest."""
@@ -40,7 +44,7 @@ class TopKDictionary(Dictionary):
 
     def forward(self, values_BSD: Tensor) -> DictionaryOutput:
         """Encode and decode [B, S, D]."""
-        return topk_pass(self.flat(), values_BSD, kept=self.kept, score_F=self.score_F())
+        return topk_pass(self.flat(), values_BSD, kept=self.kept, score_F=self.score_F(), scratch=self._scratch)
 
     def score_F(self) -> Tensor | None:
         """Return the factor of each activation in the ranking; None ranks by activation."""
@@ -60,8 +64,35 @@ def topk_code(weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: T
     return torch.zeros_like(pre_BF).scatter(1, index_BK, torch.relu(pre_BF.gather(1, index_BK)))
 
 
+class _Scratch:
+    """Memory for pre-activations, kept from pass to pass: to get it anew costs a twentieth of a step."""
+
+    def __init__(self) -> None:
+        self._memory: Tensor | None = None
+
+    def of(self, rows: int, latents: int, like: Tensor) -> Tensor:
+        """Return memory [B, F] of the dtype of `like`, with anything in it."""
+        size = rows * latents
+        if self._memory is None or self._memory.numel() < size or self._memory.dtype != like.dtype:
+            self._memory = like.new_empty(size)
+        return self._memory[:size].view(rows, latents)
+
+
+class _Pass(NamedTuple):
+    """What a sparse pass needs beside rows and weights."""
+
+    kept: int
+    score_F: Tensor | None
+    scratch: _Scratch | None
+
+
 def topk_pass(
-    weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: Tensor | None = None
+    weights: FlatWeights,
+    values_BSD: Tensor,
+    *,
+    kept: int,
+    score_F: Tensor | None = None,
+    scratch: _Scratch | None = None,
 ) -> DictionaryOutput:
     """Encode and decode; gradients flow to weights and input."""
     if values_BSD.device.type != "cpu":
@@ -75,8 +106,7 @@ def topk_pass(
         weights.encoder_bias_F,
         weights.decoder_FX,
         weights.pre_bias_X,
-        kept,
-        score_F,
+        _Pass(kept, score_F, scratch),
     )
     return DictionaryOutput((sum_BX + weights.decoder_bias_X).view_as(values_BSD), fired_F, penalty=None)
 
@@ -101,12 +131,14 @@ class _SparseAutoencode(torch.autograd.Function):
         bias_F: Tensor,
         decoder_FX: Tensor,
         pre_bias_X: Tensor | None,
-        kept: int,
-        score_F: Tensor | None,
+        settings: _Pass,
     ) -> tuple[Tensor, Tensor]:
         inputs_BX = values_BX if pre_bias_X is None else values_BX - pre_bias_X
-        pre_BF = torch.addmm(bias_F, inputs_BX, encoder_XF)
-        index_BK = _choose(pre_BF, kept, score_F)
+        into = None
+        if settings.scratch is not None and not torch.is_autocast_enabled("cpu"):  # which `out` would turn off
+            into = settings.scratch.of(len(inputs_BX), len(bias_F), like=inputs_BX)
+        pre_BF = torch.addmm(bias_F, inputs_BX, encoder_XF, out=into)
+        index_BK = _choose(pre_BF, settings.kept, settings.score_F)
         with torch.enable_grad():
             # The bag's own backward computes the gradient of its weights: K dot products a row.
             code_BK = pre_BF.gather(1, index_BK).to(decoder_FX.dtype).relu_().requires_grad_()
@@ -136,7 +168,7 @@ class _SparseAutoencode(torch.autograd.Function):
             )
         if ctx.needs_input_grad[4]:
             d_pre_bias_X = -(encoder_XF @ d_bias_F)
-        return d_values_BX, d_encoder_XF, d_bias_F, d_decoder_FX, d_pre_bias_X, None, None
+        return d_values_BX, d_encoder_XF, d_bias_F, d_decoder_FX, d_pre_bias_X, None
 
 
 def _sum_by_latent(value_BK: Tensor, index_BK: Tensor, latents: int) -> Tensor:

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers.dictionaries.dictionary import FlatWeights
+from trainers.dictionaries.dictionary import FlatWeights, Shape
 from trainers.dictionaries.topk import topk_code, topk_pass
+from trainers.dictionaries.topk_sae import TopKSae
 
 
 def random_weights(inputs: int = 12, latents: int = 30) -> FlatWeights:
@@ -117,3 +118,18 @@ def test_more_latents_than_16_bits_count() -> None:
     dense = torch.autograd.grad((dense_BSD - values_BSD).square().sum(), weights[:4])
     for have, want in zip(sparse, dense, strict=True):
         torch.testing.assert_close(have, want, rtol=1e-4, atol=1e-4)
+
+
+def test_passes_of_a_dictionary_do_not_disturb_each_other() -> None:
+    """They share memory, but nothing of it is needed once the latents are chosen."""
+    dictionary = TopKSae(Shape(1, 6, 30, 4)).double()
+    with torch.no_grad():
+        for parameter in dictionary.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5)))
+    few_BSD, more_BSD = random_rows(3)[:, :1], random_rows(40)[:, 1:]
+    alone = [dictionary(values_BSD).reconstruction_BSD.square().sum() for values_BSD in (few_BSD, more_BSD)]
+    wanted = [torch.autograd.grad(each, dictionary.W_enc)[0] for each in alone]
+    both = [dictionary(values_BSD).reconstruction_BSD.square().sum() for values_BSD in (more_BSD, few_BSD)]
+    found = [torch.autograd.grad(each, dictionary.W_enc)[0] for each in reversed(both)]
+    for have, want in zip(found, wanted, strict=True):
+        torch.testing.assert_close(have, want, rtol=0, atol=0)
