@@ -177,7 +177,7 @@ def test_a_file_in_the_place_of_a_store_is_an_error(good: Path, esm2_tiny: Path,
         "extract", f"--model={esm2_tiny}", "--site=embed", f"--sequences={good}", f"--store={tmp_path / 'file'}"
     )
     assert (done.code, done.out) == (2, "")
-    assert "file: " in done.err
+    assert "file is a file, and a store is a folder" in done.err
     assert "Traceback" not in done.err
 
 
