@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-WORKERS ?= 2
+# One more than there are cores in CI: many tests wait, for servers or processes.
+WORKERS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,19 +34,36 @@ PEERS := build/peers
 PEERS_STAMP := $(PEERS)/.setup-stamp
 PEERS_PIP := $(PEERS)/bin/python -m pip --quiet --quiet --no-input --disable-pip-version-check
 
-# One thread each: the test processes share the cores.
-PYTEST_OPTIONS := --numprocesses=$(WORKERS) --dist=loadscope
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
+# Tests start hundreds of interpreters, each of which would compile again what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+# One thread each: the test processes share the cores. The order is that of tests/conftest.py: long modules first.
+PYTEST_OPTIONS := --numprocesses=$(WORKERS) --dist=loadscope --no-loadscope-reorder
+# Tests flush stores many thousand times, and how fast a disk does that is not tested: in memory if there are 8 GB of it.
+SCRATCH := $(or $(TMPDIR),$(shell df --output=avail /dev/shm 2>/dev/null | awk '$$1 + 0 > 8e6 { print "/dev/shm" }'),/tmp)
+PYTEST := TMPDIR=$(SCRATCH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 LOWEST := build/lowest
 LOWEST_BIN := $(LOWEST)/bin
 LOWEST_PIP := $(LOWEST_BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
-# Tests of the rooms that import a dependency, without the long tests of workflows.
-LOWEST_TESTS := $(addprefix tests/actstore/,access cli contracts corpus extract intake quantize store stream \
-	workflows/clusters workflows/test_schemas.py) tests/examples/test_plain_zarr.py tests/examples/test_reader_mjs.py tests/trainers
+# For each dependency, tests of the modules that call it, with every kind of call; not of what goes through them.
+LOWEST_fsspec_s3 := $(addprefix access/test_,fsspec.py filesystems.py s3.py s3_ranges.py storage_options.py)
+LOWEST_http := access/test_http.py
+LOWEST_hub := access/test_hf.py corpus/test_model_files.py workflows/publishing/test_hub.py
+LOWEST_zarr_numcodecs_crc32c_rfc8785 := store/format store/test_golden.py store/read/test_reader.py store/care/test_compare.py
+LOWEST_numpy := quantize stream/test_stream.py
+LOWEST_pyarrow_h5py_xarray := intake store/browse store/write/test_sequences.py corpus/test_compression.py corpus/test_parquet.py
+LOWEST_pydantic := contracts/test_recipe.py contracts/test_suggest.py store/read/test_manifest.py workflows/test_schemas.py
+LOWEST_typer_rich := cli/test_app.py cli/test_options.py $(addprefix view/test_,grids.py progress.py tables.py)
+LOWEST_transformers_safetensors_t5 := corpus/test_tokenizer.py $(addprefix extract/test_,families.py forward.py fused.py model.py weights.py)
+LOWEST_dask_slurm := workflows/clusters
+LOWEST_torch := stream/tensors/test_dataset.py stream/tensors/test_gather.py
+LOWEST_TESTS := $(addprefix tests/actstore/,$(foreach kind,fsspec_s3 http hub zarr_numcodecs_crc32c_rfc8785 numpy \
+	pyarrow_h5py_xarray pydantic typer_rich transformers_safetensors_t5 dask_slurm torch,$(LOWEST_$(kind)))) \
+	tests/examples/test_plain_zarr.py tests/trainers/fit/test_config.py tests/trainers/save
 
-.PHONY: help setup fmt check services peers test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-proteins bench-scale \
-	bench-setup bench-stream bench-s3 clean
+.PHONY: help setup fmt check services peers test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-peers bench-proteins bench-scale \
+	bench-setup bench-stream bench-s3 bench-train clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -115,7 +133,7 @@ test-fast: setup ## every test that takes no more than a few seconds
 # torch's bound is not tried: the build of torch is that of `make setup`, and says nothing about older ones. Test tools
 # have the versions of constraints.txt, since users do not install them. What dependencies need in turn is no newer
 # than there, or the result would change from day to day. `--upgrade-package`: torch has brought the newest fsspec.
-test-lowest: ## fast tests of the rooms with dependencies, at the lowest versions of pyproject.toml; versions in build/lowest.txt
+test-lowest: ## tests of what calls dependencies, at the lowest versions of pyproject.toml; versions in build/lowest.txt
 	@rm -rf $(LOWEST)
 	@$(PYTHON) -m venv $(LOWEST)
 	@grep -v '^torch==' constraints.txt > $(LOWEST)/constraints.txt
@@ -128,7 +146,7 @@ test-lowest: ## fast tests of the rooms with dependencies, at the lowest version
 	  --resolution lowest-direct --upgrade-package fsspec --no-build-isolation --editable '.[s3,http,t5,dask,import,slurm,xarray]'
 	@$(LOWEST_BIN)/uv pip freeze --quiet --python $(LOWEST_BIN)/python --exclude-editable > build/lowest.txt
 	@paste --serial --delimiters=' ' build/lowest.txt | fold --spaces --width=120
-	OMP_NUM_THREADS=1 $(LOWEST_BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(LOWEST_TESTS)
+	TMPDIR=$(SCRATCH) OMP_NUM_THREADS=1 $(LOWEST_BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(LOWEST_TESTS)
 
 demo: setup ## the main job, offline, in a few minutes: proteins, activations, dictionaries
 	$(BIN)/python examples/demo.py
@@ -155,6 +173,15 @@ bench-scale: setup ## what grows with the store, and what a second worker brings
 
 bench-proteins: setup ## random proteins out of a store beside one file for each protein, in three minutes; 5 GB below TMPDIR
 	$(BIN)/python -m benchmarks.proteins
+	$(BIN)/python -m benchmarks.tables
+
+bench-train: setup ## a training step beside those of other libraries, in five minutes
+	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.tables
+
+bench-peers: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
+bench-peers: setup ## what dictionaries learn beside those of other libraries, in a quarter of an hour; PROTEINS=FASTA
+	$(BIN)/python -m benchmarks.peers $(PROTEINS)
 	$(BIN)/python -m benchmarks.tables
 
 bench-setup: $(BENCH_STAMP) ## create build/bench with the peers of the stream benchmark

@@ -21,9 +21,11 @@ from typing import Any, Final, NamedTuple
 from benchmarks.pages import markdown
 from benchmarks.pages.stream_tables import s3_stream_table, stream_table
 from benchmarks.pages.summary import NEEDED, summary_table
+from benchmarks.peers import table as peers_table
 from benchmarks.proteins import table as proteins_table
 from benchmarks.recording.report import RESULTS
 from benchmarks.scale import table as cost_table
+from benchmarks.train import table as train_table
 
 __all__ = [
     "DOCUMENTS",
@@ -250,6 +252,8 @@ _ONE_EACH: Final[Mapping[str, Callable[[Record], str]]] = {
     "extract": extract_table,
     "scale": scale_table,
     "training_parity": training_parity_table,
+    "train": train_table,
+    "peers": peers_table,
 }
 TABLES: Final[Mapping[str, Table]] = MappingProxyType(
     {

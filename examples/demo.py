@@ -1,4 +1,4 @@
-"""The main job from end to end, offline: proteins, activations, a store, a sparse autoencoder and a crosscoder.
+"""The main job from end to end, offline: proteins, activations, a store, dictionaries, and what one of them finds.
 
 Every step is a command that works the same on real data; this script only runs them and sums up.
 """
@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 DEMO = HERE.parent / "demo"
 STORE = DEMO / "store"
 BIN = Path(sys.executable).parent
+STRONGEST = HERE / "strongest_latents.py"
 DICTIONARIES = {"topk-sae": ("--site", "resid_post.3"), "crosscoder-topk": ()}
 console = Console(highlight=False)
 
@@ -82,7 +83,10 @@ def main() -> None:
         summary.add_row(name, f"{report['rows']:,}", "", "", f"{report['rows_per_s']:,.0f}", variance, l0)
     console.print()
     console.print(summary)
-    console.print(f"Done in {time.monotonic() - started:.0f} s. The files:")
+    console.print("The strongest latents of one protein:\n")
+    console.print(STRONGEST.read_text("utf-8"), markup=False, soft_wrap=True)
+    subprocess.run([sys.executable, STRONGEST], check=True, cwd=HERE.parent)
+    console.print(f"\nDone in {time.monotonic() - started:.0f} s. The files:")
     console.print(f"  {relative(STORE)}: the store; try 'actstore verify {relative(STORE)}'")
     for name in DICTIONARIES:
         console.print(f"  {relative(DEMO / name)}: weights, configuration, metrics")

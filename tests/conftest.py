@@ -29,6 +29,12 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if IN_CI else "local")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take longest: one that is begun last keeps one process busy while others idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, "end_to_end" not in item.path.parts))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of natural proteins, structures and annotations beside the repository."""

@@ -195,7 +195,8 @@ def main() -> None:
         versions = {package: version(package) for package in entry.packages}
         for package in entry.packages:
             importlib.import_module(package)
-        importlib.import_module(f"benchmarks.{entry.module}")
+        if task != "prepare" or entry.own_rows:
+            importlib.import_module(f"benchmarks.{entry.module}")
     except ModuleNotFoundError as error:
         print(json.dumps({"absent": f"not installed: {error.name}"}), file=answers)
         return

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from actstore.contracts.recipe import Recipe
     from actstore.contracts.suggest import did_you_mean
     from actstore.extract.device import choose_device
+    from actstore.extract.digest import weights_sha256
     from actstore.intake.pt import read_torch_tensors
     from actstore.leaving import Interrupted, if_stopped, signals_to
     from actstore.quantize.decode import decode
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from actstore.workflows.export_manifest import export_manifest
     from actstore.workflows.extract import extract_store
     from actstore.workflows.extraction.deadline import Stop
+    from actstore.workflows.extraction.free_memory import available_memory
     from actstore.workflows.extraction.shares import Share
     from actstore.workflows.import_store import import_store, repair_imported
     from actstore.workflows.inspect import inspect_store
@@ -108,6 +110,7 @@ __all__ = [
     "StreamDataset",
     "StreamReport",
     "StreamRequest",
+    "available_memory",
     "choose_device",
     "collect_garbage",
     "comma_separated",
@@ -146,6 +149,7 @@ __all__ = [
     "subset_manifest",
     "terminal_progress",
     "verify_store",
+    "weights_sha256",
     "with_grouped_options",
     "without_secrets",
     "write_store_page",
@@ -184,6 +188,7 @@ _HOME: Final = {
     "StreamDataset": "actstore.stream.tensors.dataset",
     "StreamReport": "actstore.stream.report",
     "StreamRequest": "actstore.stream.request",
+    "available_memory": "actstore.workflows.extraction.free_memory",
     "choose_device": "actstore.extract.device",
     "collect_garbage": "actstore.workflows.care.collect",
     "comma_separated": "actstore.cli.options",
@@ -221,6 +226,7 @@ _HOME: Final = {
     "subset_manifest": "actstore.workflows.subset_manifest",
     "terminal_progress": "actstore.view.progress",
     "verify_store": "actstore.workflows.care.verify",
+    "weights_sha256": "actstore.extract.digest",
     "with_grouped_options": "actstore.cli.grouped",
     "without_secrets": "actstore.redaction",
     "write_store_page": "actstore.workflows.describe",

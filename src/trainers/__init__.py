@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from trainers.exchange.export_dictionary import export_dictionary
     from trainers.exchange.import_dictionary import import_dictionary
     from trainers.exchange.load import load
+    from trainers.exchange.on_model import OnModel
     from trainers.exchange.trained import SparseCode, TrainedDictionary
 
-__all__ = ["SparseCode", "TrainedDictionary", "export_dictionary", "import_dictionary", "load"]
+__all__ = ["OnModel", "SparseCode", "TrainedDictionary", "export_dictionary", "import_dictionary", "load"]
 
 _HOME: Final = {
+    "OnModel": "trainers.exchange.on_model",
     "SparseCode": "trainers.exchange.trained",
     "TrainedDictionary": "trainers.exchange.trained",
     "export_dictionary": "trainers.exchange.export_dictionary",

@@ -95,6 +95,19 @@ def test_the_door_opens_without_heavy_imports(program: str) -> None:
     assert not imported & HEAVY
 
 
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("trainers.workflows.read_from_store", "transformers"),
+        ("actstore.workflows.care.verify", "transformers.models"),
+        ("actstore.workflows.extract", "transformers.models"),
+    ],
+)
+def test_the_code_of_models_waits_until_there_is_a_model(module: str, absent: str) -> None:
+    program = f"import sys, {module}; raise SystemExit({absent!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
+
+
 def test_every_room_has_its_layer_and_alphabetical_order_is_the_order_of_the_data() -> None:
     contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     upstream_first = next(contract["layers"] for contract in contracts if "containers" not in contract)[::-1]

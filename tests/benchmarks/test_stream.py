@@ -24,7 +24,7 @@ ASKED_FOR = {
 
 @pytest.mark.slow
 def test_a_small_run_from_end_to_end_without_the_peers(tmp_path: Path) -> None:
-    names = ("actstore", "actstore_reuse", "actstore_int8_uniform", "ram_gather", "zarr", "annbatch")
+    names = ("actstore", "actstore_reuse", "actstore_int8_uniform", "ram_gather", "annbatch")
     results = run(tmp_path, "quick", rounds=2, names=names)
     assert results["ratios"].keys() >= ASKED_FOR
     assert results["ratios"]["one_site_over_ram_gather"] > 0

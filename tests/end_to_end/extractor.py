@@ -22,7 +22,10 @@ from actstore.workflows.extraction.deadline import Stop
 __all__ = ["acknowledged", "kill", "load_fake", "start", "start_with_workers"]
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["actstore.workflows.extract", "actstore.workflows.clusters.executor", __name__])
+_SERVER.set_forkserver_preload(
+    # pyarrow imports pandas when it makes the first array.
+    ["actstore.workflows.extract", "actstore.workflows.clusters.executor", "pandas", __name__]
+)
 
 
 class _Acknowledging(LocalObjects):

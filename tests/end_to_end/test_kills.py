@@ -1,6 +1,6 @@
 """Extractors are killed with SIGKILL at random moments: nothing that was acknowledged is ever lost or changed.
 
-Forty kills, or as many as the environment variable ACTSTORE_KILLS says; with Dask workers ten, or
+Twenty-four kills, or as many as the environment variable ACTSTORE_KILLS says; with Dask workers six, or
 ACTSTORE_WORKER_KILLS. `--log-cli-level=INFO` shows the figures.
 """
 
@@ -26,9 +26,9 @@ from actstore.workflows.care.examine import examine
 from tests.actstore.workflows.stores import contents
 from tests.end_to_end.extractor import acknowledged, kill, start, start_with_workers
 
-KILLS = int(os.environ.get("ACTSTORE_KILLS", "40"))
+KILLS = int(os.environ.get("ACTSTORE_KILLS", "24"))
 KILLS_OF_A_STORE = 3
-KILLS_WITH_WORKERS = int(os.environ.get("ACTSTORE_WORKER_KILLS", "10"))
+KILLS_WITH_WORKERS = int(os.environ.get("ACTSTORE_WORKER_KILLS", "6"))
 MOST_MISSES = 3
 """For each kill, processes that were done before it came."""
 

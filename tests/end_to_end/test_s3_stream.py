@@ -93,8 +93,8 @@ def through(proxy: FaultProxy, gateway: Gateway, **options: Any) -> dict[str, An
 
 FAULTS = {
     "none": Faults(),
-    "reset at random bytes": Faults(cut_after=60_000),
-    "closed at random bytes": Faults(cut_after=60_000, reset=False),
+    "reset at random bytes": Faults(cut_after=120_000),
+    "closed at random bytes": Faults(cut_after=120_000, reset=False),
     "requests cut": Faults(cut_after=4_000, direction="up"),
     "busy": Faults(busy_probability=0.1),
     "throttled and far away": Faults(latency_s=0.005, jitter_s=0.005, rate=2_000_000),

@@ -1,4 +1,4 @@
-"""Another program reads every encoding with the example, and with what the README prints of it."""
+"""Another program reads every encoding with the example, and with what the documents print of it."""
 
 import ast
 import re
@@ -165,10 +165,9 @@ class TestTheReadme:
 
 
 def printed() -> str:
-    """Return the README's block of code that defines `read_rows`."""
-    blocks = re.findall(
-        r"^```python\n(.*?)^```$", (REPOSITORY / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
+    """Return the documents' block of code that defines `read_rows`."""
+    page = (REPOSITORY / "docs" / "how-to" / "look-into-a-store.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     (block,) = (block for block in blocks if "def read_rows" in block)
     return str(block)
 

@@ -29,6 +29,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("actstore", "manifest", "merge", "STORE", "STORE/manifest.json", "--out=OUT/both.json"),
     ("actstore", "copy", "STORE", "OUT/copy", "--quiet"),
     ("actstore", "copy", "STORE", "OUT/copy", "--quiet", "--site=resid_post.2", "--tasks=50%"),
+    ("actstore", "copy", "STORE", "OUT/some", "--quiet", "--sequences=OUT/ids.txt"),
     ("actstore", "publish", "STORE", "user/name", "--incomplete"),
     ("actstore", "verify", "STORE", "--no-recompute"),
     ("actstore", "verify", "STORE"),
@@ -71,11 +72,12 @@ def within(seconds: int) -> Iterator[None]:
 def ends_well(command: tuple[str, ...], store: Path) -> Outcome:
     """Run a command in this process: no exception leaves it but those of the project, which become one message.
 
-    `STORE` stands for the store in the words of the command, `OUT` for a folder that is made anew.
+    `STORE` stands for the store in the words of the command, `OUT` for a folder that is made anew with a list of ids.
     """
     folder = store.parent / "out"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
+    (folder / "ids.txt").write_text("P7\nP8\n")
     program, *words = (word.replace("STORE", str(store)).replace("OUT", str(folder)) for word in command)
     with within(MOST_S):
         done = run_here(program, _PROGRAMS[program], *words)

@@ -253,6 +253,9 @@ class Hub:
                 assert value["oid"] in self.large, "a commit may only name what was uploaded"
                 pointer = hashlib.sha1(value["oid"].encode(), usedforsecurity=False).hexdigest()
                 files[value["path"]] = File(value["size"], pointer, value["oid"], None)
+            elif value.get("parentCommit", repository.branches[branch]) != repository.branches[branch]:
+                self._refuse(request, 412, "")
+                return
             else:
                 repository.messages.append(value["summary"])
         with self._lock:

@@ -15,7 +15,7 @@ from typing import Final
 
 from actstore.leaving import putting_away
 
-__all__ = ["holding", "lock", "scratch_folder", "sweep_scratch"]
+__all__ = ["holding", "left_scratch", "lock", "scratch_folder", "sweep_scratch"]
 
 _NAME: Final = re.compile(r"actstore-[a-z]+-(?P<host>.+)-[a-z0-9_]{8}")
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -51,12 +51,13 @@ def sweep_scratch() -> None:
     Each process locks its folders as long as it lives. A folder that cannot be locked, or belongs to another machine or
     user, is left.
     """
-    with suppress(OSError):
-        for folder in Path(tempfile.gettempdir()).iterdir():
-            name = _NAME.fullmatch(folder.name)
-            if name is not None and name["host"] == _host():
-                with suppress(OSError):  # it belongs to somebody else, or somebody else removes it
-                    _remove_dead(folder)
+    for folder in _dead_folders():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def left_scratch() -> list[Path]:
+    """Return the folders that `sweep_scratch` would remove."""
+    return sorted(_dead_folders())
 
 
 def lock(descriptor: int) -> bool | None:
@@ -103,13 +104,20 @@ def _new(prefix: str) -> tuple[Path, int]:
             os.close(descriptor)
 
 
-def _remove_dead(folder: Path) -> None:
-    descriptor = os.open(folder, _FOLDER)
-    try:
-        if os.fstat(descriptor).st_uid == os.getuid() and lock(descriptor) and _is_at(descriptor, folder):
-            shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(descriptor)
+def _dead_folders() -> Iterator[Path]:
+    """Yield folders whose process has ended; each is locked until the next is asked for."""
+    with suppress(OSError):
+        for folder in Path(tempfile.gettempdir()).iterdir():
+            name = _NAME.fullmatch(folder.name)
+            if name is not None and name["host"] == _host():
+                with suppress(OSError):  # it belongs to somebody else, or somebody else removes it
+                    descriptor = os.open(folder, _FOLDER)
+                    try:
+                        mine = os.fstat(descriptor).st_uid == os.getuid()
+                        if mine and lock(descriptor) and _is_at(descriptor, folder):
+                            yield folder
+                    finally:
+                        os.close(descriptor)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
+from actstore.cli.grouped import with_grouped_options
 from actstore.cli.options import (
     Json,
-    PartSites,
-    PartSplits,
-    PartTasks,
+    PartOptions,
     Quiet,
     StorageOptions,
-    comma_separated,
     parse_storage_options,
     print_report,
 )
@@ -41,7 +39,7 @@ ReaderPlace = Annotated[
         show_default="URI",
     ),
 ]
-ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="An exported manifest.")]
+ManifestPlace = Annotated[str, typer.Argument(metavar="FILE", help="An exported manifest, or its URL.")]
 
 
 @app.command()
@@ -72,12 +70,12 @@ def export(
 
 
 @app.command()
+@with_grouped_options
 def subset(
     store: Annotated[str, typer.Argument(metavar="URI", help="A store, or a manifest file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write; it must not exist.")],
-    site: PartSites = None,
-    split: PartSplits = None,
-    tasks: PartTasks = None,
+    *,
+    part: PartOptions,
     uri: ReaderPlace = None,
     place: Places = None,
     storage_option: StorageOptions = None,
@@ -86,22 +84,20 @@ def subset(
 ) -> None:
     """Write a manifest of some sites, splits or tasks of a store, which stays where it is; nothing is copied.
 
-    Whoever opens the file sees a store with these sites and rows. To have the bytes, too, use `actstore copy`.
+    Whoever opens the file sees a store with these sites and rows. To have the bytes, too, use `actstore copy`. Rows of
+    a list of sequences lie in all tasks, so they need a store of their own: `actstore copy SRC DST --sequences FILE`.
 
     `actstore manifest subset s3://bucket/prott5 --site resid_post.11 --split train --tasks 10% -o small.json`
     """
     from actstore.view.progress import terminal_progress
     from actstore.view.reports import report_manifest
     from actstore.view.tables import exported_view
-    from actstore.workflows.sharing.choose_part import parse_tasks
     from actstore.workflows.subset_manifest import subset_manifest
 
     manifest = subset_manifest(
         store,
         out,
-        sites=comma_separated(site),
-        splits=comma_separated(split),
-        tasks=parse_tasks(tasks),
+        **part.chosen(),
         uri=uri,
         places=place or (),
         storage_options=parse_storage_options(storage_option),
@@ -142,21 +138,23 @@ def merge(
 
 
 @app.command()
-def show(file: ManifestFile, json: Json = False) -> None:
+def show(file: ManifestPlace, storage_option: StorageOptions = None, json: Json = False) -> None:
     """Show the content of a manifest file, without reading the store.
 
     `actstore manifest show esm2-8m.json`
+
+    `actstore manifest show https://example.org/shared/esm2-8m.json`
     """
-    from actstore.store.read.manifest_files import read_manifest_file
+    from actstore.store.read.manifest_files import read_manifest_anywhere
     from actstore.view.reports import report_manifest
     from actstore.view.tables import inspect_view
 
-    report = report_manifest(read_manifest_file(file))
+    report = report_manifest(read_manifest_anywhere(file, storage_options=parse_storage_options(storage_option)))
     print_report(report, as_json=json, view=lambda: inspect_view(report))
 
 
 @app.command()
-def validate(file: ManifestFile, json: Json = False) -> None:
+def validate(file: ManifestPlace, storage_option: StorageOptions = None, json: Json = False) -> None:
     """Check that a file is a valid manifest; exit 1 and print the problem if not.
 
     Only the file is checked. To compare it with its store, use `actstore inspect FILE`, and compare the digest with the
@@ -165,23 +163,27 @@ def validate(file: ManifestFile, json: Json = False) -> None:
     `actstore manifest validate esm2-8m.json`
     """
     from actstore.errors import ManifestError
-    from actstore.store.read.manifest_files import read_manifest_file
+    from actstore.store.read.manifest_files import is_manifest_url, read_manifest_anywhere
 
     try:
-        manifest = read_manifest_file(file)
+        manifest = read_manifest_anywhere(file, storage_options=parse_storage_options(storage_option))
     except ManifestError as error:
-        if not (json and file.is_file()):
+        if not (json and (is_manifest_url(file) or Path(file).is_file())):
             raise
-        print_report({"file": str(file), "valid": False, "problem": str(error)}, as_json=True, view=str)
+        print_report({"file": file, "valid": False, "problem": str(error)}, as_json=True, view=str)
         raise typer.Exit(error.exit_code) from error
-    report = {"file": str(file), "valid": True, "manifest_sha256": manifest.digest, "uri": manifest.uri}
+    report = {"file": file, "valid": True, "manifest_sha256": manifest.digest, "uri": manifest.uri}
     print_report(report, as_json=json, view=lambda: f"{file}: valid, sha256 {manifest.digest}")
 
 
 @app.command()
 def relocate(
-    file: ManifestFile,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An exported manifest.")],
     uri: Annotated[str, typer.Option(help="Path or URL where the store is now.", show_default="none: it is needed")],
+    member: Annotated[
+        int | None,
+        typer.Option(help="Number of the store that moved, of a merge; from 1 on.", show_default="none: not a merge"),
+    ] = None,
     place: Places = None,
     out: Annotated[
         Path | None,
@@ -204,7 +206,7 @@ def relocate(
     from actstore.workflows.relocate_manifest import relocate_manifest
 
     manifest = relocate_manifest(
-        file, uri, places=place or (), out=out, storage_options=parse_storage_options(storage_option)
+        file, uri, member=member, places=place or (), out=out, storage_options=parse_storage_options(storage_option)
     )
     report = report_manifest(manifest)
     print_report(report, as_json=json, view=lambda: exported_view(report, out or file))

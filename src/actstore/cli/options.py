@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import typer
 
@@ -21,10 +22,9 @@ __all__ = [
     "Encoding",
     "Fraction",
     "Json",
+    "ListedSequences",
     "ModelPlace",
-    "PartSites",
-    "PartSplits",
-    "PartTasks",
+    "PartOptions",
     "Quiet",
     "Settings",
     "StorageOptions",
@@ -81,31 +81,12 @@ DestinationOptions = Annotated[
         show_default="of the environment",
     ),
 ]
-PartSites = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--site",
-        help="Site or glob; several with commas, or by repeating the option.",
-        show_default="all",
-        rich_help_panel="Which part",
-    ),
-]
-PartSplits = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--split",
-        help="Split; several with commas, or by repeating the option.",
-        show_default="all",
-        rich_help_panel="Which part",
-    ),
-]
-PartTasks = Annotated[
+ListedSequences = Annotated[
     str | None,
     typer.Option(
-        "--tasks",
-        metavar="NUMBER|PERCENT",
-        help="The first tasks of each split: `12`, or `10%` of them. They are a fair sample, since the plan shuffles "
-        "sequences before it cuts tasks.",
+        "--sequences",
+        metavar="FILE",
+        help="Only rows of these sequences, shuffled anew: a file with an id on each line, or a FASTA.",
         show_default="all",
         rich_help_panel="Which part",
     ),
@@ -137,6 +118,41 @@ _MOST_NUMBERS: Final = 10_000_000
 _COUNT: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKmMgGbBtT]?)")
 _COUNTED: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 _UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class PartOptions:
+    """Which part of a store is meant."""
+
+    PANEL: ClassVar = "Which part"
+
+    site: Annotated[
+        list[str] | None,
+        typer.Option(help="Site or glob; several with commas, or by repeating the option.", show_default="all"),
+    ] = None
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="Split; several with commas, or by repeating the option.", show_default="all"),
+    ] = None
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER|PERCENT",
+            help="The first tasks of each split: `12`, or `10%` of them. They are a fair sample, since the plan "
+            "shuffles sequences before it cuts tasks.",
+            show_default="all",
+        ),
+    ] = None
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the arguments of `copy_store` and `subset_manifest`."""
+        from actstore.workflows.sharing.choose_part import parse_tasks
+
+        return {
+            "sites": comma_separated(self.site),
+            "splits": comma_separated(self.split),
+            "tasks": parse_tasks(self.tasks),
+        }
 
 
 def comma_separated(values: Sequence[str] | None) -> list[str] | None:

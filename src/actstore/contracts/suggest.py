@@ -6,12 +6,14 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ParamSpec, TypeVar, get_args
+from typing import Any, Final, ParamSpec, TypeVar, get_args
 
 from pydantic import BaseModel
 
 __all__ = ["did_you_mean", "hint_for_key", "nearest", "with_keyword_hints"]
 
+_OTHER_WORDS: Final = {"rank": "seat", "world_size": "seat", "num_replicas": "seat"}
+"""Keywords of other libraries, and ours for them."""
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -98,7 +100,7 @@ def with_keyword_hints(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def checked(*given: _P.args, **named: _P.kwargs) -> _R:
         for name in named:
             if name not in known:
-                hint = did_you_mean(name, known) or f"; it has {', '.join(known)}"
+                hint = did_you_mean(_OTHER_WORDS.get(name, name), known) or f"; it has {', '.join(known)}"
                 raise TypeError(f"{getattr(function, '__name__', function)}() has no keyword {name!r}{hint}")
         return function(*given, **named)
 

@@ -48,11 +48,15 @@ class TaskRows:
     position_N: NDArray[np.int32]
     token_N: NDArray[np.int16]
     values: dict[str, Any]
-    """For each site float32 [N, D]: an array of NumPy, or a tensor of `DeviceRows`."""
+    """For each site float32 [N, D]: an array of NumPy, or a tensor of `DeviceRows`; or `Planes`, encoded already."""
 
 
 class RowSource(Protocol):
-    """Gives the rows of any task: `extract.task.ModelRows` computes them, `intake.rows.ImportedRows` reads them."""
+    """Gives the rows of any task.
+
+    `extract.task.ModelRows` computes them, `intake.rows.ImportedRows` reads them from files, and
+    `store.browse.stored_rows.StoredRows` from another store.
+    """
 
     @property
     def sites(self) -> tuple[Site, ...]:

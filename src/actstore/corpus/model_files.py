@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -22,9 +23,12 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
+from actstore.access.filesystems import describe_error
+from actstore.access.retrying import Retries
 from actstore.contracts.recipe import ModelRecipe
+from actstore.contracts.suggest import did_you_mean
 from actstore.corpus.model_claims import check_model_files
-from actstore.errors import ModelError
+from actstore.errors import ModelError, StorageUnavailableError
 
 __all__ = [
     "MERGE",
@@ -43,6 +47,8 @@ _WEIGHTS: Final = ("model.safetensors", "model.safetensors.index.json")
 _PICKLED: Final = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _VOCABULARIES: Final = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken", "tekken.json")
 _MOST_NAMED: Final = 3
+_ATTEMPTS: Final = 3
+_ANSWER_S: Final = 5.0
 _ABOVE: Final = re.compile(r"[^.!]*\b(?:the|look at the) above report\b[^.!]*[.!]?")
 """Sentences of `transformers` about a report that is not shown."""
 
@@ -58,11 +64,18 @@ def local_folder(name: str) -> Path | None:
     return folder.resolve() if ".." in folder.parts else folder.absolute()
 
 
-def pin_revision(recipe: ModelRecipe) -> ModelRecipe:
+def pin_revision(recipe: ModelRecipe, *, offered: Iterable[str] = ()) -> ModelRecipe:
     """Return the recipe with the revision resolved to a commit, so that all files come from one snapshot.
 
     A local folder keeps revision None and gets its absolute path. Pinning twice is harmless. With a commit,
     `transformers` also never replaces pickled weights with a conversion from a pull request.
+
+    Parameters
+    ----------
+    recipe
+        Names the model.
+    offered
+        Names that an error may suggest.
 
     Raises
     ------
@@ -83,7 +96,7 @@ def pin_revision(recipe: ModelRecipe) -> ModelRecipe:
         return recipe.model_copy(update={"name": str(folder)})
     if recipe.name.startswith(("/", ".", "~")):
         raise ModelError(f"{recipe.name}: no such folder; check the path, or use a Hugging Face name")
-    config_path = _hub_config(recipe)
+    config_path = _hub_config(recipe, did_you_mean(recipe.name, offered))
     check_model_files(config_path.parent, name=recipe.name, is_complete=False)
     return recipe.model_copy(update={"revision": config_path.parent.name})
 
@@ -214,25 +227,33 @@ def _index_problem(folder: Path, index: str) -> str | None:
     )
 
 
-def _hub_config(recipe: ModelRecipe) -> Path:
+def _hub_config(recipe: ModelRecipe, hint: str) -> Path:
     """Return the path of the cached `config.json`, whose folder has the name of the commit."""
     at = f"{recipe.name} at {recipe.revision or 'main'}"
     try:
+        if not isinstance(try_to_load_from_cache(recipe.name, _CONFIG, revision=recipe.revision), str):
+            _ask_hub(recipe)
         return Path(hf_hub_download(recipe.name, _CONFIG, revision=recipe.revision))
     except HFValidationError:
         raise ModelError(
-            f"{recipe.name} is neither a folder here nor a Hugging Face name (owner/model); check the spelling"
+            f"{recipe.name} is neither a folder here nor a Hugging Face name (owner/model); check the spelling{hint}"
         ) from None
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, StorageUnavailableError):
         raise ModelError(
             f"{at} is neither a folder here nor in the local cache, and the hub cannot be reached; "
-            "connect once to download it, or name a local folder"
+            f"connect once to download it, or name a local folder{hint}"
         ) from None
     except (HfHubHTTPError, EntryNotFoundError) as error:
         said = str(error).strip().partition("\n")[0]
         raise ModelError(
-            f"{at}: the hub answered: {said}. Check name and revision; for a gated model run 'hf auth login'"
+            f"{at}: the hub answered: {said}. Check name and revision; for a gated model run 'hf auth login'{hint}"
         ) from None
+
+
+def _ask_hub(recipe: ModelRecipe) -> None:
+    """Ask for a file that is not in the cache: `hf_hub_download` tries for half a minute if the hub is away."""
+    ask = partial(get_hf_file_metadata, hf_hub_url(recipe.name, _CONFIG, revision=recipe.revision), timeout=_ANSWER_S)
+    Retries(attempts=_ATTEMPTS).run(ask, name=recipe.name, describe=describe_error)
 
 
 def _way_out(error: Exception) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+import transformers
 
 from actstore.contracts.models import ResidueTokenizer
 from actstore.contracts.recipe import ModelRecipe
@@ -48,7 +48,7 @@ def known_alphabet(model_name: str) -> frozenset[str] | None:
     return None
 
 
-def residue_tokenizer(hf_tokenizer: PreTrainedTokenizerBase) -> ResidueTokenizer:
+def residue_tokenizer(hf_tokenizer: transformers.PreTrainedTokenizerBase) -> ResidueTokenizer:
     """Build the residue table of a Hugging Face tokenizer and check it.
 
     Letters that become the unknown token, or not exactly one token, are outside the alphabet.
@@ -90,7 +90,7 @@ def load_tokenizer(recipe: ModelRecipe) -> ResidueTokenizer:
     pinned = pin_revision(recipe)
     try:
         with reading_model_files(recipe, "tokenizer"):
-            hf_tokenizer = AutoTokenizer.from_pretrained(
+            hf_tokenizer = transformers.AutoTokenizer.from_pretrained(
                 pinned.name, revision=pinned.revision or "main", trust_remote_code=recipe.remote_code
             )
         return residue_tokenizer(hf_tokenizer)
@@ -109,7 +109,9 @@ def _spaced(residues: str) -> str:
     return " ".join(residues.translate(AMBIGUOUS_TO_X))
 
 
-def _learn(hf_tokenizer: PreTrainedTokenizerBase, convention: Callable[[str], str]) -> ResidueTokenizer | str:
+def _learn(
+    hf_tokenizer: transformers.PreTrainedTokenizerBase, convention: Callable[[str], str]
+) -> ResidueTokenizer | str:
     """Return the table under one convention, or the reason why there is none."""
 
     def encode(residues: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from actstore.contracts.models import Site
 from actstore.extract.families import ARCHITECTURES
 from actstore.extract.sites import available_sites, resolve_sites
 
-__all__ = ["KnownModel", "known_model", "known_sites", "needed_blocks"]
+__all__ = ["KNOWN_MODELS", "KnownModel", "known_model", "known_sites", "needed_blocks"]
 
 
 class KnownModel(NamedTuple):
@@ -45,6 +45,8 @@ _KNOWN: Final[dict[str, KnownModel]] = {
     "Rostlab/prot_t5_xl_bfd": _PROTT5_XL,
     "AI4PD/ZymCTRL": _ZYMCTRL,
 }
+KNOWN_MODELS: Final = tuple(_KNOWN)
+"""Names of the public models."""
 
 
 def known_model(model_name: str) -> KnownModel | None:

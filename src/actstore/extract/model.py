@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -24,9 +23,10 @@ from actstore.errors import ModelError
 from actstore.extract.compiled import compile_blocks, compiling
 from actstore.extract.device import choose_device
 from actstore.extract.device_rows import TorchRows
+from actstore.extract.digest import parameters_sha256
 from actstore.extract.families import Architecture, architecture_for
 from actstore.extract.forward import ForwardPass
-from actstore.extract.fused import fuse
+from actstore.extract.known_models import KNOWN_MODELS
 from actstore.extract.sites import available_sites, resolve_sites
 from actstore.extract.weights import load_network
 
@@ -123,7 +123,7 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
         If there is no such device.
     """
     target = torch.device(choose_device(device))
-    pinned = pin_revision(recipe)
+    pinned = pin_revision(recipe, offered=KNOWN_MODELS)
     with reading_model_files(recipe, "configuration"):
         config = transformers.AutoConfig.from_pretrained(
             pinned.name, revision=pinned.revision or "main", trust_remote_code=recipe.remote_code
@@ -137,6 +137,8 @@ def load_model(recipe: ModelRecipe, sites: Sequence[str], *, device: str = "cpu"
     modules = [path for path, _ in network.named_modules(remove_duplicate=False)]
     paths = resolve_sites(sites, available_sites(architecture, modules))
     facts = _facts(network, pinned)
+    from actstore.extract.fused import fuse  # noqa: PLC0415 - imports the code of ESM, which takes a second
+
     fuse(network)
     if recipe.compile:
         compile_blocks(network, architecture.blocks, [path.module for path in paths])
@@ -197,25 +199,10 @@ def _facts(network: nn.Module, pinned: ModelRecipe) -> ModelFacts:
         name=pinned.name,
         revision=pinned.revision,
         architecture=type(network).__name__,
-        weights_sha256=_weights_sha256(network),
+        weights_sha256=parameters_sha256(network.named_parameters()),
         dtype=pinned.dtype,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
     )
-
-
-def _weights_sha256(network: nn.Module) -> str:
-    """Digest names, dtypes, shapes and bytes of all parameters, sorted by name.
-
-    Buffers are left out: they follow from the configuration, and which of them are saved changes between releases of
-    `transformers`.
-    """
-    digest = hashlib.sha256()
-    for name, parameter in sorted(network.named_parameters()):
-        tensor = parameter.detach()
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        digest.update(f"{name} {dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _longest(network: nn.Module, architecture: Architecture) -> int | None:

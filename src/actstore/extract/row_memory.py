@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from actstore.contracts.models import DeviceRows, Site
+from actstore.contracts.planes import Planes
 from actstore.contracts.tasks import TaskRows
 
 __all__ = ["RowMemory", "allocate_rows"]
@@ -46,7 +47,9 @@ class RowMemory:
             self.give_back(rows)
 
     def give_back(self, rows: TaskRows) -> None:
-        """Take back rows that are no longer used."""
+        """Take back rows that are no longer used; rows that were encoded elsewhere are not from here."""
+        if any(isinstance(values, Planes) for values in rows.values.values()):
+            return
         with self._lock:
             self._free.append(rows)
 

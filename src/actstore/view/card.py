@@ -10,6 +10,7 @@ from typing import Final
 from actstore.access.printable import printable
 from actstore.store.format.layout import SEQUENCES
 from actstore.store.read.manifest import Manifest
+from actstore.view.counted import knows_proteins, lacks_tasks, part_text, sequences_title
 from actstore.view.croissant import describe_store, model_name
 from actstore.view.grids import human_bytes
 from actstore.view.reports import splits_to_train, told_sources
@@ -110,29 +111,36 @@ def _facts(manifest: Manifest, licenses: dict[str, str], license_id: str | None)
     model, frozen, stored = manifest.model, manifest.frozen, manifest.stored
     revision = f", revision {model.revision}" if model.revision else ""
     state = "" if manifest.complete else f"; {manifest.tasks_done:,} of {len(manifest.tasks):,} tasks are extracted"
+    residue = "a residue with " if knows_proteins(manifest) else ""
     facts = {
         "model": f"{model_name(manifest)}{revision} ({model.architecture}, {model.dtype})",
         "weights": f"SHA-256 {model.weights_sha256}",
-        "corpus": f"{frozen.corpus.sequences:,} proteins, {frozen.corpus.residues:,} residues",
-        "rows": f"{manifest.rows:,}, each a residue with a vector for every site{state}",
+        "corpus": _corpus(manifest),
+        "rows": f"{manifest.rows:,}, each {residue}a vector for every site{state}",
         "encoding": f"{manifest.encoding}, compressor {frozen.layout.compressor}",
         "size": f"{human_bytes(stored.total)} in {stored.objects:,} objects",
         "manifest": f"SHA-256 {manifest.digest}",
     }
     if frozen.imported is not None:
         facts["imported"] = frozen.imported.summary
-    if frozen.part is not None:
-        facts["part"] = (
-            f"{len(manifest.sites):,} of {len(frozen.sites):,} sites and {len(manifest.tasks):,} of {frozen.tasks:,} "
-            "tasks of a store; some proteins have no rows here"
-        )
+    if part := part_text(manifest):
+        facts["part"] = part
     facts |= {f"licence of the {what}": text for what, text in licenses.items()}
     if license_id is not None:
         facts["licence of this data set"] = license_id
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {markdown_text(text)} |" for name, text in facts.items())])
 
 
+def _corpus(manifest: Manifest) -> str:
+    corpus = manifest.frozen.corpus
+    if not knows_proteins(manifest):
+        return f"unknown proteins, whose rows are in {corpus.sequences:,} {sequences_title(manifest)}"
+    part = " in the whole store; some proteins have no rows here" if lacks_tasks(manifest) else ""
+    return f"{corpus.sequences:,} proteins, {corpus.residues:,} residues{part}"
+
+
 def _use(manifest: Manifest, uri: str) -> str:
+    one = "protein" if knows_proteins(manifest) else "block"
     site, split = printable(manifest.sites[0].name), splits_to_train(manifest.splits)
     return "\n".join(
         [
@@ -144,8 +152,8 @@ def _use(manifest: Manifest, uri: str) -> str:
             "import actstore",
             "",
             f'store = actstore.open_store("{uri}")',
-            'protein = store.sequences["id"][0].as_py()',
-            f"store.rows(sequence=protein, sites={json.dumps(site)}).values_ND  # float32 [residues, features]",
+            f'{one} = store.sequences["id"][0].as_py()',
+            f"store.rows(sequence={one}, sites={json.dumps(site)}).values_ND  # float32 [residues, features]",
             "```",
             "Only what is asked for is downloaded, and every byte is compared with its checksum.",
             "",
@@ -155,7 +163,7 @@ def _use(manifest: Manifest, uri: str) -> str:
             f"trainer read-from-store {uri} --dictionary topk-sae --site {shlex.quote(site)}{split}",
             "```",
             "The files are plain Zarr v3: `sites/<site>/values` and `rows/sequence` open in any Zarr reader.",
-            f"`{SEQUENCES}` has the proteins. `croissant.json` describes the data set to other tools.",
+            f"`{SEQUENCES}` has the {one}s. `croissant.json` describes the data set to other tools.",
         ]
     )
 
@@ -173,7 +181,7 @@ def _tables(manifest: Manifest) -> str:
             *sites,
             "",
             "## Splits",
-            "| split | proteins | rows |",
+            f"| split | {sequences_title(manifest)} | rows |",
             "|---|---|---|",
             *splits,
         ]

@@ -98,3 +98,6 @@ class GarbageReport(NamedTuple):
     """Folders in the store that are stores themselves; nothing in them is listed or removed."""
     foreign: tuple[Garbage, ...] = ()
     """Files with names that actstore does not give; never removed."""
+    temporary: tuple[str, ...] = ()
+    """Folders of killed runs in the temporary directory of this machine; removed with the old objects, and by the next
+    run."""

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from actstore.access.printable import printable
+from actstore.contracts.unknown import UNKNOWN_MODEL, UNKNOWN_RESIDUE
 from actstore.store.format.layout import MANIFEST, SEQUENCES
 from actstore.store.read.manifest import Manifest
+from actstore.view.counted import counted_rows, knows_proteins, part_text
 from actstore.view.reports import told_sources
 
 __all__ = ["croissant_metadata", "describe_store", "model_name"]
@@ -56,15 +58,25 @@ _FIELDS: Final = {
     "split": ("sc:Text", "Split to which all its rows belong."),
     "rows": ("sc:Integer", "Number of its residues that have rows."),
 }
+_BLOCK_FIELDS: Final = {
+    "id": ("sc:Text", "Name of the block of rows: its file, and its place there."),
+    "residues": ("sc:Text", f"{UNKNOWN_RESIDUE} for each row: the residues are unknown."),
+    "length": ("sc:Integer", "Number of rows in the file."),
+    "split": ("sc:Text", "Split to which all its rows belong."),
+    "rows": ("sc:Integer", "Number of its rows that are stored."),
+}
+"""Of rows whose proteins are unknown."""
 
 
 def describe_store(manifest: Manifest) -> str:
-    """Say in one sentence what a store is."""
-    model = model_name(manifest)
+    """Say in one sentence what a store is, and in another of what it is a part."""
+    known = manifest.model.name != UNKNOWN_MODEL
+    model = f"the protein language model {model_name(manifest)}" if known else "an unknown protein language model"
+    part = part_text(manifest)
     return (
-        f"Activations of the protein language model {model} at {len(manifest.sites)} "
-        f"site{'s' if len(manifest.sites) != 1 else ''} for {manifest.rows:,} residues of "
-        f"{manifest.frozen.corpus.sequences:,} proteins, kept as a Zarr store of actstore ({manifest.encoding})."
+        f"Activations of {model} at {len(manifest.sites)} site{'s' if len(manifest.sites) != 1 else ''} for "
+        f"{counted_rows(manifest)}, kept as a Zarr store of actstore "
+        f"({manifest.encoding}).{f' It is a part: {part}.' if part else ''}"
     )
 
 
@@ -91,12 +103,14 @@ def croissant_metadata(manifest: Manifest, *, name: str, url: str, files: str, s
     digests = {SEQUENCES: manifest.frozen.sequences_sha256, MANIFEST: manifest.digest}
     kinds = {SEQUENCES: "application/x-parquet", MANIFEST: "application/json"}
     licenses, citations = told_sources(manifest, "license"), told_sources(manifest, "citation")
+    known = knows_proteins(manifest)
+    what, fields = ("proteins", _FIELDS) if known else ("blocks of rows of unknown proteins", _BLOCK_FIELDS)
     document: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "name": name,
         "description": f"{describe_store(manifest)} The SHA-256 of its manifest is {manifest.digest}. Values are read "
-        "with actstore or any Zarr v3 reader; the proteins are the record set below.",
+        f"with actstore or any Zarr v3 reader; the {what} are the record set below.",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "url": url,
         "isLiveDataset": False,
@@ -117,8 +131,8 @@ def croissant_metadata(manifest: Manifest, *, name: str, url: str, files: str, s
                 "@type": "cr:RecordSet",
                 "@id": "sequences",
                 "name": "sequences",
-                "description": "The proteins, in the order of their numbers in `rows/sequence`.",
-                "field": [_field(column, kind, meaning) for column, (kind, meaning) in _FIELDS.items()],
+                "description": f"The {what}, in the order of their numbers in `rows/sequence`.",
+                "field": [_field(column, kind, meaning) for column, (kind, meaning) in fields.items()],
             }
         ],
     }

@@ -23,6 +23,8 @@ def copy_view(found: Mapping[str, Any]) -> RenderableType:
         "rows": f"{found['rows']:,} ({splits}) in {found['tasks_total']:,} tasks",
         "this run": f"{human_bytes(found['bytes'])} in {found['objects']:,} objects, {found['seconds']:,.1f} s",
     }
+    if found["sequences"] is not None:
+        shown["sequences"] = f"{found['sequences']:,}, with a plan of their own; rows keep their values"
     if found["tasks_before"]:
         shown["found done"] = f"{found['tasks_before']:,} tasks"
     if not found["complete"]:

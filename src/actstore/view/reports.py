@@ -114,7 +114,8 @@ class InspectedSite(NamedTuple):
     outlier_channels: dict[int, float]
     """Channels much larger than the median channel, with the ratio."""
     sqnr_median_db: float | None
-    """Signal to quantisation noise of the median channel; None if there is no noise."""
+    """Signal to quantisation noise of the median channel; None if there is no noise, or if rows of another store were
+    copied, which knows it."""
     sqnr_worst_db: float | None
 
 

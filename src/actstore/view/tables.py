@@ -11,6 +11,7 @@ from rich.table import Table
 
 from actstore.access.printable import printable
 from actstore.leaving import StopReason
+from actstore.store.write.imported import STORE_FORMAT
 from actstore.view.care_reports import Fault, GarbageReport, RepairReport, VerifyReport
 from actstore.view.grids import facts as _facts
 from actstore.view.grids import grid as _table
@@ -124,7 +125,7 @@ def inspect_view(report: InspectReport) -> RenderableType:
             f"{site.width:,}",
             f"{site.mean_norm:,.2f}",
             f"{site.max_abs:,.1f}",
-            _decibels(site),
+            _decibels(site, lossless="not known" if _is_copied(report) else "lossless"),
             ", ".join(f"{channel} ({ratio:.0f}x)" for channel, ratio in site.outlier_channels.items()) or "-",
         )
     return Group(_facts("Store", facts), splits, sites)
@@ -218,6 +219,9 @@ def garbage_view(report: GarbageReport) -> RenderableType:
         facts["other stores"] = _other_stores(report.other_stores)
     if report.foreign:
         facts["foreign"] = f"{_objects(report.foreign)} that actstore did not write; never removed"
+    if report.temporary:
+        done = "removed" if report.deleted else "--delete and the next run remove them"
+        facts["temporary"] = f"{', '.join(report.temporary[:_MOST_NAMED])}: of killed runs, {done}"
     listed = (*report.garbage, *report.foreign)
     if not listed:
         return _facts("Garbage", facts)
@@ -249,8 +253,13 @@ def _fault_table(faults: Sequence[Fault]) -> Table:
     return table
 
 
-def _decibels(site: InspectedSite) -> str:
+def _is_copied(report: InspectReport) -> bool:
+    """Return whether rows of another store were copied as they are encoded, so that only that one knows their noise."""
+    return report.imported is not None and report.imported["format"] == STORE_FORMAT
+
+
+def _decibels(site: InspectedSite, *, lossless: str) -> str:
     if site.sqnr_worst_db is None:
-        return "lossless"
+        return lossless
     median = "lossless" if site.sqnr_median_db is None else f"{site.sqnr_median_db:.1f}"
     return f"{median} / {site.sqnr_worst_db:.1f}"

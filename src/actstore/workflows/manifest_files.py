@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from actstore.access.credentials import refuse_credentials
-from actstore.access.local import LocalObjects
 from actstore.access.objects import ObjectStore
 from actstore.errors import ManifestError
 from actstore.store.read.manifest import Manifest, parse_manifest
@@ -36,7 +35,7 @@ def share_manifest(
     ManifestError
         If the file exists or cannot be written.
     """
-    place = uri or place_from_file(objects, out)
+    place = uri or place_from_file(objects.uri, out)
     for one in (place, *places):
         refuse_credentials(one, name="uri")
     manifest.frozen.recipe.refuse_credentials(name=f"{objects.uri}: its recipe")
@@ -44,13 +43,13 @@ def share_manifest(
     return manifest.model_copy(update={"uri": uri or objects.uri, "places": tuple(places)})
 
 
-def place_from_file(objects: ObjectStore, file: Path) -> str:
+def place_from_file(uri: str, file: Path) -> str:
     """Return the path of a store from the folder of a file, or its whole address if it does not lie below."""
-    if not isinstance(objects, LocalObjects):
-        return objects.uri
+    if "://" in uri:
+        return uri
     # Without links, since a link may lead somewhere else after the move.
-    store, folder = Path(objects.uri).resolve(), file.parent.resolve()
-    return f"./{store.relative_to(folder).as_posix()}" if store.is_relative_to(folder) else objects.uri
+    store, folder = Path(uri).resolve(), file.parent.resolve()
+    return f"./{store.relative_to(folder).as_posix()}" if store.is_relative_to(folder) else uri
 
 
 def check_manifest_file(path: Path, *, replace: bool) -> None:

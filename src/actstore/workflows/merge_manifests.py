@@ -83,7 +83,8 @@ def merge_manifests(
         ),
         statistics=_statistics(stores, progress),
         members=tuple(
-            store.manifest.placed(place_from_file(store.objects, Path(out)), store.manifest.places) for store in stores
+            store.manifest.placed(place_from_file(store.objects.uri, Path(out)), store.manifest.places)
+            for store in stores
         ),
     )
     write_manifest_file(Path(out), merged.to_json(uri=None), replace=False)

@@ -15,7 +15,7 @@ from actstore.access.scratch import scratch_folder
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import IncompleteStoreError, UsageError
-from actstore.store.format.layout import MANIFEST, RECIPE, SEQUENCES
+from actstore.store.format.layout import CARD, CROISSANT, MANIFEST, RECIPE, SEQUENCES
 from actstore.store.read.manifest import Manifest
 from actstore.store.read.open import locate_store
 from actstore.view.card import WRITTEN, data_card
@@ -26,8 +26,6 @@ from actstore.workflows.publishing.hub import HubRepository, RemoteFile
 
 __all__ = ["publish_store"]
 
-CARD: Final = "README.md"
-CROISSANT: Final = "croissant.json"
 _BATCH_FILES: Final = 1000
 """Of one commit: the Hub limits the number of commits in an hour, and the time for one."""
 _BATCH_BYTES: Final = 4 << 30
@@ -38,6 +36,8 @@ _THREADS: Final = 4
 class _Plan(NamedTuple):
     """What is to be sent."""
 
+    head: str | None
+    """Commit that it was compared with; None if there is no such repository or branch."""
     missing: list[PublishedFile]
     """Files of the store that the Hub does not have."""
     documents: dict[str, bytes]
@@ -94,7 +94,7 @@ def publish_store(
     UsageError
         If the repository holds another store, or its name is none.
     StoreError
-        If the store is not finished or not what its digests say, or the Hub refuses or cannot be reached.
+        If the store is not finished or damaged, the Hub refuses or does not answer, or somebody else writes there.
     """
     for name, text in (("message", message), ("license", license)):
         refuse_credentials(text or "", name=f"{name} (--{name})")
@@ -105,17 +105,18 @@ def publish_store(
     report = _report(plan, manifest, hub, dry_run=dry_run)
     if dry_run:
         return report
-    hub.create(private=private)
+    parent = plan.head or hub.create(private=private)
     message = message or f"Activations of {manifest.model.name}, manifest {manifest.digest[:12]}"
-    _send(objects, plan.missing, hub, message=message, progress=progress or Silent())
-    return report._replace(commit=hub.commit(plan.documents, message=message) if plan.documents else hub.head())
+    commit = _send(objects, plan, hub, parent=parent, message=message, progress=progress or Silent())
+    return report._replace(commit=commit)
 
 
 def _plan(
     objects: ObjectStore, manifest: Manifest, hub: HubRepository, *, license_id: str | None, new_card: bool
 ) -> _Plan:
     """Compare a store with what the Hub has."""
-    there = hub.files() or {}
+    head = hub.head()
+    there = {} if head is None else hub.files(head)
     _check_same_store(objects, there, hub)
     files = list(store_files(objects, manifest))
     documents = _documents(manifest, hub, files, license_id)
@@ -124,6 +125,7 @@ def _plan(
     if card_kept:
         new.pop(CARD, None)
     return _Plan(
+        head=head,
         missing=[file for file in files if not _is_there(objects, there, file)],
         documents=new,
         files=len(files) + len(documents),
@@ -156,8 +158,8 @@ def _report(plan: _Plan, manifest: Manifest, hub: HubRepository, *, dry_run: boo
 def _check_may_be_published(manifest: Manifest, objects: ObjectStore, *, incomplete: bool) -> None:
     if not manifest.complete and not incomplete:
         raise IncompleteStoreError(
-            f"{objects.uri}: {manifest.tasks_done} of {manifest.frozen.tasks} tasks are extracted; finish with "
-            f"'actstore extract --store {objects.uri}', or publish what is done with --incomplete"
+            f"{objects.uri}: {manifest.tasks_done} of {len(manifest.tasks)} tasks are there; finish with "
+            f"{manifest.frozen.how_to_finish}, or publish what is done with --incomplete"
         )
     manifest.frozen.recipe.refuse_credentials(name=f"{objects.uri}: its recipe")
 
@@ -202,18 +204,20 @@ def _documents(
 
 
 def _send(
-    objects: ObjectStore, files: Sequence[PublishedFile], hub: HubRepository, *, message: str, progress: Progress
-) -> None:
-    """Check and send files, some in each commit."""
-    with progress.stage("publishing", total=sum(file.size for file in files), unit="bytes") as stage:
-        for batch in _batches(files):
+    objects: ObjectStore, plan: _Plan, hub: HubRepository, *, parent: str, message: str, progress: Progress
+) -> str:
+    """Check and send files, some in each commit, the documents last; return the last commit."""
+    with progress.stage("publishing", total=sum(file.size for file in plan.missing), unit="bytes") as stage:
+        for batch in _batches(plan.missing):
             with scratch_folder("publish") as spool:
                 copies = [spool / str(number) for number in range(len(batch))]
                 checked = map_ahead(
                     lambda item: checked_copy(objects, *item), zip(batch, copies, strict=True), threads=_THREADS
                 )
-                hub.commit({file.path: path for file, path in zip(batch, checked, strict=True)}, message=message)
+                copied = {file.path: path for file, path in zip(batch, checked, strict=True)}
+                parent = hub.commit(copied, message=message, parent=parent)
             stage.advance(sum(file.size for file in batch))
+    return hub.commit(plan.documents, message=message, parent=parent) if plan.documents else parent
 
 
 def _batches(files: Sequence[PublishedFile]) -> Iterator[list[PublishedFile]]:

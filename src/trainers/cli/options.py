@@ -23,6 +23,7 @@ __all__ = [
     "OrderChoice",
     "OutputOptions",
     "PlaceOptions",
+    "PrecisionChoice",
     "ReportOptions",
     "TrainingOptions",
     "given_in",
@@ -54,6 +55,13 @@ class NormalisationChoice(StrEnum):
 
     UNIT = "unit"
     SQRT_D = "sqrt_d"
+
+
+class PrecisionChoice(StrEnum):
+    """Choices of --precision."""
+
+    FLOAT32 = "float32"
+    BF16 = "bf16"
 
 
 class OrderChoice(StrEnum):
@@ -99,6 +107,9 @@ class TrainingOptions:
     normalisation: Annotated[
         NormalisationChoice, typer.Option(help="Scale of each site: mean square norm 1, or mean norm sqrt(D).")
     ] = NormalisationChoice.UNIT
+    precision: Annotated[
+        PrecisionChoice, typer.Option(help="Number format of products; weights and losses stay in float32.")
+    ] = PrecisionChoice.FLOAT32
     steps: Annotated[
         int | None,
         typer.Option(

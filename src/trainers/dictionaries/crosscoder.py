@@ -23,7 +23,7 @@ class Crosscoder(Dictionary):
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
         sites, width, latents = shape.sites, shape.width, shape.latents
-        self.W_enc = nn.Parameter(torch.zeros(sites, width, latents))
+        self.W_enc = nn.Parameter(torch.zeros(latents, sites, width).permute(1, 2, 0))  # see `Dictionary.W_enc`
         self.b_enc = nn.Parameter(torch.zeros(latents))
         self.W_dec = nn.Parameter(torch.zeros(latents, sites, width))
         self.b_dec = nn.Parameter(torch.zeros(sites, width))

@@ -42,9 +42,20 @@ class FlatWeights(NamedTuple):
 
     encoder_XF: Tensor
     encoder_bias_F: Tensor
-    """Added to ``x @ encoder``; includes the effect of subtracting b_dec if the dictionary subtracts it."""
     decoder_FX: Tensor
     decoder_bias_X: Tensor
+    pre_bias_X: Tensor | None = None
+    """Subtracted from the inputs before they are encoded; None for nothing."""
+
+    @property
+    def folded_bias_F(self) -> Tensor:
+        """What is added to ``x @ encoder``, for inputs from which nothing was subtracted.
+
+        ``(x - p) E + b = x E + (b - p E)``: a dense product needs no copy of the batch then, and no gradient of it.
+        """
+        if self.pre_bias_X is None:
+            return self.encoder_bias_F
+        return self.encoder_bias_F - self.pre_bias_X @ self.encoder_XF
 
 
 class Dictionary(nn.Module, ABC):
@@ -62,6 +73,7 @@ class Dictionary(nn.Module, ABC):
         self.shape = shape
 
     W_enc: nn.Parameter
+    """[(S,) D, F]; in memory the weights of a latent are neighbours, as in the gradients of sparse passes."""
     b_enc: nn.Parameter
     W_dec: nn.Parameter
     b_dec: nn.Parameter

@@ -30,7 +30,7 @@ class ReluDictionary(Dictionary):
 
 def relu_code(weights: FlatWeights, values_BSD: Tensor) -> Tensor:
     """Return ``relu(x W_enc + bias)``, [B, F]."""
-    return torch.relu(torch.addmm(weights.encoder_bias_F, values_BSD.flatten(1), weights.encoder_XF))
+    return torch.relu(torch.addmm(weights.folded_bias_F, values_BSD.flatten(1), weights.encoder_XF))
 
 
 def relu_pass(weights: FlatWeights, values_BSD: Tensor, price_F: Tensor | None) -> DictionaryOutput:
@@ -43,9 +43,9 @@ def relu_pass(weights: FlatWeights, values_BSD: Tensor, price_F: Tensor | None) 
     """
     code_BF = relu_code(weights, values_BSD)
     reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
-    use_F = code_BF.mean(dim=0)
+    use_F = code_BF.to(values_BSD.dtype).mean(dim=0)
     return DictionaryOutput(
-        reconstruction_BSD=reconstruction_BX.view_as(values_BSD),
+        reconstruction_BSD=reconstruction_BX.to(values_BSD.dtype).view_as(values_BSD),
         fired_F=torch.count_nonzero(code_BF.detach(), dim=0),
         penalty=use_F.sum() if price_F is None else use_F @ price_F,
     )

@@ -23,20 +23,17 @@ class Sae(Dictionary):
         super().__init__(shape)
         if shape.sites != 1:
             raise ValueError(f"a sparse autoencoder reads one site, not {shape.sites}")
-        self.W_enc = nn.Parameter(torch.zeros(shape.width, shape.latents))
+        self.W_enc = nn.Parameter(torch.zeros(shape.latents, shape.width).t())  # see `Dictionary.W_enc`
         self.b_enc = nn.Parameter(torch.zeros(shape.latents))
         self.W_dec = nn.Parameter(torch.zeros(shape.latents, shape.width))
         self.b_dec = nn.Parameter(torch.zeros(shape.width))
 
     def flat(self) -> FlatWeights:
-        """Return the weights as matrices; see `Dictionary.flat`.
-
-        ``(x - b_dec) W_enc + b_enc = x W_enc + (b_enc - b_dec W_enc)``: moving the subtraction into the bias saves a
-        copy of the batch and a full-size gradient.
-        """
+        """Return the weights as matrices; see `Dictionary.flat`."""
         return FlatWeights(
             encoder_XF=self.W_enc,
-            encoder_bias_F=self.b_enc - self.b_dec @ self.W_enc,
+            encoder_bias_F=self.b_enc,
             decoder_FX=self.W_dec,
             decoder_bias_X=self.b_dec,
+            pre_bias_X=self.b_dec,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple, overload
 
 import numpy as np
@@ -12,8 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 from actstore import errors
+from trainers.exchange.edits import Positions, Value, checked_edits
 from trainers.exchange.facts import DictionaryFacts
+from trainers.exchange.model_sites import find_sites
+from trainers.exchange.on_model import OnModel, Splice
 from trainers.exchange.rows import RawRows, RowStatistics, Values, like, raw_rows, row_statistics
+from trainers.exchange.same_model import check_weights
 
 __all__ = ["OPTIONAL_WEIGHTS", "SparseCode", "TrainedDictionary", "weight_shapes"]
 
@@ -104,13 +108,13 @@ class TrainedDictionary(nn.Module):
     @property
     def decoder_FSD(self) -> Tensor:
         """Decoder in raw units [F, S, D]: what one unit of each latent adds to the rows."""
-        return self.W_dec
+        return self.W_dec if self.latent_scale is None else self.W_dec * self.latent_scale[:, None, None]
 
     @property
     def norm_FS(self) -> Tensor:
         """Norm of each latent's decoder at each site [F, S], in the units of training, in which sites compare."""
         scale_S = torch.tensor(self.facts.input_scale, dtype=self.W_dec.dtype, device=self.W_dec.device)
-        norm_FS: Tensor = torch.linalg.vector_norm(self.W_dec, dim=2) * scale_S
+        norm_FS: Tensor = torch.linalg.vector_norm(self.decoder_FSD, dim=2) * scale_S
         return norm_FS
 
     @overload
@@ -176,6 +180,61 @@ class TrainedDictionary(nn.Module):
     def forward(self, values: Values) -> Values:
         """Return the reconstruction of raw rows; see `reconstruct`."""
         return self.reconstruct(values)
+
+    def on(
+        self,
+        model: nn.Module,
+        *,
+        replace: bool = False,
+        keep_error: bool = True,
+        set: Mapping[int, Value] | None = None,  # noqa: A002 - the word of the field
+        add: Mapping[int, Value] | None = None,
+        scale: Mapping[int, Value] | None = None,
+        ablate: Iterable[int] = (),
+        positions: Positions | None = None,
+        modules: Mapping[str, str] | None = None,
+        allow_other_model: bool = False,
+    ) -> OnModel:
+        """Put it onto its sites in a model in memory, for a `with` block: see `OnModel`, docs/how-to/steer-a-model.md.
+
+        Without `replace` and edits, codes are only read. Otherwise the reconstruction of the edited code takes the
+        place of the activations, in their number format. Gradients flow through it.
+
+        Parameters
+        ----------
+        model
+            A model of `transformers`, with or without a head, or any module that contains the modules of the sites.
+        replace
+            Whether the reconstruction takes the place of the activations.
+        keep_error
+            Whether the error of the reconstruction, as it is before edits, is added to it: then only edits change the
+            model.
+        set, add, scale, ablate
+            Edits by latent: its value, what is added to it, a factor, or 0. It may become negative.
+        positions
+            Tokens that are read and replaced: a mask [batch, tokens] or [tokens], or their numbers. None for those of
+            the attention mask that the model is given, special tokens included, and for all if it is given none.
+        modules
+            Paths in the model of sites whose module is not known, or is another one.
+        allow_other_model
+            Whether the weights may differ from those that the rows came from, or be unknown.
+
+        Raises
+        ------
+        ModelError
+            If the weights of the model are others, or it is not known.
+        SiteError
+            If a module is not found.
+        UsageError
+            If an edit names no latent, or hooks have no effect on the model, which may be compiled or replicated.
+        """
+        edits = checked_edits(self.latents, set_to=set, add=add, scale=scale, ablate=ablate)
+        if not (keep_error or replace or edits):
+            raise errors.UsageError("keep_error=False has no effect without replace=True or edits")
+        where = find_sites(model, self.facts.sites, modules)
+        if not allow_other_model:
+            check_weights(self.facts, where.network)
+        return OnModel(self, where, Splice(replace or bool(edits), keep_error, edits, positions))
 
     def extra_repr(self) -> str:
         """Return what matters most, for `repr`."""

@@ -34,6 +34,7 @@ def auxk_loss(dictionary: Dictionary, values_BSD: Tensor, residual_BSD: Tensor, 
         encoder_bias_F=weights.encoder_bias_F.index_select(0, dead_F),
         decoder_FX=decoder_FX,
         decoder_bias_X=decoder_FX.new_zeros(decoder_FX.shape[1]),
+        pre_bias_X=weights.pre_bias_X,
     )
     kept = min(max(1, dictionary.shape.width // 2), len(dead_F))
     guess_BSD = topk_pass(of_dead, values_BSD, kept=kept).reconstruction_BSD

@@ -10,10 +10,11 @@ from pydantic_core import ErrorDetails
 
 from actstore import did_you_mean, errors
 
-__all__ = ["MOST_LATENTS", "DictionaryName", "Normalisation", "TrainConfig", "make_config"]
+__all__ = ["MOST_LATENTS", "DictionaryName", "Normalisation", "Precision", "TrainConfig", "make_config"]
 
 DictionaryName = Literal["topk-sae", "relu-sae", "crosscoder-topk", "crosscoder-l1", "crosscoder-l2"]
 Normalisation = Literal["unit", "sqrt_d"]
+Precision = Literal["float32", "bf16"]
 MOST_LATENTS: Final = 1 << 28
 MOST_FACTOR: Final = 1e6
 """Limit for learning rate, coefficients and norms: far more than trains, and no product of them overflows."""
@@ -82,6 +83,9 @@ class TrainConfig(BaseModel):
 
     sparsity_warmup_share: float = Field(default=0.1, ge=0.0, le=1.0)
     """Share of the steps in which the penalty rises linearly, so that latents do not die before they learn."""
+
+    precision: Precision = "float32"
+    """Number format of matrix products; with `bf16`, weights, optimiser and losses stay in float32."""
 
     gradient_clip: float = Field(default=1.0, gt=0.0, le=MOST_FACTOR)
     """Largest norm of the gradient over all weights."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary, Shape
 from trainers.dictionaries.table import DICTIONARIES
-from trainers.fit.config import MOST_LATENTS, DictionaryName, Normalisation, TrainConfig
+from trainers.fit.config import MOST_LATENTS, DictionaryName, Normalisation, Precision, TrainConfig
 from trainers.fit.source import BatchSource
 
 __all__ = ["StreamFacts", "StreamingPlan", "TrainPlan", "default_lr", "plan_streaming", "plan_training"]
@@ -91,6 +91,7 @@ class TrainPlan(BaseModel):
     warmup_steps: int = Field(ge=0, le=_MOST)
     decay_steps: int = Field(ge=0, le=_MOST)
     sparsity_warmup_steps: int = Field(ge=0, le=_MOST)
+    precision: Precision = "float32"
     gradient_clip: float = Field(gt=0)
     auxk_weight: float = Field(ge=0)
     dead_after_rows: int = Field(ge=1, le=_MOST)
@@ -161,6 +162,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         warmup_steps=min(MAX_WARMUP_STEPS, round(config.warmup_share * steps)),
         decay_steps=round(config.decay_share * steps),
         sparsity_warmup_steps=round(config.sparsity_warmup_share * steps),
+        precision=config.precision,
         gradient_clip=config.gradient_clip,
         auxk_weight=config.auxk_weight if kind.keeps_k else 0.0,
         dead_after_rows=config.dead_after_rows or max(1, min(DEAD_AFTER_ROWS, rows // 10)),

@@ -54,14 +54,17 @@ def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepRe
     rows = len(values_BSD)
     scaled_BSD = values_BSD.to(state.idle_rows_F.device) * state.scale_S[:, None]
     dead_F = dead_latents(state.idle_rows_F, dead_after_rows=plan.dead_after_rows)
-    output = state.dictionary(scaled_BSD)
+    products = torch.autocast(scaled_BSD.device.type, torch.bfloat16, enabled=plan.precision == "bf16")
+    with products:
+        output = state.dictionary(scaled_BSD)
     reconstruction = reconstruction_loss(output.reconstruction_BSD, scaled_BSD)
     sparsity = auxk = reconstruction.new_zeros(())
     if plan.sparsity is not None and output.penalty is not None:
         sparsity = plan.sparsity * sparsity_factor(plan, state.step) * output.penalty
     if plan.auxk_weight and len(dead_F):
         residual_BSD = scaled_BSD - output.reconstruction_BSD.detach()
-        auxk = plan.auxk_weight * auxk_loss(state.dictionary, scaled_BSD, residual_BSD, dead_F)
+        with products:
+            auxk = plan.auxk_weight * auxk_loss(state.dictionary, scaled_BSD, residual_BSD, dead_F)
     loss = reconstruction + sparsity + auxk
     loss.backward()  # type: ignore[no-untyped-call]
     if state.dictionary.unit_norm_decoder:

@@ -203,7 +203,9 @@ def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, dev
     check_tensors(checkpoint.path / OPTIMIZER, checkpoint.optimizer, expected)
     if record.step:
         for name, parameter in dictionary.named_parameters():
-            optimizer.state[parameter] = {part: checkpoint.optimizer[f"{name}.{part}"].to(device) for part in _ADAM}
+            optimizer.state[parameter] = {
+                part: _laid_as(parameter, checkpoint.optimizer[f"{name}.{part}"].to(device)) for part in _ADAM
+            }
     return TrainState(
         dictionary=dictionary,
         optimizer=optimizer,
@@ -260,6 +262,11 @@ def _restore_dictionary(checkpoint: Checkpoint, device: torch.device) -> Diction
     dictionary = DICTIONARIES[plan.dictionary](plan.shape)
     dictionary.load_state_dict(dict(checkpoint.weights))
     return dictionary.to(device)
+
+
+def _laid_as(parameter: Tensor, moment: Tensor) -> Tensor:
+    """Return a moment in the memory order of its parameter: the fused optimiser pairs numbers by their places there."""
+    return torch.empty_like(parameter).copy_(moment) if moment.shape == parameter.shape else moment
 
 
 def _optimizer_tensors(state: TrainState) -> dict[str, Tensor]:

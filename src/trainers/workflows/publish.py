@@ -90,23 +90,24 @@ def publish_dictionary(
         facts = dictionary.facts.model_copy(update={"licence": licence})
         dictionary = TrainedDictionary(facts, dict(dictionary.named_buffers()))
     with scratch_folder("publish") as scratch:
-        report, missing = _plan(dictionary, hub, scratch / "dictionary", new_card=new_card, dry_run=dry_run)
+        head = hub.head()
+        report, missing = _plan(dictionary, hub, head, scratch / "dictionary", new_card=new_card)
         if dry_run:
-            return report
-        hub.create(private=private)
+            return report._replace(dry_run=True)
+        parent = head or hub.create(private=private)
         message = message or f"{dictionary.facts.dictionary} on {', '.join(dictionary.sites)[:200]}"
-        return report._replace(commit=hub.commit(missing, message=message) if missing else hub.head())
+        return report._replace(commit=hub.commit(missing, message=message, parent=parent) if missing else parent)
 
 
 def _plan(
-    dictionary: TrainedDictionary, hub: HubRepository, folder: Path, *, new_card: bool, dry_run: bool
+    dictionary: TrainedDictionary, hub: HubRepository, head: str | None, folder: Path, *, new_card: bool
 ) -> tuple[PublishedDictionary, dict[str, Path]]:
     """Write a folder for the repository; return the report, and the files that the Hub does not have."""
     write_folder(dictionary, folder)
     facts = read_folder(folder).facts
     (folder / CARD).write_text(model_card(facts, name=hub.name, uri=hub.uri))
-    there = hub.files() or {}
-    card_kept = CARD in there and not new_card and not _is_ours(hub)
+    there = {} if head is None else hub.files(head)
+    card_kept = CARD in there and not new_card and not _is_ours(hub, head)
     names = [WEIGHTS, FACTS, *([] if card_kept else [CARD])]
     missing = {name: folder / name for name in names if not _has(there, name, folder / name)}
     report = PublishedDictionary(
@@ -116,7 +117,7 @@ def _plan(
         uri=hub.uri,
         commit=None,
         tensors_sha256=facts.tensors_sha256 or "",
-        dry_run=dry_run,
+        dry_run=False,
         bytes_sent=sum(path.stat().st_size for path in missing.values()),
         sent=tuple(missing),
         card_kept=card_kept,
@@ -132,9 +133,9 @@ def _has(there: Mapping[str, RemoteFile], name: str, path: Path) -> bool:
     return found.sha256 == file_sha256(path) if found.sha256 is not None else found.has(path.read_bytes())
 
 
-def _is_ours(hub: HubRepository) -> bool:
+def _is_ours(hub: HubRepository, head: str | None) -> bool:
     """Return whether the card of the repository is one that this command wrote."""
-    found = hub.download(CARD)
+    found = hub.download(CARD, commit=head)
     if found is None:
         raise errors.StoreError(f"{hub.url}: {CARD} was listed, and is not there; try again")
     return CARD_WRITTEN in found.read_text(encoding="utf-8", errors="replace")

@@ -19,6 +19,7 @@ from trainers.save.run_folder import RunFolder, claim_new_folder
 from trainers.score.evaluate import Score, evaluate
 from trainers.score.held_out import HeldOut, hold_out
 from trainers.workflows.device import choose_device
+from trainers.workflows.memory import check_memory
 from trainers.workflows.options import RunOptions
 from trainers.workflows.results import TrainingResult, describe_training
 from trainers.workflows.resume import Asked, command_to_resume, settle
@@ -123,6 +124,7 @@ def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device,
         RunFolder(path).refuse_store()
     elif asked.saved is None or asked.elsewhere:
         RunFolder(path).check_free()
+    check_memory(plan, device)
     check_room(RunFolder(path), plan, keep=options.keep, checkpoint_every=options.checkpoint_every)
     statistics = rows.statistics(progress)
     eval_every = options.eval_every or max(_LEAST_EVAL_EVERY, plan.steps // _EVALUATIONS)

@@ -6,20 +6,13 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from actstore import (
-    LiveSource,
-    Manifest,
-    Progress,
-    SiteStatistics,
-    Stream,
-    StreamRequest,
-    open_live,
-    open_manifest,
-    open_stream,
-)
+from actstore import Manifest, Progress, SiteStatistics, Stream, StreamRequest, open_manifest, open_stream
 from trainers.workflows.rows_plan import RowsPlan
+
+if TYPE_CHECKING:
+    from actstore import LiveSource
 
 __all__ = ["Rows", "open_rows"]
 
@@ -101,6 +94,8 @@ def open_rows(plan: RowsPlan, progress: Progress) -> Iterator[Rows]:
         manifest = open_manifest(plan.source, uri=plan.uri, storage_options=plan.storage_options)
         yield Rows(plan, manifest, manifest, live=None)
         return
+    from actstore import open_live  # noqa: PLC0415 - imports the rooms of models, which takes a second
+
     with open_live(
         plan.source,
         uri=plan.uri,

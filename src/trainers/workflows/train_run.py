@@ -27,6 +27,7 @@ from trainers.save.record import Origin
 from trainers.save.run_folder import RunFolder, RunRecord
 from trainers.score.evaluate import Score, evaluate
 from trainers.score.held_out import HeldOut
+from trainers.workflows.memory import free_bytes, is_out_of_memory, what_fits
 from trainers.workflows.options import RunOptions
 from trainers.workflows.resume import SavedRun, command_to_resume
 from trainers.workflows.stopping import StopSignals
@@ -174,6 +175,15 @@ class _Training:
             raise type(error)(f"{error}. {self._kept(self.state.step)}") from error
         except errors.TrainingError as error:
             raise type(error)(f"{error}. {self._kept(self.health.last_good_step)}") from error
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            plan, free = self._run.plan, free_bytes(self._run.device)
+            fits = "lower --batch-rows or --latents" if free is None else what_fits(plan, free)
+            raise errors.TrainingError(
+                f"step {self.state.step + 1:,}: out of memory on {self._run.device} with {plan.batch_rows:,} rows and "
+                f"{plan.latents:,} latents; {fits}. {self._kept(self.health.last_good_step)}"
+            ) from error
 
     def after(self, trained: Trained) -> dict[str, float | int | None] | None:
         """Judge a step; return its metrics if they are due.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from actstore.access.scratch import holding, lock, scratch_folder, sweep_scratch
+from actstore.access.scratch import holding, left_scratch, lock, scratch_folder, sweep_scratch
 
 HOLDER = """
 import sys, time
@@ -70,6 +70,7 @@ def test_what_a_killed_process_left_goes_with_the_next_run_and_that_of_a_living_
     dead.send_signal(signal.SIGKILL)
     dead.wait()
     assert (left / "sequences.parquet").exists()
+    assert left_scratch() == [left]
     with scratch_folder("workers") as own:
         assert set(temporary.iterdir()) == {used, own}
         assert (used / "sequences.parquet").exists()

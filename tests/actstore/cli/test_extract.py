@@ -171,13 +171,13 @@ def test_a_cluster_table_without_a_sequence_names_it(extract: Extract, good: Pat
     assert not store.exists()
 
 
-def test_a_store_that_cannot_be_written_is_an_error(good: Path, esm2_tiny: Path, tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_a_store_is_an_error(good: Path, esm2_tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = actstore(
         "extract", f"--model={esm2_tiny}", "--site=embed", f"--sequences={good}", f"--store={tmp_path / 'file'}"
     )
-    assert (done.code, done.out) == (1, "")
-    assert "file: " in done.err
+    assert (done.code, done.out) == (2, "")
+    assert "file is a file, and a store is a folder" in done.err
     assert "Traceback" not in done.err
 
 

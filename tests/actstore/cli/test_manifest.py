@@ -5,6 +5,7 @@ from pathlib import Path
 
 from actstore.store.read.manifest_files import read_manifest_file
 from tests.actstore.cli.command import actstore
+from tests.services.web import WebServer
 
 StoreOf = Callable[..., Path]
 
@@ -48,3 +49,15 @@ def test_two_stores_are_compared(store_of: StoreOf, tmp_path: Path) -> None:
     assert "not the same" in done.out
     assert "12 with other bytes: 0, 1, 2" in " ".join(done.out.split())
     assert "float16" in done.out
+
+
+def test_a_manifest_at_a_url_is_shown_and_validated(store_of: StoreOf, tmp_path: Path) -> None:
+    actstore("manifest", "export", store_of(), "-o", tmp_path / "shared.json")
+    digest = read_manifest_file(tmp_path / "shared.json").digest
+    (tmp_path / "other.json").write_text("{}")
+    with WebServer(tmp_path) as web:
+        assert actstore("manifest", "show", f"{web.url}/shared.json", "--json").document["manifest_sha256"] == digest
+        assert digest in actstore("manifest", "validate", f"{web.url}/shared.json").out
+        wrong = actstore("manifest", "validate", f"{web.url}/other.json", "--json")
+        assert (wrong.code, wrong.document["valid"]) == (1, False)
+        assert "no such file" in actstore("manifest", "show", f"{web.url}/none.json").err

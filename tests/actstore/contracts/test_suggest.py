@@ -32,6 +32,12 @@ def test_words_far_from_all_get_no_suggestion() -> None:
     assert did_you_mean("learning", ["sites", "batch_rows"]) == ""
 
 
+@pytest.mark.parametrize("word", ["rank", "world_size"])
+def test_keywords_of_other_libraries_are_answered_with_ours(word: str) -> None:
+    with pytest.raises(TypeError, match=rf"open_stream\(\) has no keyword '{word}'; did you mean 'seat'\?"):
+        actstore.open_stream("store", **{word: 1})  # type: ignore[arg-type]
+
+
 def test_keywords_far_from_all_are_answered_with_all() -> None:
     @with_keyword_hints
     def read(path: str, *, rows: int = 1) -> str:

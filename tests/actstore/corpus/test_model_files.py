@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import huggingface_hub
@@ -67,6 +68,20 @@ class TestPlaces:
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
         with pytest.raises(ModelError, match=r"hub cannot be reached; connect once .* or name a local folder"):
             pin_revision(ModelRecipe(name="facebook/esm2_that_never_was"))
+
+    def test_a_hub_that_is_away_is_not_waited_for_and_the_nearest_name_is_shown(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        template = huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE
+        here = template.replace(huggingface_hub.constants.ENDPOINT, "http://127.0.0.1:9")
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", here)
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+        began = time.monotonic()
+        with pytest.raises(ModelError, match=r"hub cannot be reached; .*; did you mean 'facebook/esm2_t6_8M_UR50D'\?"):
+            pin_revision(ModelRecipe(name="facebook/esm2_t6_8M_UR50"), offered=["facebook/esm2_t6_8M_UR50D", "a/b"])
+        assert time.monotonic() - began < 15
+        assert "Retrying" not in capfd.readouterr().err
 
     def test_a_folder_gets_its_absolute_path(self, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(model.parent)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import DatasetCard
 
+from actstore import copy_store
 from actstore.store.read.open import open_manifest
 from actstore.view.card import data_card
 
@@ -56,3 +57,30 @@ def test_what_a_store_says_is_text_and_no_markup(store_of: StoreOf) -> None:
     text = data_card(evil, name="a/b", uri=URI)
     assert "<script>" not in text.partition("---\n\n")[2]
     assert json.loads(text.splitlines()[1].partition(": ")[2]).startswith("Activations of")
+
+
+def test_blocks_of_an_import_are_not_called_proteins(blocks_store: Path) -> None:
+    text = card(blocks_store)
+    assert "Activations of an unknown protein language model at 1 site for 2,000 rows of unknown proteins" in text
+    assert "| corpus | unknown proteins, whose rows are in 8 blocks |" in text
+    assert "| rows | 2,000, each a vector for every site |" in text
+    assert "| split | blocks | rows |" in text
+    assert "`sequences.parquet` has the blocks." in text
+
+
+def test_a_part_counts_what_is_here_and_says_what_is_of_the_whole_store(part_store: Path) -> None:
+    whole = open_manifest(part_store).frozen
+    text = card(part_store)
+    assert f"It is a part: 2 of 4 sites and 2 of {whole.tasks} tasks of a store." in text
+    assert "for 2,048 residues of some of the 60 proteins of the whole store" in text
+    assert f"| corpus | 60 proteins, {whole.corpus.residues:,} residues in the whole store;" in text
+    assert "| split | proteins of the whole store | rows |" in text
+    assert "| rows | 2,048, each a residue" in text
+
+
+def test_a_part_with_all_tasks_has_all_proteins(store_of: StoreOf, tmp_path: Path) -> None:
+    copy_store(store_of(), tmp_path / "part", sites="embed")
+    text = card(tmp_path / "part")
+    assert "It is a part: 1 of 4 sites" in text
+    assert "residues of 60 proteins" in text
+    assert "| split | proteins | rows |" in text

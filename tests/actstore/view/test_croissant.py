@@ -61,3 +61,11 @@ def test_a_store_is_described_in_a_sentence(store_of: StoreOf) -> None:
     manifest = open_manifest(store_of())
     expected = f"of the protein language model fake at 4 sites for {manifest.rows:,} residues of 60 proteins"
     assert expected in describe_store(manifest)
+
+
+def test_blocks_of_an_import_are_not_called_proteins(blocks_store: Path) -> None:
+    [records] = metadata(blocks_store, "https://hub")[1]["recordSet"]
+    assert records["description"].startswith("The blocks of rows of unknown proteins, in the order")
+    described = {field["name"]: field["description"] for field in records["field"]}
+    assert described["length"] == "Number of rows in the file."
+    assert described["residues"] == "X for each row: the residues are unknown."

@@ -16,7 +16,13 @@ from actstore.cli import main
 __all__ = ["Kill", "extract_in_a_process"]
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["actstore.cli.app", "actstore.workflows.extract", __name__])
+_SERVER.set_forkserver_preload(
+    # What comes with the first model, and pandas, which pyarrow imports when it makes the first array.
+    [
+        *("actstore.cli.app", "actstore.workflows.extract", __name__),
+        *("actstore.extract.fused", "transformers.models.auto", "pandas"),
+    ]
+)
 
 
 class Kill(NamedTuple):

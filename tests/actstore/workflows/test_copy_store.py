@@ -12,10 +12,10 @@ from actstore.access.open import LocalObjects
 from actstore.contracts.recipe import Recipe
 from actstore.errors import CorruptObjectError, MissingObjectError, NoSplitError, SiteError, StoreError, UsageError
 from actstore.testing.fake_model import FakeModel
-from actstore.workflows import copy_store as module
 from actstore.workflows.export_manifest import export_manifest
 from actstore.workflows.extract import extract_with
 from actstore.workflows.inspect import inspect_store
+from actstore.workflows.sharing import room
 from tests.actstore.cli.command import actstore
 from tests.actstore.store.damage import flip
 
@@ -232,8 +232,9 @@ class TestRefusals:
             copy_store(store_of(), tmp_path)
         with pytest.raises(UsageError, match="lies in the store"):
             copy_store(store_of(), store_of() / "inner")
-        copy_store(store_of(), tmp_path / "copy", sites="embed")
-        with pytest.raises(UsageError, match="is a copy of another part of this store"):
+        copy_store(store_of(), tmp_path / "copy", sites="embed", splits="train", tasks=2)
+        there = r"is a copy of another part of this store: sites embed; tasks train 2 of \d+; choose the same"
+        with pytest.raises(UsageError, match=there):
             copy_store(store_of(), tmp_path / "copy", sites="final_norm")
         with pytest.raises(UsageError, match="is a copy of another store"):
             copy_store(store_of(**{"store.encoding": "float16"}), tmp_path / "copy")
@@ -241,7 +242,7 @@ class TestRefusals:
     def test_a_disk_that_is_too_small_is_said_first(
         self, store_of: StoreOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "free_disk", lambda _place: 1000)
+        monkeypatch.setattr(room, "free_disk", lambda _place: 1000)
         with pytest.raises(StoreError, match=r"are to be copied and 1.0 kB are free there.*--tasks 10%"):
             copy_store(store_of(), tmp_path / "copy")
 

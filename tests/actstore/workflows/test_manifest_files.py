@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from actstore import open_manifest
-from actstore.access.open import LocalObjects, open_objects
+from actstore.access.open import LocalObjects
 from actstore.errors import ManifestError
 from actstore.workflows.manifest_files import (
     check_manifest_file,
@@ -18,11 +18,10 @@ StoreOf = Callable[..., Path]
 
 def test_a_store_below_the_file_is_named_by_its_path_from_there(tmp_path: Path) -> None:
     (tmp_path / "stores/one").mkdir(parents=True)
-    one = LocalObjects(tmp_path / "stores/one")
+    one = str(tmp_path / "stores/one")
     assert place_from_file(one, tmp_path / "one.json") == "./stores/one"
-    assert place_from_file(one, tmp_path / "elsewhere/one.json") == one.uri
-    remote = open_objects("memory://one")
-    assert place_from_file(remote, tmp_path / "one.json") == remote.uri
+    assert place_from_file(one, tmp_path / "elsewhere/one.json") == one
+    assert place_from_file("memory:///one", tmp_path / "one.json") == "memory:///one"
 
 
 def test_what_nobody_could_read_is_not_written(store_of: StoreOf, tmp_path: Path) -> None:

@@ -234,6 +234,28 @@ class TestTravelling:
         with pytest.raises(StoreNotFoundError, match=r"store 2 of .*both.json describes a store at .*two"):
             open_store(tmp_path / "both.json")
 
+    def test_one_of_its_stores_moves(self, store_of: StoreOf, other_of: StoreOf, tmp_path: Path) -> None:
+        copy_store(store_of(**{"store.encoding": "float16"}), tmp_path / "one")
+        copy_store(other_of(), tmp_path / "two")
+        file = tmp_path / "both.json"
+        digest = merge_manifests([tmp_path / "one", tmp_path / "two"], file).digest
+        moved = (tmp_path / "two").rename(tmp_path / "elsewhere")
+        done = actstore("manifest", "relocate", file, "--member", 2, "--uri", moved)
+        assert done.code == 0, done.err
+        assert [one["uri"] for one in json.loads(file.read_bytes())["members"]] == ["./one", "./elsewhere"]
+        assert open_manifest(file).digest == digest
+        with open_store(file) as opened:
+            assert len(opened) == open_manifest(file).rows
+
+    @pytest.mark.parametrize("member", [None, 0, 3])
+    def test_which_of_its_stores_moved_must_be_said(self, merged: Path, tmp_path: Path, member: int | None) -> None:
+        with pytest.raises(UsageError, match=r"is a merge: say by its number .*\(--member\):\n  1: .*\n  2: "):
+            relocate_manifest(merged, str(tmp_path), member=member)
+
+    def test_a_store_alone_has_no_number(self, store_of: StoreOf, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="is no merge"):
+            relocate_manifest(store_of() / "manifest.json", str(store_of()), member=1, out=tmp_path / "new.json")
+
     def test_damage_is_found_where_it_is(self, store_of: StoreOf, other_of: StoreOf, tmp_path: Path) -> None:
         copy_store(other_of(), tmp_path / "two")
         merge_manifests([store_of(**{"store.encoding": "float16"}), tmp_path / "two"], tmp_path / "both.json")

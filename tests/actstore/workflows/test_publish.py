@@ -5,17 +5,19 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import zarr
+from huggingface_hub import constants
 
 import actstore
 from actstore.access.open import LocalObjects, open_objects
-from actstore.errors import CorruptObjectError, IncompleteStoreError, UsageError
+from actstore.errors import CorruptObjectError, IncompleteStoreError, StoreError, UsageError
 from actstore.store.read.open import open_manifest
 from actstore.workflows.publish import publish_store
 from actstore.workflows.publishing.hub import HubRepository
@@ -55,6 +57,12 @@ def test_the_repository_has_every_byte_of_the_store_and_a_card(hub: Hub, store_o
     assert set(hub.repositories[NAME].messages) == {"Here it is"}
     assert report.manifest_sha256.encode() in hub.content(NAME, "README.md")
     assert not report.card_kept
+
+
+def test_what_publishing_adds_belongs_to_the_store(hub: Hub, store_of: StoreOf) -> None:
+    verified = actstore.verify_store(publish_store(store_of(), NAME).uri, recompute=False)
+    assert set(hub.repositories[NAME].files("main") or {}) > DOCUMENTS
+    assert (verified.ok, verified.unnamed) == (True, ())
 
 
 def test_a_store_elsewhere_is_published_through_copies_that_are_removed(
@@ -156,9 +164,42 @@ def test_another_store_is_not_written_over_but_has_a_branch(hub: Hub, store_of: 
     assert open_manifest(f"hf://datasets/{NAME}").digest == open_manifest(store_of()).digest
 
 
+def test_a_publisher_that_another_one_overtakes_stops_and_can_go_on(
+    hub: Hub, store_of: StoreOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actstore.workflows.publish._BATCH_FILES", 20)
+    overtaken: list[str] = []
+    send = HubRepository.commit
+
+    def commit(repository: HubRepository, files: Mapping[str, Path | bytes], *, message: str, parent: str) -> str:
+        if not overtaken:
+            overtaken.append(send(repository, {"theirs.json": b"{}"}, message="theirs", parent=parent))
+        return send(repository, files, message=message, parent=parent)
+
+    monkeypatch.setattr(HubRepository, "commit", commit)
+    with pytest.raises(StoreError, match="somebody else wrote to branch main meanwhile"):
+        publish_store(store_of(), NAME)
+    assert set(hub.repositories[NAME].files("main") or {}) == {".gitattributes", "theirs.json"}
+    publish_store(store_of(), NAME)
+    assert open_manifest(f"hf://datasets/{NAME}").digest == open_manifest(store_of()).digest
+
+
+def test_without_a_network_the_error_comes_at_once_and_is_ours(
+    hub: Hub, store_of: StoreOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_of()
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    began = time.monotonic()
+    done = run_actstore("publish", store, NAME, "--dry-run")
+    assert time.monotonic() - began < 20
+    assert done.code == 1
+    assert done.err.startswith("error: the Hub does not answer; check the network (HTTPS_PROXY) and its address")
+    assert done.err.count("\n") == 1
+
+
 def test_a_card_that_somebody_wrote_is_kept(hub: Hub, store_of: StoreOf) -> None:
-    HubRepository(NAME).create(private=False)
-    HubRepository(NAME).commit({"README.md": b"mine"}, message="mine")
+    head = HubRepository(NAME).create(private=False)
+    HubRepository(NAME).commit({"README.md": b"mine"}, message="mine", parent=head)
     assert publish_store(store_of(), NAME).card_kept
     assert hub.content(NAME, "README.md") == b"mine"
     assert not publish_store(store_of(), NAME, new_card=True).card_kept

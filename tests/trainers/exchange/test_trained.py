@@ -129,6 +129,8 @@ def test_codes_may_be_divided_by_a_scale_of_each_latent() -> None:
     torch.testing.assert_close(scaled.encode(values_BD), plain.encode(values_BD) / scale_F)
     torch.testing.assert_close(scaled.reconstruct(values_BD), plain.reconstruct(values_BD))
     torch.testing.assert_close(scaled.decode(scaled.encode(values_BD)), plain.reconstruct(values_BD))
+    one_BF = torch.eye(LATENTS)
+    torch.testing.assert_close(scaled.decode(one_BF) - scaled.b_dec, scaled.decoder_FSD[:, 0])
 
 
 def test_decoder_norms_are_those_of_training() -> None:

@@ -85,8 +85,8 @@ def test_a_dry_run_sends_nothing(hub: Hub, source: str) -> None:
 
 def test_a_card_of_somebody_stays(hub: Hub, source: str) -> None:
     repository = HubRepository(NAME, kind="model")
-    repository.create(private=False)
-    repository.commit({"README.md": b"mine"}, message="mine")
+    first = repository.create(private=False)
+    repository.commit({"README.md": b"mine"}, message="mine", parent=first)
     report = publish_dictionary(source, NAME)
     assert report.card_kept
     assert hub.content(NAME, "README.md") == b"mine"
@@ -95,10 +95,12 @@ def test_a_card_of_somebody_stays(hub: Hub, source: str) -> None:
 
 
 def test_weights_that_were_changed_on_the_hub_are_refused(hub: Hub, source: str) -> None:
-    publish_dictionary(source, NAME)
+    parent = publish_dictionary(source, NAME).commit
+    assert parent is not None
     export_dictionary(made(sites=2), Path(source).with_name("other"))
     other = (Path(source).with_name("other") / "dictionary.safetensors").read_bytes()
-    HubRepository(NAME, kind="model").commit({"dictionary.safetensors": other}, message="other")
+    repository = HubRepository(NAME, kind="model")
+    repository.commit({"dictionary.safetensors": other}, message="other", parent=parent)
     with pytest.raises(errors.CheckpointError, match=r"dictionary\.json says"):
         trainers.load(f"hf://{NAME}")
 

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import resource
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -48,9 +50,9 @@ class Spoiled(MemoryStream):
             yield batch._replace(values_BSD=np.full_like(batch.values_BSD, np.nan)) if ended else batch
 
 
-def run_in(folder: Path, stream: MemoryStream, *, resume: Path | None = None, **options: Any) -> Run:
+def run_in(folder: Path, stream: MemoryStream, *, resume: Path | None = None, latents: int = 64, **options: Any) -> Run:
     """A run of 12 steps; `resume` is the folder of a run to go on with."""
-    plan = plan_of(stream, latents=64, k=4)
+    plan = plan_of(stream, latents=latents, k=4)
     options = {"checkpoint_every": 3, "keep": 1} | options
     saved = None
     if resume is not None:
@@ -161,6 +163,31 @@ def test_a_loss_that_is_not_finite_leaves_the_last_checkpoint(one_site: Planted,
     dictionary, record = load_dictionary(newest)
     assert record.step == 9
     assert all(bool(torch.isfinite(parameter).all()) for parameter in dictionary.parameters())
+
+
+class Starving(MemoryStream):
+    """From the eleventh batch on leaves the process no memory to allocate."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        for number, batch in enumerate(super().__iter__()):
+            if number == 10:
+                used = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
+                resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20), resource.RLIM_INFINITY))
+            yield batch
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited as Linux does it")
+def test_a_step_without_memory_says_what_would_fit(one_site: Planted, tmp_path: Path) -> None:
+    # Pre-activations of 40 MB: glibc takes memory for them from the system anew in each step.
+    rows = Starving(one_site.values_NSD, ("resid_post.0",), batch_rows=300)
+    try:
+        said = (
+            r"step 11: out of memory on cpu with 300 rows and 32,768 latents; .* would fit. The last good checkpoint is"
+        )
+        with pytest.raises(errors.TrainingError, match=said):
+            execute(run_in(tmp_path, rows, latents=32_768), rows)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 class Collapsing(MemoryStream):

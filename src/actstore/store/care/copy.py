@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from actstore.access.objects import ObjectStore
+from actstore.access.printable import printable
 from actstore.access.read_ahead import REQUESTS, map_ahead
 from actstore.access.scratch import scratch_folder
 from actstore.contracts.progress import Progress
@@ -59,8 +60,12 @@ def begin_copy(
     if not destination.put_new(RECIPE, frozen.to_json()):
         found = load_frozen(destination)
         if found != frozen:
-            what = "another store" if found.digest != frozen.digest else "another part of this store"
-            raise UsageError(f"{destination.uri} is a copy of {what}; copy to another place")
+            if found.digest != frozen.digest:
+                raise UsageError(f"{destination.uri} is a copy of another store; copy to another place")
+            raise UsageError(
+                f"{destination.uri} is a copy of another part of this store: {_described(found)}; choose the same to "
+                "continue it, or copy to another place"
+            )
     most = most_file_bytes(frozen.corpus.sequences)
     if not has_sequences(destination) or (
         check and compare_sha256(destination, SEQUENCES, frozen.sequences_sha256, most_bytes=most) is not None
@@ -72,6 +77,13 @@ def begin_copy(
             raise CorruptObjectError(_DAMAGED.format(uri=source.uri, path=path))
         if not destination.put_new(path, data) and check and destination.get(path) != data:
             destination.put(path, data)
+
+
+def _described(frozen: FrozenRecipe) -> str:
+    """Say which sites and tasks a part has."""
+    sites = printable(", ".join(site.name for site in frozen.sites_here))
+    here = (f"{name} {split.tasks:,} of {frozen.splits[name].tasks:,}" for name, split in frozen.splits_here.items())
+    return f"sites {sites}; tasks {', '.join(here)}"
 
 
 def copy_tasks(

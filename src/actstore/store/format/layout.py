@@ -12,12 +12,15 @@ from actstore.contracts.recipe import StoreRecipe
 from actstore.quantize.table import QUANTIZERS
 
 __all__ = [
+    "CARD",
     "COMMITS",
+    "CROISSANT",
     "FORMAT",
     "HOLE",
     "LARGE_OBJECTS",
     "LAST_ARRAY",
     "MANIFEST",
+    "PUBLISHED",
     "RECIPE",
     "ROOT_METADATA",
     "SEQUENCES",
@@ -43,6 +46,10 @@ LAST_ARRAY: Final = "rows/sequence"
 """A reader of plain Zarr takes a row for filled as soon as this says so; so a task writes its object last."""
 MANIFEST: Final = "manifest.json"
 COMMITS: Final = "commits"
+CARD: Final = "README.md"
+CROISSANT: Final = "croissant.json"
+PUBLISHED: Final = frozenset({CARD, CROISSANT, ".gitattributes"})
+"""What a published store has beside: its data card, Croissant metadata, and a file that the Hub makes."""
 HOLE: Final = -1
 """`rows/sequence` of a row without a residue: the tail of a split's last shard."""
 

@@ -11,6 +11,7 @@ from actstore.access.open import is_partial
 from actstore.store.format.layout import (
     COMMITS,
     MANIFEST,
+    PUBLISHED,
     RECIPE,
     ROOT_METADATA,
     SEQUENCES,
@@ -57,7 +58,7 @@ class Inventory:
 
     def why_unnamed(self, path: str, named_tasks: Collection[int]) -> str | None:
         """Return why an object is not part of the store, given the tasks with a commit; None if it is part of it."""
-        if path in {RECIPE, SEQUENCES, MANIFEST} or path in self.metadata:
+        if path in {RECIPE, SEQUENCES, MANIFEST} or path in PUBLISHED or path in self.metadata:
             return None
         if (task := commit_task(path)) is not None:
             return None if task in self.tasks else f"the store has no task {task}"

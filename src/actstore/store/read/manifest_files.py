@@ -12,7 +12,7 @@ from actstore.errors import ManifestError, MissingObjectError
 from actstore.store.format.documents import read_document
 from actstore.store.read.manifest import LARGEST_MANIFEST_BYTES, Manifest, parse_manifest
 
-__all__ = ["is_manifest_url", "read_manifest_file", "read_manifest_url"]
+__all__ = ["is_manifest_url", "read_manifest_anywhere", "read_manifest_file", "read_manifest_url"]
 
 
 def is_manifest_url(source: str | os.PathLike[str]) -> bool:
@@ -25,6 +25,15 @@ def is_manifest_url(source: str | os.PathLike[str]) -> bool:
     """
     name = os.fspath(source)
     return "://" in name and name.endswith(".json")
+
+
+def read_manifest_anywhere(
+    source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None
+) -> Manifest:
+    """Parse and validate a manifest file on a disk or at a URL; raises `ManifestError`."""
+    if is_manifest_url(source):
+        return read_manifest_url(os.fspath(source), storage_options=storage_options)
+    return read_manifest_file(source)
 
 
 def read_manifest_file(path: str | os.PathLike[str]) -> Manifest:

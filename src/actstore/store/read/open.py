@@ -24,7 +24,12 @@ from actstore.store.format.documents import read_document
 from actstore.store.format.layout import MANIFEST
 from actstore.store.read.assemble_manifest import assemble_manifest
 from actstore.store.read.manifest import Manifest, parse_manifest
-from actstore.store.read.manifest_files import is_manifest_url, read_manifest_file, read_manifest_url
+from actstore.store.read.manifest_files import (
+    is_manifest_url,
+    read_manifest_anywhere,
+    read_manifest_file,
+    read_manifest_url,
+)
 from actstore.store.read.merged import MergedObjects, Source, one_store
 
 __all__ = [
@@ -122,10 +127,8 @@ def locate_rows(
 
 def read_manifest(source: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> Manifest:
     """Return the manifest in a file, whose store is not looked for, or that of a store."""
-    if Path(source).is_file():
-        return read_manifest_file(source)
-    if is_manifest_url(source):
-        return read_manifest_url(os.fspath(source), storage_options=storage_options)
+    if Path(source).is_file() or is_manifest_url(source):
+        return read_manifest_anywhere(source, storage_options=storage_options)
     return locate_rows(source, storage_options=storage_options)[0]
 
 

@@ -65,12 +65,15 @@ def check_new_place(objects: ObjectStore) -> None:
     Raises
     ------
     UsageError
-        If the place holds files but no store, or lies in a store. The second is found on local disks only.
+        If the place holds files but no store, is a file, or lies in a store. The last two are found on local disks.
     """
     if load_frozen_if_any(objects) is not None:
         return
     if isinstance(objects, LocalObjects):
-        outer = enclosing_store(Path(objects.uri).parent)
+        place = Path(objects.uri)
+        if file := next((one for one in (place, *place.parents) if one.is_file()), None):
+            raise UsageError(f"{file} is a file, and a store is a folder; give an empty or a new folder")
+        outer = enclosing_store(place.parent)
         if outer is not None:
             raise UsageError(
                 f"{objects.uri} lies in the store {outer}: a store in a store would be listed, checked and removed "

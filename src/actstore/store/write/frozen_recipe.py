@@ -68,7 +68,7 @@ class FrozenRecipe(Document):
     compression: CompressionFacts | None = None
     """Measurements of `compressor = "auto"`; None if the recipe names a compressor."""
     imported: ImportFacts | None = None
-    """Of rows that were imported from files; None if the model was run."""
+    """Of rows that were imported from files, or copied from another store; None if the model was run."""
     software: dict[str, str]
     part: PartFacts | None = None
     """The sites and tasks that are here, if not all; not part of the digest."""
@@ -203,7 +203,7 @@ class FrozenRecipe(Document):
     @property
     def how_to_finish(self) -> str:
         """The command that gives the store the tasks that it lacks."""
-        return how_to_finish(self.part, imported=self.imported is not None)
+        return how_to_finish(self.part, self.imported)
 
     @property
     def metadata_paths(self) -> list[str]:

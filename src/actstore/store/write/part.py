@@ -10,6 +10,7 @@ from pydantic import Field
 from actstore.contracts.recipe import MOST_INTEGER
 from actstore.errors import UsageError
 from actstore.store.format.vectors import Document
+from actstore.store.write.imported import ImportFacts
 
 __all__ = ["PartFacts", "how_to_finish", "refuse_part"]
 
@@ -51,11 +52,13 @@ class PartFacts(Document):
         return None
 
 
-def how_to_finish(part: PartFacts | None, *, imported: bool) -> str:
+def how_to_finish(part: PartFacts | None, imported: ImportFacts | None) -> str:
     """Return the command that gives a store the tasks that it lacks."""
     if part is not None:
         return "the 'actstore copy' that made it"
-    return "the 'actstore import' that began it" if imported else "'actstore extract'"
+    if imported is None:
+        return "'actstore extract'"
+    return f"the 'actstore {'copy --sequences' if imported.from_store else 'import'}' that began it"
 
 
 def refuse_part(part: PartFacts | None, *, uri: str) -> None:

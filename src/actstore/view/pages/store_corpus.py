@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actstore.view.counted import knows_proteins, lacks_tasks, sequences_title
 from actstore.view.pages.axes import Axis, linear_axis, log_axis
 from actstore.view.pages.charts import Labels, bar_chart
 from actstore.view.pages.document import facts as fact_list
@@ -13,10 +14,16 @@ __all__ = ["mixing", "proteins"]
 
 
 def proteins(facts: StoreFacts) -> tuple[Markup, ...]:
-    """Return lengths and residues."""
+    """Return lengths and residues, as far as they are known."""
     found, report = facts.proteins, facts.report
-    whole = found.proteins == report.sequences
-    of = "all proteins" if whole else f"a sample of {found.proteins:,} of {report.sequences:,} proteins"
+    if not knows_proteins(facts.manifest):
+        why = f"The files do not say of which proteins their rows are; they were taken in {report.sequences:,} blocks."
+        return (element("p", why, class_="note"),)
+    of = f"a sample of {found.proteins:,} of {report.sequences:,} proteins"
+    of = "all proteins" if found.proteins == report.sequences else of
+    rows = f"{report.rows / max(report.residues, 1):.1%} of them become rows"
+    if lacks_tasks(facts.manifest):
+        of, rows = f"{of} of the whole store", f"{report.rows:,} of them have rows here"
     shortest, low, median, high, longest = found.length_quantiles
     lengths = table(
         ("length", "residues"),
@@ -38,13 +45,13 @@ def proteins(facts: StoreFacts) -> tuple[Markup, ...]:
     return (
         fact_list(
             {
-                "proteins": f"{report.sequences:,}",
-                "residues": f"{report.residues:,}; {report.rows / max(report.residues, 1):.1%} of them become rows",
+                sequences_title(facts.manifest): f"{report.sequences:,}",
+                "residues": f"{report.residues:,}; {rows}",
                 "left out": skipped,
             }
         ),
         figure("Lengths", _lengths(facts), note=f"Of {of}. Bars have edges with equal ratios.", numbers=lengths),
-        _residues(facts, of),
+        *_residues(facts, of),
     )
 
 
@@ -52,11 +59,13 @@ def mixing(facts: StoreFacts) -> tuple[Markup, ...]:
     """Return how well batches are mixed."""
     if facts.mixing is None:
         why = "There are too few rows for two batches" if facts.report.complete else "Tasks are missing"
+        why = "This is a part of a store" if lacks_tasks(facts.manifest) else why
         return (element("p", f"{why}, so this was not measured.", class_="note"),)
     split, batch_rows, found = facts.mixing
+    sequences = "proteins" if knows_proteins(facts.manifest) else "blocks"
     rows = [
         (
-            "distinct proteins in a batch",
+            f"distinct {sequences} in a batch",
             f"{found.distinct_sequences:,.1f}",
             f"{found.distinct_sequences_uniform:,.1f}",
         ),
@@ -66,8 +75,8 @@ def mixing(facts: StoreFacts) -> tuple[Markup, ...]:
     return (
         element(
             "p",
-            f"A batch holds {found.distinct_ratio:.1%} of the distinct proteins that it would hold after a uniform "
-            "shuffle of all rows.",
+            f"A batch holds {found.distinct_ratio:.1%} of the distinct {sequences} that it would hold after a "
+            "uniform shuffle of all rows.",
         ),
         table(("", "measured", "uniform shuffle"), rows, caption="Mixing of batches beside a uniform shuffle"),
         element(
@@ -96,7 +105,10 @@ def _lengths(facts: StoreFacts) -> Markup:
     return bar_chart(edges, counts, log_axis([max(edges[0], 1.0), edges[-1]]), linear_axis(0.0, max(counts)), labels)
 
 
-def _residues(facts: StoreFacts, of: str) -> Markup:
+def _residues(facts: StoreFacts, of: str) -> tuple[Markup, ...]:
+    imported = facts.manifest.frozen.imported
+    if imported is not None and "residues" in imported.unknown:
+        return (element("p", "The files do not say of which residues their rows are.", class_="note"),)
     found = facts.proteins.residues
     total = sum(found.values())
     shares = {letter: count / total for letter, count in found.items()}
@@ -121,6 +133,5 @@ def _residues(facts: StoreFacts, of: str) -> Markup:
         ("residue", "count", "share"),
         [(letter, f"{count:,}", f"{shares[letter]:.2%}") for letter, count in found.items()],
     )
-    return figure(
-        "Residues", drawn, note=f"Share of each letter in {of}, whether kept as a row or not.", numbers=numbers
-    )
+    note = f"Share of each letter in {of}, whether kept as a row or not."
+    return (figure("Residues", drawn, note=note, numbers=numbers),)

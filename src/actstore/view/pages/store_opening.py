@@ -6,6 +6,7 @@ import shlex
 from typing import Final
 
 from actstore.access.printable import printable
+from actstore.view.counted import knows_proteins
 from actstore.view.pages.document import code
 from actstore.view.pages.markup import Markup, element
 from actstore.view.pages.store_facts import StoreFacts
@@ -31,6 +32,7 @@ x = center + channel * (scale * levels.astype('float32'))""",
 
 def opening(facts: StoreFacts) -> tuple[Markup, ...]:
     """Return the ways to open a store."""
+    one = "protein" if knows_proteins(facts.manifest) else "block"
     uri, site = printable(facts.opened or facts.uri, most=None), facts.manifest.sites[-1]
     example = printable(facts.proteins.example)
     first = next((task for task, commit in enumerate(facts.manifest.commits) if commit is not None), 0)
@@ -39,9 +41,9 @@ def opening(facts: StoreFacts) -> tuple[Markup, ...]:
     look = f"""import actstore
 
 store = actstore.open_store({uri!r})
-protein = store.rows(sequence={example!r}, sites={site.name!r})
-protein.values_ND  # float32 [kept residues, {site.width}]
-protein.position_N, protein.residues  # which residues these are"""
+{one} = store.rows(sequence={example!r}, sites={site.name!r})
+{one}.values_ND  # float32 [kept residues, {site.width}]
+{one}.position_N, {one}.residues  # which residues these are"""
     part = "" if facts.report.complete else ", allow_incomplete=True"
     part += "" if "train" in facts.manifest.splits else f", split={next(iter(facts.manifest.splits))!r}"
     stream = f"""import actstore
@@ -55,14 +57,14 @@ with actstore.open_stream({uri!r}, sites={site.name!r}{part}) as stream:
     rows = shlex.join(["actstore", "rows", uri, "--rows", few, "--site", site.name, "--out", "rows.csv"])
     return (
         _ways(
-            code("open-python", look, name="Python: one protein"),
+            code("open-python", look, name=f"Python: one {one}"),
             code("open-stream", stream, name="Python: shuffled batches"),
             code("open-train", shlex.join(train), name="Shell: train a sparse autoencoder", folded=True),
         ),
         element("h3", "Without actstore"),
         element(
             "p",
-            "The store is plain Zarr, version 3, with sharding; ids and residues of the proteins are in ",
+            f"The store is plain Zarr, version 3, with sharding; ids and residues of the {one}s are in ",
             element("code", "sequences.parquet"),
             ". The libraries of R and Julia differ in how much of Zarr 3 they read; a table of rows opens everywhere.",
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from actstore.view.counted import counted_rows
 from actstore.view.document import plain
 from actstore.view.pages.document import code
 from actstore.view.pages.document import facts as fact_list
@@ -79,13 +80,13 @@ def citation(facts: StoreFacts) -> tuple[Markup, ...]:
 
 def store_bibtex(facts: StoreFacts) -> str:
     """Return the entry of a bibliography for a store."""
-    manifest, report = facts.manifest, facts.report
-    title = f"Activations of {model_title(facts)} at {len(manifest.sites):,} sites for {report.sequences:,} proteins"
+    manifest = facts.manifest
+    title = f"Activations of {model_title(facts)} at {len(manifest.sites):,} sites for {counted_rows(manifest)}"
     return "\n".join(
         [
             f"@misc{{actstore-{manifest.digest[:12]},",
             f"  title = {{{{{title.translate(_SPECIAL)}}}}},",
-            f"  howpublished = {{Store of format {manifest.format}, {report.rows:,} rows}},",
+            f"  howpublished = {{Store of format {manifest.format}}},",
             f"  note = {{Manifest SHA-256 {manifest.digest}}}",
             "}",
         ]

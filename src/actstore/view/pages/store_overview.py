@@ -7,6 +7,7 @@ from typing import Final
 
 from actstore.redaction import without_secrets
 from actstore.store.read.manifest import Manifest
+from actstore.view.counted import counted_rows, knows_proteins, lacks_tasks, part_text, sequences_title
 from actstore.view.grids import human_bytes, human_count
 from actstore.view.pages.axes import linear_axis
 from actstore.view.pages.document import facts as fact_list
@@ -33,9 +34,10 @@ def heading(facts: StoreFacts) -> list[Markup]:
     widths = sorted({site.width for site in manifest.sites})
     sites = "site" if len(manifest.sites) == 1 else "sites"
     state = "Complete" if report.complete else f"{report.tasks_done:,} of {report.tasks_total:,} tasks"
+    part = f" It is a part: {text}." if (text := part_text(manifest)) else ""
     numbers = {
-        "Rows": (human_count(report.rows_done), "kept residues" if report.complete else f"of {report.rows:,} planned"),
-        "Proteins": (human_count(report.sequences), f"{human_count(report.residues)} residues"),
+        "Rows": (human_count(report.rows_done), "kept" if report.complete else f"of {report.rows:,} planned"),
+        "Proteins": _proteins(facts),
         "Sites": (f"{len(manifest.sites):,}", f"{' or '.join(f'{width:,}' for width in widths[:3])} features each"),
         "Encoding": (
             report.encoding,
@@ -49,9 +51,8 @@ def heading(facts: StoreFacts) -> list[Markup]:
         element("h1", f"Activations of {model_title(facts)}"),
         element(
             "p",
-            f"What {manifest.model.architecture} computes inside for {report.sequences:,} proteins, at "
-            f"{len(manifest.sites):,} {sites}, {'' if report.complete else 'to be '}kept for {report.rows:,} of their "
-            f"{report.residues:,} residues.",
+            f"What {manifest.model.architecture} computes inside, at {len(manifest.sites):,} {sites}, "
+            f"{'' if report.complete else 'to be '}kept for {counted_rows(manifest)}.{part}",
             class_="lead",
         ),
         element(
@@ -63,6 +64,14 @@ def heading(facts: StoreFacts) -> list[Markup]:
             class_="figures",
         ),
     ]
+
+
+def _proteins(facts: StoreFacts) -> tuple[str, str]:
+    report = facts.report
+    if not knows_proteins(facts.manifest):
+        return "unknown", f"rows in {report.sequences:,} blocks"
+    here = " in the whole store" if lacks_tasks(facts.manifest) else ""
+    return human_count(report.sequences), f"{human_count(report.residues)} residues{here}"
 
 
 def completeness(facts: StoreFacts) -> tuple[Markup, ...]:
@@ -78,7 +87,7 @@ def completeness(facts: StoreFacts) -> tuple[Markup, ...]:
         )
         for name, split in report.splits.items()
     ]
-    numbers = table(("split", "proteins", "rows", "of all rows", "tasks done"), rows)
+    numbers = table(("split", sequences_title(facts.manifest), "rows", "of all rows", "tasks done"), rows)
     each = -(-report.tasks_total // _MOST_CELLS)
     note = "Tasks are extracted and committed as a whole. " + (
         f"A square stands for {each:,} tasks." if each > 1 else "A square stands for one task."
@@ -102,14 +111,18 @@ def sizes(facts: StoreFacts) -> tuple[Markup, ...]:
     if not report.bytes_per_row:
         return (element("p", "No values are stored yet, so nothing is known of its size.", class_="note"),)
     features = sum(site.width for site in facts.manifest.sites)
+    row = "residue" if knows_proteins(facts.manifest) else "row"
+    kind = "part" if lacks_tasks(facts.manifest) else "store"
     amounts = {
-        "every residue in float32": 4.0 * features * report.residues,
-        "every residue in 16 bit": 2.0 * features * report.residues,
-        "the kept residues in 16 bit": 2.0 * features * report.rows,
-        f"this store: {report.encoding}": report.bytes_per_row * report.rows,
+        f"every {row} in float32": 4.0 * features * report.residues,
+        f"every {row} in 16 bit": 2.0 * features * report.residues,
+        f"the kept {row}s in 16 bit": 2.0 * features * report.rows,
+        f"this {kind}: {report.encoding}": report.bytes_per_row * report.rows,
     }
-    if report.rows == report.residues:
-        del amounts["the kept residues in 16 bit"]
+    if kind == "part":  # the residues are those of the whole store
+        amounts = dict(list(amounts.items())[2:])
+    elif report.rows == report.residues:
+        del amounts[f"the kept {row}s in 16 bit"]
     axis = linear_axis(0.0, max(amounts.values()))
     own_name, own = list(amounts.items())[-1]
     strips = [
@@ -121,8 +134,8 @@ def sizes(facts: StoreFacts) -> tuple[Markup, ...]:
     return (
         figure(
             "What the same rows would take",
-            strip_table(scale, ("stored as", "bytes", "beside this store"), strips, stressed=own_name),
-            note="At the same sites, for the whole plan of the store. Fewer residues and fewer bits both save.",
+            strip_table(scale, ("stored as", "bytes", f"beside this {kind}"), strips, stressed=own_name),
+            note=f"At the same sites, for the whole plan of the {kind}. Fewer {row}s and fewer bits both save.",
         ),
         fact_list(
             {

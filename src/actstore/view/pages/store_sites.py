@@ -53,7 +53,7 @@ def norms(facts: StoreFacts) -> tuple[Markup, ...]:
                 strips,
             ),
             note=f"Shapes and percentiles are of a sample of {sample.rows:,} rows; the line is the median. Mean norm "
-            f"and largest value are of all {facts.report.rows_done:,} rows before encoding.",
+            f"and largest value are of all {facts.report.rows_done:,} rows {_measured(facts)}.",
         ),
     )
 
@@ -84,8 +84,8 @@ def channels(facts: StoreFacts) -> tuple[Markup, ...]:
                 strips,
                 words=True,
             ),
-            note="All rows, before encoding. Outliers are channels of at least eight times the median channel, with "
-            "their number and ratio, and at most eight are named; each has a line.",
+            note=f"All rows, {_measured(facts)}. Outliers are channels of at least eight times the median channel, "
+            "with their number and ratio, and at most eight are named; each has a line.",
         ),
     )
 
@@ -94,6 +94,10 @@ def error(facts: StoreFacts) -> tuple[Markup, ...]:
     """Return what the encoding loses at each site."""
     if facts.rows is None:
         return (_no_rows(),)
+    copied = facts.manifest.frozen.imported
+    if copied is not None and copied.from_store:
+        encoded = f"The rows are encoded ({facts.report.encoding}) as in the store with manifest {copied.digest}"
+        return (element("p", f"{encoded}, which knows what that loses."),)
     statistics, encoding = facts.manifest.statistics, facts.report.encoding
     known = [one for one in statistics.values() if one.sqnr_worst_db is not None and one.sqnr_median_db is not None]
     if not known:
@@ -225,6 +229,12 @@ def _aligned(numbers: Sequence[float]) -> Callable[[float], str]:
 
 def _tick(number: float) -> str:
     return f"{number:,.0f}" if number >= 10 else f"{number:g}"
+
+
+def _measured(facts: StoreFacts) -> str:
+    """Return which values the statistics are of."""
+    imported = facts.manifest.frozen.imported
+    return "after decoding" if imported is not None and imported.from_store else "before encoding"
 
 
 def _no_rows() -> Markup:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from actstore.access.objects import ObjectStore
 from actstore.access.open import LocalObjects
 from actstore.access.printable import printable
-from actstore.access.scratch import sweep_scratch
+from actstore.access.scratch import left_scratch, sweep_scratch
 from actstore.contracts.progress import Progress, Silent
 from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import ManifestError, MissingObjectError, StoreError, UsageError
@@ -38,7 +38,7 @@ def collect_garbage(
     storage_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> GarbageReport:
-    """List what is not part of a store, leftovers of interrupted writers and foreign files; remove old leftovers.
+    """List leftovers of interrupted writers, also in the temporary directory, and foreign files; remove old leftovers.
 
     Foreign files, whose names actstore does not give, are never removed. Objects of a task are never garbage if it has
     a commit, sound or not, or if the manifest names it. Neither are objects in a folder that is itself a store, nor
@@ -70,14 +70,14 @@ def collect_garbage(
         raise UsageError(f"older_than_s must be at least 0, not {older_than_s}")
     objects = open_store_objects(store, storage_options)
     frozen = _sound_recipe(objects)
-    inventory = Inventory.of(frozen)
-    found, others = _find(objects, frozen, inventory)
+    found, others = _find(objects, frozen)
     ours = [one for one in found if is_name_of_store(one.object)]
     old = [one for one in ours if one.age_s is not None and one.age_s >= older_than_s]
     recent = [one for one in ours if one.age_s is None or one.age_s < older_than_s]
+    temporary = tuple(map(str, left_scratch()))
     if delete:
         with if_stopped(lambda: f"{printable(objects.uri)}: what is removed stays removed; the same command continues"):
-            _remove(objects, old, inventory, progress or Silent())
+            _remove(objects, old, Inventory.of(frozen), progress or Silent())
     return GarbageReport(
         uri=objects.uri,
         garbage=tuple(old),
@@ -88,10 +88,11 @@ def collect_garbage(
         deleted=delete,
         other_stores=others,
         foreign=tuple(one for one in found if not is_name_of_store(one.object)),
+        temporary=temporary,
     )
 
 
-def _find(objects: ObjectStore, frozen: FrozenRecipe, inventory: Inventory) -> tuple[list[Garbage], tuple[str, ...]]:
+def _find(objects: ObjectStore, frozen: FrozenRecipe) -> tuple[list[Garbage], tuple[str, ...]]:
     """Return what is not part of a store, and the folders of other stores below it."""
     # Read times, then names, then commits: a task committed in between is not garbage.
     written = objects.modified()
@@ -100,7 +101,8 @@ def _find(objects: ObjectStore, frozen: FrozenRecipe, inventory: Inventory) -> t
     now = time.time()
     others = other_stores(sizes)
     ours = {path: size for path, size in sizes.items() if not is_below(path, others)}
-    return [*_unnamed(ours, written, inventory, named, now), *_interrupted(objects, now)], others
+    unnamed = [_explained(objects, one) for one in _unnamed(ours, written, Inventory.of(frozen), named, now)]
+    return [*unnamed, *_interrupted(objects, now)], others
 
 
 def _sound_recipe(objects: ObjectStore) -> FrozenRecipe:
@@ -130,11 +132,21 @@ def _unnamed(
             yield Garbage(path, size, now - written[path] if path in written else None, reason)
 
 
+def _explained(objects: ObjectStore, found: Garbage) -> Garbage:
+    """Return what was found; of a symbolic link to nowhere or in a circle, with that as the reason."""
+    if isinstance(objects, LocalObjects):
+        place = objects.local_path(found.object)
+        if place.is_symlink() and not place.exists():
+            return found._replace(reason="a symbolic link that leads nowhere")
+    return found
+
+
 def _interrupted(objects: ObjectStore, now: float) -> Iterator[Garbage]:
-    """Yield unfinished writes. Those in object storage cannot be listed; `sweep` removes them."""
+    """Yield unfinished writes, and what lies beside them. Those in object storage cannot be listed, only swept."""
     if isinstance(objects, LocalObjects):
         for path, status in sorted(objects.unfinished().items()):
-            yield Garbage(path, status.st_size, now - status.st_mtime, "a write that was not finished")
+            reason = "a write that was not finished" if is_name_of_store(path) else "no writer gives this name"
+            yield Garbage(path, status.st_size, now - status.st_mtime, reason)
 
 
 def _remove(objects: ObjectStore, garbage: list[Garbage], inventory: Inventory, progress: Progress) -> None:

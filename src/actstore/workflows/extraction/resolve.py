@@ -101,7 +101,7 @@ def resolving(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowOrigin:
-    """Where rows come from: a model that computes them, or files that have them."""
+    """Where rows come from: a model that computes them, or files or a store that have them."""
 
     facts: ModelFacts
     """Of the model, as far as it is known."""
@@ -111,6 +111,10 @@ class RowOrigin:
     """Returns the source of rows for a numbering of the sequences: place in the corpus of each; None for its order."""
     imported: ImportFacts | None = None
     """Recorded facts of files that have them."""
+    table: SequenceTable | None = None
+    """Lengths, splits and clusters of the corpus, in its order, if they are known; None to draw and read them."""
+    calibration: dict[str, CalibrationFacts] | None = None
+    """Centre and channel scale of every site, if they are known."""
 
 
 class SequenceFile(NamedTuple):
@@ -137,6 +141,8 @@ class Resolution:
     @cached_property
     def table(self) -> SequenceTable:
         """Lengths, hashed ids and splits, in the order of the corpus."""
+        if self.origin.table is not None:
+            return self.origin.table
         recipe = self.recipe
         return split_corpus(self.corpus, recipe.splits, seed=recipe.seed, storage_options=self.storage_options)
 
@@ -243,6 +249,8 @@ class Resolution:
         return frozen
 
     def _calibration(self, draft: FrozenRecipe) -> dict[str, CalibrationFacts]:
+        if self.origin.calibration is not None:
+            return self.origin.calibration
         if (place := self.recipe.store.calibration_of) is not None:
             facts, sites = self.origin.facts, self.origin.sites
             return taken_calibration(place, facts, sites, storage_options=self.storage_options)

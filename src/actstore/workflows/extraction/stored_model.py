@@ -27,8 +27,14 @@ def stored_model(frozen: FrozenRecipe, place: str | None = None) -> ModelRecipe:
     Raises
     ------
     ModelError
-        If it was extracted from a folder that is gone, or its rows were imported from files.
+        If it was extracted from a folder that is gone, or its rows were imported from files or copied
+        from another store.
     """
+    if frozen.imported is not None and frozen.imported.from_store:
+        raise ModelError(
+            "the rows of the store were copied from another store, not computed; 'actstore copy SRC URI --sequences "
+            "FILE' writes missing tasks from there, and with --check damaged ones"
+        )
     if frozen.imported is not None:
         raise ModelError(
             f"the rows of the store were imported from {frozen.imported.format} files, so no model gives them again; "

@@ -7,13 +7,14 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from actstore.access.filesystems import answer_of, backend_errors, describe_error
 from actstore.access.retrying import Retries
-from actstore.errors import StoreError, UsageError
+from actstore.errors import StorageUnavailableError, StoreError, UsageError
 from actstore.redaction import keep_secret
 from actstore.store.format.canonical import sha256_hex
 
@@ -27,6 +28,10 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _THREADS: Final = 8
 _NO_ACCESS: Final = frozenset({401, 403})
 _MISSING: Final = 404
+_OTHER_PARENT: Final = 412
+_FIRST_ATTEMPTS: Final = 3
+_FIRST_ANSWER_S: Final = 5.0
+"""Somebody waits for the first answer: without a network, the error comes within 20 s."""
 _Result = TypeVar("_Result")
 
 
@@ -104,32 +109,66 @@ class HubRepository:
         branch = "" if self.revision == "main" else f"@{quote(self.revision, safe='')}"
         return f"hf://{self._folder}{self.name}{branch}"
 
-    def files(self) -> dict[str, RemoteFile] | None:
-        """Return what the branch has, by path; None if there is no such repository or branch."""
+    def head(self) -> str | None:
+        """Return the commit of the branch; None if there is no such repository or branch.
+
+        Raises
+        ------
+        StorageUnavailableError
+            If the Hub does not answer at once.
+        """
+
+        def find() -> str:
+            ask = self._api.dataset_info if self.kind == "dataset" else self._api.model_info
+            info = ask(self.name, revision=self.revision, timeout=_FIRST_ANSWER_S, expand=["sha"])
+            return str(info.sha)
+
+        few = replace(self._retries, attempts=min(self._retries.attempts, _FIRST_ATTEMPTS))
+        try:
+            return self._do(find, if_missing=lambda: None, retries=few)
+        except StorageUnavailableError as error:
+            raise StorageUnavailableError(
+                f"the Hub does not answer; check the network (HTTPS_PROXY) and its address (HF_ENDPOINT): {error}"
+            ) from None
+
+    def files(self, commit: str) -> dict[str, RemoteFile]:
+        """Return what a commit has, by path."""
         from huggingface_hub.hf_api import RepoFile  # noqa: PLC0415
 
-        def find() -> dict[str, RemoteFile] | None:
-            found = self._api.list_repo_tree(self.name, recursive=True, revision=self.revision, repo_type=self.kind)
+        def find() -> dict[str, RemoteFile]:
+            found = self._api.list_repo_tree(self.name, recursive=True, revision=commit, repo_type=self.kind)
             return {
                 one.path: RemoteFile(one.size, None if one.lfs is None else one.lfs.sha256, one.blob_id)
                 for one in found
                 if isinstance(one, RepoFile)
             }
 
-        return self._do(find, if_missing=lambda: None)
+        with _quiet():
+            return self._do(find)
 
-    def create(self, *, private: bool) -> None:
-        """Create repository and branch unless they exist; an existing one stays as private as it is."""
+    def create(self, *, private: bool) -> str:
+        """Create repository and branch unless they exist; return the commit of the branch.
+
+        An existing repository stays as private as it is.
+        """
         self._do(lambda: self._api.create_repo(self.name, repo_type=self.kind, private=private, exist_ok=True))
         if self.revision != "main":
             self._do(
                 lambda: self._api.create_branch(self.name, branch=self.revision, repo_type=self.kind, exist_ok=True)
             )
+        if (head := self.head()) is None:
+            raise StoreError(f"{self.url}: the Hub does not have the branch {self.revision} that was just made")
+        return head
 
-    def commit(self, files: Mapping[str, Path | bytes], *, message: str) -> str:
+    def commit(self, files: Mapping[str, Path | bytes], *, message: str, parent: str) -> str:
         """Send files and commit them together; return the commit.
 
         What the Hub has already, it does not take again, even if it belongs to no commit yet.
+
+        Raises
+        ------
+        StoreError
+            If the branch is at another commit than `parent`.
         """
 
         def send() -> str:
@@ -140,17 +179,13 @@ class HubRepository:
                     commit_message=message,
                     repo_type=self.kind,
                     revision=self.revision,
+                    parent_commit=parent,
                     num_threads=_THREADS,
                 ).oid
             )
 
         with _quiet():
             return self._do(send)
-
-    def head(self) -> str:
-        """Return the commit of the branch."""
-        info = self._do(lambda: self._api.repo_info(self.name, repo_type=self.kind, revision=self.revision))
-        return str(info.sha)
 
     def download(self, path: str, *, commit: str | None = None) -> Path | None:
         """Return where a file is on this machine, downloaded unless it is; None if there is no such file or repository.
@@ -189,10 +224,16 @@ class HubRepository:
             CommitOperationAdd(path, data if isinstance(data, bytes) else str(data)) for path, data in files.items()
         ]
 
-    def _do(self, act: Callable[[], _Result], *, if_missing: Callable[[], _Result] | None = None) -> _Result:
+    def _do(
+        self,
+        act: Callable[[], _Result],
+        *,
+        if_missing: Callable[[], _Result] | None = None,
+        retries: Retries | None = None,
+    ) -> _Result:
         """Send a request, with retries, and translate its errors; their texts may hold signatures and tokens."""
         try:
-            return self._retries.run(act, name=self.url, describe=describe_error)
+            return (retries or self._retries).run(act, name=self.url, describe=describe_error)
         except Exception as error:
             cause = error.__cause__ if isinstance(error, RuntimeError) else error  # around a failed upload
             if not isinstance(cause, backend_errors()):
@@ -204,6 +245,11 @@ class HubRepository:
                 raise StoreError(
                     f"{self.url}: the Hub refuses ({answer.status}): log in with 'hf auth login', or set HF_TOKEN to a "
                     "token that has access to this name; check the name, too"
+                ) from None
+            if answer is not None and answer.status == _OTHER_PARENT:
+                raise StoreError(
+                    f"{self.url}: somebody else wrote to branch {self.revision} meanwhile; what was sent is kept. Run "
+                    "the same again when the other one is done, or publish to a branch of your own with --revision"
                 ) from None
             raise StoreError(f"{self.url}: {describe_error(cause)}") from None
 

@@ -28,6 +28,12 @@ def test_everything_in_a_complete_store_belongs_to_it(store_of: StoreOf, encodin
         assert {inventory.task_of(path) for path in load_commit(objects, task).objects} == {task}
 
 
+@pytest.mark.parametrize("path", ["README.md", "croissant.json", ".gitattributes"])
+def test_what_a_published_store_has_beside_belongs_to_it_at_its_root_only(path: str, inventory: Inventory) -> None:
+    assert inventory.why_unnamed(path, set()) is None
+    assert inventory.why_unnamed(f"sites/{path}", set()) is not None
+
+
 def test_without_a_commit_the_objects_of_a_task_do_not(inventory: Inventory) -> None:
     assert inventory.why_unnamed("sites/embed/values/c/2/0", {1, 3}) == "task 2 has no commit"
     assert inventory.why_unnamed("commits/2.json", {1, 3}) is None

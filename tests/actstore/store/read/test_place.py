@@ -50,6 +50,13 @@ def test_nor_among_files_that_are_not_a_store(tmp_path: Path, recipe_of: RecipeO
     assert files(tmp_path) == {"thesis", "thesis/thesis.tex"}
 
 
+@pytest.mark.parametrize("below", ["", "store"])
+def test_nor_in_the_place_of_a_file(tmp_path: Path, below: str) -> None:
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(UsageError, match=r"mine is a file, and a store is a folder; give an empty or a new folder"):
+        check_new_place(LocalObjects(tmp_path / "mine" / below))
+
+
 def test_nor_among_objects_in_object_storage() -> None:
     with in_memory() as objects:
         check_new_place(objects)

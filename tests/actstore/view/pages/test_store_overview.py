@@ -78,3 +78,24 @@ def test_many_tasks_share_a_square(facts: StoreFacts) -> None:
     assert page.count('<i class="done"></i>') == 500 + 1  # and one in the key
     assert page.count('<i class="part"></i>') == 1 + 1
     assert "A square stands for 100 tasks." in page
+
+
+def test_a_part_counts_what_is_here(part_store: Path) -> None:
+    facts = facts_of(part_store)
+    page, rows = store_page(facts), cells(store_page(facts))
+    assert (
+        "at 2 sites, kept for 2,048 residues of some of the 60 proteins of the whole store. It is a part: 2 of" in page
+    )
+    assert "residues in the whole store</dd>" in page
+    assert next(row for row in rows if row[0] == "split")[1] == "proteins of the whole store"
+    assert [row[0] for row in rows if row[0].startswith(("every", "the kept", "this"))] == [
+        "the kept residues in 16 bit",
+        "this part: int8",
+    ]
+
+
+def test_rows_of_unknown_proteins_are_counted_as_rows(blocks_store: Path) -> None:
+    page = store_page(facts_of(blocks_store))
+    assert "<dd>unknown</dd><dd>rows in 8 blocks</dd>" in page
+    assert "kept for 2,000 rows of unknown proteins." in page
+    assert "residue in 16 bit" not in page

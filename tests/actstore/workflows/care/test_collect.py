@@ -228,11 +228,33 @@ class TestWritesThatWereNotFinished:
         (tmp_path / "temporary").mkdir()
         with scratch_folder("workers") as folder:
             name = folder.name
-        (tmp_path / "temporary" / name).mkdir()
-        collect_garbage(str(store))
-        assert (tmp_path / "temporary" / name).exists()
-        collect_garbage(str(store), delete=True)
-        assert not (tmp_path / "temporary" / name).exists()
+        left = tmp_path / "temporary" / name
+        left.mkdir()
+        assert collect_garbage(str(store)).temporary == (str(left),)
+        assert left.exists()
+        shown = "".join(actstore("gc", store).out.split())
+        assert f"temporary{left}:ofkilledruns,--deleteandthenextrunremovethem" in shown
+        assert collect_garbage(str(store), delete=True).temporary == (str(left),)
+        assert not left.exists()
+        assert collect_garbage(str(store)).temporary == ()
+
+    def test_are_told_from_files_of_others_beside_them(self, store: Path) -> None:
+        (store / ".partial").mkdir()
+        (store / ".partial" / "notes.txt").write_text("mine")
+        (store / ".partial" / "another-host-1-0badcafe.0000000000000000").touch()
+        report = collect_garbage(str(store), older_than_s=0)
+        assert [one.reason for one in report.garbage] == ["a write that was not finished"]
+        assert [(one.object, one.reason) for one in report.foreign] == [
+            (".partial/notes.txt", "no writer gives this name")
+        ]
+
+
+def test_links_that_lead_nowhere_are_said_to_be_that(store: Path) -> None:
+    shutil.rmtree(store / "sites/embed/values")
+    (store / "sites/embed/values").symlink_to("values")
+    (store / "gone").symlink_to("nowhere")
+    found = {one.object: one.reason for one in collect_garbage(str(store)).foreign}
+    assert found == dict.fromkeys(("sites/embed/values", "gone"), "a symbolic link that leads nowhere")
 
 
 class TestATaskThatIsCommittedMeanwhile:

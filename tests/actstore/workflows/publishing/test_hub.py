@@ -24,13 +24,13 @@ def repository(revision: str = "main") -> HubRepository:
 
 
 def test_files_are_committed_and_listed(hub: Hub, tmp_path: Path) -> None:
-    assert repository().files() is None
-    repository().create(private=True)
-    repository().create(private=True)
+    assert repository().head() is None
+    head = repository().create(private=True)
+    assert repository().create(private=True) == head
     (tmp_path / "large").write_bytes(bytes(100))
-    commit = repository().commit({"a/large": tmp_path / "large", "small.json": b"{}"}, message="first")
-    files = repository().files()
-    assert files is not None
+    commit = repository().commit({"a/large": tmp_path / "large", "small.json": b"{}"}, message="first", parent=head)
+    files = repository().files(commit)
+    assert "small.json" not in repository().files(head)
     assert repository().head() == commit
     assert files["a/large"].has(bytes(100))
     assert files["small.json"].has(b"{}")
@@ -41,13 +41,22 @@ def test_files_are_committed_and_listed(hub: Hub, tmp_path: Path) -> None:
     assert hub.repositories[NAME].messages == ["first"]
 
 
+def test_a_commit_beside_that_of_somebody_else_is_refused(hub: Hub) -> None:
+    head = repository().create(private=False)
+    theirs = repository().commit({"a.json": b"{}"}, message="theirs", parent=head)
+    with pytest.raises(StoreError, match=r"somebody else wrote to branch main meanwhile; .* Run the same again"):
+        repository().commit({"b.json": b"{}"}, message="ours", parent=head)
+    assert repository().head() == theirs
+    assert hub.repositories[NAME].messages == ["theirs"]
+
+
 def test_a_model_has_its_own_place_and_its_files_are_downloaded_once(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     model = HubRepository(NAME, kind="model", retries=Retries(attempts=1))
-    model.create(private=True)
-    commit = model.commit({"large": bytes(100), "a/small.json": b"{}"}, message="first")
+    first = model.create(private=True)
+    commit = model.commit({"large": bytes(100), "a/small.json": b"{}"}, message="first", parent=first)
     assert (model.url, model.uri) == (f"{hub.url}/{NAME}", f"hf://{NAME}")
     for _ in range(2):
         large, small = model.download("large", commit=commit), model.download("a/small.json", commit=commit)
@@ -59,13 +68,13 @@ def test_a_model_has_its_own_place_and_its_files_are_downloaded_once(
 
 
 def test_a_branch_is_made_and_the_others_stay(hub: Hub) -> None:
-    assert repository(revision="int8/v2").files() is None
     branch = repository(revision="int8/v2")
-    branch.create(private=False)
-    branch.create(private=False)
-    branch.commit({"a.json": b"{}"}, message="on a branch")
-    assert "a.json" in (branch.files() or {})
-    assert "a.json" not in (repository().files() or {})
+    assert branch.head() is None
+    head = branch.create(private=False)
+    assert branch.create(private=False) == repository().head() == head
+    commit = branch.commit({"a.json": b"{}"}, message="on a branch", parent=head)
+    assert "a.json" in branch.files(commit)
+    assert (branch.head(), repository().head()) == (commit, head)
     assert branch.uri == f"hf://datasets/{NAME}@int8%2Fv2"
     assert repository().uri == f"hf://datasets/{NAME}"
 

@@ -1,0 +1,43 @@
+"""Every library learns the same planted rows, through the same three calls."""
+
+import pytest
+import torch
+
+from benchmarks.contestants.learners import LEARNERS, Ours, Sizes, moments_of
+from benchmarks.peers import planted
+
+DATA = planted(rows=4000, width=16, directions=24, active=2)
+SIZES = Sizes(sites=1, width=16, latents=24, k=2, batch_rows=256, steps=60)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_learner_explains_more_after_some_steps(name: str) -> None:
+    learner = LEARNERS[name](SIZES, DATA.train_NX, 0)
+    before = error_of(learner.forward(DATA.held_out_NX)[0])
+    for step in range(SIZES.steps):
+        learner.step(DATA.train_NX[torch.randperm(3600, generator=torch.Generator().manual_seed(step))[:256]])
+    back_BX, active_BF = learner.forward(DATA.held_out_NX)
+    assert error_of(back_BX) < before
+    assert int(active_BF.sum(dim=1).max()) <= SIZES.k
+    assert learner.decoder_FX().shape == (24, 16)
+
+
+def error_of(back_BX: torch.Tensor) -> float:
+    return float((DATA.held_out_NX - back_BX).square().sum())
+
+
+def test_six_sites_are_one_crosscoder_of_ours() -> None:
+    sizes = Sizes(sites=6, width=8, latents=32, k=4, batch_rows=64, steps=4)
+    rows_NX = torch.randn(256, 48, generator=torch.Generator().manual_seed(0))
+    learner = Ours(sizes, rows_NX, 0)
+    learner.step(rows_NX[:64])
+    assert learner.forward(rows_NX)[0].shape == rows_NX.shape
+    assert learner.dead_after_rows >= 1
+
+
+def test_moments_are_those_of_scaled_rows() -> None:
+    rows_NX = 5 + torch.randn(1000, 12, generator=torch.Generator().manual_seed(0))
+    inputs = moments_of(rows_NX, 2)
+    scaled_NSD = rows_NX.view(1000, 2, 6) * torch.from_numpy(inputs.scale_S)[:, None]
+    assert float(scaled_NSD.square().sum(dim=2).mean()) == pytest.approx(1.0)
+    assert inputs.variance == pytest.approx(float(scaled_NSD.var(dim=0, correction=0).sum()))

@@ -1,0 +1,41 @@
+"""All learners learn the same rows, and the table has what each of them explains, leaves dead and recovers."""
+
+from pathlib import Path
+
+import torch
+
+from actstore.contracts.progress import Silent
+from benchmarks.contestants.learners import LEARNERS
+from benchmarks.data.site_rows import PartSizes
+from benchmarks.peers import measure, natural, planted, table
+from benchmarks.recording.report import machine
+
+
+def test_scores_of_all_learners() -> None:
+    data = planted(rows=5000, width=16, directions=24, active=2)
+    results = measure([data], seeds=(0, 1), epochs=2, progress=Silent())
+    scores = results["scores"]["planted"]
+    assert scores.keys() == LEARNERS.keys()
+    for found in scores.values():
+        assert 0 < found["recovered"]["median"] <= 1
+        assert 0 <= found["dead"]["least"] <= found["dead"]["most"] <= 1
+        assert found["explained_variance"]["most"] < 1
+    made = table(results | {"machine": machine(), "commit": "abc"})
+    assert all(name in made for name in LEARNERS)
+
+
+def test_planted_rows_are_sums_of_their_directions() -> None:
+    data = planted(rows=500, width=16, directions=24, active=2)
+    assert data.direction_FX is not None
+    centred_NX = torch.cat([data.train_NX, data.held_out_NX])
+    centred_NX -= centred_NX.mean(dim=0)
+    assert torch.linalg.matrix_rank(data.direction_FX) == 16
+    assert len(data.held_out_NX) == 50
+
+
+def test_natural_rows_are_of_two_blocks(small_fasta: Path, esm2_tiny: Path) -> None:
+    sizes = PartSizes(calibration_proteins=2, held_out_rows=500, train_rows=2000)
+    blocks = list(natural(str(small_fasta), str(esm2_tiny), sizes, progress=Silent()))
+    assert [data.name for data in blocks] == ["block 3", "block 5"]
+    assert all(data.train_NX.shape[1] == data.held_out_NX.shape[1] == 128 for data in blocks)
+    assert not torch.equal(blocks[0].train_NX, blocks[1].train_NX)
