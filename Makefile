@@ -175,13 +175,13 @@ bench-proteins: setup ## random proteins out of a store beside one file for each
 	$(BIN)/python -m benchmarks.proteins
 	$(BIN)/python -m benchmarks.tables
 
-bench-train: setup ## a training step beside those of other libraries, in five minutes
-	$(BIN)/python -m benchmarks.train
+bench-train: peers ## a training step beside those of other libraries, in five minutes
+	PYTHONPATH=src $(PEERS)/bin/python -m benchmarks.train
 	$(BIN)/python -m benchmarks.tables
 
 bench-peers: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz
-bench-peers: setup ## what dictionaries learn beside those of other libraries, in a quarter of an hour; PROTEINS=FASTA
-	$(BIN)/python -m benchmarks.peers $(PROTEINS)
+bench-peers: peers ## what dictionaries learn beside those of other libraries, in a quarter of an hour; PROTEINS=FASTA
+	PYTHONPATH=src $(PEERS)/bin/python -m benchmarks.peers $(PROTEINS)
 	$(BIN)/python -m benchmarks.tables
 
 bench-setup: $(BENCH_STAMP) ## create build/bench with the peers of the stream benchmark

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-__all__ = ["obstacle", "run_peers"]
+__all__ = ["obstacle", "python_of_peers", "run_peers"]
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 PYTHON: Final = REPOSITORY / "build" / "peers" / "bin" / "python"
@@ -19,8 +19,23 @@ def obstacle() -> str | None:
 
 def run_peers(work: Path) -> None:
     """Let the libraries read and write in a folder, as `peers_side.py` says."""
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+    _run(str(_SCRIPT), str(work))
+
+
+def python_of_peers(code: str) -> str:
+    """Run code of this repository where the libraries are, and return what it prints."""
+    return _run("-c", code)
+
+
+def _run(*arguments: str) -> str:
+    environment = os.environ | {
+        "HF_HUB_OFFLINE": "1",
+        "WANDB_MODE": "disabled",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}",
+    }
     done = subprocess.run(
-        [PYTHON, _SCRIPT, work], env=environment, capture_output=True, text=True, timeout=240, check=False
+        [PYTHON, *arguments], env=environment, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
