@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from trainers.dictionaries.dictionary import Dictionary, FlatWeights
-from trainers.dictionaries.topk import topk_pass
+from trainers.dictionaries.dictionary import FlatWeights
+from trainers.dictionaries.topk import TopKDictionary, topk_pass
 
 __all__ = ["auxk_loss"]
 
 
-def auxk_loss(dictionary: Dictionary, values_BSD: Tensor, residual_BSD: Tensor, dead_F: Tensor) -> Tensor:
-    """Return the error of the dead latents' reconstruction of the residual, divided by the residual's variance.
+def auxk_loss(
+    dictionary: TopKDictionary,
+    values_BSD: Tensor,
+    residual_BSD: Tensor,
+    dead_F: Tensor,
+    *,
+    most_latents: int,
+    least: float,
+) -> Tensor:
+    """Return the squared error of the dead latents' reconstruction of the residual, divided by the squared residual.
 
-    The AuxK loss of Gao et al. 2024 (section A.2): ``||e - e^||^2 / var(e)`` with e the residual and e^ the decoding
-    (without bias) of the k_aux dead latents that are most active. k_aux is half the features of a site, or all dead
-    latents if there are fewer. Only columns of dead latents are computed.
+    Both are sums over the batch, so the loss does not depend on the scale of the rows or the number of sites: it is 1
+    if the dead latents reconstruct nothing, and 0 if they reconstruct all that the others leave. It is the AuxK loss
+    of Gao et al. 2024 (section A.2): ``||e - e^||^2 / ||e||^2`` with e the residual and e^ the decoding (without bias)
+    of the k_aux dead latents that rank highest, in the ranking of the main pass. Only columns of dead latents are
+    computed.
 
     Parameters
     ----------
@@ -25,8 +34,12 @@ def auxk_loss(dictionary: Dictionary, values_BSD: Tensor, residual_BSD: Tensor, 
         ``x - x^``; no gradient flows into it.
     dead_F
         Indices of dead latents, int64, at least one.
+    most_latents
+        k_aux; all dead latents if there are fewer.
+    least
+        Squared residual of the batch below which there is nothing to learn; it bounds the divisor.
     """
-    weights = dictionary.flat()
+    weights, score_F = dictionary.flat(), dictionary.score_F()
     residual_BX = residual_BSD.detach().flatten(1)
     decoder_FX = weights.decoder_FX.index_select(0, dead_F)
     of_dead = FlatWeights(
@@ -35,8 +48,8 @@ def auxk_loss(dictionary: Dictionary, values_BSD: Tensor, residual_BSD: Tensor, 
         decoder_FX=decoder_FX,
         decoder_bias_X=decoder_FX.new_zeros(decoder_FX.shape[1]),
     )
-    kept = min(max(1, dictionary.shape.width // 2), len(dead_F))
-    guess_BSD = topk_pass(of_dead, values_BSD, kept=kept).reconstruction_BSD
+    kept = min(most_latents, len(dead_F))
+    score_F = None if score_F is None else score_F.index_select(0, dead_F)
+    guess_BSD = topk_pass(of_dead, values_BSD, kept=kept, score_F=score_F).reconstruction_BSD
     error = mse_loss(guess_BSD.flatten(1), residual_BX, reduction="sum")
-    spread = (residual_BX - residual_BX.mean(dim=0)).square().sum()
-    return error / spread.clamp_min(torch.finfo(spread.dtype).tiny)
+    return error / residual_BX.square().sum().clamp_min(least)

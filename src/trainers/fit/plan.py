@@ -83,21 +83,25 @@ class TrainPlan(BaseModel):
     steps: int = Field(ge=1, le=_MOST)
     batch_rows: int = Field(ge=1, le=_MOST)
     rows: int = Field(ge=0, le=_MOST)
-    """Rows that `steps` batches hold, short last batches of epochs included."""
+    """Rows that `steps` batches hold, short last batches of epochs included: the horizon of the schedule."""
     seed: int = Field(ge=0)
     order: Literal["windows", "uniform"]
     split: str
     normalisation: Normalisation
-    warmup_steps: int = Field(ge=0, le=_MOST)
-    decay_steps: int = Field(ge=0, le=_MOST)
-    sparsity_warmup_steps: int = Field(ge=0, le=_MOST)
+    warmup_rows: int = Field(ge=0, le=_MOST)
+    """Rows in which the learning rate rises."""
+    decay_rows: int = Field(ge=0, le=_MOST)
+    """Rows, at the end, in which it falls."""
+    sparsity_warmup_rows: int = Field(ge=0, le=_MOST)
+    """Rows in which the penalty rises."""
     gradient_clip: float = Field(gt=0)
     auxk_weight: float = Field(ge=0)
+    auxk_latents: int = Field(ge=1, le=MOST_LATENTS)
     dead_after_rows: int = Field(ge=1, le=_MOST)
-    restart_step: int = Field(default=0, ge=0, le=_MOST)
-    """Step at which the run was made longer; 0 if it was not."""
+    restart_rows: int = Field(default=0, ge=0, le=_MOST)
+    """Rows after which the run was made longer or shorter; 0 if it was not."""
     restart_factor: float = Field(default=1.0, ge=0.0, le=1.0)
-    """Factor of the learning rate at that step; from there it rises again to 1."""
+    """Factor of the learning rate there; from there it rises again to 1."""
 
     @property
     def shape(self) -> Shape:
@@ -149,7 +153,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         width=stream.width,
         latents=latents,
         kept=kept,
-        sparsity=_default_sparsity(kind, config, stream) if config.sparsity is None else config.sparsity,
+        sparsity=kind.default_sparsity if config.sparsity is None else config.sparsity,
         lr=default_lr(latents) if config.lr is None else config.lr,
         steps=steps,
         batch_rows=stream.batch_rows,
@@ -158,11 +162,12 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         order=config.order,
         split=config.split,
         normalisation=config.normalisation,
-        warmup_steps=min(MAX_WARMUP_STEPS, round(config.warmup_share * steps)),
-        decay_steps=round(config.decay_share * steps),
-        sparsity_warmup_steps=round(config.sparsity_warmup_share * steps),
+        warmup_rows=min(MAX_WARMUP_STEPS * stream.batch_rows, round(config.warmup_share * rows)),
+        decay_rows=round(config.decay_share * rows),
+        sparsity_warmup_rows=round(config.sparsity_warmup_share * rows),
         gradient_clip=config.gradient_clip,
         auxk_weight=config.auxk_weight if kind.keeps_k else 0.0,
+        auxk_latents=config.auxk_latents or max(1, stream.width // 2),
         dead_after_rows=config.dead_after_rows or max(1, min(DEAD_AFTER_ROWS, rows // 10)),
     )
 
@@ -195,9 +200,3 @@ def _kept(kind: type[Dictionary], config: TrainConfig, *, latents: int) -> int |
     if kept > latents:
         raise errors.UsageError(f"k = {kept} of only {latents} latents; lower --k or raise --latents")
     return kept
-
-
-def _default_sparsity(kind: type[Dictionary], config: TrainConfig, stream: StreamFacts) -> float | None:
-    default = kind.default_sparsity(len(stream.sites))
-    # With rows of norm sqrt(D) instead of 1, the error grows by D, the penalty only by sqrt(D).
-    return default if default is None or config.normalisation == "unit" else default * math.sqrt(stream.width)

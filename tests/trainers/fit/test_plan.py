@@ -53,13 +53,11 @@ def test_the_learning_rate_falls_with_the_root_of_the_dictionary() -> None:
     assert plan(lr=0.5).lr == 0.5
 
 
-def test_a_penalty_scales_as_the_error_does() -> None:
+def test_the_coefficient_of_a_penalty_is_the_same_for_any_scale_and_any_number_of_sites() -> None:
     l1 = plan(THREE_SITES, dictionary="crosscoder-l1").sparsity
     l2 = plan(THREE_SITES, dictionary="crosscoder-l2").sparsity
     long_rows = plan(dictionary="relu-sae", normalisation="sqrt_d").sparsity
-    assert l1 == 0.05
-    assert l2 == pytest.approx(0.05 * 3**0.5)
-    assert long_rows == pytest.approx(0.05 * 128**0.5)
+    assert l1 == l2 == long_rows == plan(dictionary="relu-sae").sparsity == 0.06
     assert plan(dictionary="relu-sae", sparsity=0.2).sparsity == 0.2
 
 
