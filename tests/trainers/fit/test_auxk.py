@@ -5,6 +5,7 @@ import torch
 
 from trainers.dictionaries.crosscoder_topk import CrosscoderTopK
 from trainers.dictionaries.dictionary import Shape
+from trainers.dictionaries.topk import topk_code
 from trainers.dictionaries.topk_sae import TopKSae
 from trainers.fit.auxk import auxk_loss
 
@@ -23,17 +24,43 @@ def rows(count: int = 50) -> torch.Tensor:
     return torch.randn(count, 1, 8, generator=torch.Generator().manual_seed(4))
 
 
+def share_left(guess_BD: torch.Tensor, residual_BD: torch.Tensor) -> torch.Tensor:
+    """1 - squared cosine: what the best multiple of a guess leaves of the residual."""
+    return 1 - (guess_BD * residual_BD).sum() ** 2 / guess_BD.square().sum() / residual_BD.square().sum()
+
+
 LIMITS: Final[dict[str, Any]] = {"most_latents": 4, "least": 1e-6}
 
 
 def test_auxk_is_the_unexplained_share_of_the_residual(sae: TopKSae) -> None:
-    values_BSD = rows()
-    residual_BSD = values_BSD - sae(values_BSD).reconstruction_BSD
-    dead_F = torch.tensor([1, 4, 9])
+    values_BSD, dead_F = rows(), torch.tensor([1, 4, 9])
+    residual_BSD = 0.2 * values_BSD + 0.1 * torch.randn(50, 1, 8, generator=torch.Generator().manual_seed(5))
     code_BF = torch.relu(values_BSD[:, 0] @ sae.W_enc[:, dead_F])
-    error = (code_BF @ sae.W_dec[dead_F] - residual_BSD[:, 0]).square().sum()
     have = auxk_loss(sae, values_BSD, residual_BSD, dead_F, **LIMITS)
-    torch.testing.assert_close(have, error / residual_BSD.square().sum())
+    torch.testing.assert_close(have, share_left(code_BF @ sae.W_dec[dead_F], residual_BSD[:, 0]))
+
+
+def test_the_size_of_activations_does_not_count_if_they_are_too_large(sae: TopKSae) -> None:
+    """So nothing makes dead latents small, and they can compete with the living again."""
+    values_BSD = rows()
+    small_BSD = 0.01 * values_BSD
+    dead_F = torch.arange(24)
+    loss = auxk_loss(sae, values_BSD, small_BSD * 5, dead_F, **LIMITS)
+    assert loss.item() == pytest.approx(auxk_loss(sae, values_BSD, small_BSD * 20, dead_F, **LIMITS).item(), rel=1e-4)
+    (slope_F,) = torch.autograd.grad(loss, [sae.W_enc])
+    assert abs(float((slope_F * sae.W_enc).detach().sum())) < 1e-5
+
+
+def test_latents_that_point_away_are_taught_to_point_towards(sae: TopKSae) -> None:
+    values_BSD = rows()
+    loss = auxk_loss(sae, values_BSD, -values_BSD, torch.arange(24), **LIMITS)
+    assert loss.item() > 1
+    (slope_FD,) = torch.autograd.grad(loss, [sae.W_dec])
+    code_BF = topk_code(sae.flat(), values_BSD, kept=4)
+    after_FD = sae.W_dec.detach() - 1e-3 * slope_FD
+    assert float((code_BF @ after_FD * -values_BSD[:, 0]).sum()) > float(
+        (code_BF @ sae.W_dec * -values_BSD[:, 0]).sum()
+    )
 
 
 def test_auxk_uses_at_most_so_many_latents(sae: TopKSae) -> None:
@@ -42,9 +69,8 @@ def test_auxk_uses_at_most_so_many_latents(sae: TopKSae) -> None:
     code_BF = torch.relu(values_BSD[:, 0] @ sae.W_enc)
     fourth_B1 = code_BF.topk(4, dim=1).values[:, -1:]
     kept_BF = code_BF * (code_BF >= fourth_B1)
-    error = (kept_BF @ sae.W_dec - values_BSD[:, 0]).square().sum()
     have = auxk_loss(sae, values_BSD, values_BSD, dead_F, **LIMITS)
-    torch.testing.assert_close(have, error / values_BSD.square().sum())
+    torch.testing.assert_close(have, share_left(kept_BF @ sae.W_dec, values_BSD[:, 0]))
 
 
 def test_auxk_teaches_dead_latents_only(sae: TopKSae) -> None:
@@ -80,6 +106,6 @@ def test_dead_latents_of_a_crosscoder_rank_as_in_the_main_pass() -> None:
         crosscoder.W_dec[0, :, 0], crosscoder.W_dec[1, :, 0] = 0.01, 1.0
     values_BSD = torch.ones(3, 2, 2)
     dead_F = torch.tensor([0, 1])
-    error = 3 * 2 * ((2.0 - 1) ** 2 + 1)  # latent 1 is 2 and decodes to 2 at the first feature of both sites
-    have = auxk_loss(crosscoder, values_BSD, values_BSD, dead_F, most_latents=1, least=1e-6)
-    assert have.item() == pytest.approx(error / 12)
+    auxk_loss(crosscoder, values_BSD, values_BSD, dead_F, most_latents=1, least=1e-6).backward()  # type: ignore[no-untyped-call]
+    assert crosscoder.W_dec.grad is not None
+    assert crosscoder.W_dec.grad.flatten(1).any(dim=1).tolist() == [False, True, *4 * [False]]

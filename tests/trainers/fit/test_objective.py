@@ -115,8 +115,10 @@ def test_the_terms_are_shares_of_sums_over_the_batch(one_site: Planted) -> None:
     weights = state.dictionary.flat()
     code_BF = torch.relu(scaled_BSD[:, 0] @ weights.encoder_XF + weights.encoder_bias_F)[:, :40]
     kept_BF = code_BF * (code_BF >= code_BF.topk(16).values[:, -1:])  # half of the 32 features
-    left = (kept_BF @ weights.decoder_FX[:40] - residual_BX).square().sum()
+    guess_BX = kept_BF @ weights.decoder_FX[:40]
     squared = residual_BX.square().sum()
+    multiple = (guess_BX * residual_BX).sum() / guess_BX.square().sum()
+    left = (max(0.01, multiple.item()) * guess_BX - residual_BX).square().sum()
     assert terms.reconstruction.item() == pytest.approx(squared.item() / 700 / state.variance, rel=1e-5)
     assert terms.auxk.item() == pytest.approx(0.25 * (left / squared).item(), rel=1e-5)
     assert terms.loss.item() == pytest.approx((terms.reconstruction + terms.auxk).item())
