@@ -56,11 +56,10 @@ def test_latents_that_point_away_are_taught_to_point_towards(sae: TopKSae) -> No
     loss = auxk_loss(sae, values_BSD, -values_BSD, torch.arange(24), **LIMITS)
     assert loss.item() > 1
     (slope_FD,) = torch.autograd.grad(loss, [sae.W_dec])
-    code_BF = topk_code(sae.flat(), values_BSD, kept=4)
-    after_FD = sae.W_dec.detach() - 1e-3 * slope_FD
-    assert float((code_BF @ after_FD * -values_BSD[:, 0]).sum()) > float(
-        (code_BF @ sae.W_dec * -values_BSD[:, 0]).sum()
-    )
+    code_BF = topk_code(sae.flat(), values_BSD, kept=4).detach()
+    guess_BD = code_BF @ sae.W_dec.detach()
+    towards_BD = code_BF @ (sae.W_dec.detach() - 1e-3 * slope_FD)
+    assert float((towards_BD * -values_BSD[:, 0]).sum()) > float((guess_BD * -values_BSD[:, 0]).sum())
 
 
 def test_auxk_uses_at_most_so_many_latents(sae: TopKSae) -> None:
