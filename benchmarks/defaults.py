@@ -67,7 +67,7 @@ class Sizes:
 
     latents: int = 1024
     kept: tuple[int, ...] = (16, 32)
-    steps: int = 1500
+    steps: int = 1000
     batch_rows: int = 1024
     train_rows: int = 500_000
     held_out_rows: int = 50_000
@@ -89,13 +89,12 @@ class DataRows:
 FULL: Final = Sizes()
 CHOICES: Final = (
     Choice(name="defaults"),
-    Choice(name="half the rate", options={"lr": 1e-3}),
-    Choice(name="twice the rate", options={"lr": 4e-3}),
+    Choice(name="rate 1e-3", options={"lr": 1e-3}),
+    Choice(name="rate 2e-3", options={"lr": 2e-3}),
     Choice(name="no AuxK", options={"auxk_weight": 0.0}),
     Choice(name="AuxK weight 1/4", options={"auxk_weight": 0.25}),
-    Choice(name="k_aux 256", options={"auxk_latents": 256}),
-    Choice(name="dead after 20,000 rows", options={"dead_after_rows": 20_000}),
-    Choice(name="dead after 200,000 rows", options={"dead_after_rows": 200_000}),
+    Choice(name="k_aux 16", options={"auxk_latents": 16}),
+    Choice(name="dead after 100,000 rows", options={"dead_after_rows": 100_000}),
     Choice(name="encoder half the decoder", encoder_factor=0.5),
     Choice(name="b_dec at the geometric median", centre="median"),
 )

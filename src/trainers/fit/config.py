@@ -55,7 +55,7 @@ class TrainConfig(BaseModel):
     means the same for any scale of the rows and any number of sites. None for the default; TopK has none."""
 
     lr: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
-    """Peak learning rate of Adam, for any scale of the rows; None for ``2e-3 * sqrt(1024 / F)``."""
+    """Peak learning rate of Adam, for any scale of the rows; None for ``1.5e-3 * sqrt(1024 / F)``."""
 
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     """Batches to train on; None for one pass over the split. Each epoch has another order. Their rows are the horizon
@@ -95,7 +95,8 @@ class TrainConfig(BaseModel):
     """Most dead latents that AuxK uses for a row (k_aux); None for half the features of a site."""
 
     dead_after_rows: int | None = Field(default=None, ge=1, le=1 << 62)
-    """A latent is dead if it fired on none of so many last rows; None for 10 M, or a tenth of a shorter run."""
+    """A latent is dead if it fired on none of so many last rows; None for a fiftieth of the rows of the run, at least
+    10 batches and at most 10 M rows."""
 
     @field_validator("sites", mode="before")
     @classmethod

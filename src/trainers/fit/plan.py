@@ -14,9 +14,20 @@ from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import MOST_LATENTS, DictionaryName, Normalisation, TrainConfig
 from trainers.fit.source import BatchSource
 
-__all__ = ["StreamFacts", "StreamingPlan", "TrainPlan", "default_lr", "plan_streaming", "plan_training"]
+__all__ = [
+    "StreamFacts",
+    "StreamingPlan",
+    "TrainPlan",
+    "default_dead_after_rows",
+    "default_lr",
+    "plan_streaming",
+    "plan_training",
+]
 
-DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
+MOST_DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
+DEAD_AFTER_SHARE: Final = 1 / 50  # docs/decisions/0023-objective-and-defaults.md
+LEAST_DEAD_AFTER_BATCHES: Final = 10
+"""So that a latent is not called dead, and taught as one, because it is rare."""
 MAX_WARMUP_STEPS: Final = 1_000
 DEFAULT_K: Final = 32
 _MOST_SITES: Final = 1024
@@ -168,21 +179,33 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         gradient_clip=config.gradient_clip,
         auxk_weight=config.auxk_weight if kind.keeps_k else 0.0,
         auxk_latents=config.auxk_latents or max(1, stream.width // 2),
-        dead_after_rows=config.dead_after_rows or max(1, min(DEAD_AFTER_ROWS, rows // 10)),
+        dead_after_rows=config.dead_after_rows or default_dead_after_rows(rows, batch_rows=stream.batch_rows),
     )
 
 
 def default_lr(latents: int) -> float:
-    """Return ``2e-3 * sqrt(1024 / F)``.
+    """Return ``1.5e-3 * sqrt(1024 / F)``.
 
-    The inverse square root of the dictionary size is the scaling of Gao et al. 2024 (section A.3).
+    The inverse square root of the dictionary size is the scaling of Gao et al. 2024 (section A.3); the factor is
+    measured in docs/decisions/0023-objective-and-defaults.md.
 
     Examples
     --------
     >>> default_lr(4096)
-    0.001
+    0.00075
     """
-    return 2e-3 * math.sqrt(1024 / latents)
+    return 1.5e-3 * math.sqrt(1024 / latents)
+
+
+def default_dead_after_rows(rows: int, *, batch_rows: int) -> int:
+    """Return a fiftieth of the rows of a run, at least 10 batches and at most 10 M rows.
+
+    Examples
+    --------
+    >>> default_dead_after_rows(500_000_000, batch_rows=2048)
+    10000000
+    """
+    return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, round(DEAD_AFTER_SHARE * rows)))
 
 
 def _batches(config: TrainConfig, stream: StreamFacts) -> int:
