@@ -33,7 +33,7 @@ from benchmarks.data.planted import mean_max_cosine, plant
 from benchmarks.recording.report import Recording, add_look_only
 from trainers.fit.config import TrainConfig
 from trainers.fit.dead import dead_latents
-from trainers.fit.initialise import start
+from trainers.fit.initialise import ENCODER_RATE, start
 from trainers.fit.loop import train
 from trainers.fit.normalise import describe_inputs
 from trainers.fit.plan import StreamFacts, plan_training
@@ -57,6 +57,8 @@ class Choice:
     options: dict[str, Any] = field(default_factory=dict)
     encoder_factor: float = 1.0
     """The encoder starts as the transposed decoder times this."""
+    encoder_rate: float = ENCODER_RATE
+    """Learning rate of the encoder beside that of the decoder."""
     centre: str = "mean"
     """`b_dec` starts at the `mean` of the rows, or at their geometric `median`."""
 
@@ -89,11 +91,11 @@ class DataRows:
 FULL: Final = Sizes()
 CHOICES: Final = (
     Choice(name="defaults"),
-    Choice(name="rate 1e-3", options={"lr": 1e-3}),
-    Choice(name="rate 2e-3", options={"lr": 2e-3}),
+    Choice(name="rate 2.5e-3", options={"lr": 2.5e-3}),
+    Choice(name="rate 1e-2", options={"lr": 1e-2}),
+    Choice(name="encoder as the decoder, 2e-3", options={"lr": 2e-3}, encoder_rate=1.0),
     Choice(name="no AuxK", options={"auxk_weight": 0.0}),
     Choice(name="AuxK weight 1/4", options={"auxk_weight": 0.25}),
-    Choice(name="k_aux 16", options={"auxk_latents": 16}),
     Choice(name="dead after 100,000 rows", options={"dead_after_rows": 100_000}),
     Choice(name="encoder half the decoder", encoder_factor=0.5),
     Choice(name="b_dec at the geometric median", centre="median"),
@@ -245,10 +247,14 @@ def _run(rows: DataRows, choice: Choice, sizes: Sizes, *, kept: int, seed: int, 
 
 @torch.no_grad()
 def _change_start(state: TrainState, choice: Choice, rows: DataRows) -> None:
-    state.dictionary.W_enc.mul_(choice.encoder_factor)
+    dictionary = state.dictionary
+    dictionary.W_enc.mul_(choice.encoder_factor)
+    for group in state.optimizer.param_groups:
+        if group["params"][0] is dictionary.W_enc or group["params"][0] is dictionary.b_enc:
+            group["factor"] *= choice.encoder_rate / ENCODER_RATE
     if choice.centre == "median":
         median_D = torch.from_numpy(geometric_median(rows.train_ND[:_MEDIAN_ROWS]))
-        state.dictionary.b_dec.copy_(state.scale_S[0] * median_D)
+        dictionary.b_dec.copy_(state.scale_S[0] * median_D)
 
 
 def _first_rows(store: Path, site: str, split: str, rows: int) -> Float32s:

@@ -97,7 +97,12 @@ class TrainingOptions:
             show_default="0.06 for each of them",
         ),
     ] = None
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="1.5e-3 sqrt(1024 / F)")] = None
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            help="Peak learning rate of the decoder; the encoder has a quarter.", show_default="5e-3 sqrt(1024 / F)"
+        ),
+    ] = None
     normalisation: Annotated[
         NormalisationChoice, typer.Option(help="Scale of each site: mean square norm 1, or mean norm sqrt(D).")
     ] = NormalisationChoice.UNIT

@@ -55,7 +55,8 @@ class TrainConfig(BaseModel):
     means the same for any scale of the rows and any number of sites. None for the default; TopK has none."""
 
     lr: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
-    """Peak learning rate of Adam, for any scale of the rows; None for ``1.5e-3 * sqrt(1024 / F)``."""
+    """Peak learning rate of Adam for the decoder, for any scale of the rows; the encoder has a quarter of it. None for
+    ``5e-3 * sqrt(1024 / F)``."""
 
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     """Batches to train on; None for one pass over the split. Each epoch has another order. Their rows are the horizon

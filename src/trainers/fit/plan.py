@@ -184,7 +184,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
 
 
 def default_lr(latents: int) -> float:
-    """Return ``1.5e-3 * sqrt(1024 / F)``.
+    """Return ``5e-3 * sqrt(1024 / F)``.
 
     The inverse square root of the dictionary size is the scaling of Gao et al. 2024 (section A.3); the factor is
     measured in docs/decisions/0023-objective-and-defaults.md.
@@ -192,9 +192,9 @@ def default_lr(latents: int) -> float:
     Examples
     --------
     >>> default_lr(4096)
-    0.00075
+    0.0025
     """
-    return 1.5e-3 * math.sqrt(1024 / latents)
+    return 5e-3 * math.sqrt(1024 / latents)
 
 
 def default_dead_after_rows(rows: int, *, batch_rows: int) -> int:

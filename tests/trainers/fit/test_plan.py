@@ -48,8 +48,8 @@ def test_latents_are_an_expansion_of_the_features_of_a_site() -> None:
 
 
 def test_the_learning_rate_falls_with_the_root_of_the_dictionary() -> None:
-    assert plan().lr == pytest.approx(1.5e-3)
-    assert plan(latents=4096).lr == pytest.approx(0.75e-3)
+    assert plan().lr == pytest.approx(5e-3)
+    assert plan(latents=4096).lr == pytest.approx(2.5e-3)
     assert plan(lr=0.5).lr == 0.5
 
 

@@ -58,7 +58,7 @@ def test_what_does_not_change_the_result_may_change(run: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"lr": 0.01}, r"--lr: 0\.003 in the run, 0\.01 now"),
+        ({"lr": 0.02}, r"--lr: 0\.01 in the run, 0\.02 now"),
         ({"k": 8}, "--k: 16 in the run, 8 now"),
         ({"expansion": 4}, "--expansion: 8 in the run, 4 now"),
         ({"sites": ("resid_post.0",)}, r"--site: \('resid_post\.3',\) in the run, \('resid_post\.0',\) now"),
@@ -71,7 +71,7 @@ def test_an_option_that_would_change_the_result_is_refused(given: dict[str, Any]
 
 
 def test_an_option_may_be_given_again_as_it_is(run: Path) -> None:
-    assert resume(run, {"k": 16, "lr": 0.003, "sites": ("resid_post.3",), "steps": 8}).resumed_from_step == 8
+    assert resume(run, {"k": 16, "lr": 0.01, "sites": ("resid_post.3",), "steps": 8}).resumed_from_step == 8
 
 
 def test_rows_that_are_computed_are_not_mixed_with_rows_that_are_read(run: Path) -> None:
