@@ -33,7 +33,7 @@ from benchmarks.data.planted import mean_max_cosine, plant
 from benchmarks.recording.report import Recording, add_look_only
 from trainers.fit.config import TrainConfig
 from trainers.fit.dead import dead_latents
-from trainers.fit.initialise import ENCODER_RATE, start
+from trainers.fit.initialise import ENCODER_RATE, ENCODER_SCALE, start
 from trainers.fit.loop import train
 from trainers.fit.normalise import describe_inputs
 from trainers.fit.plan import StreamFacts, plan_training
@@ -55,7 +55,7 @@ class Choice:
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
-    encoder_factor: float = 1.0
+    encoder_scale: float = ENCODER_SCALE
     """The encoder starts as the transposed decoder times this."""
     encoder_rate: float = ENCODER_RATE
     """Learning rate of the encoder beside that of the decoder."""
@@ -97,8 +97,15 @@ CHOICES: Final = (
     Choice(name="no AuxK", options={"auxk_weight": 0.0}),
     Choice(name="AuxK weight 1/4", options={"auxk_weight": 0.25}),
     Choice(name="dead after 100,000 rows", options={"dead_after_rows": 100_000}),
-    Choice(name="encoder half the decoder", encoder_factor=0.5),
+    Choice(name="encoder starts at the decoder", encoder_scale=1.0),
+    Choice(name="encoder starts at a quarter", encoder_scale=0.25),
     Choice(name="b_dec at the geometric median", centre="median"),
+    Choice(
+        name="former defaults, without AuxK",
+        options={"lr": 2e-3, "auxk_weight": 0.0},
+        encoder_rate=1.0,
+        encoder_scale=1.0,
+    ),
 )
 
 
@@ -248,7 +255,7 @@ def _run(rows: DataRows, choice: Choice, sizes: Sizes, *, kept: int, seed: int, 
 @torch.no_grad()
 def _change_start(state: TrainState, choice: Choice, rows: DataRows) -> None:
     dictionary = state.dictionary
-    dictionary.W_enc.mul_(choice.encoder_factor)
+    dictionary.W_enc.mul_(choice.encoder_scale / ENCODER_SCALE)
     for group in state.optimizer.param_groups:
         if group["params"][0] is dictionary.W_enc or group["params"][0] is dictionary.b_enc:
             group["factor"] *= choice.encoder_rate / ENCODER_RATE

@@ -27,7 +27,7 @@ def test_each_choice_is_scored_on_each_set_of_rows(small_fasta: Path, esm2_tiny:
     )
 
 
-@pytest.mark.parametrize("choice", [Choice(name="half", encoder_factor=0.5), Choice(name="median", centre="median")])
+@pytest.mark.parametrize("choice", [Choice(name="whole", encoder_scale=1.0), Choice(name="median", centre="median")])
 def test_first_weights_may_differ(choice: Choice) -> None:
     rows = [planted(TINY)]
     of_choice, of_defaults = (

@@ -15,11 +15,13 @@ from trainers.fit.normalise import InputFacts
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
 
-__all__ = ["ENCODER_RATE", "build_optimizer", "initial_weights", "start"]
+__all__ = ["ENCODER_RATE", "ENCODER_SCALE", "build_optimizer", "initial_weights", "start"]
 
 ADAM_BETAS: Final = (0.9, 0.999)
 ENCODER_RATE: Final = 0.25  # docs/decisions/0023-objective-and-defaults.md
 """Learning rate of the encoder beside that of the decoder."""
+ENCODER_SCALE: Final = 0.5  # the same page
+"""The encoder starts as the transposed decoder times this."""
 ADAM_EPS: Final = 6.25e-10  # Gao et al. 2024, section A.3; the objective is a share, so gradients are small
 
 
@@ -45,11 +47,12 @@ def start(plan: TrainPlan, inputs: InputFacts, *, device: torch.device) -> Train
 
 @torch.no_grad()
 def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) -> None:
-    """Fill the weights: random decoder rows of norm 1, encoder the transpose, biases at the mean of the rows.
+    """Fill the weights: random decoder rows of norm 1, encoder half the transpose, biases at the mean of the rows.
 
-    The transpose is the initialisation of Gao et al. 2024 (section A.1). With b_dec the mean, known exactly from
-    the statistics of the store, an SAE starts by encoding centred rows; a crosscoder, which subtracts nothing, starts
-    the same way because b_enc is set to ``-mean W_enc``. Drawn on the CPU, so every device starts from the same bits.
+    The transpose is the initialisation of Gao et al. 2024 (section A.1); half of it is measured to be better. With
+    b_dec the mean, known exactly from the statistics of the store, an SAE starts by encoding centred rows; a
+    crosscoder, which subtracts nothing, starts the same way because b_enc is set to ``-mean W_enc``. Drawn on the CPU,
+    so every device starts from the same bits.
     """
     generator = torch.Generator().manual_seed(int(np.random.default_rng([seed, _Draw.WEIGHTS]).integers(2**63)))
     shape = dictionary.shape
@@ -57,10 +60,10 @@ def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) ->
     decoder_FX /= torch.linalg.vector_norm(decoder_FX, dim=1, keepdim=True)
     mean_X = torch.as_tensor(inputs.mean_SD, dtype=torch.float32).flatten()
     dictionary.W_dec.copy_(decoder_FX.view_as(dictionary.W_dec))
-    dictionary.W_enc.copy_(decoder_FX.t().reshape(dictionary.W_enc.shape))
+    dictionary.W_enc.copy_(ENCODER_SCALE * decoder_FX.t().reshape(dictionary.W_enc.shape))
     dictionary.b_dec.copy_(mean_X.view_as(dictionary.b_dec))
     if not dictionary.one_site:
-        dictionary.b_enc.copy_(-(decoder_FX @ mean_X))
+        dictionary.b_enc.copy_(-ENCODER_SCALE * (decoder_FX @ mean_X))
 
 
 def build_optimizer(dictionary: Dictionary, *, lr: float, variance: float) -> torch.optim.Adam:

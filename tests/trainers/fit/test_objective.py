@@ -26,7 +26,7 @@ def six_sites() -> Planted:
 def options_of(name: str, **more: Any) -> dict[str, Any]:
     """A short run in which latents die, so that every term of the objective takes part."""
     kept = {"k": 2} if "topk" in name else {}
-    return {"dictionary": name, "latents": 96, "steps": 30, "lr": 0.003, "dead_after_rows": 1000, **kept, **more}
+    return {"dictionary": name, "latents": 96, "steps": 30, "lr": 0.01, "dead_after_rows": 512, **kept, **more}
 
 
 def trained(values_NSD: NDArray[np.float32], **options: Any) -> tuple[TrainState, float]:
