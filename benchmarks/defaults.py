@@ -183,7 +183,7 @@ def geometric_median(values_ND: Float32s) -> Float32s:
     for _ in range(_MEDIAN_ROUNDS):
         weight_N = 1.0 / np.maximum(np.linalg.norm(values - median_D, axis=1), 1e-9)
         median_D = weight_N @ values / weight_N.sum()
-    return median_D.astype(np.float32)
+    return np.asarray(median_D, dtype=np.float32)
 
 
 def show(records: Sequence[Record]) -> None:
