@@ -98,7 +98,8 @@ CHOICES: Final = (
     Choice(name="AuxK weight 1/4", options={"auxk_weight": 0.25}),
     Choice(name="dead after 100,000 rows", options={"dead_after_rows": 100_000}),
     Choice(name="encoder starts at the decoder", encoder_scale=1.0),
-    Choice(name="encoder starts at a quarter", encoder_scale=0.25),
+    Choice(name="encoder starts at half of it", encoder_scale=0.5),
+    Choice(name="encoder starts at a quarter of it", encoder_scale=0.25),
     Choice(name="b_dec at the geometric median", centre="median"),
     Choice(
         name="former defaults, without AuxK",
