@@ -49,10 +49,10 @@ def start(plan: TrainPlan, inputs: InputFacts, *, device: torch.device) -> Train
 def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) -> None:
     """Fill the weights: random decoder rows of norm 1, encoder part of the transpose, biases at the mean.
 
-    The transpose is the initialisation of Gao et al. 2024 (section A.1), and three quarters of it are measured to be better. With
-    b_dec the mean, known exactly from the statistics of the store, an SAE starts by encoding centred rows; a
-    crosscoder, which subtracts nothing, starts the same way because b_enc is set to ``-mean W_enc``. Drawn on the CPU,
-    so every device starts from the same bits.
+    The transpose is the initialisation of Gao et al. 2024 (section A.1); `ENCODER_SCALE` of it is measured to be
+    better. With b_dec the mean, known exactly from the statistics of the store, an SAE starts by encoding centred rows;
+    a crosscoder, which subtracts nothing, starts the same way because b_enc is set to ``-mean W_enc``. Drawn on the
+    CPU, so every device starts from the same bits.
     """
     generator = torch.Generator().manual_seed(int(np.random.default_rng([seed, _Draw.WEIGHTS]).integers(2**63)))
     shape = dictionary.shape
