@@ -30,8 +30,8 @@ LOAD = "from trainers.save.checkpoint import load_dictionary"
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = TrainPlan(
         dictionary="topk-sae", sites=("embed",), width=4, latents=8, kept=2, sparsity=None, lr=0.1, steps=3,
-        batch_rows=2, rows=6, seed=0, order="windows", split="train", normalisation="unit", warmup_steps=0,
-        decay_steps=0, sparsity_warmup_steps=0, gradient_clip=1.0, auxk_weight=0.0, dead_after_rows=1,
+        batch_rows=2, rows=6, seed=0, order="windows", split="train", normalisation="unit", warmup_rows=0,
+        decay_rows=0, sparsity_warmup_rows=0, gradient_clip=1.0, auxk_weight=0.0, auxk_latents=1, dead_after_rows=1,
     )  # fmt: skip
     origin = Origin(
         manifest_sha256="0" * 64,
@@ -45,7 +45,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dictionary = DICTIONARIES["topk-sae"](Shape(1, 4, 8, 2))
     state = TrainState(
         dictionary=dictionary,
-        optimizer=build_optimizer(dictionary, lr=0.1),
+        optimizer=build_optimizer(dictionary, lr=0.1, variance=1.0),
         scale_S=torch.ones(1),
         variance=1.0,
         idle_rows_F=torch.zeros(8, dtype=torch.int64),

@@ -101,9 +101,17 @@ class TrainingOptions:
     ] = None
     sparsity: Annotated[
         float | None,
-        typer.Option(help="Coefficient of the penalty (relu-sae, l1, l2).", show_default="of the dictionary"),
+        typer.Option(
+            help="Weight of the penalty beside the unexplained share (relu-sae, l1, l2), for rows of any scale.",
+            show_default="0.06 for each of them",
+        ),
     ] = None
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="2e-3 sqrt(1024 / F)")] = None
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            help="Peak learning rate of the decoder; the encoder has a quarter.", show_default="5e-3 sqrt(1024 / F)"
+        ),
+    ] = None
     normalisation: Annotated[
         NormalisationChoice, typer.Option(help="Scale of each site: mean square norm 1, or mean norm sqrt(D).")
     ] = NormalisationChoice.UNIT
@@ -113,7 +121,7 @@ class TrainingOptions:
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Batches; with --resume, more than before train longer.",
+            help="Batches; with --resume, more than before train longer, and fewer end earlier.",
             show_default="once through the split, in batches",
         ),
     ] = None

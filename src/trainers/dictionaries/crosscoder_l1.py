@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 from trainers.dictionaries.crosscoder import Crosscoder
-from trainers.dictionaries.relu import ReluDictionary
+from trainers.dictionaries.relu import DEFAULT_SPARSITY, ReluDictionary
 
 __all__ = ["CrosscoderL1"]
 
@@ -16,10 +18,12 @@ class CrosscoderL1(ReluDictionary, Crosscoder):
     A latent pays for each site, so latents tend to leave sites that they do not need.
     """
 
+    default_sparsity = DEFAULT_SPARSITY
+
     @classmethod
-    def default_sparsity(cls, sites: int) -> float:  # noqa: ARG003 - the same for any number
-        """Return 0.05: error and penalty both grow with the number of sites."""
-        return 0.05
+    def penalty_growth(cls, sites: int) -> float:
+        """Return ``sqrt(S)``: a decoder of norm 1 over S like sites has norm ``1 / sqrt(S)`` at each of them."""
+        return math.sqrt(sites)
 
     def price_F(self) -> Tensor:
         """Return ``sum_s ||W_dec[i, s]||`` of each latent."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from trainers.dictionaries.crosscoder import Crosscoder
-from trainers.dictionaries.relu import ReluDictionary
+from trainers.dictionaries.relu import DEFAULT_SPARSITY, ReluDictionary
 
 __all__ = ["CrosscoderL2"]
 
@@ -20,10 +18,7 @@ class CrosscoderL2(ReluDictionary, Crosscoder):
     and the loss is directly comparable to the loss of an SAE of the concatenated sites.
     """
 
-    @classmethod
-    def default_sparsity(cls, sites: int) -> float:
-        """Return ``0.05 * sqrt(S)``: the error grows with S, the penalty only with its square root."""
-        return 0.05 * math.sqrt(sites)
+    default_sparsity = DEFAULT_SPARSITY
 
     def price_F(self) -> Tensor:
         """Return ``sqrt(sum_s ||W_dec[i, s]||^2)`` of each latent."""

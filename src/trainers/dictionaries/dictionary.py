@@ -67,6 +67,8 @@ class Dictionary(nn.Module, ABC):
     """Whether training keeps every decoder row at norm 1."""
     keeps_k: ClassVar[bool]
     """Whether it keeps K latents of each row; otherwise a penalty makes it sparse."""
+    default_sparsity: ClassVar[float | None] = None
+    """Default coefficient of the penalty, for inputs of any scale and any number of sites; None without a penalty."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -79,9 +81,9 @@ class Dictionary(nn.Module, ABC):
     b_dec: nn.Parameter
 
     @classmethod
-    def default_sparsity(cls, sites: int) -> float | None:  # noqa: ARG003 - for overriding
-        """Return the default coefficient of the penalty for sites of mean square norm 1; None if it has no penalty."""
-        return None
+    def penalty_growth(cls, sites: int) -> float:  # noqa: ARG003 - for overriding
+        """Return how much faster the penalty grows with the number of like sites than the norm of a row does."""
+        return 1.0
 
     @abstractmethod
     def flat(self) -> FlatWeights:

@@ -24,7 +24,9 @@ METRICS: Final = (
     "explained_variance",
     "explained_variance_per_site",
     "l0",
+    "silent_fraction",
     "dead_fraction",
+    "dead_after_rows",
     "evaluated_on",
     "evaluated_rows",
 )

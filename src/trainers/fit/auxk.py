@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from trainers.dictionaries.dictionary import Dictionary, FlatWeights
-from trainers.dictionaries.topk import topk_pass
+from trainers.dictionaries.dictionary import FlatWeights
+from trainers.dictionaries.topk import TopKDictionary, topk_pass
 
 __all__ = ["auxk_loss"]
 
+LEAST_MULTIPLE: Final = 0.01
+"""If the dead latents point away from the residual, the best multiple is negative and would teach them that."""
 
-def auxk_loss(dictionary: Dictionary, values_BSD: Tensor, residual_BSD: Tensor, dead_F: Tensor) -> Tensor:
-    """Return the error of the dead latents' reconstruction of the residual, divided by the residual's variance.
 
-    The AuxK loss of Gao et al. 2024 (section A.2): ``||e - e^||^2 / var(e)`` with e the residual and e^ the decoding
-    (without bias) of the k_aux dead latents that are most active. k_aux is half the features of a site, or all dead
-    latents if there are fewer. Only columns of dead latents are computed.
+def auxk_loss(
+    dictionary: TopKDictionary,
+    values_BSD: Tensor,
+    residual_BSD: Tensor,
+    dead_F: Tensor,
+    *,
+    most_latents: int,
+    least: float,
+) -> Tensor:
+    """Return the share of the squared residual that the dead latents leave, sums over the batch.
+
+    ``min_m ||e - m e^||^2 / ||e||^2`` with e the residual, e^ the decoding (without bias) of the k_aux dead latents
+    that rank highest, in the ranking of the main pass, and m one number for the batch. It does not depend on the scale
+    of the rows or the number of sites: it is 1 if the dead latents reconstruct nothing, and 0 if they reconstruct all
+    that the others leave. Only columns of dead latents are computed.
+
+    This is the AuxK loss of Gao et al. 2024 (section A.2), where m is 1. The residual is small beside the rows, so
+    activations of dead latents are far too large for it. With m = 1 the loss first makes them small: then they lose
+    against the living, or end below zero, where ReLU passes no gradient. With the best m it turns latents towards the
+    residual and leaves their size alone.
 
     Parameters
     ----------
@@ -25,8 +44,12 @@ def auxk_loss(dictionary: Dictionary, values_BSD: Tensor, residual_BSD: Tensor, 
         ``x - x^``; no gradient flows into it.
     dead_F
         Indices of dead latents, int64, at least one.
+    most_latents
+        k_aux; all dead latents if there are fewer.
+    least
+        Squared residual of the batch below which there is nothing to learn; it bounds the divisor.
     """
-    weights = dictionary.flat()
+    weights, score_F = dictionary.flat(), dictionary.score_F()
     residual_BX = residual_BSD.detach().flatten(1)
     decoder_FX = weights.decoder_FX.index_select(0, dead_F)
     of_dead = FlatWeights(
@@ -36,8 +59,15 @@ def auxk_loss(dictionary: Dictionary, values_BSD: Tensor, residual_BSD: Tensor, 
         decoder_bias_X=decoder_FX.new_zeros(decoder_FX.shape[1]),
         pre_bias_X=weights.pre_bias_X,
     )
-    kept = min(max(1, dictionary.shape.width // 2), len(dead_F))
-    guess_BSD = topk_pass(of_dead, values_BSD, kept=kept).reconstruction_BSD
-    error = mse_loss(guess_BSD.flatten(1), residual_BX, reduction="sum")
-    spread = (residual_BX - residual_BX.mean(dim=0)).square().sum()
-    return error / spread.clamp_min(torch.finfo(spread.dtype).tiny)
+    kept = min(most_latents, len(dead_F))
+    score_F = None if score_F is None else score_F.index_select(0, dead_F)
+    guess_BSD = topk_pass(of_dead, values_BSD, kept=kept, score_F=score_F).reconstruction_BSD
+    guess_BX = guess_BSD.flatten(1)
+    error = mse_loss(_best_multiple(guess_BX.detach(), residual_BX) * guess_BX, residual_BX, reduction="sum")
+    return error / residual_BX.square().sum().clamp_min(least)
+
+
+def _best_multiple(guess_BX: Tensor, residual_BX: Tensor) -> Tensor:
+    """Return the multiple of the guess that is nearest to the residual, in bounds that leave a gradient."""
+    square = guess_BX.square().sum().clamp_min(torch.finfo(guess_BX.dtype).tiny)
+    return ((guess_BX * residual_BX).sum() / square).clamp(LEAST_MULTIPLE, 1.0)

@@ -52,13 +52,16 @@ class TrainConfig(BaseModel):
     """Latents kept for each row in TopK dictionaries, where None means 32; others keep no fixed number."""
 
     sparsity: float | None = Field(default=None, ge=0.0, le=MOST_FACTOR)
-    """Coefficient of the sparsity penalty; None for the default of the dictionary. TopK dictionaries have none."""
+    """Coefficient of the sparsity penalty, relative to the unexplained share of the variance (`fit.objective`): it
+    means the same for any scale of the rows and any number of sites. None for the default; TopK has none."""
 
     lr: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
-    """Peak learning rate of Adam; None for ``2e-3 * sqrt(1024 / F)``."""
+    """Peak learning rate of Adam for the decoder, for any scale of the rows; the encoder has a quarter of it. None for
+    ``5e-3 * sqrt(1024 / F)``."""
 
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
-    """Batches to train on; None for one pass over the split. Each epoch has another order."""
+    """Batches to train on; None for one pass over the split. Each epoch has another order. Their rows are the horizon
+    of the schedule: all its shares are of rows."""
 
     batch_rows: int = Field(default=2048, ge=1, le=MOST_BATCH_ROWS)
     """Rows B of a batch."""
@@ -76,25 +79,29 @@ class TrainConfig(BaseModel):
     """Input scale of each site: `unit` gives mean square norm 1, `sqrt_d` gives mean norm sqrt(D)."""
 
     warmup_share: float = Field(default=0.05, ge=0.0, le=1.0)
-    """Share of the steps in which the learning rate rises linearly, at most 1,000 steps."""
+    """Share of the rows in which the learning rate rises linearly, at most 1,000 batches."""
 
     decay_share: float = Field(default=0.2, ge=0.0, le=1.0)
-    """Share of the steps, at the end, in which the learning rate falls linearly to zero."""
+    """Share of the rows, at the end, in which the learning rate falls linearly to zero."""
 
     sparsity_warmup_share: float = Field(default=0.1, ge=0.0, le=1.0)
-    """Share of the steps in which the penalty rises linearly, so that latents do not die before they learn."""
+    """Share of the rows in which the penalty rises linearly, so that latents do not die before they learn."""
 
     precision: Precision = "float32"
     """Number format of matrix products; with `bf16`, weights, optimiser and losses stay in float32."""
 
     gradient_clip: float = Field(default=1.0, gt=0.0, le=MOST_FACTOR)
-    """Largest norm of the gradient over all weights."""
+    """Largest norm of the gradient over all weights, with biases in units of the spread of the rows."""
 
     auxk_weight: float = Field(default=1 / 32, ge=0.0, le=MOST_FACTOR)
-    """Weight of the AuxK loss of TopK dictionaries; 0 turns it off."""
+    """Weight of the AuxK loss of TopK dictionaries, a share as the reconstruction term is; 0 turns it off."""
+
+    auxk_latents: int | None = Field(default=None, ge=1, le=MOST_LATENTS)
+    """Most dead latents that AuxK uses for a row (k_aux); None for half the features of a site."""
 
     dead_after_rows: int | None = Field(default=None, ge=1, le=1 << 62)
-    """Rows without firing after which a latent counts as dead; None for 10 M, or a tenth of a shorter run."""
+    """A latent is dead if it fired on none of so many last rows; None for a fiftieth of the rows of the run, at least
+    10 batches and at most 10 M rows."""
 
     @field_validator("sites", mode="before")
     @classmethod

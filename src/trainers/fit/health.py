@@ -51,8 +51,10 @@ class Health:
         self.fallen: tuple[float, float] | None = None
         """Best and present explained variance of a run that has fallen apart; None for one that has not."""
 
-    def add(self, step: int, explained_variance: float) -> None:
-        """Take notice of a step."""
+    def add(self, step: int, explained_variance: float | None) -> None:
+        """Take notice of a step; one without explained variance tells nothing."""
+        if explained_variance is None:
+            return
         if self._is_good(explained_variance):
             self.last_good_step = step
         self._explained.append(explained_variance)

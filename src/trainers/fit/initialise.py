@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from typing import Final
 
@@ -14,9 +15,14 @@ from trainers.fit.normalise import InputFacts
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
 
-__all__ = ["build_optimizer", "initial_weights", "start"]
+__all__ = ["ENCODER_RATE", "ENCODER_SCALE", "build_optimizer", "initial_weights", "start"]
 
 ADAM_BETAS: Final = (0.9, 0.999)
+ENCODER_RATE: Final = 0.25  # docs/decisions/0023-objective-and-defaults.md
+"""Learning rate of the encoder beside that of the decoder."""
+ENCODER_SCALE: Final = 0.75  # the same page
+"""The encoder starts as the transposed decoder times this."""
+ADAM_EPS: Final = 6.25e-10  # Gao et al. 2024, section A.3; the objective is a share, so gradients are small
 
 
 class _Draw(IntEnum):
@@ -32,7 +38,7 @@ def start(plan: TrainPlan, inputs: InputFacts, *, device: torch.device) -> Train
     dictionary.to(device)
     return TrainState(
         dictionary=dictionary,
-        optimizer=build_optimizer(dictionary, lr=plan.lr),
+        optimizer=build_optimizer(dictionary, lr=plan.lr, variance=inputs.variance),
         scale_S=torch.as_tensor(inputs.scale_S, dtype=torch.float32, device=device),
         variance=inputs.variance,
         idle_rows_F=torch.zeros(plan.latents, dtype=torch.int64, device=device),
@@ -41,11 +47,12 @@ def start(plan: TrainPlan, inputs: InputFacts, *, device: torch.device) -> Train
 
 @torch.no_grad()
 def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) -> None:
-    """Fill the weights: random decoder rows of norm 1, encoder the transpose, biases at the mean of the rows.
+    """Fill the weights: random decoder rows of norm 1, encoder part of the transpose, biases at the mean.
 
-    The transpose is the initialisation of Gao et al. 2024 (section A.1). With b_dec the mean, known exactly from
-    the statistics of the store, an SAE starts by encoding centred rows; a crosscoder, which subtracts nothing, starts
-    the same way because b_enc is set to ``-mean W_enc``. Drawn on the CPU, so every device starts from the same bits.
+    The transpose is the initialisation of Gao et al. 2024 (section A.1); `ENCODER_SCALE` of it is measured to be
+    better. With b_dec the mean, known exactly from the statistics of the store, an SAE starts by encoding centred rows;
+    a crosscoder, which subtracts nothing, starts the same way because b_enc is set to ``-mean W_enc``. Drawn on the
+    CPU, so every device starts from the same bits.
     """
     generator = torch.Generator().manual_seed(int(np.random.default_rng([seed, _Draw.WEIGHTS]).integers(2**63)))
     shape = dictionary.shape
@@ -53,23 +60,32 @@ def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) ->
     decoder_FX /= torch.linalg.vector_norm(decoder_FX, dim=1, keepdim=True)
     mean_X = torch.as_tensor(inputs.mean_SD, dtype=torch.float32).flatten()
     dictionary.W_dec.copy_(decoder_FX.view_as(dictionary.W_dec))
-    dictionary.W_enc.copy_(decoder_FX.t().reshape(dictionary.W_enc.shape))
+    dictionary.W_enc.copy_(ENCODER_SCALE * decoder_FX.t().reshape(dictionary.W_enc.shape))
     dictionary.b_dec.copy_(mean_X.view_as(dictionary.b_dec))
     if not dictionary.one_site:
-        dictionary.b_enc.copy_(-(decoder_FX @ mean_X))
+        dictionary.b_enc.copy_(-ENCODER_SCALE * (decoder_FX @ mean_X))
 
 
-def build_optimizer(dictionary: Dictionary, *, lr: float) -> torch.optim.Adam:
-    """Return Adam over two groups of weights, the encoder's at 1/S of the learning rate.
+def build_optimizer(dictionary: Dictionary, *, lr: float, variance: float) -> torch.optim.Adam:
+    """Return Adam over the four weights; the learning rate of each is `lr` times its ``factor``.
 
-    A pre-activation adds S * D products, and Adam moves every weight by the learning rate: without the factor, each
-    step would move a crosscoder's pre-activations S times as far as an SAE's, and latents die (of 1,024 over 8
-    sites of the shipped ESM-2, 63 % within 200 steps instead of 9 %). The fused form takes a third of the time of the
-    default on a CPU (0.9 of 2.6 ms for 2 M weights).
+    Adam moves a weight by the learning rate, whatever the size of its gradient. So that a run depends neither on the
+    scale of the rows nor on how often a site is repeated, the step of each weight follows its size: weights over S
+    sites have norm 1 together, so each has ``1 / sqrt(S)`` of the rate; biases are in units of the rows, so `b_enc` has
+    ``sqrt(variance)`` of it and the bias of a site ``sqrt(variance / S)``. The encoder then has `ENCODER_RATE` of
+    that: a step of it changes which latents fire. ``unit`` is the factor with which a gradient counts when the gradient
+    is clipped. The fused form takes a third of the time of the default on a CPU (0.9 of 2.6 ms for 2 M weights).
+
+    Parameters
+    ----------
+    variance
+        Mean squared distance of the scaled rows from their mean, summed over sites.
     """
-    encoder_factor = 1.0 / dictionary.shape.sites
+    spread, root_sites = math.sqrt(variance), math.sqrt(dictionary.shape.sites)
     groups = [
-        {"params": [dictionary.W_enc, dictionary.b_enc], "factor": encoder_factor},
-        {"params": [dictionary.W_dec, dictionary.b_dec], "factor": 1.0},
+        {"params": [dictionary.W_enc], "factor": ENCODER_RATE / root_sites, "unit": 1.0},
+        {"params": [dictionary.b_enc], "factor": ENCODER_RATE * spread, "unit": spread},
+        {"params": [dictionary.W_dec], "factor": 1.0 / root_sites, "unit": 1.0},
+        {"params": [dictionary.b_dec], "factor": spread / root_sites, "unit": spread},
     ]
-    return torch.optim.Adam(groups, lr=lr, betas=ADAM_BETAS, fused=True)
+    return torch.optim.Adam(groups, lr=lr, betas=ADAM_BETAS, eps=ADAM_EPS, fused=True)

@@ -14,9 +14,20 @@ from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import MOST_LATENTS, DictionaryName, Normalisation, Precision, TrainConfig
 from trainers.fit.source import BatchSource
 
-__all__ = ["StreamFacts", "StreamingPlan", "TrainPlan", "default_lr", "plan_streaming", "plan_training"]
+__all__ = [
+    "StreamFacts",
+    "StreamingPlan",
+    "TrainPlan",
+    "default_dead_after_rows",
+    "default_lr",
+    "plan_streaming",
+    "plan_training",
+]
 
-DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
+MOST_DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
+DEAD_AFTER_SHARE: Final = 1 / 50  # docs/decisions/0023-objective-and-defaults.md
+LEAST_DEAD_AFTER_BATCHES: Final = 10
+"""So that a latent is not called dead, and taught as one, because it is rare."""
 MAX_WARMUP_STEPS: Final = 1_000
 DEFAULT_K: Final = 32
 _MOST_SITES: Final = 1024
@@ -83,22 +94,26 @@ class TrainPlan(BaseModel):
     steps: int = Field(ge=1, le=_MOST)
     batch_rows: int = Field(ge=1, le=_MOST)
     rows: int = Field(ge=0, le=_MOST)
-    """Rows that `steps` batches hold, short last batches of epochs included."""
+    """Rows that `steps` batches hold, short last batches of epochs included: the horizon of the schedule."""
     seed: int = Field(ge=0)
     order: Literal["windows", "uniform"]
     split: str
     normalisation: Normalisation
-    warmup_steps: int = Field(ge=0, le=_MOST)
-    decay_steps: int = Field(ge=0, le=_MOST)
-    sparsity_warmup_steps: int = Field(ge=0, le=_MOST)
+    warmup_rows: int = Field(ge=0, le=_MOST)
+    """Rows in which the learning rate rises."""
+    decay_rows: int = Field(ge=0, le=_MOST)
+    """Rows, at the end, in which it falls."""
+    sparsity_warmup_rows: int = Field(ge=0, le=_MOST)
+    """Rows in which the penalty rises."""
     precision: Precision = "float32"
     gradient_clip: float = Field(gt=0)
     auxk_weight: float = Field(ge=0)
+    auxk_latents: int = Field(ge=1, le=MOST_LATENTS)
     dead_after_rows: int = Field(ge=1, le=_MOST)
-    restart_step: int = Field(default=0, ge=0, le=_MOST)
-    """Step at which the run was made longer; 0 if it was not."""
+    restart_rows: int = Field(default=0, ge=0, le=_MOST)
+    """Rows after which the run was made longer or shorter; 0 if it was not."""
     restart_factor: float = Field(default=1.0, ge=0.0, le=1.0)
-    """Factor of the learning rate at that step; from there it rises again to 1."""
+    """Factor of the learning rate there; from there it rises again to 1."""
 
     @property
     def shape(self) -> Shape:
@@ -150,7 +165,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         width=stream.width,
         latents=latents,
         kept=kept,
-        sparsity=_default_sparsity(kind, config, stream) if config.sparsity is None else config.sparsity,
+        sparsity=kind.default_sparsity if config.sparsity is None else config.sparsity,
         lr=default_lr(latents) if config.lr is None else config.lr,
         steps=steps,
         batch_rows=stream.batch_rows,
@@ -159,27 +174,40 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         order=config.order,
         split=config.split,
         normalisation=config.normalisation,
-        warmup_steps=min(MAX_WARMUP_STEPS, round(config.warmup_share * steps)),
-        decay_steps=round(config.decay_share * steps),
-        sparsity_warmup_steps=round(config.sparsity_warmup_share * steps),
+        warmup_rows=min(MAX_WARMUP_STEPS * stream.batch_rows, round(config.warmup_share * rows)),
+        decay_rows=round(config.decay_share * rows),
+        sparsity_warmup_rows=round(config.sparsity_warmup_share * rows),
         precision=config.precision,
         gradient_clip=config.gradient_clip,
         auxk_weight=config.auxk_weight if kind.keeps_k else 0.0,
-        dead_after_rows=config.dead_after_rows or max(1, min(DEAD_AFTER_ROWS, rows // 10)),
+        auxk_latents=config.auxk_latents or max(1, stream.width // 2),
+        dead_after_rows=config.dead_after_rows or default_dead_after_rows(rows, batch_rows=stream.batch_rows),
     )
 
 
 def default_lr(latents: int) -> float:
-    """Return ``2e-3 * sqrt(1024 / F)``.
+    """Return ``5e-3 * sqrt(1024 / F)``.
 
-    The inverse square root of the dictionary size is the scaling of Gao et al. 2024 (section A.3).
+    The inverse square root of the dictionary size is the scaling of Gao et al. 2024 (section A.3); the factor is
+    measured in docs/decisions/0023-objective-and-defaults.md.
 
     Examples
     --------
     >>> default_lr(4096)
-    0.001
+    0.0025
     """
-    return 2e-3 * math.sqrt(1024 / latents)
+    return 5e-3 * math.sqrt(1024 / latents)
+
+
+def default_dead_after_rows(rows: int, *, batch_rows: int) -> int:
+    """Return a fiftieth of the rows of a run, at least 10 batches and at most 10 M rows.
+
+    Examples
+    --------
+    >>> default_dead_after_rows(500_000_000, batch_rows=2048)
+    10000000
+    """
+    return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, round(DEAD_AFTER_SHARE * rows)))
 
 
 def _batches(config: TrainConfig, stream: StreamFacts) -> int:
@@ -197,9 +225,3 @@ def _kept(kind: type[Dictionary], config: TrainConfig, *, latents: int) -> int |
     if kept > latents:
         raise errors.UsageError(f"k = {kept} of only {latents} latents; lower --k or raise --latents")
     return kept
-
-
-def _default_sparsity(kind: type[Dictionary], config: TrainConfig, stream: StreamFacts) -> float | None:
-    default = kind.default_sparsity(len(stream.sites))
-    # With rows of norm sqrt(D) instead of 1, the error grows by D, the penalty only by sqrt(D).
-    return default if default is None or config.normalisation == "unit" else default * math.sqrt(stream.width)

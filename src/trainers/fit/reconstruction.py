@@ -1,13 +1,31 @@
-"""The squared error of a reconstruction."""
+"""Sums over a batch: the squared error of a reconstruction, and the squared deviations of the rows from their mean."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-__all__ = ["reconstruction_loss"]
+__all__ = ["explained_share", "squared_deviation_S", "squared_error_S"]
 
 
-def reconstruction_loss(reconstruction_BSD: Tensor, values_BSD: Tensor) -> Tensor:
-    """Return the squared error, summed over sites and features, mean over the batch."""
-    return mse_loss(reconstruction_BSD, values_BSD, reduction="sum") / len(values_BSD)
+def squared_error_S(reconstruction_BSD: Tensor, values_BSD: Tensor) -> Tensor:
+    """Return the squared error of each site, summed over rows and features."""
+    return mse_loss(reconstruction_BSD, values_BSD, reduction="none").sum(dim=(0, 2))
+
+
+@torch.no_grad()
+def squared_deviation_S(values_BSD: Tensor) -> Tensor:
+    """Return the squared distance of each site's rows from their mean, summed over rows."""
+    return (values_BSD - values_BSD.mean(dim=0)).square().sum(dim=(0, 2))
+
+
+def explained_share(error: float, deviation: float) -> float | None:
+    """Return the explained variance, ``1 - error / deviation`` of two sums over the same rows; None if none differ.
+
+    Examples
+    --------
+    >>> explained_share(1.0, 4.0)
+    0.75
+    """
+    return 1.0 - error / deviation if deviation > 0 else None

@@ -21,7 +21,7 @@ class TrainState:
     scale_S: Tensor
     """Input scale of each site, float32."""
     variance: float
-    """Variance of the scaled rows of the store, summed over sites and features."""
+    """Variance of the scaled rows of the store, summed over sites and features: the unit of the objective."""
     idle_rows_F: Tensor
     """int64: rows since each latent last fired."""
     step: int = 0

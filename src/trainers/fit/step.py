@@ -10,11 +10,11 @@ from torch import Tensor
 
 from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary
-from trainers.fit.auxk import auxk_loss
-from trainers.fit.dead import advance_idle_rows, dead_latents
+from trainers.fit.dead import advance_idle_rows, count_dead, dead_latents
+from trainers.fit.objective import objective
 from trainers.fit.plan import TrainPlan
-from trainers.fit.reconstruction import reconstruction_loss
-from trainers.fit.schedule import learning_rate, sparsity_factor
+from trainers.fit.reconstruction import explained_share, squared_deviation_S
+from trainers.fit.schedule import learning_rate
 from trainers.fit.state import TrainState
 
 __all__ = ["StepReport", "train_step"]
@@ -29,18 +29,21 @@ class StepReport(NamedTuple):
     """Rows trained on so far."""
     lr: float
     loss: float
+    """Sum of the next three."""
     reconstruction: float
-    """Squared error, summed over sites and features, mean over the batch."""
+    """Squared error, summed over sites and features, mean over the batch, over the variance of the store's rows."""
     sparsity: float
     """Penalty times its coefficient; 0 for TopK dictionaries."""
     auxk: float
     """AuxK loss times its weight; 0 while no latent is dead."""
-    l0: float
+    batch_explained_variance: float | None
+    """Explained variance on the batch: 1 - squared error / squared deviation of its rows from their mean, both summed
+    over rows and sites; None if its rows do not differ."""
+    batch_explained_variance_per_site: dict[str, float | None]
+    batch_l0: float
     """Mean number of active latents of a row."""
-    explained_variance: float
-    """1 - `reconstruction` / variance of the rows of the store."""
-    dead: int
-    """Latents that have been idle for `dead_after_rows`."""
+    dead: int | None
+    """Latents that fired on none of the last `dead_after_rows` rows; None before so many rows."""
 
 
 def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepReport:
@@ -57,22 +60,18 @@ def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepRe
     products = torch.autocast(scaled_BSD.device.type, torch.bfloat16, enabled=plan.precision == "bf16")
     with products:
         output = state.dictionary(scaled_BSD)
-    reconstruction = reconstruction_loss(output.reconstruction_BSD, scaled_BSD)
-    sparsity = auxk = reconstruction.new_zeros(())
-    if plan.sparsity is not None and output.penalty is not None:
-        sparsity = plan.sparsity * sparsity_factor(plan, state.step) * output.penalty
-    if plan.auxk_weight and len(dead_F):
-        residual_BSD = scaled_BSD - output.reconstruction_BSD.detach()
-        with products:
-            auxk = plan.auxk_weight * auxk_loss(state.dictionary, scaled_BSD, residual_BSD, dead_F)
-    loss = reconstruction + sparsity + auxk
-    loss.backward()  # type: ignore[no-untyped-call]
+        terms = objective(state, scaled_BSD, output, dead_F, plan)
+    terms.loss.backward()  # type: ignore[no-untyped-call]
     if state.dictionary.unit_norm_decoder:
         _remove_parallel_gradient(state.dictionary)
-    norm = torch.nn.utils.clip_grad_norm_(state.dictionary.parameters(), plan.gradient_clip)
-    parts = torch.stack([loss, reconstruction, sparsity, auxk, norm, output.fired_F.sum() / rows]).tolist()
-    _check_finite(state, scaled_BSD, loss=parts[0], norm=parts[4])
-    lr = learning_rate(plan, state.step)
+    norm = _clip_gradient(state.optimizer, plan.gradient_clip)
+    scalars = torch.stack(
+        [terms.loss, terms.reconstruction, terms.sparsity, terms.auxk, norm, output.fired_F.sum() / rows]
+    )
+    sums = torch.cat([scalars.detach(), terms.error_S.detach(), squared_deviation_S(scaled_BSD)]).tolist()
+    (loss, reconstruction, sparsity, auxk, size, l0), of_sites = sums[: len(scalars)], sums[len(scalars) :]
+    _check_finite(state, scaled_BSD, loss=loss, norm=size)
+    lr = learning_rate(plan, state.rows)
     for group in state.optimizer.param_groups:
         group["lr"] = lr * group["factor"]
     state.optimizer.step()
@@ -82,18 +81,38 @@ def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepRe
     state.idle_rows_F = advance_idle_rows(state.idle_rows_F, output.fired_F, rows=rows)
     state.step += 1
     state.rows += rows
+    errors_S, deviations_S = of_sites[: len(plan.sites)], of_sites[len(plan.sites) :]
     return StepReport(
         step=state.step,
         rows=state.rows,
         lr=lr,
-        loss=parts[0],
-        reconstruction=parts[1],
-        sparsity=parts[2],
-        auxk=parts[3],
-        l0=parts[5],
-        explained_variance=1.0 - parts[1] / state.variance,
-        dead=len(dead_F),
+        loss=loss,
+        reconstruction=reconstruction,
+        sparsity=sparsity,
+        auxk=auxk,
+        batch_explained_variance=explained_share(sum(errors_S), sum(deviations_S)),
+        batch_explained_variance_per_site=dict(
+            zip(plan.sites, map(explained_share, errors_S, deviations_S), strict=True)
+        ),
+        batch_l0=l0,
+        dead=count_dead(state.idle_rows_F, rows=state.rows, dead_after_rows=plan.dead_after_rows),
     )
+
+
+@torch.no_grad()
+def _clip_gradient(optimizer: torch.optim.Adam, limit: float) -> Tensor:
+    """Bring the norm of the gradient to at most `limit`, and return what it was; each group counts in its unit."""
+    parts = [
+        group["unit"] * torch.linalg.vector_norm(parameter.grad)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    ]
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(parts))
+    factor = (limit / (norm + 1e-6)).clamp_max(1.0)
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad.mul_(factor)
+    return norm
 
 
 def _check_finite(state: TrainState, scaled_BSD: Tensor, *, loss: float, norm: float) -> None:

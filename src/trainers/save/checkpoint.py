@@ -26,12 +26,19 @@ from torch import Tensor
 from actstore import Cursor, errors
 from trainers.dictionaries.dictionary import Dictionary
 from trainers.dictionaries.table import DICTIONARIES
-from trainers.fit.extend import EXTENDED
+from trainers.fit.extend import OF_LENGTH
 from trainers.fit.initialise import build_optimizer
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
 from trainers.save.files import file_sha256, flush_to_disk, refuse_link, save_tensors
-from trainers.save.record import CheckpointRecord, Origin, differences, software
+from trainers.save.record import (
+    CHECKPOINT_FORMAT,
+    CheckpointRecord,
+    Origin,
+    differences,
+    refuse_other_version,
+    software,
+)
 from trainers.save.tensors import check_tensors, on_cpu, read_tensors, shown
 
 __all__ = [
@@ -179,13 +186,13 @@ def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, dev
     Raises
     ------
     CheckpointError
-        If it was saved with another plan (a longer one that starts again here is allowed) or rows of another origin;
-        the message lists every difference.
+        If it was saved with another plan (a longer or shorter one that starts again here is allowed) or rows of another
+        origin; the message lists every difference.
     """
     record = checkpoint.record
-    longer = plan.steps > record.plan.steps and plan.restart_step == record.step
+    another_length = plan.steps != record.plan.steps and plan.restart_rows == record.rows
     changed = [
-        *differences(record.plan, plan, ignored=EXTENDED if longer else ()),
+        *differences(record.plan, plan, ignored=OF_LENGTH if another_length else ()),
         *differences(record.origin, origin),
     ]
     if changed:
@@ -194,7 +201,7 @@ def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, dev
             "Give the same options, or another --out"
         )
     dictionary = _restore_dictionary(checkpoint, device)
-    optimizer = build_optimizer(dictionary, lr=plan.lr)
+    optimizer = build_optimizer(dictionary, lr=plan.lr, variance=record.variance)
     expected = {_IDLE_ROWS: torch.empty(plan.latents, dtype=torch.int64)}
     if record.step:
         for name, parameter in dictionary.named_parameters():
@@ -246,6 +253,7 @@ def read_record(path: Path) -> CheckpointRecord:
     except OSError as error:
         raise errors.CheckpointError(f"{path / RECORD}: cannot be read: {error.strerror or error}") from error
     except ValidationError as error:
+        refuse_other_version(error, path / RECORD, wanted=CHECKPOINT_FORMAT)
         first = error.errors(include_input=False)[0]
         where = shown(".".join(str(part) for part in first["loc"]))
         raise errors.CheckpointError(f"{path / RECORD}: {where}: {shown(first['msg'])}") from error

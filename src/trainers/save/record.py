@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from actstore import Manifest
+from actstore import Manifest, errors
 from trainers.fit.plan import TrainPlan
 
-__all__ = ["CheckpointRecord", "Origin", "SiteRecord", "describe_origin", "differences", "software"]
+__all__ = [
+    "CHECKPOINT_FORMAT",
+    "CheckpointRecord",
+    "Origin",
+    "SiteRecord",
+    "describe_origin",
+    "differences",
+    "refuse_other_version",
+    "software",
+]
 
-CHECKPOINT_FORMAT: Final = "actstore-checkpoint/1"
+CHECKPOINT_FORMAT: Final = "actstore-checkpoint/2"
 
 _LEAST_SCALE: Final = torch.finfo(torch.float32).tiny
 _MOST_SCALE: Final = torch.finfo(torch.float32).max
@@ -51,7 +61,7 @@ class Origin(_Record):
 class CheckpointRecord(_Record):
     """Contents of `checkpoint.json`."""
 
-    format: Literal["actstore-checkpoint/1"] = CHECKPOINT_FORMAT
+    format: Literal["actstore-checkpoint/2"] = CHECKPOINT_FORMAT
     plan: TrainPlan
     origin: Origin
     step: int = Field(ge=0, le=1 << 62)
@@ -61,7 +71,7 @@ class CheckpointRecord(_Record):
     input_scale: tuple[Annotated[float, Field(ge=_LEAST_SCALE, le=_MOST_SCALE)], ...]
     """Factor of each site: the dictionary's inputs are ``input_scale[s] * x[:, s]``, its weights are not folded."""
     variance: float = Field(gt=0)
-    """Mean squared distance of the scaled rows of the store from their mean."""
+    """Mean squared distance of the scaled rows of the store from their mean, summed over sites."""
     software: dict[str, str]
     files: dict[str, _Digest]
     """SHA-256 of the files beside this one."""
@@ -95,6 +105,15 @@ def describe_origin(manifest: Manifest, sites: Sequence[str]) -> Origin:
 def software() -> dict[str, str]:
     """Return the software versions that a result may depend on."""
     return {"actstore": version("actstore"), "torch": torch.__version__}
+
+
+def refuse_other_version(error: ValidationError, file: Path, *, wanted: str) -> None:
+    """Say so if the format of a record is what is wrong with it; raises `CheckpointError`."""
+    if any(each["loc"] == ("format",) for each in error.errors(include_input=False, include_url=False)):
+        raise errors.CheckpointError(
+            f"{file}: its format is not {wanted}: an older or newer version of the trainer wrote it, with another "
+            "objective or schedule; use that version for it, or train again"
+        ) from error
 
 
 def differences(saved: BaseModel, wanted: BaseModel, *, ignored: Collection[str] = ()) -> Iterator[str]:

@@ -14,10 +14,11 @@ from actstore import enclosing_store, errors
 from trainers.fit.config import TrainConfig
 from trainers.save.checkpoint import checkpoints_of, newest_checkpoint
 from trainers.save.files import refuse_link, replace_file, writing_to
+from trainers.save.record import refuse_other_version
 
 __all__ = ["RunFolder", "RunRecord", "claim_new_folder"]
 
-RUN_FORMAT: Final = "actstore-run/1"
+RUN_FORMAT: Final = "actstore-run/2"
 _MOST_RECORD_BYTES: Final = 1 << 20
 
 
@@ -26,7 +27,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    format: Literal["actstore-run/1"] = RUN_FORMAT
+    format: Literal["actstore-run/2"] = RUN_FORMAT
     source: str | None
     """Path or URL of the rows; None if the URL held credentials, which are never written."""
     config: TrainConfig
@@ -137,6 +138,7 @@ class RunFolder:
         except OSError as error:
             raise errors.CheckpointError(f"{self.record}: cannot be read: {error.strerror or error}") from error
         except ValidationError as error:
+            refuse_other_version(error, self.record, wanted=RUN_FORMAT)
             first = error.errors(include_input=False, include_url=False)[0]
             where = ascii(".".join(str(part) for part in first["loc"])[:200])[1:-1]
             raise errors.CheckpointError(f"{self.record}: {where}: {ascii(first['msg'][:200])[1:-1]}") from error

@@ -1,1 +1,1 @@
-"""Score a dictionary on held-out rows: explained variance, L0, dead latents."""
+"""Score a dictionary on held-out rows: explained variance, L0, silent latents."""

@@ -38,11 +38,12 @@ class Score(NamedTuple):
 
     rows: int
     explained_variance: float | None
-    """Over all sites, in scaled units: each site has the same weight as in the objective."""
+    """1 - squared error / squared deviation of these rows from their mean, both summed over rows and sites in scaled
+    units: each site has the same weight as in the objective. None if the rows do not differ."""
     explained_variance_per_site: dict[str, float | None]
     l0: float
-    dead_fraction: float
-    """Share of latents that are active on none of these rows."""
+    silent_fraction: float
+    """Share of latents that are active on none of these rows. Latents are called dead by the rows of training."""
 
 
 @torch.no_grad()
@@ -79,5 +80,5 @@ def evaluate(
         explained_variance=variance.overall(),
         explained_variance_per_site=dict(zip(source.sites, variance.per_site(), strict=True)),
         l0=use.l0,
-        dead_fraction=use.dead_fraction,
+        silent_fraction=use.silent_fraction,
     )

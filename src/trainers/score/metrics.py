@@ -8,12 +8,16 @@ import torch
 from torch import Tensor
 
 from actstore import errors
+from trainers.fit.reconstruction import explained_share
 
 __all__ = ["ExplainedVariance", "LatentUse"]
 
 
 class ExplainedVariance:
-    """1 - FVU, ``FVU = sum ||x - x^||^2 / sum ||x - mean||^2`` with the mean of the added rows."""
+    """1 - FVU, ``FVU = sum ||x - x^||^2 / sum ||x - mean||^2`` with the mean of the added rows.
+
+    Each sum is over all rows and, for `overall`, over all sites; a ratio is taken once, at the end.
+    """
 
     def __init__(self) -> None:
         self._rows = 0
@@ -53,7 +57,7 @@ class ExplainedVariance:
 
 
 class LatentUse:
-    """Number of latents active on a row, and of latents that never are."""
+    """Number of latents active on a row, and of latents that are active on none of the rows."""
 
     def __init__(self, latents: int) -> None:
         self._fired_F = torch.zeros(latents, dtype=torch.int64)
@@ -70,8 +74,8 @@ class LatentUse:
         return float(self._fired_F.sum()) / self._rows
 
     @property
-    def dead_fraction(self) -> float:
-        """Share of latents that were active on none of the rows."""
+    def silent_fraction(self) -> float:
+        """Share of latents that were active on none of the rows; whether they are dead depends on how many rows."""
         return float((self._fired_F == 0).double().mean())
 
 
@@ -81,4 +85,4 @@ def _explained(error: float, spread: float) -> float | None:
             f"the squared error of the evaluated rows is {error}, their variance {spread}: rows or reconstructions "
             "hold values that are not finite; check the store with 'actstore verify'"
         )
-    return 1.0 - error / spread if spread > 0 else None
+    return explained_share(error, spread)

@@ -113,7 +113,7 @@ def _plan(asked: Asked, facts: StreamFacts) -> TrainPlan:
     plan = plan_training(asked.config, facts)
     if asked.saved is None or asked.saved.record is None:
         return plan
-    return continued_plan(asked.saved.record.plan, plan, step=asked.saved.record.step)
+    return continued_plan(asked.saved.record.plan, plan, rows=asked.saved.record.rows)
 
 
 def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device, progress: Progress) -> Run:

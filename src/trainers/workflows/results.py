@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from actstore import StreamReport
+from trainers.fit.dead import count_dead
 from trainers.fit.plan import StreamingPlan
 from trainers.score.evaluate import Score
 from trainers.workflows.train_run import Finished, Run
@@ -70,14 +71,18 @@ class TrainingResult(NamedTuple):
     """How the stream held its rows: in memory maps (`mapped`), in buffers (`buffered`), on a `device`."""
     mixing: dict[str, float] | None
     """How well batches were mixed, compared with a uniform shuffle; None without a full batch."""
+    dead_fraction: float | None
+    """Share of latents that fired on none of the last `dead_after_rows` rows of training; None after fewer rows."""
+    dead_after_rows: int
+    evaluated_on: str
+    """Split of the rows behind the four numbers below: held-out rows, if the store has them."""
+    evaluated_rows: int
     explained_variance: float | None
+    """1 - squared error / squared deviation of the rows from their mean, both summed over rows and sites."""
     explained_variance_per_site: dict[str, float | None]
     l0: float
-    dead_fraction: float
+    silent_fraction: float
     """Share of latents active on none of the evaluated rows."""
-    evaluated_on: str
-    """Split of the rows behind the four numbers above."""
-    evaluated_rows: int
     manifest_sha256: str
     device: str
     checkpoint: str
@@ -140,6 +145,7 @@ def describe_training(
         What the model computed; None if all rows were read.
     """
     plan, state, seconds = run.plan, finished.state, finished.seconds
+    dead = count_dead(state.idle_rows_F, rows=state.rows, dead_after_rows=plan.dead_after_rows)
     return TrainingResult(
         dictionary=plan.dictionary,
         sites=plan.sites,
@@ -160,12 +166,14 @@ def describe_training(
         order=plan.order,
         path=report.path,
         mixing=_mixing(report),
+        dead_fraction=None if dead is None else dead / plan.latents,
+        dead_after_rows=plan.dead_after_rows,
+        evaluated_on=run.evaluated_on,
+        evaluated_rows=score.rows,
         explained_variance=score.explained_variance,
         explained_variance_per_site=score.explained_variance_per_site,
         l0=score.l0,
-        dead_fraction=score.dead_fraction,
-        evaluated_on=run.evaluated_on,
-        evaluated_rows=score.rows,
+        silent_fraction=score.silent_fraction,
         manifest_sha256=run.origin.manifest_sha256,
         device=str(run.device),
         checkpoint=str(run.folder.newest_checkpoint()),

@@ -163,10 +163,10 @@ def _continued(before: TrainConfig, now: TrainConfig, record: CheckpointRecord |
     """Return the configuration of the run, with its steps as they were, or as they are given."""
     if "steps" in now.model_fields_set:
         steps = now.steps
-    elif record is not None:
-        steps = max(record.plan.steps, before.steps or 0)
+    elif before.steps is None and record is not None:
+        steps = record.plan.steps
     else:
-        steps = before.steps
+        steps = before.steps  # the last that was asked for, also if there is no checkpoint since
     return before.model_copy(update={"steps": steps})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import torch
 
@@ -64,7 +64,7 @@ class Run:
     """Rows for evaluation during training; None for no evaluation."""
     eval_every: int
     evaluated_on: str
-    """Split of the rows for scoring at the end."""
+    """Split of the rows for scoring."""
 
     @property
     def resumed_from_step(self) -> int | None:
@@ -162,7 +162,7 @@ class _Training:
         self.seconds = self.data_s = 0.0
         self._saved_step = state.step
         self._log_every = max(1, run.plan.steps // _LOGGED_STEPS)
-        self._held_out: Score | None = None
+        self._score: Score | None = None
 
     def steps(self) -> Iterator[Trained]:
         """Train; an error of the rows or of the training says what is kept."""
@@ -185,7 +185,7 @@ class _Training:
                 f"{plan.latents:,} latents; {fits}. {self._kept(self.health.last_good_step)}"
             ) from error
 
-    def after(self, trained: Trained) -> dict[str, float | int | None] | None:
+    def after(self, trained: Trained) -> dict[str, Any] | None:
         """Judge a step; return its metrics if they are due.
 
         Raises
@@ -196,7 +196,7 @@ class _Training:
         self.seconds += trained.seconds
         self.data_s += trained.data_s
         step = self.state.step
-        self.health.add(step, trained.report.explained_variance)
+        self.health.add(step, trained.report.batch_explained_variance)
         if self.health.fallen is not None:
             best, now = self.health.fallen
             raise errors.TrainingError(
@@ -208,13 +208,21 @@ class _Training:
         score = self._evaluate() if last or step % self._run.eval_every == 0 else None
         if score is None and not last and step % self._log_every:
             return None
-        return _metrics(trained, score)
+        return _metrics(trained, score, evaluated_on=self._run.evaluated_on)
 
     def note(self, trained: Trained) -> str:
         """Return the state in a few words."""
-        report, score = trained.report, self._held_out
-        held_out = "" if score is None or score.explained_variance is None else f"{score.explained_variance:.3f}"
-        return f"EV {report.explained_variance:.3f}{held_out and f', held out {held_out}'}, L0 {report.l0:.1f}"
+        report, score, run = trained.report, self._score, self._run
+        explained = [
+            f"{value:.3f} {where}"
+            for value, where in (
+                (None if score is None else score.explained_variance, f"on {run.evaluated_on}"),
+                (report.batch_explained_variance, "in the batch"),
+            )
+            if value is not None
+        ]
+        dead = "" if report.dead is None else f", dead {report.dead / run.plan.latents:.1%}"
+        return f"explained variance {', '.join(explained) or '-'}; L0 {report.batch_l0:.1f}{dead}"
 
     def checkpoint_is_due(self) -> bool:
         """Return whether the step in hand has a checkpoint in any case."""
@@ -286,7 +294,7 @@ class _Training:
         )
         if self._signals.requested:
             return None
-        self._held_out = score
+        self._score = score
         return score
 
 
@@ -296,17 +304,15 @@ def suggestion(plan: TrainPlan) -> str:
     return f"Begin again with a lower --lr (now {plan.lr:g}){penalty} or more --steps (now {plan.steps:,})"
 
 
-def _metrics(trained: Trained, score: Score | None) -> dict[str, float | int | None]:
-    held_out: dict[str, float | int | None] = {}
+def _metrics(trained: Trained, score: Score | None, *, evaluated_on: str) -> dict[str, Any]:
+    """Return a line of metrics: the step, and beside it the score if there is one, by the names of the result."""
+    evaluated: dict[str, Any] = {}
     if score is not None:
-        held_out = {
-            "held_out_explained_variance": score.explained_variance,
-            "held_out_l0": score.l0,
-            "held_out_dead_fraction": score.dead_fraction,
-        }
+        evaluated = {"evaluated_on": evaluated_on, "evaluated_rows": score.rows, **score._asdict()}
+        del evaluated["rows"]
     return {
         **trained.report._asdict(),
         "rows_per_s": trained.batch_rows / trained.seconds,
         "data_share": trained.data_s / trained.seconds,
-        **held_out,
+        **evaluated,
     }

@@ -18,7 +18,7 @@ from trainers.cli.app import app as trainer_app
 
 APPS = {"actstore": actstore_app, "trainer": trainer_app}
 PACKAGES = {"actstore": "actstore.cli", "trainer": "trainers.cli"}
-NUMBER_WITH_UNIT = re.compile(r"0|[\d.,]+:? \w.*|[a-z].*|2e-3 sqrt.*")
+NUMBER_WITH_UNIT = re.compile(r"0|[\d.,]+:? \w.*|[a-z].*|5e-3 sqrt.*")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -30,7 +30,7 @@ def test_only_what_stands_on_the_command_line_counts_when_a_run_goes_on(begun: P
 def test_an_option_that_differs_from_that_of_the_run_is_refused(begun: Path) -> None:
     done = trainer("read-from-store", "--resume", "run", "--lr", 0.5, cwd=begun)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--lr: 0.004 in the run, 0.5 now. Leave them out, or begin a new run without --resume" in done.stderr
+    assert "--lr: 0.01 in the run, 0.5 now. Leave them out, or begin a new run without --resume" in done.stderr
 
 
 def test_a_run_that_only_streams_cannot_go_on(begun: Path) -> None:

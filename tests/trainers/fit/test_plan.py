@@ -48,23 +48,22 @@ def test_latents_are_an_expansion_of_the_features_of_a_site() -> None:
 
 
 def test_the_learning_rate_falls_with_the_root_of_the_dictionary() -> None:
-    assert plan().lr == pytest.approx(2e-3)
-    assert plan(latents=4096).lr == pytest.approx(1e-3)
+    assert plan().lr == pytest.approx(5e-3)
+    assert plan(latents=4096).lr == pytest.approx(2.5e-3)
     assert plan(lr=0.5).lr == 0.5
 
 
-def test_a_penalty_scales_as_the_error_does() -> None:
+def test_the_coefficient_of_a_penalty_is_the_same_for_any_scale_and_any_number_of_sites() -> None:
     l1 = plan(THREE_SITES, dictionary="crosscoder-l1").sparsity
     l2 = plan(THREE_SITES, dictionary="crosscoder-l2").sparsity
     long_rows = plan(dictionary="relu-sae", normalisation="sqrt_d").sparsity
-    assert l1 == 0.05
-    assert l2 == pytest.approx(0.05 * 3**0.5)
-    assert long_rows == pytest.approx(0.05 * 128**0.5)
+    assert l1 == l2 == long_rows == plan(dictionary="relu-sae").sparsity == 0.06
     assert plan(dictionary="relu-sae", sparsity=0.2).sparsity == 0.2
 
 
-def test_dead_latents_are_told_after_ten_million_rows_or_a_tenth_of_a_shorter_run() -> None:
-    assert plan().dead_after_rows == 1050
+def test_dead_latents_are_told_after_a_fiftieth_of_the_run_but_not_too_soon_or_late() -> None:
+    assert plan().dead_after_rows == 10 * 1000
+    assert plan(steps=11 * 100).dead_after_rows == 2 * 10_500
     assert plan(steps=1_000_000).dead_after_rows == 10_000_000
     assert plan(dead_after_rows=5).dead_after_rows == 5
 

@@ -178,7 +178,7 @@ def test_a_record_of_another_format_is_refused(one_site: Planted, tmp_path: Path
     path, _ = saved(one_site, tmp_path)
     record = json.loads((path / "checkpoint.json").read_text())
     (path / "checkpoint.json").write_text(json.dumps(record | {"format": "actstore-checkpoint/9"}))
-    with pytest.raises(errors.CheckpointError, match=r"checkpoint.json: format: Input should be"):
+    with pytest.raises(errors.CheckpointError, match=r"checkpoint.json: its format is not actstore-checkpoint/2"):
         read_checkpoint(path)
 
 

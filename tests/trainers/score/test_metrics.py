@@ -44,12 +44,12 @@ def test_rows_that_do_not_vary_have_no_explained_variance() -> None:
     assert metric.per_site() == [None, None]
 
 
-def test_l0_and_dead_latents_add_up() -> None:
+def test_l0_and_silent_latents_add_up() -> None:
     use = LatentUse(4)
     use.add(torch.tensor([10, 5, 0, 0]), rows=10)
     use.add(torch.tensor([10, 0, 1, 0]), rows=10)
     assert use.l0 == 26 / 20
-    assert use.dead_fraction == 0.25
+    assert use.silent_fraction == 0.25
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

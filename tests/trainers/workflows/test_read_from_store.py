@@ -58,8 +58,8 @@ def test_training_from_the_store_is_as_good_as_from_rows_in_memory(store: Path, 
     _, steps = train_on(stream_of(values_NSD, batch_rows=512), **options)
     train(store, tmp_path, sites=("resid_post.3",), **options)
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    from_store = np.mean([json.loads(line)["explained_variance"] for line in lines[-10:]])
-    from_memory = np.mean([step.report.explained_variance for step in steps[-10:]])
+    from_store = np.mean([json.loads(line)["batch_explained_variance"] for line in lines[-10:]])
+    from_memory = np.mean([step.report.batch_explained_variance for step in steps[-10:]])
     assert from_store == pytest.approx(from_memory, abs=0.02)
 
 
@@ -138,6 +138,32 @@ def test_held_out_rows_are_scored_during_training(store: Path, tmp_path: Path) -
     config = make_config({"sites": ("resid_post.3",), "batch_rows": 512, "latents": 256, "k": 16, "steps": 10})
     result = read_from_store(store, config, RunOptions(out=tmp_path, device="cpu", eval_every=4))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    scored = {line["step"]: line["held_out_explained_variance"] for line in lines if "held_out_l0" in line}
+    scored = {line["step"]: line for line in lines if "evaluated_on" in line}
     assert list(scored) == [4, 8, 10]
-    assert scored[10] == pytest.approx(result.explained_variance, abs=0.02)
+    assert scored[10]["evaluated_rows"] == result.evaluated_rows
+    assert scored[10]["explained_variance"] == pytest.approx(result.explained_variance, rel=1e-6)
+
+
+def test_a_number_has_one_name_in_metrics_and_result(store: Path, tmp_path: Path) -> None:
+    config = make_config({"sites": ("resid_post.3",), "batch_rows": 512, "latents": 256, "k": 16, "steps": 10})
+    result = read_from_store(store, config, RunOptions(out=tmp_path, device="cpu", eval_every=10)).document()
+    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    for name in ("explained_variance", "l0", "silent_fraction", "evaluated_rows"):
+        assert last[name] == pytest.approx(result[name], rel=1e-6), name
+    assert last["evaluated_on"] == result["evaluated_on"] == "valid"
+    assert last["explained_variance_per_site"] == pytest.approx(result["explained_variance_per_site"], rel=1e-6)
+    assert last["dead"] / result["latents"] == result["dead_fraction"]
+    assert {"batch_explained_variance", "batch_explained_variance_per_site", "batch_l0"} <= last.keys()
+
+
+def test_latents_are_called_dead_by_the_rows_of_training_and_only_after_enough_of_them(
+    store: Path, tmp_path: Path
+) -> None:
+    options = {"sites": ("resid_post.3",), "latents": 256, "k": 4, "steps": 6}
+    told = train(store, tmp_path / "told", dead_after_rows=512, **options)
+    assert told.dead_after_rows == 512
+    assert told.dead_fraction is not None
+    assert told.dead_fraction > 0
+    untold = train(store, tmp_path / "untold", dead_after_rows=1_000_000, **options)
+    assert (untold.dead_fraction, untold.dead_after_rows) == (None, 1_000_000)
+    assert untold.silent_fraction > 0

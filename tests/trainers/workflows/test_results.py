@@ -3,7 +3,7 @@
 from trainers.workflows.results import StreamingResult, TrainingResult
 
 OF_STREAMING = {"rows", "rows_per_s", "wait_share", "order", "path", "mixing"}
-OF_TRAINING = {"explained_variance", "explained_variance_per_site", "l0", "dead_fraction", "steps"}
+OF_TRAINING = {"explained_variance", "explained_variance_per_site", "l0", "dead_fraction", "dead_after_rows", "steps"}
 
 
 def test_every_result_tells_how_the_stream_did() -> None:

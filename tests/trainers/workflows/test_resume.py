@@ -58,7 +58,7 @@ def test_what_does_not_change_the_result_may_change(run: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"lr": 0.01}, r"--lr: 0\.004 in the run, 0\.01 now"),
+        ({"lr": 0.02}, r"--lr: 0\.01 in the run, 0\.02 now"),
         ({"k": 8}, "--k: 16 in the run, 8 now"),
         ({"expansion": 4}, "--expansion: 8 in the run, 4 now"),
         ({"sites": ("resid_post.0",)}, r"--site: \('resid_post\.3',\) in the run, \('resid_post\.0',\) now"),
@@ -71,7 +71,7 @@ def test_an_option_that_would_change_the_result_is_refused(given: dict[str, Any]
 
 
 def test_an_option_may_be_given_again_as_it_is(run: Path) -> None:
-    assert resume(run, {"k": 16, "lr": 0.004, "sites": ("resid_post.3",), "steps": 8}).resumed_from_step == 8
+    assert resume(run, {"k": 16, "lr": 0.01, "sites": ("resid_post.3",), "steps": 8}).resumed_from_step == 8
 
 
 def test_rows_that_are_computed_are_not_mixed_with_rows_that_are_read(run: Path) -> None:
@@ -84,13 +84,38 @@ def test_a_run_goes_on_past_its_first_end(store: Path, run: Path) -> None:
     newest = newest_checkpoint(run / "checkpoints")
     assert newest is not None
     record = read_record(newest)
-    assert (record.step, record.plan.steps, record.plan.restart_step) == (12, 12, 8)
+    assert (record.step, record.plan.steps, record.plan.restart_rows) == (12, 12, 8 * 512)
     metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in metrics] == list(range(1, 13))
     assert metrics[8]["lr"] > metrics[7]["lr"]
     assert resume(run).resumed_from_step == 12
-    with pytest.raises(errors.UsageError, match="--steps 11: the run was planned with 12 steps"):
+    with pytest.raises(errors.UsageError, match=r"--steps 11: 6,144 rows are done, .* lose its shape; leave the run"):
         resume(run, {"steps": 11})
+
+
+def test_a_run_made_shorter_ends_there_also_if_it_is_resumed_without_a_checkpoint_since(
+    store: Path, run: Path, tmp_path: Path
+) -> None:
+    branch = tmp_path / "branch"
+    resume(run / "checkpoints/step-000000004", {"steps": 6}, out=branch)
+    assert names(branch)[-1] == "step-000000006"
+    shutil.rmtree(branch / "checkpoints/step-000000006")
+    assert settle(None, None, RunOptions(resume=branch)).config.steps == 6
+    assert resume(branch).steps == 6
+    record = read_record(branch / "checkpoints/step-000000006")
+    assert (record.plan.steps, record.plan.restart_rows) == (6, 4 * 512)
+
+
+def test_a_run_of_an_older_trainer_is_refused_with_the_reason(run: Path) -> None:
+    for file, newer in (
+        (run / "checkpoints/step-000000008/checkpoint.json", "actstore-checkpoint/2"),
+        (run / "run.json", "actstore-run/2"),
+    ):
+        document = json.loads(file.read_text())
+        assert document["format"] == newer
+        file.write_text(json.dumps(document | {"format": newer.replace("/2", "/1"), "former_field": 1}))
+        with pytest.raises(errors.CheckpointError, match=rf"its format is not {newer}: an older or newer version"):
+            resume(run)
 
 
 def test_a_run_may_go_on_in_another_folder(run: Path, tmp_path: Path) -> None:
