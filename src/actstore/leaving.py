@@ -184,14 +184,17 @@ class Watch:
             if not poll.poll(None if left_s is None else 1000 * left_s):
                 _leave_now(self.number or signal.SIGTERM, "the work in hand did not end in time")
             seen = os.read(self._reading, 64)
-            if seen.endswith(_OVER):
-                os.close(self._reading)
-                return
             for number in filter(_LEAVE.__contains__, seen):
                 if came_s is None:
                     self.number, came_s = self.number or number, time.monotonic()
                 elif time.monotonic() - came_s >= _ONE_REQUEST_S:
                     _leave_now(self.number or number, "at once, since a second signal came")
+            if seen.endswith(_OVER):
+                os.close(self._reading)
+                if came_s is not None:  # while the work ended, too late for it to know
+                    time.sleep(max(came_s + GRACE_S - time.monotonic(), 0.0))
+                    _leave_now(self.number or signal.SIGTERM, "the program did not end in time")
+                return
 
 
 _watching: list[Watch] = []

@@ -108,6 +108,21 @@ sys.exit(3)
     assert (code, took_s < LIMIT_S) == (143, True)
 
 
+@pytest.mark.slow
+def test_also_if_the_signal_came_as_the_work_ended() -> None:
+    """The thread that watches may see it only then."""
+    text = """
+threading.Thread(target=wait_in_c).start()
+with leave_in_time():
+    ready()
+    os.kill(os.getpid(), signal.SIGTERM)
+sys.exit(3)
+"""
+    with program(text) as process:
+        took_s, code, _ = ended(process)
+    assert (code, took_s < LIMIT_S) == (143, True)
+
+
 def test_a_second_signal_ends_it_at_once() -> None:
     with program("with leave_in_time(): ready(); wait_in_c()") as process:
         process.send_signal(signal.SIGINT)

@@ -1,6 +1,7 @@
 """Commands are told to stop while a server is silent or a model computes: they end in time and say how to continue."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -257,5 +258,7 @@ def test_an_extraction_ends_while_a_real_server_falls_silent_and_keeps_what_is_c
     kept = commits()
     again = subprocess.run([sys.executable, "-c", PROGRAM, *command], capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
-    assert f"{kept} tasks of earlier runs" in again.stdout
+    found = re.search(r"(\d+) tasks of earlier runs", again.stdout)
+    assert found is not None
+    assert int(found[1]) >= kept  # a commit that was on its way may have come after they were counted
     assert verify_store(uri, recompute=False, storage_options=gateway.storage_options).ok
