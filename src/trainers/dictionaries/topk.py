@@ -65,17 +65,21 @@ def topk_code(weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: T
 
 
 class _Scratch:
-    """Memory for pre-activations, kept from pass to pass: to get it anew costs a twentieth of a step."""
+    """Memory for pre-activations and their ranks, kept from pass to pass: to get it anew costs a twentieth of a step.
+
+    Memory that nothing is written to costs nothing.
+    """
 
     def __init__(self) -> None:
         self._memory: Tensor | None = None
 
-    def of(self, rows: int, latents: int, like: Tensor) -> Tensor:
-        """Return memory [B, F] of the dtype of `like`, with anything in it."""
+    def of(self, rows: int, latents: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return memory [B, F] for both, of the dtype of `like`, with anything in it."""
         size = rows * latents
-        if self._memory is None or self._memory.numel() < size or self._memory.dtype != like.dtype:
-            self._memory = like.new_empty(size)
-        return self._memory[:size].view(rows, latents)
+        if self._memory is None or self._memory.shape[1] < size or self._memory.dtype != like.dtype:
+            self._memory = like.new_empty(2, size)
+        pre_N, rank_N = self._memory[:, :size]
+        return pre_N.view(rows, latents), rank_N.view(rows, latents)
 
 
 class _Pass(NamedTuple):
@@ -111,9 +115,9 @@ def topk_pass(
     return DictionaryOutput((sum_BX + weights.decoder_bias_X).view_as(values_BSD), fired_F, penalty=None)
 
 
-def _choose(pre_BF: Tensor, kept: int, score_F: Tensor | None) -> Tensor:
+def _choose(pre_BF: Tensor, kept: int, score_F: Tensor | None, out_BF: Tensor | None = None) -> Tensor:
     """Return the K latents of each row that rank highest; those below zero have a code of zero wherever they rank."""
-    ranked_BF = pre_BF.detach() if score_F is None else pre_BF.detach() * score_F
+    ranked_BF = pre_BF.detach() if score_F is None else torch.mul(pre_BF.detach(), score_F, out=out_BF)
     return torch.topk(ranked_BF, kept, dim=1, sorted=False).indices
 
 
@@ -134,11 +138,11 @@ class _SparseAutoencode(torch.autograd.Function):
         settings: _Pass,
     ) -> tuple[Tensor, Tensor]:
         inputs_BX = values_BX if pre_bias_X is None else values_BX - pre_bias_X
-        into = None
+        into: tuple[Tensor | None, Tensor | None] = (None, None)
         if settings.scratch is not None and not torch.is_autocast_enabled("cpu"):  # which `out` would turn off
             into = settings.scratch.of(len(inputs_BX), len(bias_F), like=inputs_BX)
-        pre_BF = torch.addmm(bias_F, inputs_BX, encoder_XF, out=into)
-        index_BK = _choose(pre_BF, settings.kept, settings.score_F)
+        pre_BF = torch.addmm(bias_F, inputs_BX, encoder_XF, out=into[0])
+        index_BK = _choose(pre_BF, settings.kept, settings.score_F, out_BF=into[1])
         with torch.enable_grad():
             # The bag's own backward computes the gradient of its weights: K dot products a row.
             code_BK = pre_BF.gather(1, index_BK).to(decoder_FX.dtype).relu_().requires_grad_()

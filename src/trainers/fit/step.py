@@ -135,7 +135,7 @@ def _remove_parallel_gradient(dictionary: Dictionary) -> None:
     weight_FX, gradient_FX = dictionary.W_dec, dictionary.W_dec.grad
     if gradient_FX is None:
         raise RuntimeError("the decoder has no gradient: call backward first")
-    along_F = (weight_FX * gradient_FX).sum(dim=1, keepdim=True)
+    along_F = torch.einsum("fx,fx->f", weight_FX, gradient_FX)[:, None]  # without a product of full size in memory
     gradient_FX.addcmul_(weight_FX, along_F, value=-1.0)
 
 
