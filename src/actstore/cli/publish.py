@@ -30,7 +30,9 @@ def publish(
         bool, typer.Option("--incomplete", help="Publish the finished tasks of an unfinished store.")
     ] = False,
     new_card: Annotated[bool, typer.Option("--new-card", help="Replace a README.md that somebody wrote.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Ask the Hub what it has, show what would be sent, and send nothing.")
+    ] = False,
     uri: StorePlace = None,
     storage_option: StorageOptions = None,
     json: Json = False,

@@ -36,7 +36,9 @@ def publish(
         ),
     ] = None,
     new_card: Annotated[bool, typer.Option("--new-card", help="Replace a README.md that somebody wrote.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Ask the Hub what it has, show what would be sent, and send nothing.")
+    ] = False,
     output: options.ReportOptions,
 ) -> None:
     """Publish a trained dictionary on the Hugging Face Hub, with a card, in one commit.

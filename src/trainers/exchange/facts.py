@@ -52,7 +52,11 @@ class Provenance(_Record):
 
     model: ModelFacts | None
     sites: tuple[SiteFacts, ...] = Field(min_length=1)
+    input_scale: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    """As `DictionaryFacts.input_scale`: the weights have it."""
     manifests: tuple[_Digest, ...] = ()
+    training: dict[str, Any] | None = None
+    metrics: dict[str, Any] = Field(default_factory=dict)
     licence: str | None = None
     citation: str | None = None
     origin: str | None = None

@@ -57,7 +57,8 @@ def import_dictionary(
     row_transform
         Done to each row: `none`, `row-zscore` or `row-sqrt-d`; None for what the folder says.
     input_scale
-        Factor of the rows in training, one or one for each site, if the weights do not have it yet.
+        Factor of the rows in training, one or one for each site, if the weights do not have it yet. Those of our exports
+        have it.
     licence, citation
         Of the dictionary; None for what the folder says.
 
@@ -85,7 +86,8 @@ def import_dictionary(
     places = _sites(found, _texts(sites), _texts(modules), count, width)
     if parent is None or places is None:
         raise _unsaid(folder, parent, places, count)
-    facts = _facts(folder, name, found, model=parent, sites=places, input_scale=scale_S)
+    kept = None if input_scale is not None or found.said is None else found.said.input_scale
+    facts = _facts(folder, name, found, model=parent, sites=places, input_scale=kept or scale_S)
     told = facts.model_copy(update={"licence": licence or facts.licence, "citation": citation or facts.citation})
     return TrainedDictionary(told, _scaled(found.weights, scale_S)).eval()
 
@@ -113,6 +115,8 @@ def _facts(
             input_scale=input_scale,
             model=model,
             manifests=() if said is None else said.manifests,
+            training=None if said is None else said.training,
+            metrics={} if said is None else said.metrics,
             imported={"format": name, "files": dict(folder.digests), **found.notes},
             licence=None if said is None else said.licence,
             citation=None if said is None else said.citation,

@@ -72,7 +72,8 @@ def load(
     else:
         found = "no dictionary" if path.exists() else "no such folder"
         raise errors.CheckpointError(
-            f"{path}: {found}; give the folder of a run, one of its checkpoints, or what 'trainer export' wrote"
+            f"{path}: {found}; give the folder of a run, one of its checkpoints, or what 'trainer export' wrote; "
+            "'trainer import' brings in that of another library"
         )
     return dictionary.to(device=device, dtype=dtype).eval()
 

@@ -71,8 +71,8 @@ class TrainedDictionary(nn.Module):
         dictionary = trainers.load("runs/sae")
         with actstore.open_store("store") as store:
             protein = store.rows(sequence="P62258", sites=dictionary.sites)
-        code_BF = dictionary.encode(protein.values_NSD)
-        index_BK, value_BK = dictionary.encode(protein.values_NSD, sparse=True)
+        code_BF = dictionary.encode(protein.values_ND)
+        index_BK, value_BK = dictionary.encode(protein.values_ND, sparse=True)
     """
 
     W_enc: Tensor
@@ -141,7 +141,7 @@ class TrainedDictionary(nn.Module):
         return SparseCode(like(found.index_BK, values), like(found.value_BK, values))
 
     def decode(self, code: Values | SparseCode, *, rows: Tensor | NDArray[np.floating] | None = None) -> Values:
-        """Return the raw rows of a code: [B, S, D], or [B, D] for one site.
+        """Return the raw rows of a code: [B, S, D], or [B, D] for one site. `reconstruct` keeps the shape of the rows.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class TrainedDictionary(nn.Module):
         Raises
         ------
         UsageError
-            If the code has another shape, or `rows` are needed.
+            If the code has another shape, or `rows` are needed, or they are not as many.
         """
         given: Any = code.value_BK if isinstance(code, SparseCode) else code
         statistics: RowStatistics | None = None
@@ -163,6 +163,8 @@ class TrainedDictionary(nn.Module):
                     f"this dictionary transforms each row ({self.facts.row_transform}), which only the rows can undo: "
                     "decode(code, rows=values), or reconstruct(values)"
                 )
+            if len(rows) != len(given):
+                raise errors.UsageError(f"a code of {len(given)} rows, and {len(rows)} rows to undo their transform")
             statistics = self._transformed(self._raw(rows).values_BSD)[1]
         values_BSD = self._decode(self._own(code), statistics)
         return like(values_BSD[:, 0] if len(self.sites) == 1 else values_BSD, given)  # type: ignore[no-any-return]

@@ -118,6 +118,9 @@ def test_a_transform_of_rows_is_applied_and_undone(transform: Any) -> None:
     torch.testing.assert_close(dictionary.decode(dictionary.encode(values_BD), rows=values_BD), wanted_BD)
     with pytest.raises(errors.UsageError, match=r"decode\(code, rows=values\)"):
         dictionary.decode(dictionary.encode(values_BD))
+    for rows_BD in (values_BD[:1], values_BD[:7]):
+        with pytest.raises(errors.UsageError, match="a code of 11 rows, and"):
+            dictionary.decode(dictionary.encode(values_BD), rows=rows_BD)
     grad_BD = rows_of(1, rows=3)[:, 0].double().requires_grad_()
     assert torch.autograd.gradcheck(dictionary.double().reconstruct, grad_BD)
 

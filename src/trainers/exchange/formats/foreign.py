@@ -45,7 +45,10 @@ def provenance(facts: DictionaryFacts) -> dict[str, Any]:
     return Provenance(
         model=facts.model,
         sites=facts.sites,
+        input_scale=facts.input_scale,
         manifests=facts.manifests,
+        training=facts.training,
+        metrics=facts.metrics,
         licence=facts.licence,
         citation=facts.citation,
         origin=facts.origin,

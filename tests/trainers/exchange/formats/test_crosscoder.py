@@ -101,7 +101,8 @@ def test_what_is_refused(tensors: Tensors, said: str, tmp_path: Path) -> None:
 
 
 def test_an_export_has_the_layout_of_the_replications(tmp_path: Path) -> None:
-    dictionary = made(sites=3, activation=Activation(name="relu"))
+    told = {"training": {"steps": 9}, "metrics": {"explained_variance": 0.9}}
+    dictionary = made(sites=3, activation=Activation(name="relu"), **told)
     export_dictionary(dictionary, tmp_path / "out", to="crosscoder")
     state = torch.load(tmp_path / "out" / "cc_weights.pt", weights_only=True)
     assert {name: tuple(tensor.shape) for name, tensor in state.items()} == {
@@ -115,3 +116,5 @@ def test_an_export_has_the_layout_of_the_replications(tmp_path: Path) -> None:
     again = import_dictionary(tmp_path / "out")
     assert again.facts.sites == dictionary.facts.sites
     torch.testing.assert_close(again.encode(rows_of(3)), dictionary.encode(rows_of(3)))
+    torch.testing.assert_close(again.norm_FS, dictionary.norm_FS)  # in which sites compare
+    assert (again.facts.training, again.facts.metrics) == (dictionary.facts.training, dictionary.facts.metrics)
