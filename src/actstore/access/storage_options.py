@@ -61,7 +61,7 @@ def address_problem(uri: str) -> str | None:
     if scheme.lower() in _WEB and _QUERY & set(place):
         return "uri: a place on a web server with a query"
     if ".." in PurePosixPath(place or uri).parts:
-        return "uri: a place that is given by way of '..'"
+        return "uri: a place that is given by way of '..'; give its whole path"
     return None
 
 

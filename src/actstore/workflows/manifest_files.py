@@ -49,7 +49,9 @@ def place_from_file(uri: str, file: Path) -> str:
         return uri
     # Without links, since a link may lead somewhere else after the move.
     store, folder = Path(uri).resolve(), file.parent.resolve()
-    return f"./{store.relative_to(folder).as_posix()}" if store.is_relative_to(folder) else uri
+    if store.is_relative_to(folder):
+        return f"./{store.relative_to(folder).as_posix()}"
+    return str(store) if ".." in Path(uri).parts else uri
 
 
 def check_manifest_file(path: Path, *, replace: bool) -> None:

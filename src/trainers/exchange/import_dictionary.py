@@ -57,8 +57,8 @@ def import_dictionary(
     row_transform
         Done to each row: `none`, `row-zscore` or `row-sqrt-d`; None for what the folder says.
     input_scale
-        Factor of the rows in training, one or one for each site, if the weights do not have it yet. Those of our exports
-        have it.
+        Factor of the rows in training, one or one for each site, if the weights do not have it yet. Our exports have
+        it.
     licence, citation
         Of the dictionary; None for what the folder says.
 

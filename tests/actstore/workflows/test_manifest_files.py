@@ -21,6 +21,7 @@ def test_a_store_below_the_file_is_named_by_its_path_from_there(tmp_path: Path) 
     one = str(tmp_path / "stores/one")
     assert place_from_file(one, tmp_path / "one.json") == "./stores/one"
     assert place_from_file(one, tmp_path / "elsewhere/one.json") == one
+    assert place_from_file(f"{tmp_path}/other/../stores/one", tmp_path / "elsewhere/one.json") == one
     assert place_from_file("memory:///one", tmp_path / "one.json") == "memory:///one"
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,16 @@ class TestReading:
         assert len(means.rows_Q) == both.sequences
         assert means.rows_Q.sum() == both.rows
 
+    def test_one_of_them_may_have_clusters(
+        self, store_of: StoreOf, other_of: StoreOf, other_fasta: Path, tmp_path: Path
+    ) -> None:
+        ids = [line[1:].split()[0] for line in other_fasta.read_text().splitlines() if line.startswith(">")]
+        (tmp_path / "clusters.tsv").write_text("".join(f"{name}\t{name}\n" for name in ids))
+        clustered = other_of(**{"splits.clusters": str(tmp_path / "clusters.tsv")})
+        merge_manifests([store_of(**{"store.encoding": "float16"}), clustered], tmp_path / "both.json")
+        with open_store(tmp_path / "both.json") as store:
+            assert store.sequences["cluster"].null_count == len(store.sequences) - len(ids)
+
     def test_mixing_is_measured_against_all_sequences(self, merged: Path) -> None:
         with open_stream(merged, sites="embed", batch_rows=200, order="uniform", seed=1) as stream:
             for _batch in stream:
@@ -219,6 +230,15 @@ class TestTravelling:
         moved = folder.rename(tmp_path / "moved")
         assert open_manifest(moved / "both.json").digest == digest
         assert len(open_store(moved / "both.json")) == open_manifest(moved / "both.json").rows
+
+    def test_stores_may_be_given_by_way_of_their_parents(
+        self, store_of: StoreOf, other_of: StoreOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        stores = [os.path.relpath(store) for store in (store_of(**{"store.encoding": "float16"}), other_of())]
+        assert all(store.startswith("..") for store in stores)
+        merge_manifests(stores, "both.json")
+        assert len(open_store("both.json")) == sum(len(open_store(store)) for store in stores)
 
     def test_the_digest_does_not_depend_on_places(
         self, merged: Path, store_of: StoreOf, other_of: StoreOf, tmp_path: Path

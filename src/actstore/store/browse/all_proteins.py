@@ -67,7 +67,8 @@ def sequence_table(objects: Source) -> pa.Table:
         If they are lost or damaged.
     """
     if isinstance(objects, MergedObjects):
-        return pa.concat_tables([sequence_table(one) for one in objects.members])
+        tables = [sequence_table(one) for one in objects.members]
+        return pa.concat_tables(tables, promote_options="default")  # not every store has clusters
     with objects.open(SEQUENCES) as file:
         try:
             return pq.read_table(file, page_checksum_verification=True)
