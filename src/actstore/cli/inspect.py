@@ -49,4 +49,6 @@ def inspect(
 
         progress = terminal_progress(quiet=quiet)
         report = write_store_page(store, html, uri=uri, storage_options=options, progress=progress)
+        if not quiet:
+            typer.echo(f"the page is {html}", err=True)
     print_report(report, as_json=json, view=lambda: inspect_view(report))

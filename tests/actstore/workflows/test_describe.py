@@ -61,7 +61,9 @@ class TestTheCommand:
 
     def test_takes_a_manifest_file(self, store_of: StoreOf, tmp_path: Path) -> None:
         assert actstore("manifest", "export", store_of(), "--out", tmp_path / "m.json").code == 0
-        assert actstore("inspect", tmp_path / "m.json", "--html", tmp_path / "page.html").code == 0
+        done = actstore("inspect", tmp_path / "m.json", "--html", tmp_path / "page.html")
+        assert done.code == 0
+        assert done.err.endswith(f"the page is {tmp_path / 'page.html'}\n")
         assert str(store_of()) in (tmp_path / "page.html").read_text("utf-8")
 
     def test_refuses_to_write_into_a_store_before_it_reads_anything(self, own_store: StoreOf, tmp_path: Path) -> None:
