@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from actstore.access.printable import printable
 from actstore.access.regular_files import open_regular
 from actstore.contracts.planes import Float32s
+from actstore.contracts.suggest import with_keyword_hints
 from actstore.errors import SourceError
 from actstore.intake.files import files_of_one_folder, name_in, shown
 from actstore.intake.parts import Boundaries, Keys, Opened, Opening, Part
@@ -141,6 +142,7 @@ def tensors_of(
     return tensors
 
 
+@with_keyword_hints
 def read_torch_tensors(path: Path) -> dict[str, Any]:
     """Return copies of the tensors in a `.pt` file that is a dictionary of them, such as a state dict, by name.
 

@@ -57,8 +57,7 @@ def import_dictionary(
     row_transform
         Done to each row: `none`, `row-zscore` or `row-sqrt-d`; None for what the folder says.
     input_scale
-        Factor of the rows in training, one or one for each site, if the weights do not have it yet. Our exports have
-        it.
+        Factor of the rows in training, one or one for each site; None if the weights have it, as in our exports.
     licence, citation
         Of the dictionary; None for what the folder says.
 
@@ -86,8 +85,7 @@ def import_dictionary(
     places = _sites(found, _texts(sites), _texts(modules), count, width)
     if parent is None or places is None:
         raise _unsaid(folder, parent, places, count)
-    kept = None if input_scale is not None or found.said is None else found.said.input_scale
-    facts = _facts(folder, name, found, model=parent, sites=places, input_scale=kept or scale_S)
+    facts = _facts(folder, name, found, model=parent, sites=places, input_scale=scale_S)
     told = facts.model_copy(update={"licence": licence or facts.licence, "citation": citation or facts.citation})
     return TrainedDictionary(told, _scaled(found.weights, scale_S)).eval()
 
@@ -103,6 +101,8 @@ def _facts(
 ) -> DictionaryFacts:
     """Return what is known about the dictionary."""
     said = found.said
+    if said is not None and said.input_scale is not None and set(input_scale) == {1.0}:
+        input_scale = said.input_scale
     origin = f"read from {FORMATS[name].title} files"
     try:
         return DictionaryFacts(
