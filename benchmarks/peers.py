@@ -21,11 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from actstore.contracts.planes import Float32s
 from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import ModelRecipe
 from actstore.extract.model import load_model
 from actstore.view.progress import terminal_progress
 from benchmarks.contestants.learners import LEARNERS, Learner, Ours, Sizes
+from benchmarks.data.planted import mean_max_cosine, plant
 from benchmarks.data.site_rows import PartSizes, natural_rows
 from benchmarks.pages import markdown
 from benchmarks.recording.report import Recording, add_look_only
@@ -48,7 +50,7 @@ class Data(NamedTuple):
     held_out_NX: Tensor
     latents: int
     k: int
-    direction_FX: Tensor | None
+    direction_FX: Float32s | None
     """What the rows are made of, unit length; None where nobody knows."""
 
 
@@ -66,14 +68,10 @@ def natural(sequences: str, model: str, sizes: PartSizes, *, progress: Progress)
 
 
 def planted(*, rows: int, width: int = 64, directions: int = 256, active: int = 8) -> Data:
-    """Return rows that are sums of some of many unit directions with weights in [1, 2), on a common mean."""
-    draw = torch.Generator().manual_seed(0)
-    direction_FX = torch.nn.functional.normalize(torch.randn(directions, width, generator=draw), dim=1)
-    chosen_NK = torch.rand(rows, directions, generator=draw).topk(active, dim=1).indices
-    code_NF = torch.zeros(rows, directions).scatter(1, chosen_NK, 1 + torch.rand(rows, active, generator=draw))
-    values_NX = code_NF @ direction_FX + 0.3 * torch.randn(width, generator=draw)
-    held_out = rows // 10
-    return Data("planted", values_NX[held_out:], values_NX[:held_out], directions, active, direction_FX)
+    """Return rows that are sums of some of many directions."""
+    values_ND, direction_FD = plant(rows=rows, width=width, directions=directions, active=active, seed=0)
+    held_out_NX, train_NX = torch.from_numpy(values_ND).tensor_split([rows // 10])
+    return Data("planted", train_NX, held_out_NX, directions, active, direction_FD)
 
 
 def learn(learner: Learner, data: Data, sizes: Sizes, *, seed: int, tick: Callable[[], object]) -> dict[str, float]:
@@ -105,8 +103,7 @@ def _score(learner: Learner, data: Data) -> dict[str, float]:
         "l0": active / len(data.held_out_NX),
     }
     if data.direction_FX is not None:
-        unit_FX = torch.nn.functional.normalize(learner.decoder_FX(), dim=1)
-        scores["recovered"] = float((data.direction_FX @ unit_FX.t()).max(dim=1).values.mean())
+        scores["recovered"] = mean_max_cosine(data.direction_FX, learner.decoder_FX().numpy())
     return scores
 
 

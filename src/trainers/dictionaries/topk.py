@@ -98,8 +98,8 @@ def topk_pass(
     score_F: Tensor | None = None,
     scratch: _Scratch | None = None,
 ) -> DictionaryOutput:
-    """Encode and decode; gradients flow to weights and input."""
-    if values_BSD.device.type != "cpu":
+    """Encode and decode; gradients flow to the weights, and to rows that ask for one, through dense products."""
+    if values_BSD.device.type != "cpu" or values_BSD.requires_grad:
         code_BF = topk_code(weights, values_BSD, kept=kept, score_F=score_F)
         reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
         fired_F = torch.count_nonzero(code_BF.detach(), dim=0)
@@ -122,7 +122,7 @@ def _choose(pre_BF: Tensor, kept: int, score_F: Tensor | None, out_BF: Tensor | 
 
 
 class _SparseAutoencode(torch.autograd.Function):
-    """``topk(relu((x - p) E + b)) D`` with sparse gradients of x, E, b, D and p.
+    """``topk(relu((x - p) E + b)) D`` with sparse gradients of E, b, D and p.
 
     With p inside, no gradient of E is dense: ``b - p E`` outside would add an outer product of full size.
     """
@@ -165,14 +165,10 @@ class _SparseAutoencode(torch.autograd.Function):
         d_decoder_FX = by_latent.sum(gradient_BX, code_BK)
         d_encoder_XF = by_latent.sum(inputs_BX, d_pre_BK).t()
         d_bias_F = _sum_by_latent(d_pre_BK, ctx.index_BK, ctx.latents)
-        d_values_BX = d_pre_bias_X = None
-        if ctx.needs_input_grad[0]:
-            d_values_BX = embedding_bag(
-                ctx.index_BK, encoder_XF.t().contiguous(), per_sample_weights=d_pre_BK, mode="sum"
-            )
+        d_pre_bias_X = None
         if ctx.needs_input_grad[4]:
             d_pre_bias_X = -(encoder_XF @ d_bias_F)
-        return d_values_BX, d_encoder_XF, d_bias_F, d_decoder_FX, d_pre_bias_X, None
+        return None, d_encoder_XF, d_bias_F, d_decoder_FX, d_pre_bias_X, None
 
 
 def _sum_by_latent(value_BK: Tensor, index_BK: Tensor, latents: int) -> Tensor:

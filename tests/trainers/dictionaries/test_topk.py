@@ -22,8 +22,8 @@ def random_rows(rows: int = 40) -> Tensor:
     return torch.randn(rows, 2, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
-def inputs_of(values_BSD: Tensor, weights: FlatWeights) -> list[Tensor]:
-    return [values_BSD, *(tensor for tensor in weights if tensor is not None)]
+def parts_of(weights: FlatWeights) -> list[Tensor]:
+    return [tensor for tensor in weights if tensor is not None]
 
 
 def dense_reconstruction(weights: FlatWeights, values_BSD: Tensor, kept: int, score_F: Tensor | None) -> Tensor:
@@ -34,13 +34,13 @@ def dense_reconstruction(weights: FlatWeights, values_BSD: Tensor, kept: int, sc
 @pytest.mark.parametrize("kept", [1, 5, 30])
 @pytest.mark.parametrize("scored", [False, True])
 def test_reconstruction_and_gradients_are_those_of_dense_arithmetic(kept: int, scored: bool) -> None:
-    weights, values_BSD = random_weights(), random_rows().requires_grad_()
+    weights, values_BSD = random_weights(), random_rows()
     score_F = torch.linspace(0.5, 2, 30, dtype=torch.float64) if scored else None
     sparse_BSD = topk_pass(weights, values_BSD, kept=kept, score_F=score_F).reconstruction_BSD
     dense_BSD = dense_reconstruction(weights, values_BSD, kept, score_F)
     torch.testing.assert_close(sparse_BSD, dense_BSD)
-    sparse = torch.autograd.grad((sparse_BSD - values_BSD).square().sum(), inputs_of(values_BSD, weights))
-    dense = torch.autograd.grad((dense_BSD - values_BSD).square().sum(), inputs_of(values_BSD, weights))
+    sparse = torch.autograd.grad((sparse_BSD - values_BSD).square().sum(), parts_of(weights))
+    dense = torch.autograd.grad((dense_BSD - values_BSD).square().sum(), parts_of(weights))
     for have, want in zip(sparse, dense, strict=True):
         torch.testing.assert_close(have, want)
 
@@ -52,6 +52,7 @@ def test_the_gradient_of_the_input_is_that_of_finite_differences() -> None:
         return (values_BSD - topk_pass(weights, values_BSD, kept=5).reconstruction_BSD).square().sum()
 
     assert torch.autograd.gradcheck(error, values_BSD)
+    assert torch.autograd.gradgradcheck(error, values_BSD)
 
 
 def test_the_k_largest_activations_of_each_row_are_kept() -> None:
@@ -92,10 +93,10 @@ def test_a_gpu_computes_the_same() -> None:
 
 @pytest.mark.parametrize("scored", [False, True])
 def test_a_subtracted_bias_has_the_gradients_of_dense_arithmetic(scored: bool) -> None:
-    weights, values_BSD = random_weights(), random_rows().requires_grad_()
+    weights, values_BSD = random_weights(), random_rows()
     weights = weights._replace(pre_bias_X=torch.linspace(-1, 1, 12, dtype=torch.float64).requires_grad_())
     score_F = torch.linspace(0.5, 2, 30, dtype=torch.float64) if scored else None
-    inputs = inputs_of(values_BSD, weights)
+    inputs = parts_of(weights)
     sparse_BSD = topk_pass(weights, values_BSD, kept=5, score_F=score_F).reconstruction_BSD
     dense_BSD = dense_reconstruction(weights, values_BSD, 5, score_F)
     torch.testing.assert_close(sparse_BSD, dense_BSD)
