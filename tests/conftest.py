@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from actstore import redaction
 from tests.services import browser as browsers
 from tests.services import odd_disk as odd_disks
 from tests.services.faults import FaultProxy, Faults
@@ -33,6 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the modules that take longest: one that is begun last keeps one process busy while others idle."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.path not in slow, "end_to_end" not in item.path.parts))
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the secrets that a test gives: a process hides them for good, and a next test may use the same word."""
+    monkeypatch.setattr(redaction, "_given", set(redaction._given))
 
 
 @pytest.fixture(scope="session")

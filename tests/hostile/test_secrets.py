@@ -224,7 +224,7 @@ STORAGE_OPTIONS: list[dict[str, str]] = [
         "anon", "use_ssl", "requester_pays", "read_timeout", "connect_timeout", "max_pool_connections",
         "max_concurrency", "default_block_size", "attempts", "endpoint_url", "colour", "client_kwargs",
         "config_kwargs", "username", "s3_additional_kwargs", "loop", "version_aware", "default_cache_type",
-        "cache_regions", "profile",
+        "cache_regions",
     )),
     {"key": MARKER, "secret": MARKER},
     {"key": "somebody", "secret": MARKER},

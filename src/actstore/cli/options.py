@@ -255,7 +255,9 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
 
 
 def parse_storage_options(options: Sequence[str] | None, *, flag: str = "--storage-option") -> dict[str, str]:
-    """Parse ``key=value``, values as text."""
+    """Parse ``key=value``, values as text; one that may be a secret without its name, as ``c2VjcmV0==``, is refused."""
+    if any(re.fullmatch(r"[^=]+=\s*(=.*)?", option, re.DOTALL) for option in options or ()):
+        raise UsageError(f"{flag} takes KEY=VALUE; after the first '=' of one there is nothing, or another '='")
     return dict(_pairs(options, flag))
 
 

@@ -76,6 +76,14 @@ def test_what_is_no_pair_is_refused_without_being_repeated(text: str) -> None:
         assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["c2VjcmV0=", "c2VjcmV0==", "c2VjcmV0== ", "c2VjcmV0= "])
+def test_a_secret_without_its_name_is_refused_without_being_repeated(text: str) -> None:
+    for given in ([text], ["key=1", text], [text, text]):
+        with pytest.raises(UsageError, match="takes KEY=VALUE; after the first '='") as caught:
+            parse_storage_options(given)
+        assert "c2VjcmV0" not in str(caught.value)
+
+
 def test_a_report_is_a_document_or_a_view_and_both_show_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     print_report({"store": "[bold]a:x:"}, as_json=True, view=lambda: pytest.fail("the view was made"))
     assert capsys.readouterr().out == '{\n  "store": "[bold]a:x:"\n}\n'
