@@ -113,7 +113,7 @@ def data_sets(
     yield synthetic_rows(OUTLIERS, sizes.outliers, noise_only, progress=progress), sizes.narrow_config
     yield synthetic_rows(NARROW, sizes.narrow, sizes.parts, progress=progress), sizes.narrow_config
     network = load_model(ModelRecipe(name=model), SITES)
-    for rows in natural_rows(NATURAL, sequences, network, sizes.parts, train_site=TRAIN_SITE, progress=progress):
+    for rows in natural_rows(NATURAL, sequences, network, sizes.parts, train_sites=[TRAIN_SITE], progress=progress):
         yield rows, sizes.natural_config
 
 

@@ -94,9 +94,15 @@ def deal(rows_P: Int64s, sizes: PartSizes) -> Parts:
 
 
 def natural_rows(
-    data: str, sequences: str, model: ActivationModel, sizes: PartSizes, *, train_site: str, progress: Progress
+    data: str,
+    sequences: str,
+    model: ActivationModel,
+    sizes: PartSizes,
+    *,
+    train_sites: Sequence[str],
+    progress: Progress,
 ) -> Iterator[SiteRows]:
-    """Run a model over the first window of each protein and yield its sites, one of them with rows to train on."""
+    """Run a model over the first window of each protein and yield its sites, some of them with rows to train on."""
     recipe = CorpusRecipe(sequences=(sequences,), long_sequences="truncate")
     names = [site.name for site in model.sites]
     with (
@@ -112,7 +118,7 @@ def natural_rows(
                 for name, values_ND in rows.items():
                     moments[name].append(Moments.of(values_ND))
             held_out = _collected(_runs(parts.held_out, corpus, model, stage), names)
-            train = _collected(_runs(parts.train, corpus, model, stage), [train_site])
+            train = _collected(_runs(parts.train, corpus, model, stage), train_sites)
     for name in names:
         yield SiteRows(data, name, _calibration(moments[name]), held_out.pop(name), train.get(name))
 

@@ -9,7 +9,7 @@ import torch
 from actstore.contracts.progress import Silent
 from benchmarks.contestants.learners import LEARNERS
 from benchmarks.data.site_rows import PartSizes
-from benchmarks.peers import natural, planted, table
+from benchmarks.peers import natural, planted, revive, table
 from benchmarks.recording.report import machine
 from tests.conftest import need
 from tests.services.peers import obstacle, python_of_peers
@@ -17,24 +17,34 @@ from tests.services.peers import obstacle, python_of_peers
 MEASURE = """
 import json
 from actstore.contracts.progress import Silent
-from benchmarks.peers import measure, planted
+from benchmarks.peers import compare, planted
 data = planted(rows=5000, width=16, directions=24, active=2)
-print(json.dumps(measure([data], seeds=(0, 1), epochs=2, progress=Silent())))
+print(json.dumps(compare([data], seeds=(0, 1), epochs=2, progress=Silent())))
 """
 
 
 @pytest.mark.slow
 def test_scores_of_all_learners() -> None:
     need(obstacle(), "what other libraries learn")
-    results = json.loads(python_of_peers(MEASURE).splitlines()[-1])
-    scores = results["scores"]["planted"]
+    compared = json.loads(python_of_peers(MEASURE).splitlines()[-1])
+    scores = compared["planted"]
     assert scores.keys() == LEARNERS.keys()
     for found in scores.values():
         assert 0 < found["recovered"]["median"] <= 1
         assert 0 <= found["dead"]["least"] <= found["dead"]["most"] <= 1
         assert found["explained_variance"]["most"] < 1
-    made = table(results | {"machine": machine(), "commit": "abc"})
+    made = table({"scores": compared, "auxk": [], "seeds": 2, "epochs": 2, "machine": machine(), "commit": "abc"})
     assert all(name in made for name in LEARNERS)
+
+
+def test_auxk_is_left_out_under_each_normalisation() -> None:
+    rows = planted(rows=5000, width=16, directions=24, active=2)
+    two_sites = rows._replace(sites=2, direction_FX=None)
+    records = revive([rows, two_sites], seeds=(0,), epochs=2, progress=Silent())
+    found = [(record["sites"], record["normalisation"], record["auxk"]) for record in records]
+    assert found == [(s, n, a) for s in (1, 2) for n in ("unit", "sqrt_d") for a in (True, False)]
+    made = table({"scores": {}, "auxk": records, "seeds": 1, "epochs": 2, "machine": machine(), "commit": "abc"})
+    assert made.count("| sqrt_d |") == 4
 
 
 def test_a_tenth_of_the_planted_rows_is_held_out() -> None:
@@ -44,9 +54,11 @@ def test_a_tenth_of_the_planted_rows_is_held_out() -> None:
     assert data.direction_FX.shape == (24, 16)
 
 
-def test_natural_rows_are_of_two_blocks(small_fasta: Path, esm2_tiny: Path) -> None:
+def test_natural_rows_are_of_two_blocks_and_of_six(small_fasta: Path, esm2_tiny: Path) -> None:
     sizes = PartSizes(calibration_proteins=2, held_out_rows=500, train_rows=2000)
-    blocks = list(natural(str(small_fasta), str(esm2_tiny), sizes, progress=Silent()))
-    assert [data.name for data in blocks] == ["block 3", "block 5"]
-    assert all(data.train_NX.shape[1] == data.held_out_NX.shape[1] == 128 for data in blocks)
-    assert not torch.equal(blocks[0].train_NX, blocks[1].train_NX)
+    blocks = natural(str(small_fasta), str(esm2_tiny), sizes, progress=Silent())
+    assert [(data.name, data.sites) for data in blocks] == [("block 3", 1), ("block 5", 1), ("blocks 0 to 5", 6)]
+    three, five, six = blocks
+    assert torch.equal(six.train_NX.view(-1, 6, 128)[:, 3], three.train_NX)
+    assert torch.equal(six.held_out_NX.view(-1, 6, 128)[:, 5], five.held_out_NX)
+    assert not torch.equal(three.train_NX, five.train_NX)

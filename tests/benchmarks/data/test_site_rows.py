@@ -54,7 +54,7 @@ def test_natural_rows_are_those_of_the_model_at_every_site(tmp_path: Path) -> No
     fasta = tmp_path / "some.fasta"
     fasta.write_text("".join(f">p{index}\n{protein}\n" for index, protein in enumerate(proteins)))
     model = FakeModel(sites=("embed", "final_norm"), width=8)
-    sites = list(natural_rows("natural", str(fasta), model, SIZES, train_site="final_norm", progress=Silent()))
+    sites = list(natural_rows("natural", str(fasta), model, SIZES, train_sites=["final_norm"], progress=Silent()))
     assert [(rows.site, rows.train_ND is None) for rows in sites] == [("embed", True), ("final_norm", False)]
 
     windows = [protein[:1022] for protein in proteins]
