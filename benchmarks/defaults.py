@@ -209,7 +209,7 @@ def main() -> None:
     add_look_only(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    recording = Recording("defaults", look_only=options.no_write)
+    recording = Recording("defaults", look_only=options.no_write, timed=False)
     sizes = Sizes(steps=options.steps, kept=tuple(options.k))
     choices = [choice for choice in CHOICES if options.choice is None or choice.name in options.choice]
     progress = terminal_progress()

@@ -246,7 +246,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     add_look_only(parser)
     asked = parser.parse_args()
-    recording = Recording("peers", look_only=asked.no_write)
+    recording = Recording("peers", look_only=asked.no_write, timed=False)
     progress = terminal_progress(quiet=False)
     all_data = [planted(rows=200_000), *natural(asked.sequences, asked.model, FULL, progress=progress)]
     chosen = [data for data in all_data if not asked.only or data.name in asked.only]

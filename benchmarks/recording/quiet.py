@@ -7,6 +7,8 @@ Results are written only if three things hold:
   process, its children and the servers that it names, plus what other guests of the host took (steal);
 - the working tree is that of a commit, before and after.
 
+A run in whose results nothing is or depends on a time needs only the third.
+
 Interrupts count before the run, when nobody here causes any. During the run they are recorded but do not count: the
 kernel does not say whom they serve, and a benchmark over the loopback network causes many of its own.
 """

@@ -41,6 +41,8 @@ class Recording:
         Results go to `results/<name>.json`.
     look_only
         Print the results, write nothing and refuse nothing.
+    timed
+        Whether a figure is a time, or depends on one: such a run needs the machine to itself.
     watch
         Begins to watch the machine.
     repository
@@ -59,17 +61,18 @@ class Recording:
         name: str,
         *,
         look_only: bool,
+        timed: bool = True,
         watch: Callable[[], Watch] = Watch,
         repository: Path = REPOSITORY,
         results: Path = RESULTS,
     ) -> None:
-        self._name, self._look_only = name, look_only
+        self._name, self._look_only, self._timed = name, look_only, timed
         self._repository, self._results = repository, results
         self._commit = commit_of(repository)
         if not look_only:
             self._or_exit(lambda: refuse_dirty(repository))
         self.watch = watch()
-        if not look_only:
+        if timed and not look_only:
             self._or_exit(self.watch.refuse_load_before)
 
     def finish(self, results: dict[str, Any], *, long: Collection[str] = ()) -> Path | None:
@@ -86,7 +89,8 @@ class Recording:
             print(json.dumps(document, indent=2))
             return None
         try:
-            self.watch.refuse_foreign()
+            if self._timed:
+                self.watch.refuse_foreign()
             self._refuse_changed_commit()
         except NotTrustworthyError as error:
             print(json.dumps(document, indent=2), flush=True)

@@ -73,6 +73,23 @@ def test_a_disturbed_run_is_printed_and_not_written(tmp_path: Path, capsys: pyte
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.usefixtures("commits")
+def test_a_run_without_times_is_written_on_a_busy_machine_with_its_load(tmp_path: Path) -> None:
+    running = Recording(
+        "some", look_only=False, timed=False, watch=watch_of(40, 30), repository=tmp_path, results=tmp_path
+    )
+    path = running.finish(RESULTS)
+    assert path is not None
+    load = json.loads(path.read_text())["load"]
+    assert (load["cpu_load_before"], load["cpu_foreign"]) == (0.4, 0.3)
+
+
+def test_a_run_without_times_is_of_a_commit(tmp_path: Path, commits: list[str]) -> None:
+    commits[:] = ["dirty"]
+    with pytest.raises(SystemExit, match=r"some: nothing was measured: .*commit first"):
+        Recording("some", look_only=False, timed=False, watch=watch_of(0, 0), repository=tmp_path, results=tmp_path)
+
+
 def test_a_tree_that_changes_during_the_run_is_not_written(tmp_path: Path, commits: list[str]) -> None:
     commits[:] = ["before", "later"]
     running = recording(tmp_path, watch_of(0, 0))
