@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Dictionary", "DictionaryOutput", "FlatWeights", "Shape"]
+__all__ = ["Dictionary", "DictionaryOutput", "FlatWeights", "Role", "Shape"]
+
+
+class Role(Enum):
+    """What a weight is for: its learning rate and its unit follow from that."""
+
+    ENCODER = "encoder"
+    """Multiplies rows; has norm about 1 over all sites."""
+    ENCODER_BIAS = "encoder bias"
+    """In units of an activation, as are thresholds."""
+    DECODER = "decoder"
+    DECODER_BIAS = "decoder bias"
+    """In units of the rows of a site."""
+    LOG = "log"
+    """A logarithm, or a factor near 1: it has no unit."""
 
 
 class Shape(NamedTuple):
@@ -21,7 +38,7 @@ class Shape(NamedTuple):
     latents: int
     """F."""
     kept: int | None = None
-    """Latents K kept for each row; None for dictionaries whose sparsity comes from a penalty."""
+    """Latents K kept for each row, or on average; None for dictionaries whose sparsity comes from a penalty."""
 
 
 class DictionaryOutput(NamedTuple):
@@ -32,6 +49,10 @@ class DictionaryOutput(NamedTuple):
     """int64: number of rows of the batch on which each latent was active."""
     penalty: Tensor | None
     """Sparsity penalty, mean over the batch, without its coefficient; None if there is none."""
+    also_BSD: Mapping[str, Tensor] = MappingProxyType({})
+    """Further reconstructions that training compares with the rows, by the name of their term of the loss."""
+    code_BF: Tensor | None = None
+    """The dense code, if the dictionary keeps it (`Dictionary.keep_code`)."""
 
 
 class FlatWeights(NamedTuple):
@@ -59,7 +80,12 @@ class FlatWeights(NamedTuple):
 
 
 class Dictionary(nn.Module, ABC):
-    """Rows to sparse codes and back. A new one is one file and one row of `table.DICTIONARIES`."""
+    """Rows to sparse codes and back. A new one is one file in `kinds` and one row of `table.DICTIONARIES`.
+
+    It is put together of a shape (`shapes`: which weights there are) and a code (`codes`: how pre-activations become a
+    code). In training mode a code may depend on the whole batch; in evaluation mode a row has the code that it has
+    everywhere.
+    """
 
     one_site: ClassVar[bool]
     """Whether it reads a single site."""
@@ -69,6 +95,11 @@ class Dictionary(nn.Module, ABC):
     """Whether it keeps K latents of each row; otherwise a penalty makes it sparse."""
     default_sparsity: ClassVar[float | None] = None
     """Default coefficient of the penalty, for inputs of any scale and any number of sites; None without a penalty."""
+    options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Fields of `TrainConfig` that only some dictionaries take, with the defaults of this one; keywords of
+    ``__init__``."""
+    keep_code = False
+    """Whether passes return the dense code, for terms of the loss that are about codes."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -79,6 +110,25 @@ class Dictionary(nn.Module, ABC):
     b_enc: nn.Parameter
     W_dec: nn.Parameter
     b_dec: nn.Parameter
+
+    def roles(self) -> dict[str, Role]:
+        """Return the role of each parameter, by its name."""
+        return {
+            "W_enc": Role.ENCODER,
+            "b_enc": Role.ENCODER_BIAS,
+            "W_dec": Role.DECODER,
+            "b_dec": Role.DECODER_BIAS,
+        }
+
+    def targets(self, values_BSD: Tensor) -> Tensor:
+        """Return the part of the rows that is reconstructed."""
+        return values_BSD
+
+    def before_step(self, share: float) -> None:
+        """Prepare for a step of training, before which a share of the rows of the run has been trained on."""
+
+    def after_step(self) -> None:
+        """Bring what follows from the weights up to date after they have changed."""
 
     @classmethod
     def penalty_growth(cls, sites: int) -> float:  # noqa: ARG003 - for overriding

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from trainers.dictionaries.crosscoder_l1 import CrosscoderL1
-from trainers.dictionaries.crosscoder_l2 import CrosscoderL2
-from trainers.dictionaries.crosscoder_topk import CrosscoderTopK
 from trainers.dictionaries.dictionary import Dictionary
-from trainers.dictionaries.relu_sae import ReluSae
-from trainers.dictionaries.topk_sae import TopKSae
+from trainers.dictionaries.kinds.crosscoder_l1 import CrosscoderL1
+from trainers.dictionaries.kinds.crosscoder_l2 import CrosscoderL2
+from trainers.dictionaries.kinds.crosscoder_topk import CrosscoderTopK
+from trainers.dictionaries.kinds.relu_sae import ReluSae
+from trainers.dictionaries.kinds.topk_sae import TopKSae
 
 __all__ = ["DICTIONARIES"]
 

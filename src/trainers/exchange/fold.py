@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from trainers.dictionaries.codes.topk import TopKDictionary
 from trainers.dictionaries.dictionary import Dictionary
-from trainers.dictionaries.topk import TopKDictionary
 from trainers.exchange.facts import Activation
 
 __all__ = ["activation_of", "folded_weights"]

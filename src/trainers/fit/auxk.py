@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
+from trainers.dictionaries.codes.topk import TopKDictionary, topk_pass
 from trainers.dictionaries.dictionary import FlatWeights
-from trainers.dictionaries.topk import TopKDictionary, topk_pass
 
 __all__ = ["auxk_loss"]
 

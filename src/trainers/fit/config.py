@@ -10,11 +10,13 @@ from pydantic_core import ErrorDetails
 
 from actstore import did_you_mean, errors
 
-__all__ = ["MOST_LATENTS", "DictionaryName", "Normalisation", "Precision", "TrainConfig", "make_config"]
+__all__ = ["MOST_LATENTS", "OPTIONS", "DictionaryName", "Normalisation", "Precision", "TrainConfig", "make_config"]
 
 DictionaryName = Literal["topk-sae", "relu-sae", "crosscoder-topk", "crosscoder-l1", "crosscoder-l2"]
 Normalisation = Literal["unit", "sqrt_d"]
 Precision = Literal["float32", "bf16"]
+OPTIONS: Final[tuple[str, ...]] = ()
+"""Fields that only some dictionaries take (`Dictionary.options`); None stands for the default of the dictionary."""
 MOST_LATENTS: Final = 1 << 28
 MOST_FACTOR: Final = 1e6
 """Limit for learning rate, coefficients and norms: far more than trains, and no product of them overflows."""
@@ -102,6 +104,10 @@ class TrainConfig(BaseModel):
     dead_after_rows: int | None = Field(default=None, ge=1, le=1 << 62)
     """A latent is dead if it fired on none of so many last rows; None for a fiftieth of the rows of the run, at least
     10 batches and at most 10 M rows."""
+
+    def given_options(self) -> dict[str, Any]:
+        """Return the settings that only some dictionaries take, as far as they are given."""
+        return {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
 
     @field_validator("sites", mode="before")
     @classmethod

@@ -9,8 +9,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from trainers.dictionaries.dictionary import Dictionary
-from trainers.dictionaries.table import DICTIONARIES
+from trainers.dictionaries.dictionary import Dictionary, Role
 from trainers.fit.normalise import InputFacts
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
@@ -33,7 +32,7 @@ class _Draw(IntEnum):
 
 def start(plan: TrainPlan, inputs: InputFacts, *, device: torch.device) -> TrainState:
     """Return the state before the first step."""
-    dictionary = DICTIONARIES[plan.dictionary](plan.shape)
+    dictionary = plan.build()
     initial_weights(dictionary, inputs, seed=plan.seed)
     dictionary.to(device)
     return TrainState(
@@ -67,7 +66,7 @@ def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) ->
 
 
 def build_optimizer(dictionary: Dictionary, *, lr: float, variance: float) -> torch.optim.Adam:
-    """Return Adam over the four weights; the learning rate of each is `lr` times its ``factor``.
+    """Return Adam over the weights; the learning rate of each is `lr` times its ``factor``, by its role.
 
     Adam moves a weight by the learning rate, whatever the size of its gradient. So that a run depends neither on the
     scale of the rows nor on how often a site is repeated, the step of each weight follows its size: weights over S
@@ -82,10 +81,15 @@ def build_optimizer(dictionary: Dictionary, *, lr: float, variance: float) -> to
         Mean squared distance of the scaled rows from their mean, summed over sites.
     """
     spread, root_sites = math.sqrt(variance), math.sqrt(dictionary.shape.sites)
-    groups = [
-        {"params": [dictionary.W_enc], "factor": ENCODER_RATE / root_sites, "unit": 1.0},
-        {"params": [dictionary.b_enc], "factor": ENCODER_RATE * spread, "unit": spread},
-        {"params": [dictionary.W_dec], "factor": 1.0 / root_sites, "unit": 1.0},
-        {"params": [dictionary.b_dec], "factor": spread / root_sites, "unit": spread},
-    ]
+    factor_and_unit = {
+        Role.ENCODER: (ENCODER_RATE / root_sites, 1.0),
+        Role.ENCODER_BIAS: (ENCODER_RATE * spread, spread),
+        Role.DECODER: (1.0 / root_sites, 1.0),
+        Role.DECODER_BIAS: (spread / root_sites, spread),
+        Role.LOG: (ENCODER_RATE, 1.0),
+    }
+    roles, groups = dictionary.roles(), []
+    for name, parameter in dictionary.named_parameters():
+        factor, unit = factor_and_unit[roles[name]]
+        groups.append({"params": [parameter], "factor": factor, "unit": unit})
     return torch.optim.Adam(groups, lr=lr, betas=ADAM_BETAS, eps=ADAM_EPS, fused=True)

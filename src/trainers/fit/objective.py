@@ -7,19 +7,21 @@
 `error` is the squared error summed over sites and features, mean over the batch; V is the variance of the rows of the
 store, also summed over sites and features. The penalty grows with the norm of the rows and, for some dictionaries, with
 the number of sites (g, `Dictionary.penalty_growth`). AuxK is itself a share. So each term keeps its weight whatever the
-scale of the rows, the normalisation, or the number of sites.
+scale of the rows, the normalisation, or the number of sites. Further reconstructions of a dictionary
+(`DictionaryOutput.also_BSD`) are terms of their own, each ``error / V``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from trainers.dictionaries.codes.topk import TopKDictionary
 from trainers.dictionaries.dictionary import DictionaryOutput
-from trainers.dictionaries.topk import TopKDictionary
 from trainers.fit.auxk import auxk_loss
 from trainers.fit.plan import TrainPlan
 from trainers.fit.reconstruction import squared_error_S
@@ -32,19 +34,16 @@ __all__ = ["Objective", "objective"]
 class Objective(NamedTuple):
     """The terms of the loss on a batch."""
 
-    reconstruction: Tensor
-    """Squared error over the variance of the store's rows."""
-    sparsity: Tensor
-    """Penalty times its coefficient; 0 for TopK dictionaries."""
-    auxk: Tensor
-    """AuxK loss times its weight; 0 without dead latents."""
+    terms: Mapping[str, Tensor]
+    """By name, with their weights. ``reconstruction`` is the squared error over the variance of the store's rows,
+    ``sparsity`` the penalty, ``auxk`` the AuxK loss, which is 0 without dead latents."""
     error_S: Tensor
-    """Squared error of each site, summed over the batch."""
+    """Squared error of each written site, summed over the batch."""
 
     @property
     def loss(self) -> Tensor:
         """The sum of the terms."""
-        return self.reconstruction + self.sparsity + self.auxk
+        return torch.stack([*self.terms.values()]).sum()
 
 
 def objective(
@@ -59,18 +58,23 @@ def objective(
     dead_F
         Indices of dead latents, int64.
     """
-    error_S = squared_error_S(output.reconstruction_BSD, scaled_BSD)
+    target_BSD = state.dictionary.targets(scaled_BSD)
+    error_S = squared_error_S(output.reconstruction_BSD, target_BSD)
     total = len(scaled_BSD) * state.variance
-    reconstruction = error_S.sum() / total
-    sparsity = auxk = reconstruction.new_zeros(())
+    terms = {"reconstruction": error_S.sum() / total}
+    for name, also_BSD in output.also_BSD.items():
+        terms[name] = squared_error_S(also_BSD, target_BSD).sum() / total
     if plan.sparsity is not None and output.penalty is not None:
         unit = state.dictionary.penalty_growth(len(plan.sites)) * math.sqrt(state.variance)
-        sparsity = plan.sparsity * sparsity_factor(plan, state.rows) / unit * output.penalty
-    if plan.auxk_weight and len(dead_F) and isinstance(state.dictionary, TopKDictionary):
-        residual_BSD = scaled_BSD - output.reconstruction_BSD.detach()
-        least = total * torch.finfo(scaled_BSD.dtype).eps
-        share = auxk_loss(
-            state.dictionary, scaled_BSD, residual_BSD, dead_F, most_latents=plan.auxk_latents, least=least
-        )
-        auxk = plan.auxk_weight * share
-    return Objective(reconstruction, sparsity, auxk, error_S)
+        terms["sparsity"] = plan.sparsity * sparsity_factor(plan, state.rows) / unit * output.penalty
+    if plan.auxk_weight:
+        terms["auxk"] = plan.auxk_weight * _auxk(state, scaled_BSD, output, dead_F, plan)
+    return Objective(terms, error_S)
+
+
+def _auxk(state: TrainState, scaled_BSD: Tensor, output: DictionaryOutput, dead_F: Tensor, plan: TrainPlan) -> Tensor:
+    if not len(dead_F) or not isinstance(state.dictionary, TopKDictionary):
+        return scaled_BSD.new_zeros(())
+    residual_BSD = state.dictionary.targets(scaled_BSD) - output.reconstruction_BSD.detach()
+    least = len(scaled_BSD) * state.variance * torch.finfo(scaled_BSD.dtype).eps
+    return auxk_loss(state.dictionary, scaled_BSD, residual_BSD, dead_F, most_latents=plan.auxk_latents, least=least)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -89,6 +89,8 @@ class TrainPlan(BaseModel):
     width: int = Field(ge=1, le=_MOST_WIDTH)
     latents: int = Field(ge=1, le=MOST_LATENTS)
     kept: int | None = Field(ge=1, le=MOST_LATENTS)
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Settings that only this dictionary has: `Dictionary.options`."""
     sparsity: float | None = Field(ge=0)
     lr: float = Field(gt=0)
     steps: int = Field(ge=1, le=_MOST)
@@ -119,6 +121,21 @@ class TrainPlan(BaseModel):
     def shape(self) -> Shape:
         """Sizes of the dictionary."""
         return Shape(len(self.sites), self.width, self.latents, self.kept)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Names of the sites that are reconstructed."""
+        return self.sites
+
+    def build(self) -> Dictionary:
+        """Return the dictionary, with weights of zero.
+
+        Raises
+        ------
+        ValueError
+            If shape and options contradict the dictionary.
+        """
+        return DICTIONARIES[self.dictionary](self.shape, **self.options)
 
 
 def plan_streaming(config: TrainConfig, stream: StreamFacts) -> StreamingPlan:
@@ -165,6 +182,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         width=stream.width,
         latents=latents,
         kept=kept,
+        options=_options(kind, config),
         sparsity=kind.default_sparsity if config.sparsity is None else config.sparsity,
         lr=default_lr(latents) if config.lr is None else config.lr,
         steps=steps,
@@ -208,6 +226,17 @@ def default_dead_after_rows(rows: int, *, batch_rows: int) -> int:
     10000000
     """
     return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, round(DEAD_AFTER_SHARE * rows)))
+
+
+def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that only this dictionary has; refuse those of others."""
+    given = config.given_options()
+    if others := given.keys() - kind.options.keys():
+        takes = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(kind.options)) or "none of its kind"
+        raise errors.UsageError(
+            f"{config.dictionary} has no --{min(others).replace('_', '-')}; options of its own: {takes}"
+        )
+    return {**kind.options, **given}
 
 
 def _batches(config: TrainConfig, stream: StreamFacts) -> int:

@@ -29,13 +29,9 @@ class StepReport(NamedTuple):
     """Rows trained on so far."""
     lr: float
     loss: float
-    """Sum of the next three."""
-    reconstruction: float
-    """Squared error, summed over sites and features, mean over the batch, over the variance of the store's rows."""
-    sparsity: float
-    """Penalty times its coefficient; 0 for TopK dictionaries."""
-    auxk: float
-    """AuxK loss times its weight; 0 while no latent is dead."""
+    """Sum of the terms."""
+    terms: dict[str, float]
+    """The terms that this run has, by name, with their weights: `fit.objective.Objective.terms`."""
     batch_explained_variance: float | None
     """Explained variance on the batch: 1 - squared error / squared deviation of its rows from their mean, both summed
     over rows and sites; None if its rows do not differ."""
@@ -56,20 +52,21 @@ def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepRe
     """
     rows = len(values_BSD)
     scaled_BSD = values_BSD.to(state.idle_rows_F.device) * state.scale_S[:, None]
+    state.dictionary.before_step(state.rows / plan.rows)
     dead_F = dead_latents(state.idle_rows_F, dead_after_rows=plan.dead_after_rows)
     products = torch.autocast(scaled_BSD.device.type, torch.bfloat16, enabled=plan.precision == "bf16")
     with products:
         output = state.dictionary(scaled_BSD)
-        terms = objective(state, scaled_BSD, output, dead_F, plan)
-    terms.loss.backward()  # type: ignore[no-untyped-call]
+        objective_ = objective(state, scaled_BSD, output, dead_F, plan)
+        loss_ = objective_.loss
+    loss_.backward()  # type: ignore[no-untyped-call]
     if state.dictionary.unit_norm_decoder:
         _remove_parallel_gradient(state.dictionary)
     norm = _clip_gradient(state.optimizer, plan.gradient_clip)
-    scalars = torch.stack(
-        [terms.loss, terms.reconstruction, terms.sparsity, terms.auxk, norm, output.fired_F.sum() / rows]
-    )
-    sums = torch.cat([scalars.detach(), terms.error_S.detach(), squared_deviation_S(scaled_BSD)]).tolist()
-    (loss, reconstruction, sparsity, auxk, size, l0), of_sites = sums[: len(scalars)], sums[len(scalars) :]
+    scalars = torch.stack([loss_, norm, output.fired_F.sum() / rows, *objective_.terms.values()])
+    deviation_S = squared_deviation_S(state.dictionary.targets(scaled_BSD))
+    sums = torch.cat([scalars.detach(), objective_.error_S.detach(), deviation_S]).tolist()
+    (loss, size, l0, *terms), of_sites = sums[: len(scalars)], sums[len(scalars) :]
     _check_finite(state, scaled_BSD, loss=loss, norm=size)
     lr = learning_rate(plan, state.rows)
     for group in state.optimizer.param_groups:
@@ -78,21 +75,20 @@ def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepRe
     state.optimizer.zero_grad()
     if state.dictionary.unit_norm_decoder:
         _normalise_decoder(state.dictionary)
+    state.dictionary.after_step()
     state.idle_rows_F = advance_idle_rows(state.idle_rows_F, output.fired_F, rows=rows)
     state.step += 1
     state.rows += rows
-    errors_S, deviations_S = of_sites[: len(plan.sites)], of_sites[len(plan.sites) :]
+    errors_S, deviations_S = of_sites[: len(plan.written)], of_sites[len(plan.written) :]
     return StepReport(
         step=state.step,
         rows=state.rows,
         lr=lr,
         loss=loss,
-        reconstruction=reconstruction,
-        sparsity=sparsity,
-        auxk=auxk,
+        terms=dict(zip(objective_.terms, terms, strict=True)),
         batch_explained_variance=explained_share(sum(errors_S), sum(deviations_S)),
         batch_explained_variance_per_site=dict(
-            zip(plan.sites, map(explained_share, errors_S, deviations_S), strict=True)
+            zip(plan.written, map(explained_share, errors_S, deviations_S), strict=True)
         ),
         batch_l0=l0,
         dead=count_dead(state.idle_rows_F, rows=state.rows, dead_after_rows=plan.dead_after_rows),

@@ -3,7 +3,7 @@
 ::
 
     step-000001000/
-      dictionary.safetensors   W_enc, b_enc, W_dec, b_dec
+      dictionary.safetensors   W_enc, b_enc, W_dec, b_dec, and what else the dictionary has
       optimizer.safetensors    W_enc.exp_avg, W_enc.exp_avg_sq, W_enc.step, ..., idle_rows
       checkpoint.json          plan, origin, cursor, counters, digests of the two files
 
@@ -25,7 +25,6 @@ from torch import Tensor
 
 from actstore import Cursor, errors
 from trainers.dictionaries.dictionary import Dictionary
-from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.extend import OF_LENGTH
 from trainers.fit.initialise import build_optimizer
 from trainers.fit.plan import TrainPlan
@@ -107,7 +106,7 @@ def write_checkpoint(
     _discard(partial)
     partial.mkdir()
     try:
-        save_tensors(partial / WEIGHTS, on_cpu(dict(state.dictionary.named_parameters())))
+        save_tensors(partial / WEIGHTS, on_cpu(state.dictionary.state_dict()))
         save_tensors(partial / OPTIMIZER, on_cpu(_optimizer_tensors(state)))
         record = CheckpointRecord(
             plan=plan,
@@ -147,7 +146,7 @@ def copy_checkpoint(path: Path, root: Path) -> Path:
 def checkpoint_bytes(plan: TrainPlan) -> int:
     """Return the bytes of a checkpoint: weights, two moments of each, idle rows, and some for headers and record."""
     with torch.device("meta"):
-        weights = sum(parameter.numel() for parameter in DICTIONARIES[plan.dictionary](plan.shape).parameters())
+        weights = sum(parameter.numel() for parameter in plan.build().parameters())
     return 3 * 4 * weights + 8 * plan.latents + _RECORD_BYTES
 
 
@@ -263,11 +262,11 @@ def _restore_dictionary(checkpoint: Checkpoint, device: torch.device) -> Diction
     plan = checkpoint.record.plan
     try:
         with torch.device("meta"):  # allocate nothing for the sizes in the record before the weights confirm them
-            claimed = DICTIONARIES[plan.dictionary](plan.shape)
-    except ValueError as error:
+            claimed = plan.build()
+    except (TypeError, ValueError) as error:
         raise errors.CheckpointError(f"{checkpoint.path / RECORD}: {error}") from error
-    check_tensors(checkpoint.path / WEIGHTS, checkpoint.weights, dict(claimed.named_parameters()))
-    dictionary = DICTIONARIES[plan.dictionary](plan.shape)
+    check_tensors(checkpoint.path / WEIGHTS, checkpoint.weights, claimed.state_dict())
+    dictionary = plan.build()
     dictionary.load_state_dict(dict(checkpoint.weights))
     return dictionary.to(device)
 

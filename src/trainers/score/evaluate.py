@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -54,6 +54,7 @@ def evaluate(
     scale_S: Tensor,
     max_rows: int,
     progress: Progress,
+    written: Sequence[str] | None = None,
 ) -> Score:
     """Score on the next rows of `source`, at most `max_rows` and at most one epoch.
 
@@ -61,24 +62,28 @@ def evaluate(
     ----------
     scale_S
         Input scale of each site, float32, on the device of the dictionary.
+    written
+        Names of the sites that are reconstructed; None for all of `source`.
     """
     variance, use = ExplainedVariance(), LatentUse(dictionary.shape.latents)
-    seen = 0
+    seen, was_training = 0, dictionary.training
+    dictionary.eval()
     with progress.stage("evaluating", total=min(max_rows, source.rows), unit="rows") as stage:
         for batch in source:
             values_BSD = torch.as_tensor(batch.values_BSD[: max_rows - seen])
             scaled_BSD = values_BSD.to(scale_S.device) * scale_S[:, None]
             output = dictionary(scaled_BSD)
-            variance.add(scaled_BSD, output.reconstruction_BSD)
+            variance.add(dictionary.targets(scaled_BSD), output.reconstruction_BSD)
             use.add(output.fired_F, rows=len(scaled_BSD))
             seen += len(scaled_BSD)
             stage.advance(len(scaled_BSD))
             if seen == max_rows:
                 break
+    dictionary.train(was_training)
     return Score(
         rows=seen,
         explained_variance=variance.overall(),
-        explained_variance_per_site=dict(zip(source.sites, variance.per_site(), strict=True)),
+        explained_variance_per_site=dict(zip(written or source.sites, variance.per_site(), strict=True)),
         l0=use.l0,
         silent_fraction=use.silent_fraction,
     )

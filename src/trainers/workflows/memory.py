@@ -40,7 +40,7 @@ def least_step_bytes(plan: TrainPlan) -> int:
     Measured steps on a CPU take up to twice as much.
     """
     with torch.device("meta"):
-        weights = sum(parameter.numel() for parameter in DICTIONARIES[plan.dictionary](plan.shape).parameters())
+        weights = sum(parameter.numel() for parameter in plan.build().parameters())
     return _WEIGHT_BYTES * weights + plan.batch_rows * _row_bytes(plan)
 
 

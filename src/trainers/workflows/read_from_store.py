@@ -162,6 +162,7 @@ def _finish(run: Run, finished: Finished, rows: Rows, progress: Progress) -> tup
                 scale_S=finished.state.scale_S,
                 max_rows=run.options.evaluation_rows,
                 progress=progress,
+                written=run.plan.written,
             )
         return score, rows.finish(run.plan.split, progress)
     except Stopped as stopped:

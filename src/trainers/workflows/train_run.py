@@ -290,7 +290,12 @@ class _Training:
             return None
         rows = held_out.until(lambda: self._signals.requested)
         score = evaluate(
-            self.state.dictionary, rows, scale_S=self.state.scale_S, max_rows=held_out.rows, progress=Silent()
+            self.state.dictionary,
+            rows,
+            scale_S=self.state.scale_S,
+            max_rows=held_out.rows,
+            progress=Silent(),
+            written=self._run.plan.written,
         )
         if self._signals.requested:
             return None
@@ -310,8 +315,10 @@ def _metrics(trained: Trained, score: Score | None, *, evaluated_on: str) -> dic
     if score is not None:
         evaluated = {"evaluated_on": evaluated_on, "evaluated_rows": score.rows, **score._asdict()}
         del evaluated["rows"]
+    step = trained.report._asdict()
     return {
-        **trained.report._asdict(),
+        **{name: value for name, value in step.items() if name != "terms"},
+        **trained.report.terms,
         "rows_per_s": trained.batch_rows / trained.seconds,
         "data_share": trained.data_s / trained.seconds,
         **evaluated,

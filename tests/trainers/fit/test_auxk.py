@@ -3,10 +3,10 @@ from typing import Any, Final
 import pytest
 import torch
 
-from trainers.dictionaries.crosscoder_topk import CrosscoderTopK
+from trainers.dictionaries.codes.topk import topk_code
 from trainers.dictionaries.dictionary import Shape
-from trainers.dictionaries.topk import topk_code
-from trainers.dictionaries.topk_sae import TopKSae
+from trainers.dictionaries.kinds.crosscoder_topk import CrosscoderTopK
+from trainers.dictionaries.kinds.topk_sae import TopKSae
 from trainers.fit.auxk import auxk_loss
 
 

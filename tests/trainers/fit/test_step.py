@@ -18,10 +18,10 @@ def test_loss_falls_and_the_report_adds_up(one_site: Planted) -> None:
     state = state_of(stream, plan)
     values_BSD = torch.from_numpy(one_site.values_NSD[:512])
     reports = [train_step(state, values_BSD, plan) for _ in range(50)]
-    assert reports[-1].reconstruction < 0.5 * reports[0].reconstruction
+    assert reports[-1].terms["reconstruction"] < 0.5 * reports[0].terms["reconstruction"]
     last = reports[-1]
     assert (last.step, last.rows) == (50, 50 * 512)
-    assert last.loss == pytest.approx(last.reconstruction + last.sparsity + last.auxk, rel=1e-5)
+    assert last.loss == pytest.approx(sum(last.terms.values()), rel=1e-5)
 
 
 def test_the_explained_variance_of_a_batch_is_that_of_a_score_on_its_rows(three_sites: Planted) -> None:
@@ -43,7 +43,7 @@ def test_a_batch_of_one_row_explains_nothing_and_trains(one_site: Planted) -> No
     state.idle_rows_F += 1
     report = train_step(state, torch.from_numpy(one_site.values_NSD[:1]), plan)
     assert report.batch_explained_variance is None
-    assert 0 < report.auxk < 100 * plan.auxk_weight
+    assert 0 < report.terms["auxk"] < 100 * plan.auxk_weight
 
 
 @pytest.mark.parametrize("name", ["topk-sae", "relu-sae"])
@@ -106,8 +106,8 @@ def test_latents_without_use_are_counted_and_then_taught(one_site: Planted) -> N
     assert first.dead is None  # 512 rows cannot tell
     assert second.dead is not None
     assert second.dead >= 50
-    assert second.auxk == 0
-    assert third.auxk > 0
+    assert second.terms["auxk"] == 0
+    assert third.terms["auxk"] > 0
     assert state.idle_rows_F[:50].tolist() == [3 * 512] * 50
 
 

@@ -91,7 +91,7 @@ def test_a_run_keeps_its_last_state_and_its_metrics(stream: MemoryStream, tmp_pa
     assert (finished.state.step, finished.rows) == (12, 3000)
     assert logged_steps(tmp_path) == list(range(1, 13))
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
-    assert {"step", "rows", "lr", "loss", "reconstruction", "sparsity", "auxk", "batch_l0"} <= last.keys()
+    assert {"step", "rows", "lr", "loss", "reconstruction", "auxk", "batch_l0"} <= last.keys()
     assert {"batch_explained_variance", "dead", "rows_per_s", "data_share"} <= last.keys()
     assert "explained_variance" not in last  # nothing was held out
     newest = newest_checkpoint(tmp_path / "checkpoints")

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainers.dictionaries.codes.topk import topk_code, topk_pass
 from trainers.dictionaries.dictionary import FlatWeights, Shape
-from trainers.dictionaries.topk import topk_code, topk_pass
-from trainers.dictionaries.topk_sae import TopKSae
+from trainers.dictionaries.kinds.topk_sae import TopKSae
 
 
 def random_weights(inputs: int = 12, latents: int = 30) -> FlatWeights:

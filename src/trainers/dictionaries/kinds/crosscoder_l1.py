@@ -6,8 +6,8 @@ import math
 
 from torch import Tensor
 
-from trainers.dictionaries.crosscoder import Crosscoder
-from trainers.dictionaries.relu import DEFAULT_SPARSITY, ReluDictionary
+from trainers.dictionaries.codes.relu import DEFAULT_SPARSITY, ReluDictionary
+from trainers.dictionaries.shapes.crosscoder import Crosscoder
 
 __all__ = ["CrosscoderL1"]
 

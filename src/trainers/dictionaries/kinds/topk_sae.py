@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trainers.dictionaries.sae import Sae
-from trainers.dictionaries.topk import TopKDictionary
+from trainers.dictionaries.codes.topk import TopKDictionary
+from trainers.dictionaries.shapes.sae import Sae
 
 __all__ = ["TopKSae"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trainers.dictionaries.relu import DEFAULT_SPARSITY, ReluDictionary
-from trainers.dictionaries.sae import Sae
+from trainers.dictionaries.codes.relu import DEFAULT_SPARSITY, ReluDictionary
+from trainers.dictionaries.shapes.sae import Sae
 
 __all__ = ["ReluSae"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from trainers.dictionaries.crosscoder import Crosscoder
-from trainers.dictionaries.topk import TopKDictionary
+from trainers.dictionaries.codes.topk import TopKDictionary
+from trainers.dictionaries.shapes.crosscoder import Crosscoder
 
 __all__ = ["CrosscoderTopK"]
 

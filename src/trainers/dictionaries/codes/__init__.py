@@ -1,0 +1,1 @@
+"""How pre-activations become a code."""

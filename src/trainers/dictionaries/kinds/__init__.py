@@ -1,0 +1,1 @@
+"""The dictionaries: one file each, a shape and a code put together."""

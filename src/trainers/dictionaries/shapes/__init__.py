@@ -1,0 +1,1 @@
+"""Which weights a dictionary has, and what it reads and writes."""
