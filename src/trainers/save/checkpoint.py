@@ -200,7 +200,7 @@ def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, dev
             "Give the same options, or another --out"
         )
     dictionary = _restore_dictionary(checkpoint, device)
-    optimizer = build_optimizer(dictionary, lr=plan.lr, variance=record.variance)
+    optimizer = build_optimizer(dictionary, plan, variance=record.variance)
     expected = {_IDLE_ROWS: torch.empty(plan.latents, dtype=torch.int64)}
     if record.step:
         for name, parameter in dictionary.named_parameters():
