@@ -27,6 +27,7 @@ from actstore import Cursor, errors
 from trainers.dictionaries.dictionary import Dictionary
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.extend import OF_LENGTH
+from trainers.fit.health import HealthRecord
 from trainers.fit.initialise import build_optimizer
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
@@ -89,7 +90,7 @@ def write_checkpoint(
     origin: Origin,
     cursor: Cursor,
     keep: int = 1,
-    good_step: int | None = None,
+    health: HealthRecord | None = None,
 ) -> Path:
     """Write a checkpoint of `state` under `root`, remove all but the last ones, and return its folder.
 
@@ -97,8 +98,8 @@ def write_checkpoint(
     ----------
     keep
         How many to keep.
-    good_step
-        The last step at which training was sound: the newest checkpoint up to there is kept as well.
+    health
+        How sound training is: the newest checkpoint up to its last good step is kept as well.
     """
     path = root / f"step-{state.step:09d}"
     partial = root / f".{path.name}.partial"
@@ -117,6 +118,7 @@ def write_checkpoint(
             cursor=cursor.to_json(),
             input_scale=tuple(state.scale_S.double().tolist()),
             variance=state.variance,
+            health=health,
             software=software(),
             files={name: file_sha256(partial / name) for name in (WEIGHTS, OPTIMIZER)},
         )
@@ -125,7 +127,7 @@ def write_checkpoint(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)  # a full disk has room again
         raise
-    _remove_old(root, keep=keep, good_step=good_step)
+    _remove_old(root, keep=keep, good_step=None if health is None else health.last_good_step)
     return path
 
 
