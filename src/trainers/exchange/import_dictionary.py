@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import torch
 from pydantic import ValidationError
@@ -81,9 +81,9 @@ def import_dictionary(
     _refuse_credentials(sites=sites, modules=modules, licence=licence, citation=citation)
     folder, name = _recognised(ForeignFolder(_local_path(path)), format)
     found = FORMATS[name].read(folder)
-    found = found if row_transform is None else replace(found, row_transform=row_transform)
+    found = found if row_transform is None else replace(found, row_transform=_transform(row_transform))
     count, width, _ = found.weights["W_enc"].shape
-    scale_S = _scales(input_scale, count)
+    scale_S = _scales(input_scale, count, found.said)
     parent = _model(found, model, revision, weights_sha256)
     places = _sites(found, parent, _texts(sites, "sites"), _texts(modules, "modules"), count, width)
     if parent is None or places is None:
@@ -111,7 +111,7 @@ def _facts(
         before = f"{model_before}, {', '.join(one.name for one in said.sites)}"
         origin += f"; imported for another model or other sites than the files say: {before}"
         said = said.model_copy(update={"manifests": (), "training": None, "metrics": {}})
-    if said is not None and said.input_scale is not None and set(input_scale) == {1.0}:
+    if said is not None and said.input_scale is not None:
         input_scale = said.input_scale
     try:
         return DictionaryFacts(
@@ -288,7 +288,16 @@ def _refuse_credentials(**texts: str | Sequence[str] | None) -> None:
             refuse_credentials(one)
 
 
-def _scales(value: float | Sequence[float] | None, count: int) -> tuple[float, ...]:
+def _transform(name: RowTransform) -> RowTransform:
+    known = get_args(RowTransform)
+    if name not in known:
+        raise errors.UsageError(
+            f"no row transform (--row-transform) {name!r}{did_you_mean(str(name), known)}; there are {', '.join(known)}"
+        )
+    return name
+
+
+def _scales(value: float | Sequence[float] | None, count: int, said: Provenance | None) -> tuple[float, ...]:
     if value is None:
         return (1.0,) * count
     try:
@@ -297,6 +306,11 @@ def _scales(value: float | Sequence[float] | None, count: int) -> tuple[float, .
         raise errors.UsageError(f"--input-scale {value!r}: give one positive number, or one for each site") from None
     if len(scales) != count or not all(0 < scale < float("inf") for scale in scales):
         raise errors.UsageError(f"--input-scale {scales}: give one positive number, or one for each of {count} sites")
+    if said is not None and said.input_scale is not None and set(scales) != {1.0}:
+        raise errors.UsageError(
+            f"--input-scale {scales}: the folder is an export of ours, whose weights have the scale of training "
+            f"({', '.join(f'{one:g}' for one in said.input_scale)}) already; leave the option out"
+        )
     return scales
 
 

@@ -65,6 +65,7 @@ def test_everything_that_is_given_is_kept(relu: Path, tmp_path: Path) -> None:
         ({"model": "a", "sites": "a", "input_scale": [1.0, 2.0]}, "--input-scale"),
         ({"model": "a", "sites": "a", "input_scale": float("nan")}, "--input-scale"),
         ({"format": "saelenz"}, "no format 'saelenz'; did you mean 'saelens'?"),
+        ({"row_transform": "zscore"}, "no row transform (--row-transform) 'zscore'; did you mean 'row-zscore'?"),
         ({"format": 5}, "no format 5; there are saelens"),
         ({"model": "a", "sites": 5}, "sites is 5; give a text, or for sites and modules a list of texts"),
         ({"model": "a", "sites": [None]}, "sites is [None]; give a text"),
@@ -94,6 +95,13 @@ def test_a_scale_of_training_goes_into_the_weights(relu: Path) -> None:
     torch.testing.assert_close(scaled.encode(rows_of(1)), plain.encode(rows_of(1) * 0.25))
     torch.testing.assert_close(scaled.reconstruct(rows_of(1)) * 0.25, plain.reconstruct(rows_of(1) * 0.25))
     assert scaled.facts.input_scale == (0.25,)
+
+
+def test_an_export_of_ours_is_not_scaled_a_second_time(tmp_path: Path) -> None:
+    export_dictionary(made(), tmp_path / "out", to="saelens")
+    with pytest.raises(errors.UsageError, match=r"whose weights have the scale of training \(0\.5\) already; leave"):
+        import_dictionary(tmp_path / "out", input_scale=0.5)
+    assert import_dictionary(tmp_path / "out", input_scale=1).facts.input_scale == (0.5,)
 
 
 def test_each_site_of_a_crosscoder_has_its_scale(tmp_path: Path) -> None:
