@@ -61,8 +61,8 @@ class TrainConfig(BaseModel):
     """Peak learning rate of Adam for the decoder, for any scale of the rows. None for ``5e-3 * sqrt(1024 / F)``."""
 
     encoder_rate: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
-    """Learning rate of the encoder beside that of the decoder. None for a quarter, in longer runs for less, down to an
-    eighth (`fit.plan.default_encoder_rate`)."""
+    """Learning rate of the encoder beside that of the decoder. None for a quarter, in longer runs for less, down to a
+    sixteenth (`fit.plan.default_encoder_rate`)."""
 
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     """Batches to train on; None for one pass over the split. Each epoch has another order. Their rows are the horizon

@@ -31,7 +31,7 @@ LEAST_DEAD_AFTER_BATCHES: Final = 10
 """So that a latent is not called dead, and taught as one, because it is rare."""
 MAX_WARMUP_STEPS: Final = 1_000
 MOST_ENCODER_RATE: Final = 1 / 4  # docs/decisions/0023-objective-and-defaults.md
-LEAST_ENCODER_RATE: Final = 1 / 8
+LEAST_ENCODER_RATE: Final = 1 / 16
 SHORT_STEPS: Final = 1_000
 """Steps up to which the encoder has its highest rate."""
 DEFAULT_K: Final = 32
@@ -227,7 +227,7 @@ def default_lr(latents: int) -> float:
 
 
 def default_encoder_rate(steps: int) -> float:
-    """Return the rate of the encoder beside that of the decoder: a quarter up to 1,000 steps, an eighth from 4,000 on.
+    """Return the rate of the encoder beside that of the decoder: a quarter up to 1,000 steps, a sixteenth from 16,000 on.
 
     Between them it falls with the square root of the steps. Steps of the encoder change which latents fire, and the
     more of them there are, the more latents they leave dead.
@@ -235,7 +235,7 @@ def default_encoder_rate(steps: int) -> float:
     Examples
     --------
     >>> default_encoder_rate(1_000), default_encoder_rate(100_000)
-    (0.25, 0.125)
+    (0.25, 0.0625)
     """
     return min(MOST_ENCODER_RATE, max(LEAST_ENCODER_RATE, MOST_ENCODER_RATE * math.sqrt(SHORT_STEPS / steps)))
 

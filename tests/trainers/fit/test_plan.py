@@ -65,7 +65,7 @@ def test_the_coefficient_of_a_penalty_is_the_same_for_any_scale_and_any_number_o
 def test_the_encoder_has_a_lower_rate_in_longer_runs() -> None:
     assert plan().encoder_rate == plan(steps=1000).encoder_rate == 0.25
     assert plan(steps=2000).encoder_rate == pytest.approx(0.25 / math.sqrt(2))
-    assert plan(steps=1_000_000).encoder_rate == 0.125
+    assert plan(steps=1_000_000).encoder_rate == 0.0625
     assert plan(encoder_rate=0.5).encoder_rate == 0.5
 
 
