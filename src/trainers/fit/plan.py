@@ -227,7 +227,7 @@ def default_lr(latents: int) -> float:
 
 
 def default_encoder_rate(steps: int) -> float:
-    """Return the rate of the encoder beside that of the decoder: a quarter up to 1,000 steps, a sixteenth from 16,000 on.
+    """Return the rate of the encoder beside that of the decoder, from 1/4 in 1,000 steps to 1/16 in 16,000 and more.
 
     Between them it falls with the square root of the steps. Steps of the encoder change which latents fire, and the
     more of them there are, the more latents they leave dead.
