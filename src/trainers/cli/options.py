@@ -16,6 +16,7 @@ __all__ = [
     "AccessOptions",
     "DictionaryChoice",
     "Given",
+    "L0PenaltyChoice",
     "MissingChoice",
     "ModelOptions",
     "NormalisationChoice",
@@ -43,8 +44,12 @@ class DictionaryChoice(StrEnum):
     """Choices of --dictionary."""
 
     TOPK_SAE = "topk-sae"
+    BATCH_TOPK_SAE = "batch-topk-sae"
+    JUMPRELU_SAE = "jumprelu-sae"
     RELU_SAE = "relu-sae"
     CROSSCODER_TOPK = "crosscoder-topk"
+    CROSSCODER_BATCH_TOPK = "crosscoder-batch-topk"
+    CROSSCODER_JUMPRELU = "crosscoder-jumprelu"
     CROSSCODER_L1 = "crosscoder-l1"
     CROSSCODER_L2 = "crosscoder-l2"
     NONE = "none"
@@ -55,6 +60,14 @@ class NormalisationChoice(StrEnum):
 
     UNIT = "unit"
     SQRT_D = "sqrt_d"
+
+
+class L0PenaltyChoice(StrEnum):
+    """Choices of --l0-penalty."""
+
+    TARGET = "target"
+    LINEAR = "linear"
+    TANH = "tanh"
 
 
 class PrecisionChoice(StrEnum):
@@ -97,7 +110,41 @@ class TrainingOptions:
         int, typer.Option(help="F divided by the features of a site.", show_default="8 latents a feature")
     ] = 8
     k: Annotated[
-        int | None, typer.Option(help="Latents kept for each row (TopK).", show_default="32 latents a row")
+        int | None,
+        typer.Option(
+            help="Latents kept for each row (TopK), or on average (BatchTopK).", show_default="32 latents a row"
+        ),
+    ] = None
+    threshold_decay: Annotated[
+        float | None,
+        typer.Option(
+            help="BatchTopK: weight that each older batch keeps in the mean of cutoffs, which is the threshold for "
+            "evaluation.",
+            show_default="0.99, a mean over about 100 batches",
+        ),
+    ] = None
+    l0_target: Annotated[
+        float | None,
+        typer.Option(
+            help="JumpReLU: active latents of a row that the penalty aims at, or counts by.",
+            show_default="32 latents a row",
+        ),
+    ] = None
+    l0_penalty: Annotated[
+        L0PenaltyChoice | None,
+        typer.Option(
+            help="JumpReLU: `target` is (L0 / l0-target - 1)^2, `linear` L0 / l0-target; `tanh` counts weak latents "
+            "less.",
+            show_default="target",
+        ),
+    ] = None
+    bandwidth: Annotated[
+        float | None,
+        typer.Option(
+            help="JumpReLU: window around a threshold in which pre-activations move it, in units of the spread of the "
+            "rows.",
+            show_default="as measured",
+        ),
     ] = None
     sparsity: Annotated[
         float | None,

@@ -12,10 +12,20 @@ from actstore import did_you_mean, errors
 
 __all__ = ["MOST_LATENTS", "OPTIONS", "DictionaryName", "Normalisation", "Precision", "TrainConfig", "make_config"]
 
-DictionaryName = Literal["topk-sae", "relu-sae", "crosscoder-topk", "crosscoder-l1", "crosscoder-l2"]
+DictionaryName = Literal[
+    "topk-sae",
+    "batch-topk-sae",
+    "jumprelu-sae",
+    "relu-sae",
+    "crosscoder-topk",
+    "crosscoder-batch-topk",
+    "crosscoder-jumprelu",
+    "crosscoder-l1",
+    "crosscoder-l2",
+]
 Normalisation = Literal["unit", "sqrt_d"]
 Precision = Literal["float32", "bf16"]
-OPTIONS: Final[tuple[str, ...]] = ()
+OPTIONS: Final[tuple[str, ...]] = ("threshold_decay", "l0_target", "l0_penalty", "bandwidth")
 """Fields that only some dictionaries take (`Dictionary.options`); None stands for the default of the dictionary."""
 MOST_LATENTS: Final = 1 << 28
 MOST_FACTOR: Final = 1e6
@@ -51,7 +61,20 @@ class TrainConfig(BaseModel):
     """F divided by D, if `latents` is not given."""
 
     k: int | None = Field(default=None, ge=1, le=MOST_LATENTS)
-    """Latents kept for each row in TopK dictionaries, where None means 32; others keep no fixed number."""
+    """Latents kept for each row in TopK dictionaries, on average in BatchTopK ones, where None means 32; others keep no
+    fixed number."""
+
+    threshold_decay: float | None = Field(default=None, ge=0.0, lt=1.0)
+    """BatchTopK: decay of the weights, a batch, in the mean of cutoffs that is the threshold for evaluation."""
+
+    l0_target: float | None = Field(default=None, gt=0.0, le=MOST_LATENTS)
+    """JumpReLU: active latents of a row that the penalty counts by, or aims at."""
+
+    l0_penalty: Literal["target", "linear", "tanh"] | None = None
+    """JumpReLU: how active latents are priced (`dictionaries.codes.jumprelu`)."""
+
+    bandwidth: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
+    """JumpReLU: width of the window in which pre-activations move a threshold, in units of the spread of the rows."""
 
     sparsity: float | None = Field(default=None, ge=0.0, le=MOST_FACTOR)
     """Coefficient of the sparsity penalty, relative to the unexplained share of the variance (`fit.objective`): it

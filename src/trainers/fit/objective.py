@@ -20,7 +20,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainers.dictionaries.codes.topk import TopKDictionary
 from trainers.dictionaries.dictionary import DictionaryOutput
 from trainers.fit.auxk import auxk_loss
 from trainers.fit.plan import TrainPlan
@@ -65,7 +64,7 @@ def objective(
     for name, also_BSD in output.also_BSD.items():
         terms[name] = squared_error_S(also_BSD, target_BSD).sum() / total
     if plan.sparsity is not None and output.penalty is not None:
-        unit = state.dictionary.penalty_growth(len(plan.sites)) * math.sqrt(state.variance)
+        unit = state.dictionary.penalty_unit(len(plan.sites), spread=math.sqrt(state.variance))
         terms["sparsity"] = plan.sparsity * sparsity_factor(plan, state.rows) / unit * output.penalty
     if plan.auxk_weight:
         terms["auxk"] = plan.auxk_weight * _auxk(state, scaled_BSD, output, dead_F, plan)
@@ -73,7 +72,7 @@ def objective(
 
 
 def _auxk(state: TrainState, scaled_BSD: Tensor, output: DictionaryOutput, dead_F: Tensor, plan: TrainPlan) -> Tensor:
-    if not len(dead_F) or not isinstance(state.dictionary, TopKDictionary):
+    if not len(dead_F):
         return scaled_BSD.new_zeros(())
     residual_BSD = state.dictionary.targets(scaled_BSD) - output.reconstruction_BSD.detach()
     least = len(scaled_BSD) * state.variance * torch.finfo(scaled_BSD.dtype).eps
