@@ -30,12 +30,14 @@ TRAINERS: Final[Mapping[str, TrainerKind]] = MappingProxyType(
         "crosscoder-topk": TrainerKind(one_site=False),
         "crosscoder-batch-topk": TrainerKind(one_site=False),
         "crosscoder-jumprelu": TrainerKind(one_site=False, vectors=2),
+        "crosscoder-matryoshka": TrainerKind(one_site=False),
         "crosscoder-l1": TrainerKind(one_site=False),
         "crosscoder-l2": TrainerKind(one_site=False),
         "sae": TrainerKind(one_site=True),
         "topk-sae": TrainerKind(one_site=True),
         "batch-topk-sae": TrainerKind(one_site=True),
         "jumprelu-sae": TrainerKind(one_site=True, vectors=2),
+        "matryoshka-sae": TrainerKind(one_site=True),
         "relu-sae": TrainerKind(one_site=True),
     }
 )

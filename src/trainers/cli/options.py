@@ -16,6 +16,7 @@ __all__ = [
     "AccessOptions",
     "DictionaryChoice",
     "Given",
+    "GroupDrawChoice",
     "L0PenaltyChoice",
     "MissingChoice",
     "ModelOptions",
@@ -46,10 +47,12 @@ class DictionaryChoice(StrEnum):
     TOPK_SAE = "topk-sae"
     BATCH_TOPK_SAE = "batch-topk-sae"
     JUMPRELU_SAE = "jumprelu-sae"
+    MATRYOSHKA_SAE = "matryoshka-sae"
     RELU_SAE = "relu-sae"
     CROSSCODER_TOPK = "crosscoder-topk"
     CROSSCODER_BATCH_TOPK = "crosscoder-batch-topk"
     CROSSCODER_JUMPRELU = "crosscoder-jumprelu"
+    CROSSCODER_MATRYOSHKA = "crosscoder-matryoshka"
     CROSSCODER_L1 = "crosscoder-l1"
     CROSSCODER_L2 = "crosscoder-l2"
     NONE = "none"
@@ -60,6 +63,13 @@ class NormalisationChoice(StrEnum):
 
     UNIT = "unit"
     SQRT_D = "sqrt_d"
+
+
+class GroupDrawChoice(StrEnum):
+    """Choices of --group-draw."""
+
+    FIXED = "fixed"
+    RANDOM = "random"
 
 
 class L0PenaltyChoice(StrEnum):
@@ -112,7 +122,8 @@ class TrainingOptions:
     k: Annotated[
         int | None,
         typer.Option(
-            help="Latents kept for each row (TopK), or on average (BatchTopK).", show_default="32 latents a row"
+            help="Latents kept for each row (TopK), or on average (BatchTopK, Matryoshka).",
+            show_default="32 latents a row",
         ),
     ] = None
     threshold_decay: Annotated[
@@ -122,6 +133,18 @@ class TrainingOptions:
             "evaluation.",
             show_default="0.99, a mean over about 100 batches",
         ),
+    ] = None
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE,SHARE,...",
+            help="Matryoshka: share of the latents in each group. Each prefix of groups must reconstruct.",
+            show_default="1/32, 1/16, 1/8, 1/4, 17/32",
+        ),
+    ] = None
+    group_draw: Annotated[
+        GroupDrawChoice | None,
+        typer.Option(help="Matryoshka: prefixes of the groups, or random ones in each step.", show_default="fixed"),
     ] = None
     l0_target: Annotated[
         float | None,

@@ -53,6 +53,8 @@ class DictionaryOutput(NamedTuple):
     """Further reconstructions that training compares with the rows, by the name of their term of the loss."""
     code_BF: Tensor | None = None
     """The dense code, if the dictionary keeps it (`Dictionary.keep_code`)."""
+    weight: float = 1.0
+    """Weight of the term of each reconstruction."""
 
 
 class FlatWeights(NamedTuple):

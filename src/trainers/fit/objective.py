@@ -8,7 +8,9 @@
 store, also summed over sites and features. The penalty grows with the norm of the rows and, for some dictionaries, with
 the number of sites (g, `Dictionary.penalty_growth`). AuxK is itself a share. So each term keeps its weight whatever the
 scale of the rows, the normalisation, or the number of sites. Further reconstructions of a dictionary
-(`DictionaryOutput.also_BSD`) are terms of their own, each ``error / V``.
+(`DictionaryOutput.also_BSD`) are terms of their own, each ``error / V``. Where they are reconstructions by more or
+fewer latents, the terms of all have weights that sum to 1 (`DictionaryOutput.weight`): the gradient keeps its size
+beside AuxK and the limit of clipping.
 """
 
 from __future__ import annotations
@@ -60,9 +62,9 @@ def objective(
     target_BSD = state.dictionary.targets(scaled_BSD)
     error_S = squared_error_S(output.reconstruction_BSD, target_BSD)
     total = len(scaled_BSD) * state.variance
-    terms = {"reconstruction": error_S.sum() / total}
+    terms = {"reconstruction": output.weight * error_S.sum() / total}
     for name, also_BSD in output.also_BSD.items():
-        terms[name] = squared_error_S(also_BSD, target_BSD).sum() / total
+        terms[name] = output.weight * squared_error_S(also_BSD, target_BSD).sum() / total
     if plan.sparsity is not None and output.penalty is not None:
         unit = state.dictionary.penalty_unit(len(plan.sites), spread=math.sqrt(state.variance))
         terms["sparsity"] = plan.sparsity * sparsity_factor(plan, state.rows) / unit * output.penalty

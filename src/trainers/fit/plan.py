@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from actstore import errors
@@ -173,7 +174,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
             f"{MOST_LATENTS:,} can be trained, so lower --latents or --expansion"
         )
     kept, options = _kept(kind, config, latents=latents), _options(kind, config)
-    _check_target(options, latents=latents)
+    _check(kind, Shape(len(stream.sites), stream.width, latents, kept), options)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
     steps = _batches(config, stream)
@@ -241,12 +242,18 @@ def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:
     return {**kind.options, **given}
 
 
-def _check_target(options: Mapping[str, Any], *, latents: int) -> None:
-    target = options.get("l0_target")
-    if target is not None and target > latents:
+def _check(kind: type[Dictionary], shape: Shape, options: Mapping[str, Any]) -> None:
+    """Refuse options that contradict the dictionary or each other."""
+    target = options.get("l0_target", 0)
+    if target > shape.latents:
         raise errors.UsageError(
-            f"l0_target = {target:g} of only {latents} latents; lower --l0-target or raise --latents"
+            f"l0_target = {target:g} of only {shape.latents} latents; lower --l0-target or raise --latents"
         )
+    try:
+        with torch.device("meta"):
+            kind(shape, **options)
+    except ValueError as error:
+        raise errors.UsageError(str(error)) from None
 
 
 def _batches(config: TrainConfig, stream: StreamFacts) -> int:

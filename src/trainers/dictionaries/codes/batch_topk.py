@@ -56,7 +56,7 @@ class BatchTopKDictionary(Dictionary):
         self.register_buffer("cutoff_weight", torch.zeros(()))
         self.last_cutoff: Tensor | None = None
         """Cutoff of the last batch of training, [], until the step is done; inf where no latent was active."""
-        self._scratch = Scratch()
+        self.scratch = Scratch()
 
     def threshold(self) -> Tensor | None:
         """Return the threshold of evaluation mode, []; None before the first step."""
@@ -72,11 +72,11 @@ class BatchTopKDictionary(Dictionary):
         threshold = self.threshold()
         if not self.training and threshold is None:
             return topk_code(self.flat(), values_BSD, kept=self.kept, score_F=self.score_F())
-        return ranked_code(self.flat(), values_BSD.flatten(1), self._limit(threshold), score_F=self.score_F())
+        return ranked_code(self.flat(), values_BSD.flatten(1), self.limit(threshold), score_F=self.score_F())
 
     def forward(self, values_BSD: Tensor) -> DictionaryOutput:
         """Encode and decode [B, S, D]."""
-        found = self._pass(values_BSD)
+        found = self.plain_pass(values_BSD)
         reconstruction_BSD = found.reconstruction_BX.view(self._shape_of_rows)
         return DictionaryOutput(reconstruction_BSD, found.fired_F, penalty=None, code_BF=found.code_BF)
 
@@ -88,21 +88,22 @@ class BatchTopKDictionary(Dictionary):
             self.cutoff_weight.lerp_(torch.ones_like(self.cutoff_weight), 1 - self.threshold_decay)
         self.last_cutoff = None
 
-    def _pass(self, values_BSD: Tensor) -> Pass:
+    def plain_pass(self, values_BSD: Tensor) -> Pass:
+        """Encode and decode, all latents at once."""
         weights, score_F, threshold = self.flat(), self.score_F(), self.threshold()
         if not self.training and threshold is None:
             return topk_pass(weights, values_BSD, kept=self.kept, score_F=score_F, dense=self.keep_code)
         return ranked_pass(
             weights,
             values_BSD.flatten(1),
-            self._limit(threshold),
+            self.limit(threshold),
             score_F=score_F,
-            scratch=self._scratch if self.training else None,
+            scratch=self.scratch if self.training else None,
             dense=self.keep_code,
         )
 
-    def _limit(self, threshold: Tensor | None) -> Limit:
-        """Return the limit of the batch, or the threshold."""
+    def limit(self, threshold: Tensor | None) -> Limit:
+        """Return the limit of the batch in training mode, else the threshold."""
 
         def in_training(ranked_BF: Tensor) -> Tensor:
             self.last_cutoff = batch_cutoff(ranked_BF, self.kept * len(ranked_BF))

@@ -21,7 +21,7 @@ from trainers.dictionaries.codes.sparse import (
 )
 from trainers.dictionaries.dictionary import FlatWeights
 
-__all__ = ["Limit", "batch_cutoff", "ranked_code", "ranked_pass"]
+__all__ = ["Limit", "batch_cutoff", "ranked_code", "ranked_pairs", "ranked_pass"]
 
 Limit = Callable[[Tensor], Tensor]
 """From ranked pre-activations [B, F] to those that are above it, bool [B, F]."""
@@ -62,11 +62,23 @@ def ranked_pass(
     if dense or not can_be_sparse(values_BX):
         return dense_pass(weights, ranked_code(weights, values_BX, limit, score_F=score_F))
 
+    return sparse_pass(weights, *ranked_pairs(weights, values_BX, limit, score_F=score_F, scratch=scratch))
+
+
+def ranked_pairs(
+    weights: FlatWeights,
+    values_BX: Tensor,
+    limit: Limit,
+    *,
+    score_F: Tensor | None = None,
+    scratch: Scratch | None = None,
+) -> tuple[Tensor, Chosen]:
+    """Return the code of the latents above the limit [N], with sparse gradients, by row and then by latent."""
+
     def choose(pre_BF: Tensor) -> Chosen:
         return above(_chosen(pre_BF, limit, score_F, out_BF=None if scratch is None else scratch.rank(pre_BF)))
 
-    code_N, chosen = sparse_encode(weights, values_BX, choose, scratch=scratch)
-    return sparse_pass(weights, code_N, chosen)
+    return sparse_encode(weights, values_BX, choose, scratch=scratch)
 
 
 def _chosen(pre_BF: Tensor, limit: Limit, score_F: Tensor | None, out_BF: Tensor | None = None) -> Tensor:
