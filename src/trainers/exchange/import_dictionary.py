@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from actstore import did_you_mean, errors, refuse_credentials
-from trainers.exchange.facts import DictionaryFacts, ModelFacts, RowTransform, SiteFacts
+from trainers.exchange.facts import BatchTopK, DictionaryFacts, ModelFacts, RowTransform, SiteFacts
 from trainers.exchange.folder import FACTS
 from trainers.exchange.formats.folder import ForeignFolder
 from trainers.exchange.formats.foreign import Foreign
@@ -103,13 +103,15 @@ def _facts(
     said = found.said
     if said is not None and said.input_scale is not None and set(input_scale) == {1.0}:
         input_scale = said.input_scale
+    batch_topk = found.batch_topk or (None if said is None else said.batch_topk)
     origin = f"read from {FORMATS[name].title} files"
     try:
         return DictionaryFacts(
-            dictionary=f"{found.activation.name}-sae" if len(sites) == 1 else f"crosscoder-{found.activation.name}",
+            dictionary=_kind(found, batch_topk, sites=len(sites)),
             sites=sites,
             latents=found.weights["W_enc"].shape[2],
             activation=found.activation,
+            batch_topk=batch_topk,
             subtracts_b_dec=found.subtracts_b_dec,
             row_transform=found.row_transform,
             input_scale=input_scale,
@@ -126,6 +128,14 @@ def _facts(
         first = error.errors(include_input=False, include_url=False)[0]
         where = shown(".".join(str(part) for part in first["loc"]))
         raise errors.CheckpointError(f"{folder}: {where}: {shown(first['msg'])}") from error
+
+
+def _kind(found: Foreign, batch_topk: BatchTopK | None, *, sites: int) -> str:
+    """Return the name that our dictionaries of this kind have."""
+    name: str = found.activation.name
+    if batch_topk is not None:
+        name = "matryoshka" if batch_topk.groups else "batch-topk"
+    return f"{name}-sae" if sites == 1 else f"crosscoder-{name}"
 
 
 def _recognised(folder: ForeignFolder, format_name: str | None) -> tuple[ForeignFolder, str]:
