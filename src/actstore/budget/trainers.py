@@ -20,16 +20,24 @@ class TrainerKind(NamedTuple):
 
     one_site: bool
     """A sparse autoencoder reads one site, a crosscoder any number."""
+    vectors: int = 1
+    """Parameters of each latent beside its rows of encoder and decoder: a bias, and a threshold in JumpReLU."""
 
 
 TRAINERS: Final[Mapping[str, TrainerKind]] = MappingProxyType(
     {
         "crosscoder": TrainerKind(one_site=False),
         "crosscoder-topk": TrainerKind(one_site=False),
+        "crosscoder-batch-topk": TrainerKind(one_site=False),
+        "crosscoder-jumprelu": TrainerKind(one_site=False, vectors=2),
+        "crosscoder-matryoshka": TrainerKind(one_site=False),
         "crosscoder-l1": TrainerKind(one_site=False),
         "crosscoder-l2": TrainerKind(one_site=False),
         "sae": TrainerKind(one_site=True),
         "topk-sae": TrainerKind(one_site=True),
+        "batch-topk-sae": TrainerKind(one_site=True),
+        "jumprelu-sae": TrainerKind(one_site=True, vectors=2),
+        "matryoshka-sae": TrainerKind(one_site=True),
         "relu-sae": TrainerKind(one_site=True),
     }
 )
@@ -45,10 +53,12 @@ class TrainerShape(NamedTuple):
     """Features D of each site."""
     latents: int
     """F."""
+    vectors: int = 1
+    """As `TrainerKind.vectors`."""
 
     @property
     def parameters(self) -> int:
-        """Encoder [S, D, F], decoder [F, S, D], and a bias of each: 2 S D F + F + S D.
+        """Encoder [S, D, F], decoder [F, S, D], and a bias of each: 2 S D F + F + S D, or more of the F.
 
         Examples
         --------
@@ -56,7 +66,7 @@ class TrainerShape(NamedTuple):
         402685952
         """
         inputs = self.sites * self.width
-        return 2 * inputs * self.latents + self.latents + inputs
+        return 2 * inputs * self.latents + self.vectors * self.latents + inputs
 
     @property
     def flops_per_row(self) -> int:

@@ -77,6 +77,8 @@ def fields_of_config(training: options.TrainingOptions, given: options.Given) ->
     if "site" in fields:
         sites = comma_separated(fields.pop("site"))
         fields["sites"] = tuple(sites) if sites else None
+    if fields.get("groups") is not None:
+        fields["groups"] = tuple(comma_separated([fields["groups"]]) or ())
     if training.dictionary is options.DictionaryChoice.NONE:
         fields.pop("dictionary", None)
     return fields

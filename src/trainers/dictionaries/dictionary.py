@@ -53,6 +53,8 @@ class DictionaryOutput(NamedTuple):
     """Further reconstructions that training compares with the rows, by the name of their term of the loss."""
     code_BF: Tensor | None = None
     """The dense code, if the dictionary keeps it (`Dictionary.keep_code`)."""
+    weight: float = 1.0
+    """Weight of the term of each reconstruction."""
 
 
 class FlatWeights(NamedTuple):
@@ -92,7 +94,9 @@ class Dictionary(nn.Module, ABC):
     unit_norm_decoder: ClassVar[bool]
     """Whether training keeps every decoder row at norm 1."""
     keeps_k: ClassVar[bool]
-    """Whether it keeps K latents of each row; otherwise a penalty makes it sparse."""
+    """Whether it keeps K latents of each row, or on average; otherwise a penalty makes it sparse."""
+    takes_auxk: ClassVar[bool] = False
+    """Whether its dead latents learn by AuxK (`fit.auxk`)."""
     default_sparsity: ClassVar[float | None] = None
     """Default coefficient of the penalty, for inputs of any scale and any number of sites; None without a penalty."""
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
@@ -120,6 +124,26 @@ class Dictionary(nn.Module, ABC):
             "b_dec": Role.DECODER_BIAS,
         }
 
+    def score_F(self) -> Tensor | None:
+        """Return the factor of each activation in the ranking of latents; None ranks by activation."""
+        return None
+
+    def threshold_F(self) -> Tensor | None:
+        """Return what a ranked pre-activation must exceed in evaluation mode, for a latent to be active; None for 0."""
+        return None
+
+    def begin(self, *, spread: float, seed: int) -> None:
+        """Settle what else depends on the rows or draws numbers in training, before the first step.
+
+        Parameters
+        ----------
+        spread
+            Root of the variance of the rows for each feature of a site: the size of a pre-activation in a direction
+            that means nothing.
+        seed
+            Seed of the run.
+        """
+
     def targets(self, values_BSD: Tensor) -> Tensor:
         """Return the part of the rows that is reconstructed."""
         return values_BSD
@@ -134,6 +158,11 @@ class Dictionary(nn.Module, ABC):
     def penalty_growth(cls, sites: int) -> float:  # noqa: ARG003 - for overriding
         """Return how much faster the penalty grows with the number of like sites than the norm of a row does."""
         return 1.0
+
+    @classmethod
+    def penalty_unit(cls, sites: int, *, spread: float) -> float:
+        """Return the unit of the penalty, for rows that are `spread` from their mean (root mean square)."""
+        return cls.penalty_growth(sites) * spread
 
     @abstractmethod
     def flat(self) -> FlatWeights:

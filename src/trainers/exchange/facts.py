@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 __all__ = [
     "DICTIONARY_FORMAT",
     "Activation",
+    "BatchTopK",
     "DictionaryFacts",
     "ModelFacts",
     "Provenance",
@@ -53,6 +54,16 @@ class ModelFacts(_Record):
         return Path(self.name).name or self.name if Path(self.name).is_absolute() else self.name
 
 
+class BatchTopK(_Record):
+    """How a BatchTopK dictionary was trained: after training its thresholds make the code."""
+
+    k: float = Field(gt=0, le=_MOST)
+    """Latents of a row, on average over a batch; SAELens allows parts of one."""
+    groups: tuple[Annotated[int, Field(ge=1, le=_MOST)], ...] = ()
+    """Latents of each nested group of a Matryoshka dictionary, in their order; empty without groups, or where prefixes
+    were drawn."""
+
+
 class Provenance(_Record):
     """Where a dictionary comes from: what our exports keep in the configuration of another format."""
 
@@ -63,6 +74,7 @@ class Provenance(_Record):
     manifests: tuple[_Digest, ...] = ()
     training: dict[str, Any] | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
+    batch_topk: BatchTopK | None = None
     licence: str | None = None
     citation: str | None = None
     origin: str | None = None
@@ -96,6 +108,8 @@ class DictionaryFacts(_Record):
     """In the order of axis S."""
     latents: int = Field(ge=1, le=_MOST)
     activation: Activation
+    batch_topk: BatchTopK | None = None
+    """Of a BatchTopK dictionary, with or without nested groups; None of others."""
     subtracts_b_dec: bool
     """Whether b_dec is subtracted from rows before they are encoded."""
     row_transform: RowTransform = "none"
@@ -128,6 +142,8 @@ class DictionaryFacts(_Record):
             raise ValueError(f"{len(self.sites)} sites, {len(self.input_scale)} input scales")
         if self.activation.k is not None and self.activation.k > self.latents:
             raise ValueError(f"{self.activation.k} of {self.latents} latents cannot be kept")
+        if self.batch_topk is not None and self.batch_topk.groups and sum(self.batch_topk.groups) != self.latents:
+            raise ValueError(f"groups of {sum(self.batch_topk.groups)} latents together, of {self.latents}")
         return self
 
     @property

@@ -11,7 +11,7 @@ import torch
 
 from actstore import choose_device, errors
 from trainers.exchange.facts import DictionaryFacts, ModelFacts, SiteFacts
-from trainers.exchange.fold import activation_of, folded_weights
+from trainers.exchange.fold import activation_of, batch_topk_of, folded_weights
 from trainers.exchange.folder import FACTS, read_folder
 from trainers.exchange.hub import HUB, download_folder
 from trainers.exchange.trained import TrainedDictionary
@@ -114,6 +114,7 @@ def _of_checkpoint(path: Path, *, result: dict[str, Any] | None = None) -> Train
         sites=tuple(SiteFacts(name=site.name, module=site.module, width=site.width) for site in origin.sites),
         latents=plan.latents,
         activation=activation_of(trained),
+        batch_topk=batch_topk_of(trained),
         subtracts_b_dec=trained.one_site,
         input_scale=record.input_scale,
         model=ModelFacts(

@@ -61,6 +61,7 @@ def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) ->
     dictionary.b_dec.copy_(mean_X.view_as(dictionary.b_dec))
     if not dictionary.one_site:
         dictionary.b_enc.copy_(-ENCODER_SCALE * (decoder_FX @ mean_X))
+    dictionary.begin(spread=math.sqrt(inputs.variance / shape.width), seed=seed)
 
 
 def build_optimizer(dictionary: Dictionary, plan: TrainPlan, *, variance: float) -> torch.optim.Adam:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from actstore import errors
@@ -178,7 +180,8 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
             f"{latents:,} latents (expansion {config.expansion:,} times {stream.width:,} features); at most "
             f"{MOST_LATENTS:,} can be trained, so lower --latents or --expansion"
         )
-    kept = _kept(kind, config, latents=latents)
+    kept, options = _kept(kind, config, latents=latents), _options(kind, config)
+    _check(kind, Shape(len(stream.sites), stream.width, latents, kept), options)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
     steps = _batches(config, stream)
@@ -189,7 +192,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         width=stream.width,
         latents=latents,
         kept=kept,
-        options=_options(kind, config),
+        options=options,
         sparsity=kind.default_sparsity if config.sparsity is None else config.sparsity,
         lr=default_lr(latents) if config.lr is None else config.lr,
         encoder_rate=config.encoder_rate or default_encoder_rate(steps),
@@ -205,7 +208,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         sparsity_warmup_rows=round(config.sparsity_warmup_share * rows),
         precision=config.precision,
         gradient_clip=config.gradient_clip,
-        auxk_weight=config.auxk_weight if kind.keeps_k else 0.0,
+        auxk_weight=config.auxk_weight if kind.takes_auxk else 0.0,
         auxk_latents=config.auxk_latents or max(1, stream.width // 2),
         dead_after_rows=config.dead_after_rows
         or default_dead_after_rows(latents, kept or DEFAULT_K, batch_rows=stream.batch_rows),
@@ -263,6 +266,20 @@ def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:
             f"{config.dictionary} has no --{min(others).replace('_', '-')}; options of its own: {takes}"
         )
     return {**kind.options, **given}
+
+
+def _check(kind: type[Dictionary], shape: Shape, options: Mapping[str, Any]) -> None:
+    """Refuse options that contradict the dictionary or each other."""
+    target = options.get("l0_target", 0)
+    if target > shape.latents:
+        raise errors.UsageError(
+            f"l0_target = {target:g} of only {shape.latents} latents; lower --l0-target or raise --latents"
+        )
+    try:
+        with torch.device("meta"):
+            kind(shape, **options)
+    except ValueError as error:
+        raise errors.UsageError(str(error)) from None
 
 
 def _batches(config: TrainConfig, stream: StreamFacts) -> int:
