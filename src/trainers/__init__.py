@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from trainers.exchange.import_dictionary import import_dictionary
     from trainers.exchange.load import load
     from trainers.exchange.on_model import OnModel
-    from trainers.exchange.trained import SparseCode, TrainedDictionary
+    from trainers.exchange.sparse_code import SparseCode
+    from trainers.exchange.trained import TrainedDictionary
 
 __all__ = ["OnModel", "SparseCode", "TrainedDictionary", "export_dictionary", "import_dictionary", "load"]
 
 _HOME: Final = {
     "OnModel": "trainers.exchange.on_model",
-    "SparseCode": "trainers.exchange.trained",
+    "SparseCode": "trainers.exchange.sparse_code",
     "TrainedDictionary": "trainers.exchange.trained",
     "export_dictionary": "trainers.exchange.export_dictionary",
     "import_dictionary": "trainers.exchange.import_dictionary",

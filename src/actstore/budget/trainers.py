@@ -19,7 +19,9 @@ class TrainerKind(NamedTuple):
     """Facts that determine the shapes of a dictionary."""
 
     one_site: bool
-    """A sparse autoencoder reads one site, a crosscoder any number."""
+    """A sparse autoencoder or transcoder reads one site, a crosscoder any number."""
+    layered: bool = False
+    """Whether each site has latents of its own, which write to it and to all later ones."""
 
 
 TRAINERS: Final[Mapping[str, TrainerKind]] = MappingProxyType(
@@ -31,6 +33,8 @@ TRAINERS: Final[Mapping[str, TrainerKind]] = MappingProxyType(
         "sae": TrainerKind(one_site=True),
         "topk-sae": TrainerKind(one_site=True),
         "relu-sae": TrainerKind(one_site=True),
+        "transcoder-topk": TrainerKind(one_site=True),
+        "clt-topk": TrainerKind(one_site=False, layered=True),
     }
 )
 """Keys: names of `trainer read-from-store --dictionary`, and of the two families."""
@@ -44,11 +48,15 @@ class TrainerShape(NamedTuple):
     width: int
     """Features D of each site."""
     latents: int
-    """F."""
+    """F; those of each site, if `layered`."""
+    layered: bool = False
+    """As `TrainerKind.layered`."""
 
     @property
     def parameters(self) -> int:
         """Encoder [S, D, F], decoder [F, S, D], and a bias of each: 2 S D F + F + S D.
+
+        If `layered`, S encoders [D, F], S (S + 1) / 2 decoders [F, D], and biases S F + S D.
 
         Examples
         --------
@@ -56,6 +64,8 @@ class TrainerShape(NamedTuple):
         402685952
         """
         inputs = self.sites * self.width
+        if self.layered:
+            return (inputs + inputs * (self.sites + 1) // 2) * self.latents + self.sites * self.latents + inputs
         return 2 * inputs * self.latents + self.latents + inputs
 
     @property

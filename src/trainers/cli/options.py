@@ -47,6 +47,8 @@ class DictionaryChoice(StrEnum):
     CROSSCODER_TOPK = "crosscoder-topk"
     CROSSCODER_L1 = "crosscoder-l1"
     CROSSCODER_L2 = "crosscoder-l2"
+    TRANSCODER_TOPK = "transcoder-topk"
+    CLT_TOPK = "clt-topk"
     NONE = "none"
 
 
@@ -81,7 +83,10 @@ class MissingChoice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
-    """What to train: fields of `TrainConfig`. Here `site` stands for `sites`, and `dictionary` may be none."""
+    """What to train: fields of `TrainConfig`.
+
+    Here `site` and `target` stand for `sites` and `targets`, and `dictionary` may be none.
+    """
 
     PANEL: ClassVar = "Training"
 
@@ -92,12 +97,30 @@ class TrainingOptions:
         list[str] | None,
         typer.Option(help="Site or glob; several with commas, or by repeating the option.", show_default="all"),
     ] = None
-    latents: Annotated[int | None, typer.Option(help="Dictionary size F.", show_default="expansion x features")] = None
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Site or glob that a transcoder writes; for clt-* as many as --site, in the same order.",
+            show_default="the sites read (clt-*)",
+        ),
+    ] = None
+    skip: Annotated[
+        bool | None,
+        typer.Option("--skip/--no-skip", help="Add an affine skip connection (transcoder-*).", show_default="no skip"),
+    ] = None
+    latents: Annotated[
+        int | None,
+        typer.Option(help="Dictionary size F; of each layer (clt-*).", show_default="expansion x features"),
+    ] = None
     expansion: Annotated[
         int, typer.Option(help="F divided by the features of a site.", show_default="8 latents a feature")
     ] = 8
     k: Annotated[
-        int | None, typer.Option(help="Latents kept for each row (TopK).", show_default="32 latents a row")
+        int | None,
+        typer.Option(
+            help="Latents kept for each row (TopK); for each layer, on average (clt-*).",
+            show_default="32 latents a row",
+        ),
     ] = None
     sparsity: Annotated[
         float | None,

@@ -12,10 +12,18 @@ from actstore import did_you_mean, errors
 
 __all__ = ["MOST_LATENTS", "OPTIONS", "DictionaryName", "Normalisation", "Precision", "TrainConfig", "make_config"]
 
-DictionaryName = Literal["topk-sae", "relu-sae", "crosscoder-topk", "crosscoder-l1", "crosscoder-l2"]
+DictionaryName = Literal[
+    "topk-sae",
+    "relu-sae",
+    "crosscoder-topk",
+    "crosscoder-l1",
+    "crosscoder-l2",
+    "transcoder-topk",
+    "clt-topk",
+]
 Normalisation = Literal["unit", "sqrt_d"]
 Precision = Literal["float32", "bf16"]
-OPTIONS: Final[tuple[str, ...]] = ()
+OPTIONS: Final[tuple[str, ...]] = ("skip",)
 """Fields that only some dictionaries take (`Dictionary.options`); None stands for the default of the dictionary."""
 MOST_LATENTS: Final = 1 << 28
 MOST_FACTOR: Final = 1e6
@@ -42,16 +50,26 @@ class TrainConfig(BaseModel):
     """Which dictionary: a row of `dictionaries.table.DICTIONARIES`."""
 
     sites: tuple[str, ...] | None = None
-    """One or several sites or globs to read; None for all of the store. Sparse autoencoders read one."""
+    """One or several sites or globs to read; None for all of the store. Sparse autoencoders and transcoders
+    read one."""
+
+    targets: tuple[str, ...] | None = None
+    """Sites or globs that a transcoder writes, in the order of `sites` for a cross-layer transcoder; None for those
+    that are read. Other dictionaries write what they read."""
+
+    skip: bool | None = None
+    """Whether a transcoder has an affine skip connection beside its latents; None for none."""
 
     latents: int | None = Field(default=None, ge=1, le=MOST_LATENTS)
-    """Dictionary size F; None for `expansion` times the features D of a site."""
+    """Dictionary size F; None for `expansion` times the features D of a site. Of a cross-layer transcoder, the latents
+    of each layer."""
 
     expansion: int = Field(default=8, ge=1, le=MOST_LATENTS)
     """F divided by D, if `latents` is not given."""
 
     k: int | None = Field(default=None, ge=1, le=MOST_LATENTS)
-    """Latents kept for each row in TopK dictionaries, where None means 32; others keep no fixed number."""
+    """Latents kept for each row in TopK dictionaries, where None means 32; others keep no fixed number. In a
+    cross-layer transcoder, K for each layer on average: the layers share K times their number."""
 
     sparsity: float | None = Field(default=None, ge=0.0, le=MOST_FACTOR)
     """Coefficient of the sparsity penalty, relative to the unexplained share of the variance (`fit.objective`): it
@@ -109,7 +127,7 @@ class TrainConfig(BaseModel):
         """Return the settings that only some dictionaries take, as far as they are given."""
         return {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
 
-    @field_validator("sites", mode="before")
+    @field_validator("sites", "targets", mode="before")
     @classmethod
     def _one_or_several(cls, sites: object) -> object:
         return (sites,) if isinstance(sites, str) else sites

@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary, Shape
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import MOST_LATENTS, DictionaryName, Normalisation, Precision, TrainConfig
+from trainers.fit.read_and_written import read_and_written
 from trainers.fit.source import BatchSource
 
 __all__ = [
@@ -86,6 +87,11 @@ class TrainPlan(BaseModel):
 
     dictionary: DictionaryName
     sites: tuple[str, ...] = Field(min_length=1, max_length=_MOST_SITES)
+    """All sites of a batch, in its order."""
+    reads: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=_MOST_SITES)
+    """Those that are encoded, in the order of the dictionary; None for all."""
+    writes: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=_MOST_SITES)
+    """Those that are reconstructed; None for all."""
     width: int = Field(ge=1, le=_MOST_WIDTH)
     latents: int = Field(ge=1, le=MOST_LATENTS)
     kept: int | None = Field(ge=1, le=MOST_LATENTS)
@@ -120,12 +126,40 @@ class TrainPlan(BaseModel):
     @property
     def shape(self) -> Shape:
         """Sizes of the dictionary."""
-        return Shape(len(self.sites), self.width, self.latents, self.kept)
+        reads, writes = (
+            None if names is None else tuple(map(self.sites.index, names)) for names in (self.reads, self.writes)
+        )
+        return Shape(len(self.sites), self.width, self.latents, self.kept, reads, writes)
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Names of the sites that are encoded."""
+        return self.sites if self.reads is None else self.reads
 
     @property
     def written(self) -> tuple[str, ...]:
         """Names of the sites that are reconstructed."""
-        return self.sites
+        return self.sites if self.writes is None else self.writes
+
+    @property
+    def latents_each(self) -> int:
+        """Latents as `TrainConfig` counts them: of each layer, if each has its own."""
+        return self.latents // self._layers
+
+    @property
+    def kept_each(self) -> int | None:
+        """K as `TrainConfig` counts it: of each layer, if each has latents of its own."""
+        return None if self.kept is None else self.kept // self._layers
+
+    @property
+    def _layers(self) -> int:
+        return len(self.read) if DICTIONARIES[self.dictionary].each_site_has_latents else 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if unknown := {*self.read, *self.written} - {*self.sites}:
+            raise ValueError(f"{min(unknown)} is read or written, and no site of a batch")
+        return self
 
     def build(self) -> Dictionary:
         """Return the dictionary, with weights of zero.
@@ -160,18 +194,15 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         If the dictionary does not fit the sites, or options contradict each other.
     """
     kind = DICTIONARIES[config.dictionary]
-    if kind.one_site and len(stream.sites) != 1:
-        raise errors.UsageError(
-            f"{config.dictionary} reads one site, not {len(stream.sites)}; "
-            f"choose one with --site: {', '.join(stream.sites)} (or take a crosscoder)"
-        )
-    latents = config.expansion * stream.width if config.latents is None else config.latents
+    read, written = read_and_written(kind, config, stream.sites)
+    layers = len(read) if kind.each_site_has_latents else 1
+    latents = layers * (config.expansion * stream.width if config.latents is None else config.latents)
     if latents > MOST_LATENTS:
         raise errors.UsageError(
             f"{latents:,} latents (expansion {config.expansion:,} times {stream.width:,} features); at most "
             f"{MOST_LATENTS:,} can be trained, so lower --latents or --expansion"
         )
-    kept = _kept(kind, config, latents=latents)
+    kept = _kept(kind, config, latents=latents // layers)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
     steps = _batches(config, stream)
@@ -179,12 +210,14 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
     return TrainPlan(
         dictionary=config.dictionary,
         sites=stream.sites,
+        reads=None if read == stream.sites else read,
+        writes=None if written == stream.sites else written,
         width=stream.width,
         latents=latents,
-        kept=kept,
+        kept=None if kept is None else layers * kept,
         options=_options(kind, config),
         sparsity=kind.default_sparsity if config.sparsity is None else config.sparsity,
-        lr=default_lr(latents) if config.lr is None else config.lr,
+        lr=default_lr(latents // layers) if config.lr is None else config.lr,
         steps=steps,
         batch_rows=stream.batch_rows,
         rows=rows,
@@ -198,7 +231,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         precision=config.precision,
         gradient_clip=config.gradient_clip,
         auxk_weight=config.auxk_weight if kind.keeps_k else 0.0,
-        auxk_latents=config.auxk_latents or max(1, stream.width // 2),
+        auxk_latents=config.auxk_latents or max(1, layers * stream.width // 2),
         dead_after_rows=config.dead_after_rows or default_dead_after_rows(rows, batch_rows=stream.batch_rows),
     )
 

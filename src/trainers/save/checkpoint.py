@@ -116,6 +116,7 @@ def write_checkpoint(
             cursor=cursor.to_json(),
             input_scale=tuple(state.scale_S.double().tolist()),
             variance=state.variance,
+            read_variance=state.read_variance,
             software=software(),
             files={name: file_sha256(partial / name) for name in (WEIGHTS, OPTIMIZER)},
         )
@@ -200,7 +201,7 @@ def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, dev
             "Give the same options, or another --out"
         )
     dictionary = _restore_dictionary(checkpoint, device)
-    optimizer = build_optimizer(dictionary, lr=plan.lr, variance=record.variance)
+    optimizer = build_optimizer(dictionary, lr=plan.lr, variance=record.variance, read_variance=record.read_variance)
     expected = {_IDLE_ROWS: torch.empty(plan.latents, dtype=torch.int64)}
     if record.step:
         for name, parameter in dictionary.named_parameters():
@@ -217,6 +218,7 @@ def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, dev
         optimizer=optimizer,
         scale_S=torch.tensor(record.input_scale, dtype=torch.float32, device=device),
         variance=record.variance,
+        read_variance=record.read_variance,
         idle_rows_F=checkpoint.optimizer[_IDLE_ROWS].to(device),
         step=record.step,
         rows=record.rows,

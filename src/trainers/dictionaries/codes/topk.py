@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
-from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, FlatWeights, Shape
+from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, FlatWeights, Shape, Weights
 
 __all__ = ["TopKDictionary", "topk_code", "topk_pass"]
 
@@ -40,18 +40,18 @@ class TopKDictionary(Dictionary):
 
     def encode(self, values_BSD: Tensor) -> Tensor:
         """Return the code [B, F]: relu(pre) of the K latents that rank highest."""
-        return topk_code(self.flat(), values_BSD, kept=self.kept, score_F=self.score_F())
+        return topk_code(self.weights(), values_BSD, kept=self.kept, score_F=self.score_F())
 
     def forward(self, values_BSD: Tensor) -> DictionaryOutput:
         """Encode and decode [B, S, D]."""
-        return topk_pass(self.flat(), values_BSD, kept=self.kept, score_F=self.score_F(), scratch=self._scratch)
+        return topk_pass(self.weights(), values_BSD, kept=self.kept, score_F=self.score_F(), scratch=self._scratch)
 
     def score_F(self) -> Tensor | None:
         """Return the factor of each activation in the ranking; None ranks by activation."""
         return None
 
 
-def topk_code(weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: Tensor | None = None) -> Tensor:
+def topk_code(weights: Weights, values_BSD: Tensor, *, kept: int, score_F: Tensor | None = None) -> Tensor:
     """Return the dense code [B, F]: ``relu(x W_enc + bias)``, zero except for the K largest of each row.
 
     Parameters
@@ -59,7 +59,7 @@ def topk_code(weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: T
     score_F
         Latents are ranked by activation times this; None ranks by activation.
     """
-    pre_BF = torch.addmm(weights.folded_bias_F, values_BSD.flatten(1), weights.encoder_XF)
+    pre_BF = weights.pre(values_BSD.flatten(1))
     index_BK = _choose(pre_BF, kept, score_F)
     return torch.zeros_like(pre_BF).scatter(1, index_BK, torch.relu(pre_BF.gather(1, index_BK)))
 
@@ -91,7 +91,7 @@ class _Pass(NamedTuple):
 
 
 def topk_pass(
-    weights: FlatWeights,
+    weights: Weights,
     values_BSD: Tensor,
     *,
     kept: int,
@@ -99,9 +99,9 @@ def topk_pass(
     scratch: _Scratch | None = None,
 ) -> DictionaryOutput:
     """Encode and decode; gradients flow to the weights, and to rows that ask for one, through dense products."""
-    if values_BSD.device.type != "cpu" or values_BSD.requires_grad:
+    if values_BSD.device.type != "cpu" or values_BSD.requires_grad or not isinstance(weights, FlatWeights):
         code_BF = topk_code(weights, values_BSD, kept=kept, score_F=score_F)
-        reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
+        reconstruction_BX = weights.decode(code_BF)
         fired_F = torch.count_nonzero(code_BF.detach(), dim=0)
         return DictionaryOutput(reconstruction_BX.to(values_BSD.dtype).view_as(values_BSD), fired_F, penalty=None)
     sum_BX, fired_F = _SparseAutoencode.apply(  # type: ignore[no-untyped-call]
