@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.trainers.dictionaries.shapes.test_transcoder import filled, rows
-from tests.trainers.in_memory import state_of, plan_of, stream_of, train_on
+from tests.trainers.in_memory import plan_of, state_of, stream_of, train_on
 from tests.trainers.planted import Planted, mean_max_cosine, plant
 from trainers.dictionaries.codes.topk import topk_code, topk_pass
 from trainers.dictionaries.dictionary import Shape

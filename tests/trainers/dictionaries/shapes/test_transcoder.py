@@ -61,7 +61,8 @@ def test_gradients_are_those_of_finite_differences(skip: bool) -> None:
     def error(*tensors: Tensor) -> Tensor:
         named = dict(zip(parameters, tensors, strict=True))
         output = torch.func.functional_call(transcoder, named, (values_BSD,))
-        return (output.reconstruction_BSD - transcoder.targets(values_BSD)).square().sum()
+        error: Tensor = (output.reconstruction_BSD - transcoder.targets(values_BSD)).square().sum()
+        return error
 
     assert torch.autograd.gradcheck(error, tuple(parameters.values()))
 
@@ -91,7 +92,7 @@ def test_of_a_site_to_itself_it_starts_and_learns_as_a_sparse_autoencoder(one_si
 
 
 def planted_map(*, width: int = 32, latents: int = 48, rows: int = 8192) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of two sites with one sparse code, of other directions and another scale, and the directions of the second."""
+    """Rows of two sites with one sparse code, and the directions of the second, which has another scale."""
     code = plant(rows=rows, sites=2, width=width, latents=latents)
     values_NSD = code.values_NSD.copy()
     values_NSD[:, 1] *= 0.07
@@ -107,7 +108,8 @@ def test_a_planted_map_is_found() -> None:
     truth_FD = truth_FD / np.linalg.norm(truth_FD, axis=1, keepdims=True)
     assert mean_max_cosine(truth_FD, state.dictionary.W_dec.detach().numpy()) > 0.97
     explained = steps[-1].report.batch_explained_variance
-    assert explained is not None and explained > 0.95
+    assert explained is not None
+    assert explained > 0.95
     assert steps[-1].report.batch_explained_variance_per_site.keys() == {"resid_post.1"}
 
 
