@@ -78,6 +78,8 @@ def fields_of_config(training: options.TrainingOptions, given: options.Given) ->
         if option in fields:
             names = comma_separated(fields.pop(option))
             fields[field] = tuple(names) if names else None
+    if fields.get("groups") is not None:
+        fields["groups"] = tuple(comma_separated([fields["groups"]]) or ())
     if training.dictionary is options.DictionaryChoice.NONE:
         fields.pop("dictionary", None)
     return fields

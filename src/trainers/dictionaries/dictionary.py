@@ -69,10 +69,17 @@ class DictionaryOutput(NamedTuple):
     """Further reconstructions that training compares with the rows, by the name of their term of the loss."""
     code_BF: Tensor | None = None
     """The dense code, if the dictionary keeps it (`Dictionary.keep_code`)."""
+    weight: float = 1.0
+    """Weight of the term of each reconstruction."""
 
 
 class Weights(Protocol):
     """What the arithmetic of a code needs of the weights."""
+
+    @property
+    def decoder_bias_X(self) -> Tensor:
+        """Added to what the latents write."""
+        ...
 
     def pre(self, values_BX: Tensor) -> Tensor:
         """Return pre-activations [B, F] of the read sites' rows."""
@@ -84,6 +91,10 @@ class Weights(Protocol):
 
     def only(self, latents: Tensor) -> Weights:
         """Return the weights of some latents, by number in rising order, without the decoder's bias."""
+        ...
+
+    def layers(self) -> tuple[FlatWeights, ...]:
+        """Return matrices, of which each has the next inputs and latents, and writes to the last outputs."""
         ...
 
 
@@ -128,6 +139,10 @@ class FlatWeights(NamedTuple):
             pre_bias_X=self.pre_bias_X,
         )
 
+    def layers(self) -> tuple[FlatWeights, ...]:
+        """Return these weights, which read all inputs and write to all outputs; see `Weights.layers`."""
+        return (self,)
+
 
 class Dictionary(nn.Module, ABC):
     """Rows to sparse codes and back. A new one is one file in `kinds` and one row of `table.DICTIONARIES`.
@@ -148,7 +163,9 @@ class Dictionary(nn.Module, ABC):
     unit_norm_decoder: ClassVar[bool]
     """Whether training keeps every decoder row at norm 1."""
     keeps_k: ClassVar[bool]
-    """Whether it keeps K latents of each row; otherwise a penalty makes it sparse."""
+    """Whether it keeps K latents of each row, or on average; otherwise a penalty makes it sparse."""
+    takes_auxk: ClassVar[bool] = False
+    """Whether its dead latents learn by AuxK (`fit.auxk`)."""
     default_sparsity: ClassVar[float | None] = None
     """Default coefficient of the penalty, for inputs of any scale and any number of sites; None without a penalty."""
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
@@ -205,6 +222,26 @@ class Dictionary(nn.Module, ABC):
         """Return the part of the rows that is encoded."""
         return _chosen(values_BSD, self.shape.reads)
 
+    def score_F(self) -> Tensor | None:
+        """Return the factor of each activation in the ranking of latents; None ranks by activation."""
+        return None
+
+    def threshold_F(self) -> Tensor | None:
+        """Return what a ranked pre-activation must exceed in evaluation mode, for a latent to be active; None for 0."""
+        return None
+
+    def begin(self, *, spread: float, seed: int) -> None:
+        """Settle what else depends on the rows or draws numbers in training, before the first step.
+
+        Parameters
+        ----------
+        spread
+            Root of the variance of the rows for each feature of a site: the size of a pre-activation in a direction
+            that means nothing.
+        seed
+            Seed of the run.
+        """
+
     def targets(self, values_BSD: Tensor) -> Tensor:
         """Return the part of the rows that is reconstructed."""
         return _chosen(values_BSD, self.shape.writes)
@@ -219,6 +256,11 @@ class Dictionary(nn.Module, ABC):
     def penalty_growth(cls, sites: int) -> float:  # noqa: ARG003 - for overriding
         """Return how much faster the penalty grows with the number of like sites than the norm of a row does."""
         return 1.0
+
+    @classmethod
+    def penalty_unit(cls, sites: int, *, spread: float) -> float:
+        """Return the unit of the penalty, for rows that are `spread` from their mean (root mean square)."""
+        return cls.penalty_growth(sites) * spread
 
     @abstractmethod
     def flat(self) -> FlatWeights:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trainers.dictionaries.codes.topk import TopKDictionary
 from trainers.dictionaries.dictionary import Dictionary
 from trainers.exchange.facts import Activation
 
@@ -18,8 +17,8 @@ def folded_weights(dictionary: Dictionary, scale_S: Tensor) -> dict[str, Tensor]
 
     With ``x' = s x`` for each site that is read, and ``t`` for each that is written: ``W_enc[s] * s``,
     ``W_dec[:, t] / t``, ``b_dec[t] / t``, ``W_skip * s / t``; b_enc stays, except that a mean which a transcoder
-    subtracts is in it: ``(x - p) E + b = x E + (b - p E)``, and in b_dec for a skip. The ranking of the latents stays:
-    it depends on the decoder in the units of training. Computed in float64.
+    subtracts is in it: ``(x - p) E + b = x E + (b - p E)``, and in b_dec for a skip. Thresholds stay, and so
+    does the ranking of the latents, which depends on the decoder in the units of training. Computed in float64.
     """
     shape, scale_S = dictionary.shape, scale_S.double().cpu()
     read_R11, written_W1 = scale_S[list(shape.read)].reshape(-1, 1, 1), scale_S[list(shape.written)].reshape(-1, 1)
@@ -39,12 +38,15 @@ def folded_weights(dictionary: Dictionary, scale_S: Tensor) -> dict[str, Tensor]
         b_dec = b_dec - own["b_pre"] @ own["W_skip"]
         weights["W_skip"] = own["W_skip"] * read_R11[0] / written_W1
     weights["b_dec"] = b_dec / written_W1
-    rank_F = dictionary.score_F() if isinstance(dictionary, TopKDictionary) else None
-    if rank_F is not None:
-        weights["rank"] = rank_F.cpu()
+    rank_F = dictionary.score_F() if activation_of(dictionary).name != "relu" else None
+    for name, tensor in (("rank", rank_F), ("threshold", dictionary.threshold_F())):
+        if tensor is not None:
+            weights[name] = tensor.cpu()
     return {name: tensor.float().contiguous() for name, tensor in weights.items()}
 
 
 def activation_of(dictionary: Dictionary) -> Activation:
-    """Return how the dictionary makes its code."""
+    """Return how the dictionary makes its code in evaluation mode."""
+    if dictionary.threshold_F() is not None:
+        return Activation(name="jumprelu")
     return Activation(name="topk", k=dictionary.shape.kept) if dictionary.keeps_k else Activation(name="relu")

@@ -57,12 +57,13 @@ def hold_weights(module: nn.Module, facts: DictionaryFacts, weights: Mapping[str
 def arithmetic(facts: DictionaryFacts, weights: Mapping[str, Tensor]) -> Weights:
     """Return pre-activations and decoding as functions of these weights; b_dec is subtracted by the caller."""
     if facts.layered:
-        layers = range(len(facts.read))
+        b_dec = weights["b_dec"]
         return LayeredWeights(
-            tuple(weights["W_enc"].unbind()),
-            tuple(weights["b_enc"].unbind()),
-            tuple(weights[f"W_dec.{layer}"].flatten(1) for layer in layers),
-            weights["b_dec"].flatten(),
+            tuple(
+                FlatWeights(encoder, bias, weights[f"W_dec.{layer}"].flatten(1), b_dec[layer:].flatten())
+                for layer, (encoder, bias) in enumerate(zip(weights["W_enc"], weights["b_enc"], strict=True))
+            ),
+            b_dec.flatten(),
         )
     return FlatWeights(
         weights["W_enc"].flatten(0, 1), weights["b_enc"], weights["W_dec"].flatten(1), weights["b_dec"].flatten()

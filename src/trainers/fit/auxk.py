@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from trainers.dictionaries.codes.topk import TopKDictionary, topk_pass
+from trainers.dictionaries.codes.topk import topk_pass
+from trainers.dictionaries.dictionary import Dictionary
 
 __all__ = ["auxk_loss"]
 
@@ -17,7 +18,7 @@ LEAST_MULTIPLE: Final = 0.01
 
 
 def auxk_loss(
-    dictionary: TopKDictionary,
+    dictionary: Dictionary,
     values_BSD: Tensor,
     residual_BSD: Tensor,
     dead_F: Tensor,
@@ -53,8 +54,7 @@ def auxk_loss(
     of_dead = dictionary.weights().only(dead_F)
     kept = min(most_latents, len(dead_F))
     score_F = None if score_F is None else score_F.index_select(0, dead_F)
-    guess_BSD = topk_pass(of_dead, dictionary.inputs(values_BSD), kept=kept, score_F=score_F).reconstruction_BSD
-    guess_BX = guess_BSD.flatten(1)
+    guess_BX = topk_pass(of_dead, dictionary.inputs(values_BSD), kept=kept, score_F=score_F).reconstruction_BX
     error = mse_loss(_best_multiple(guess_BX.detach(), residual_BX) * guess_BX, residual_BX, reduction="sum")
     return error / residual_BX.square().sum().clamp_min(least)
 

@@ -55,8 +55,11 @@ def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) ->
     subtracts the mean of the rows that it reads. Drawn on the CPU, so every device starts from the same bits.
     """
     generator = torch.Generator().manual_seed(int(np.random.default_rng([seed, _Draw.WEIGHTS]).integers(2**63)))
+    shape, read_variance = dictionary.shape, inputs.variance if inputs.read_variance is None else inputs.read_variance
     mean_SD = torch.as_tensor(inputs.mean_SD, dtype=torch.float32)
     dictionary.first_weights(generator, mean_SD, encoder_scale=ENCODER_SCALE)
+    of_encoder = read_variance * (dictionary.spans()["W_enc"] / len(shape.read))
+    dictionary.begin(spread=math.sqrt(of_encoder / shape.width), seed=seed)
 
 
 def build_optimizer(

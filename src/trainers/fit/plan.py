@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from actstore import errors
@@ -126,10 +128,7 @@ class TrainPlan(BaseModel):
     @property
     def shape(self) -> Shape:
         """Sizes of the dictionary."""
-        reads, writes = (
-            None if names is None else tuple(map(self.sites.index, names)) for names in (self.reads, self.writes)
-        )
-        return Shape(len(self.sites), self.width, self.latents, self.kept, reads, writes)
+        return _shape(self.sites, self.reads, self.writes, self.width, self.latents, self.kept)
 
     @property
     def read(self) -> tuple[str, ...]:
@@ -202,7 +201,11 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
             f"{latents:,} latents (expansion {config.expansion:,} times {stream.width:,} features); at most "
             f"{MOST_LATENTS:,} can be trained, so lower --latents or --expansion"
         )
-    kept = _kept(kind, config, latents=latents // layers)
+    kept, options = _kept(kind, config, latents=latents // layers), _options(kind, config)
+    kept = None if kept is None else layers * kept
+    reads, writes = (None if names == stream.sites else names for names in (read, written))
+    shape = _shape(stream.sites, reads, writes, stream.width, latents, kept)
+    _check(kind, shape, options, layers=layers)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
     steps = _batches(config, stream)
@@ -210,12 +213,12 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
     return TrainPlan(
         dictionary=config.dictionary,
         sites=stream.sites,
-        reads=None if read == stream.sites else read,
-        writes=None if written == stream.sites else written,
+        reads=reads,
+        writes=writes,
         width=stream.width,
         latents=latents,
-        kept=None if kept is None else layers * kept,
-        options=_options(kind, config),
+        kept=kept,
+        options=options,
         sparsity=kind.default_sparsity if config.sparsity is None else config.sparsity,
         lr=default_lr(latents // layers) if config.lr is None else config.lr,
         steps=steps,
@@ -230,7 +233,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         sparsity_warmup_rows=round(config.sparsity_warmup_share * rows),
         precision=config.precision,
         gradient_clip=config.gradient_clip,
-        auxk_weight=config.auxk_weight if kind.keeps_k else 0.0,
+        auxk_weight=config.auxk_weight if kind.takes_auxk else 0.0,
         auxk_latents=config.auxk_latents or max(1, layers * stream.width // 2),
         dead_after_rows=config.dead_after_rows or default_dead_after_rows(rows, batch_rows=stream.batch_rows),
     )
@@ -270,6 +273,33 @@ def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:
             f"{config.dictionary} has no --{min(others).replace('_', '-')}; options of its own: {takes}"
         )
     return {**kind.options, **given}
+
+
+def _shape(
+    sites: tuple[str, ...],
+    reads: tuple[str, ...] | None,
+    writes: tuple[str, ...] | None,
+    width: int,
+    latents: int,
+    kept: int | None,
+) -> Shape:
+    """Return the sizes of a dictionary, with its sites by number."""
+    read, written = (None if names is None else tuple(map(sites.index, names)) for names in (reads, writes))
+    return Shape(len(sites), width, latents, kept, read, written)
+
+
+def _check(kind: type[Dictionary], shape: Shape, options: Mapping[str, Any], *, layers: int) -> None:
+    """Refuse options that contradict the dictionary or each other."""
+    target, latents = options.get("l0_target", 0), shape.latents // layers
+    if target > latents:
+        raise errors.UsageError(
+            f"l0_target = {target:g} of only {latents} latents; lower --l0-target or raise --latents"
+        )
+    try:
+        with torch.device("meta"):
+            kind(shape, **options)
+    except ValueError as error:
+        raise errors.UsageError(str(error)) from None
 
 
 def _batches(config: TrainConfig, stream: StreamFacts) -> int:

@@ -47,6 +47,8 @@ def test_a_pass_is_encode_then_decode(name: str) -> None:
 @pytest.mark.parametrize("name", DICTIONARIES)
 def test_parameters_have_the_shapes_of_the_field(name: str) -> None:
     shapes = {key: tuple(value.shape) for key, value in random_dictionary(name).named_parameters()}
+    if "jumprelu" in name:
+        assert shapes.pop("log_threshold") == (60 if DICTIONARIES[name].each_site_has_latents else 20,)
     if DICTIONARIES[name].each_site_has_latents:
         decoders = {"W_dec.0": (20, 3, 6), "W_dec.1": (20, 2, 6), "W_dec.2": (20, 1, 6)}
         assert shapes == {"W_enc": (3, 6, 20), "b_enc": (3, 20), "b_dec": (3, 6)} | decoders
@@ -79,7 +81,7 @@ def test_an_sae_refuses_several_sites(name: str) -> None:
         DICTIONARIES[name](Shape(2, 6, 20, 4))
 
 
-@pytest.mark.parametrize("name", ["topk-sae", "crosscoder-topk"])
+@pytest.mark.parametrize("name", [name for name, kind in DICTIONARIES.items() if kind.keeps_k])
 def test_a_topk_dictionary_must_be_told_k(name: str) -> None:
     with pytest.raises(ValueError, match="kept"):
         DICTIONARIES[name](Shape(1, 6, 20, None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from trainers.dictionaries.codes.topk import TopKDictionary
@@ -21,5 +20,4 @@ class CltTopK(CrossLayer, TopKDictionary):
 
     def score_F(self) -> Tensor:
         """Return ``||W_dec[i]||`` of each latent, without a gradient."""
-        score_F: Tensor = torch.linalg.vector_norm(self.decoder_norm_FS().detach(), dim=1)
-        return score_F
+        return self.whole_norm_F().detach()

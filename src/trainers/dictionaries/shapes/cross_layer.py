@@ -15,41 +15,36 @@ __all__ = ["CrossLayer", "LayeredWeights"]
 class LayeredWeights(NamedTuple):
     """The weights of L layers, each with some latents that write to their layer and all later ones."""
 
-    encoder: tuple[Tensor, ...]
-    """[D, F_l] of each layer."""
-    encoder_bias: tuple[Tensor, ...]
-    """[F_l] of each layer."""
-    decoder: tuple[Tensor, ...]
-    """[F_l, (L - l) * D] of each layer."""
+    of_layers: tuple[FlatWeights, ...]
+    """Encoder [D, F_l] and decoder [F_l, (L - l) * D] of each; their decoder biases are not used."""
     decoder_bias_X: Tensor
     """X = L * D."""
 
     def pre(self, values_BX: Tensor) -> Tensor:
         """Return pre-activations [B, F], those of layer 0 first."""
-        rows = values_BX.chunk(len(self.encoder), dim=1)
-        layers = zip(self.encoder_bias, rows, self.encoder, strict=True)
-        return torch.cat([torch.addmm(bias, rows_BD, encoder) for bias, rows_BD, encoder in layers], dim=1)
+        rows = values_BX.chunk(len(self.of_layers), dim=1)
+        return torch.cat([layer.pre(rows_BD) for layer, rows_BD in zip(self.of_layers, rows, strict=True)], dim=1)
 
     def decode(self, code_BF: Tensor) -> Tensor:
         """Return the reconstruction [B, X]: at each layer the sum of what it and earlier ones write there."""
-        codes = torch.split(code_BF, [len(bias) for bias in self.encoder_bias], dim=1)
+        codes = torch.split(code_BF, [len(layer.encoder_bias_F) for layer in self.of_layers], dim=1)
         sum_BX = self.decoder_bias_X.expand(len(code_BF), -1).clone()
-        for code, decoder in zip(codes, self.decoder, strict=True):
-            sum_BX[:, -decoder.shape[1] :] += code @ decoder
+        for code, layer in zip(codes, self.of_layers, strict=True):
+            sum_BX[:, -layer.decoder_FX.shape[1] :] += code @ layer.decoder_FX
         return sum_BX
 
     def only(self, latents: Tensor) -> LayeredWeights:
-        """Return the weights of some latents, by number in rising order, without the decoder's bias."""
+        """Return the weights of some latents; see `Weights.only`."""
         first, chosen = 0, []
-        for bias in self.encoder_bias:
-            chosen.append(latents[(latents >= first) & (latents < first + len(bias))] - first)
-            first += len(bias)
-        return LayeredWeights(
-            tuple(one.index_select(1, index) for one, index in zip(self.encoder, chosen, strict=True)),
-            tuple(one.index_select(0, index) for one, index in zip(self.encoder_bias, chosen, strict=True)),
-            tuple(one.index_select(0, index) for one, index in zip(self.decoder, chosen, strict=True)),
-            torch.zeros_like(self.decoder_bias_X),
-        )
+        for layer in self.of_layers:
+            size = len(layer.encoder_bias_F)
+            chosen.append(layer.only(latents[(latents >= first) & (latents < first + size)] - first))
+            first += size
+        return LayeredWeights(tuple(chosen), torch.zeros_like(self.decoder_bias_X))
+
+    def layers(self) -> tuple[FlatWeights, ...]:
+        """Return the weights of each layer; see `Weights.layers`."""
+        return self.of_layers
 
 
 class CrossLayer(Dictionary):
@@ -113,11 +108,12 @@ class CrossLayer(Dictionary):
 
     def weights(self) -> LayeredWeights:
         """Return the weights layer by layer."""
-        bias_LF = self.b_enc - torch.einsum("ld,ldf->lf", self.b_pre, self.W_enc)
+        layers = zip(self.W_enc, self.b_enc, self.W_dec, self.b_pre, strict=True)
         return LayeredWeights(
-            tuple(self.W_enc.unbind()),
-            tuple(bias_LF.unbind()),
-            tuple(decoder.flatten(1) for decoder in self.W_dec),
+            tuple(
+                FlatWeights(encoder, bias, decoder.flatten(1), self.b_dec[layer:].flatten(), pre_bias)
+                for layer, (encoder, bias, decoder, pre_bias) in enumerate(layers)
+            ),
             self.b_dec.flatten(),
         )
 
@@ -139,6 +135,10 @@ class CrossLayer(Dictionary):
         """Return the norm of each latent's decoder at each layer [F, L], 0 at those before its own."""
         norms = [torch.linalg.vector_norm(one, dim=2) for one in self.W_dec]
         return torch.cat([torch.nn.functional.pad(one, (layer, 0)) for layer, one in enumerate(norms)])
+
+    def whole_norm_F(self) -> Tensor:
+        """Return the norm of each latent's decoder over all layers that it writes to, [F]."""
+        return torch.cat([torch.linalg.vector_norm(one, dim=(1, 2)) for one in self.W_dec])
 
     def encode(self, values_BSD: Tensor) -> Tensor:
         """Return the code [B, F], that of layer 0 first."""

@@ -63,8 +63,26 @@ def test_its_matrices_compute_the_same() -> None:
     code_BF = topk_code(clt.flat(), rows(), kept=9, score_F=clt.score_F())
     torch.testing.assert_close(code_BF, clt.encode(rows()))
     whole = topk_pass(clt.flat(), rows(), kept=9, score_F=clt.score_F())
-    torch.testing.assert_close(whole.reconstruction_BSD, clt(rows()).reconstruction_BSD)
+    torch.testing.assert_close(whole.reconstruction_BX, clt(rows()).reconstruction_BSD.flatten(1))
     torch.testing.assert_close(clt.decoder_norm_FS(), clt.flat().decoder_FX.view(-1, 3, 6).norm(dim=2))
+
+
+@pytest.mark.parametrize("silent", [None, 1])
+def test_sparse_and_dense_arithmetic_have_the_same_gradients(silent: int | None) -> None:
+    """Also if no latent of a layer is active in the whole batch."""
+    clt = filled(CltTopK(OTHERS)).double()
+    if silent is not None:
+        with torch.no_grad():
+            clt.b_enc[silent] = -1e6
+    gradients = []
+    for keep_code in (False, True):
+        clt.keep_code = keep_code
+        output = clt(rows(6).double())
+        error = (output.reconstruction_BSD - clt.targets(rows(6).double())).square().sum()
+        gradients.append(torch.autograd.grad(error, list(clt.parameters())))
+        assert (output.code_BF is not None) == keep_code
+    for sparse, dense in zip(*gradients, strict=True):
+        torch.testing.assert_close(sparse, dense)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
