@@ -12,7 +12,7 @@ from actstore import errors
 from trainers.exchange.facts import Activation, BatchTopK
 from trainers.exchange.formats.folder import ForeignFolder
 from trainers.exchange.formats.foreign import Foreign, check_shapes, threshold_of
-from trainers.save.tensors import tensor_names
+from trainers.save.tensors import shown, tensor_names
 
 __all__ = ["Architecture", "of_state_dict"]
 
