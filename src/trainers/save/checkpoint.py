@@ -118,6 +118,7 @@ def write_checkpoint(
             input_scale=tuple(state.scale_S.double().tolist()),
             variance=state.variance,
             health=health,
+            read_variance=state.read_variance,
             software=software(),
             files={name: file_sha256(partial / name) for name in (WEIGHTS, OPTIMIZER)},
         )
@@ -202,7 +203,7 @@ def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, dev
             "Give the same options, or another --out"
         )
     dictionary = _restore_dictionary(checkpoint, device)
-    optimizer = build_optimizer(dictionary, plan, variance=record.variance)
+    optimizer = build_optimizer(dictionary, plan, variance=record.variance, read_variance=record.read_variance)
     expected = {_IDLE_ROWS: torch.empty(plan.latents, dtype=torch.int64)}
     if record.step:
         for name, parameter in dictionary.named_parameters():
@@ -219,6 +220,7 @@ def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, dev
         optimizer=optimizer,
         scale_S=torch.tensor(record.input_scale, dtype=torch.float32, device=device),
         variance=record.variance,
+        read_variance=record.read_variance,
         idle_rows_F=checkpoint.optimizer[_IDLE_ROWS].to(device),
         step=record.step,
         rows=record.rows,

@@ -126,7 +126,10 @@ def _start(run: Run, source: BatchSource) -> TrainState:
     """Return the first state of a run or that of its checkpoint, with `source` at its cursor and the folder ready."""
     saved, folder = run.saved, run.folder
     if saved is None or saved.checkpoint is None:
-        inputs = describe_inputs(run.plan.sites, run.statistics, normalisation=run.plan.normalisation)
+        plan = run.plan
+        inputs = describe_inputs(
+            plan.sites, run.statistics, normalisation=plan.normalisation, read=plan.reads, written=plan.writes
+        )
         state = start(run.plan, inputs, device=run.device)
     else:
         checkpoint = read_checkpoint(saved.checkpoint)
