@@ -45,7 +45,7 @@ def test_the_configuration_says_what_it_is(to: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("to", EXPORTED)
 def test_a_transcoder_is_no_autoencoder_to_an_import(to: str, tmp_path: Path) -> None:
     export_dictionary(pair(EXPORTED[to][0])[1], tmp_path / "out", to=to)
-    with pytest.raises(errors.CheckpointError, match="architecture 'jumprelu_transcoder'|transcode is True"):
+    with pytest.raises(errors.CheckpointError, match=r"architecture .*jumprelu_transcoder|transcode is True"):
         import_dictionary(tmp_path / "out")
 
 
@@ -53,7 +53,7 @@ def test_a_transcoder_is_no_autoencoder_to_an_import(to: str, tmp_path: Path) ->
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("to", EXPORTED)
 def test_the_library_gives_the_same_codes_and_reconstructions(to: str, skip: bool, tmp_path: Path) -> None:
-    need(obstacle())
+    need(obstacle(), "transcoders in the real libraries")
     _, trained = pair(EXPORTED[to][0], skip=skip)
     export_dictionary(trained, tmp_path / "out", to=to)
     rows_BD = rows_of()[:, 0].contiguous()
