@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 __all__ = [
     "DICTIONARY_FORMAT",
     "Activation",
+    "BatchTopK",
     "DictionaryFacts",
     "ModelFacts",
     "Provenance",
@@ -47,6 +49,21 @@ class ModelFacts(_Record):
     weights_sha256: str | None = None
     """As `model.weights_sha256` of a manifest; None if it is not known."""
 
+    @property
+    def public_name(self) -> str:
+        """Its name; of a local folder only the folder's own name, since nobody else has its path."""
+        return Path(self.name).name or self.name if Path(self.name).is_absolute() else self.name
+
+
+class BatchTopK(_Record):
+    """How a BatchTopK dictionary was trained: after training its thresholds make the code."""
+
+    k: float = Field(gt=0, le=_MOST)
+    """Latents of a row, on average over a batch; SAELens allows parts of one."""
+    groups: tuple[Annotated[int, Field(ge=1, le=_MOST)], ...] = ()
+    """Latents of each nested group of a Matryoshka dictionary, in their order; empty without groups, or where prefixes
+    were drawn."""
+
 
 class Provenance(_Record):
     """Where a dictionary comes from: what our exports keep in the configuration of another format."""
@@ -62,6 +79,7 @@ class Provenance(_Record):
     manifests: tuple[_Digest, ...] = ()
     training: dict[str, Any] | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
+    batch_topk: BatchTopK | None = None
     licence: str | None = None
     citation: str | None = None
     origin: str | None = None
@@ -102,6 +120,8 @@ class DictionaryFacts(_Record):
     place of those that are written and to all later ones."""
     latents: int = Field(ge=1, le=_MOST)
     activation: Activation
+    batch_topk: BatchTopK | None = None
+    """Of a BatchTopK dictionary, with or without nested groups; None of others."""
     subtracts_b_dec: bool
     """Whether b_dec is subtracted from rows before they are encoded."""
     row_transform: RowTransform = "none"
@@ -140,7 +160,17 @@ class DictionaryFacts(_Record):
             raise ValueError("other sites are written than read: what is subtracted from rows would be of others")
         if self.activation.k is not None and self.activation.k > self.latents:
             raise ValueError(f"{self.activation.k} of {self.latents} latents cannot be kept")
+        if self.batch_topk is not None and self.batch_topk.groups and sum(self.batch_topk.groups) != self.latents:
+            raise ValueError(f"groups of {sum(self.batch_topk.groups)} latents together, of {self.latents}")
         return self
+
+    @property
+    def public(self) -> Self:
+        """The same without the path of the model on this machine: what is written for others."""
+        if self.model is None or self.model.public_name == self.model.name:
+            return self
+        model = self.model.model_copy(update={"name": self.model.public_name})
+        return self.model_copy(update={"model": model})
 
     @property
     def read(self) -> tuple[str, ...]:

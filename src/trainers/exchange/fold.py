@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from trainers.dictionaries.codes.batch_topk import BatchTopKDictionary
+from trainers.dictionaries.codes.matryoshka import MatryoshkaDictionary
 from trainers.dictionaries.dictionary import Dictionary
-from trainers.exchange.facts import Activation
+from trainers.exchange.facts import Activation, BatchTopK
 
-__all__ = ["activation_of", "folded_weights"]
+__all__ = ["activation_of", "batch_topk_of", "folded_weights"]
 
 
 @torch.no_grad()
@@ -50,3 +52,11 @@ def activation_of(dictionary: Dictionary) -> Activation:
     if dictionary.threshold_F() is not None:
         return Activation(name="jumprelu")
     return Activation(name="topk", k=dictionary.shape.kept) if dictionary.keeps_k else Activation(name="relu")
+
+
+def batch_topk_of(dictionary: Dictionary) -> BatchTopK | None:
+    """Return how many latents a batch kept in training, and in which groups; None for other dictionaries."""
+    if not isinstance(dictionary, BatchTopKDictionary):
+        return None
+    groups = dictionary.group_sizes if isinstance(dictionary, MatryoshkaDictionary) else None
+    return BatchTopK(k=dictionary.kept, groups=groups or ())

@@ -13,16 +13,16 @@ from torch.nn.functional import embedding_bag
 
 from actstore import errors
 from trainers.dictionaries.dictionary import Weights
+from trainers.exchange.codes import SparseCode, own_code
 from trainers.exchange.edits import Positions, Value, checked_edits
 from trainers.exchange.facts import DictionaryFacts
 from trainers.exchange.model_sites import find_sites
 from trainers.exchange.on_model import OnModel, Splice
 from trainers.exchange.rows import RawRows, Values, like, raw_rows, row_statistics
 from trainers.exchange.same_model import check_weights
-from trainers.exchange.sparse_code import SparseCode, checked_code
 from trainers.exchange.weights import arithmetic, decoder_of, hold_weights
 
-__all__ = ["SparseCode", "TrainedDictionary"]
+__all__ = ["TrainedDictionary"]
 
 
 class TrainedDictionary(nn.Module):
@@ -148,8 +148,11 @@ class TrainedDictionary(nn.Module):
         Raises
         ------
         UsageError
-            If the code has another shape, or `rows` are needed, or they are not as many.
+            If it is no code, or has another shape, or `rows` are needed, or they are not as many.
+        NumericsError
+            If the code or the rows hold NaN or Inf.
         """
+        own = own_code(code, self.latents, like=self.b_dec)
         given: Any = code.value_BK if isinstance(code, SparseCode) else code
         inputs_BSD: Tensor | None = None
         if self.facts.row_transform != "none" or self.W_skip is not None:
@@ -159,10 +162,10 @@ class TrainedDictionary(nn.Module):
                     f"this dictionary {why if self.W_skip is None else 'has a skip connection from the rows'}: "
                     "decode(code, rows=values), or reconstruct(values)"
                 )
-            if len(rows) != len(given):
-                raise errors.UsageError(f"a code of {len(given)} rows, and {len(rows)} rows that were encoded")
             inputs_BSD = self._raw(rows).values_BSD
-        values_BSD = self._decode(checked_code(code, self.latents, like=self.b_dec), inputs_BSD)
+            if len(inputs_BSD) != len(given):
+                raise errors.UsageError(f"a code of {len(given)} rows, and {len(inputs_BSD)} rows that were encoded")
+        values_BSD = self._decode(own, inputs_BSD)
         return like(values_BSD[:, 0] if len(self.writes) == 1 else values_BSD, given)  # type: ignore[no-any-return]
 
     def reconstruct(self, values: Values) -> Values:
@@ -238,7 +241,8 @@ class TrainedDictionary(nn.Module):
         SiteError
             If a module is not found.
         UsageError
-            If an edit names no latent, or hooks have no effect on the model, which may be compiled or replicated.
+            If an edit names no latent or has no finite value, the model is none in memory, or hooks have no effect on
+            it: it may be compiled or replicated.
         """
         edits = checked_edits(self.latents, set_to=set, add=add, scale=scale, ablate=ablate)
         if not (keep_error or replace or edits):

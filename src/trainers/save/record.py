@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from actstore import Manifest, errors
+from trainers.fit.health import HealthRecord
 from trainers.fit.plan import TrainPlan
 
 __all__ = [
@@ -74,6 +75,8 @@ class CheckpointRecord(_Record):
     """Mean squared distance of the scaled rows of the store from their mean, summed over the sites that are written."""
     read_variance: float | None = Field(default=None, gt=0)
     """The same for those that are read; None if these are the same."""
+    health: HealthRecord | None = None
+    """By which a resumed run notices that it falls apart; None in checkpoints of versions that did not keep it."""
     software: dict[str, str]
     files: dict[str, _Digest]
     """SHA-256 of the files beside this one."""
