@@ -25,6 +25,7 @@ from trainers.exchange.formats.foreign import (
     whole_number,
 )
 from trainers.exchange.formats.plain import plain_sae
+from trainers.exchange.formats.transcoder import is_transcoder, transcoder_to_saelens
 from trainers.exchange.trained import TrainedDictionary
 from trainers.save.files import save_tensors
 from trainers.save.tensors import shown, tensor_names
@@ -121,6 +122,9 @@ def write_saelens(dictionary: TrainedDictionary, path: Path) -> None:
     UsageError
         If SAELens cannot hold the dictionary.
     """
+    if is_transcoder(dictionary):
+        transcoder_to_saelens(dictionary, path)
+        return
     facts = dictionary.facts
     sae = plain_sae(
         dictionary,
