@@ -20,6 +20,8 @@ class TrainerKind(NamedTuple):
 
     one_site: bool
     """A sparse autoencoder reads one site, a crosscoder any number."""
+    of_latent: int = 1
+    """Weights of a latent beside encoder and decoder: biases and the like."""
 
 
 TRAINERS: Final[Mapping[str, TrainerKind]] = MappingProxyType(
@@ -31,6 +33,9 @@ TRAINERS: Final[Mapping[str, TrainerKind]] = MappingProxyType(
         "sae": TrainerKind(one_site=True),
         "topk-sae": TrainerKind(one_site=True),
         "relu-sae": TrainerKind(one_site=True),
+        "relu-sae-weighted": TrainerKind(one_site=True),
+        "gated-sae": TrainerKind(one_site=True, of_latent=3),
+        "p-annealing-sae": TrainerKind(one_site=True),
     }
 )
 """Keys: names of `trainer read-from-store --dictionary`, and of the two families."""
@@ -45,10 +50,12 @@ class TrainerShape(NamedTuple):
     """Features D of each site."""
     latents: int
     """F."""
+    of_latent: int = 1
+    """As `TrainerKind.of_latent`."""
 
     @property
     def parameters(self) -> int:
-        """Encoder [S, D, F], decoder [F, S, D], and a bias of each: 2 S D F + F + S D.
+        """Encoder [S, D, F], decoder [F, S, D], and a bias of each: 2 S D F + F + S D; more with `of_latent`.
 
         Examples
         --------
@@ -56,7 +63,7 @@ class TrainerShape(NamedTuple):
         402685952
         """
         inputs = self.sites * self.width
-        return 2 * inputs * self.latents + self.latents + inputs
+        return 2 * inputs * self.latents + self.of_latent * self.latents + inputs
 
     @property
     def flops_per_row(self) -> int:

@@ -56,6 +56,7 @@ def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) ->
     generator = torch.Generator().manual_seed(int(np.random.default_rng([seed, _Draw.WEIGHTS]).integers(2**63)))
     shape = dictionary.shape
     decoder_FX = torch.randn(shape.latents, shape.sites * shape.width, generator=generator)
+    decoder_FX = dictionary.constrained_decoder(decoder_FX)
     decoder_FX /= torch.linalg.vector_norm(decoder_FX, dim=1, keepdim=True)
     mean_X = torch.as_tensor(inputs.mean_SD, dtype=torch.float32).flatten()
     dictionary.W_dec.copy_(decoder_FX.view_as(dictionary.W_dec))

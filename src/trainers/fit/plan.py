@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from actstore import errors
@@ -176,7 +177,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
     steps = _batches(config, stream)
     rows = stream.rows_of(steps)
-    return TrainPlan(
+    plan = TrainPlan(
         dictionary=config.dictionary,
         sites=stream.sites,
         width=stream.width,
@@ -201,6 +202,8 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         auxk_latents=config.auxk_latents or max(1, stream.width // 2),
         dead_after_rows=config.dead_after_rows or default_dead_after_rows(rows, batch_rows=stream.batch_rows),
     )
+    _refuse_contradictions(plan)
+    return plan
 
 
 def default_lr(latents: int) -> float:
@@ -226,6 +229,15 @@ def default_dead_after_rows(rows: int, *, batch_rows: int) -> int:
     10000000
     """
     return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, round(DEAD_AFTER_SHARE * rows)))
+
+
+def _refuse_contradictions(plan: TrainPlan) -> None:
+    """Raise `UsageError` if the dictionary cannot be built."""
+    try:
+        with torch.device("meta"):
+            plan.build()
+    except ValueError as error:
+        raise errors.UsageError(f"{plan.dictionary}: {error}") from None
 
 
 def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def test_parameters_are_those_of_the_dictionary(name: str) -> None:
     kept = 4 if dictionary.keeps_k else None
     made = dictionary(Shape(sites=sites, width=6, latents=20, kept=kept))
     count = sum(parameter.numel() for parameter in made.parameters())
-    assert TrainerShape(sites, width=6, latents=20).parameters == count
+    assert TrainerShape(sites, width=6, latents=20, of_latent=TRAINERS[name].of_latent).parameters == count
 
 
 def test_the_crosscoder_over_prott5_has_403_million() -> None:

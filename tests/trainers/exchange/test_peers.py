@@ -27,6 +27,7 @@ OURS = {
     "without-b_dec": ("saelens", "dictionary-learning", "sparsify"),
     "relu": ("saelens", "dictionary-learning"),
     "jumprelu": ("saelens", "dictionary-learning"),
+    "gated": ("saelens", "dictionary-learning"),
     "scaled-jumprelu": ("saelens", "dictionary-learning"),
     "row-zscore": ("saelens",),
     "row-sqrt-d": ("saelens",),
@@ -39,6 +40,7 @@ THEIRS = (
     "saelens-topk-layer_norm",
     "saelens-constant_norm",
     "saelens-jumprelu",
+    "saelens-gated",
     "saelens-batchtopk-False",
     "saelens-batchtopk-True",
     "dictionary_learning-AutoEncoder",
@@ -47,6 +49,7 @@ THEIRS = (
     "dictionary_learning-BatchTopKSAE",
     "dictionary_learning-MatryoshkaBatchTopKSAE",
     "dictionary_learning-JumpReluAutoEncoder",
+    "dictionary_learning-GatedAutoEncoder",
     "sparsify-topk",
 )
 
@@ -84,15 +87,18 @@ def drawn(rows_ND: Tensor, activation: Activation, *, extra: tuple[str, ...] = (
 
 @pytest.fixture(scope="module")
 def ours(store: Path, rows_ND: Tensor, tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainedDictionary]:
-    out = tmp_path_factory.mktemp("runs") / "run"
+    out, gated = (tmp_path_factory.mktemp("runs") / name for name in ("run", "gated"))
     config = TrainConfig(dictionary="topk-sae", sites=(SITE,), latents=512, k=16, steps=60, batch_rows=256)
     read_from_store(store, config, RunOptions(out=out, device="cpu"))
+    config = TrainConfig(dictionary="gated-sae", sites=(SITE,), latents=512, steps=60, batch_rows=256)
+    read_from_store(store, config, RunOptions(out=gated, device="cpu"))
     topk, relu, jump = Activation(name="topk", k=16), Activation(name="relu"), Activation(name="jumprelu")
     return {
         "trained": trainers.load(out),
         "without-b_dec": drawn(rows_ND, topk, subtracts_b_dec=False),
         "relu": drawn(rows_ND, relu),
         "jumprelu": drawn(rows_ND, jump, extra=("threshold",)),
+        "gated": trainers.load(gated),
         "scaled-jumprelu": drawn(rows_ND, jump, extra=("threshold", "rank", "latent_scale")),
         "row-zscore": drawn(rows_ND, topk, row_transform="row-zscore"),
         "row-sqrt-d": drawn(rows_ND, relu, row_transform="row-sqrt-d"),

@@ -15,7 +15,9 @@ from trainers.fit.loop import train
 from trainers.fit.objective import objective
 from trainers.fit.state import TrainState
 
-NAMES = ("topk-sae", "relu-sae", "crosscoder-topk", "crosscoder-l1", "crosscoder-l2")
+CROSSCODERS = ("crosscoder-topk", "crosscoder-l1", "crosscoder-l2")
+SAES = ("topk-sae", "relu-sae", "relu-sae-weighted", "gated-sae", "p-annealing-sae")
+NAMES = (*SAES, *CROSSCODERS)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def share_of_equal_choices(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("normalisation", ["unit", "sqrt_d"])
-@pytest.mark.parametrize(("name", "sites"), [("topk-sae", 1), ("relu-sae", 1), *((name, 6) for name in NAMES[2:])])
+@pytest.mark.parametrize(("name", "sites"), [*((name, 1) for name in SAES), *((name, 6) for name in CROSSCODERS)])
 def test_rows_times_seven_give_the_same_weights_and_codes(
     name: str, sites: int, normalisation: str, six_sites: Planted
 ) -> None:
@@ -77,7 +79,7 @@ def test_the_normalisation_of_one_site_changes_nothing_but_the_scale_of_codes(na
     assert float((have_BF - want_BF).norm() / want_BF.norm()) < 0.05
 
 
-@pytest.mark.parametrize("name", NAMES[2:])
+@pytest.mark.parametrize("name", CROSSCODERS)
 def test_six_copies_of_a_site_train_as_one(name: str, one_site: Planted) -> None:
     values_NSD = one_site.values_NSD[:4096]
     copies_NSD = np.repeat(values_NSD, 6, axis=1)

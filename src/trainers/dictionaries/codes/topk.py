@@ -31,8 +31,8 @@ class TopKDictionary(Dictionary):
 
     keeps_k = True
 
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
+    def __init__(self, shape: Shape, **options: Any) -> None:  # noqa: ANN401 - those of the shape
+        super().__init__(shape, **options)
         if shape.kept is None:
             raise ValueError("a TopK dictionary needs Shape.kept")
         self.kept = shape.kept

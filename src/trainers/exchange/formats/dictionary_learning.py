@@ -14,6 +14,7 @@ from actstore import errors
 from trainers.exchange.facts import DictionaryFacts
 from trainers.exchange.formats.folder import ForeignFolder, named
 from trainers.exchange.formats.foreign import PROVENANCE, Foreign, provenance, said_provenance, whole_number
+from trainers.exchange.formats.gated import gate_of, is_gated
 from trainers.exchange.formats.plain import PlainSae, plain_sae
 from trainers.exchange.formats.state_dicts import Architecture, of_state_dict
 from trainers.exchange.trained import TrainedDictionary
@@ -30,6 +31,7 @@ _CLASSES: Final[Mapping[str, Architecture]] = {
     "BatchTopKSAE": "batch-topk",
     "MatryoshkaBatchTopKSAE": "matryoshka",
     "JumpReluAutoEncoder": "jumprelu",
+    "GatedAutoEncoder": "gated",
 }
 
 
@@ -79,7 +81,7 @@ def write_dictionary_learning(dictionary: TrainedDictionary, path: Path) -> None
     """Write `trainer_0/ae.pt` and `trainer_0/config.json` into a folder.
 
     A ReLU dictionary is written as JumpReluAutoEncoder with thresholds of 0, which is the same: the class AutoEncoder
-    is rescaled when it is loaded, which changes codes.
+    is rescaled when it is loaded, which changes codes. A gated one is written as GatedAutoEncoder.
 
     Raises
     ------
@@ -87,17 +89,18 @@ def write_dictionary_learning(dictionary: TrainedDictionary, path: Path) -> None
         If dictionary_learning cannot hold the dictionary.
     """
     facts = dictionary.facts
-    topk = facts.activation.k is not None
+    topk, gated = facts.activation.k is not None, is_gated(facts)
     sae = plain_sae(
-        dictionary, to="dictionary_learning", activations=("topk", "relu", "jumprelu"), subtracts_b_dec=topk
+        dictionary, to="dictionary_learning", activations=("topk", "relu", "jumprelu"), subtracts_b_dec=topk or gated
     )
+    state = _topk_state(sae, facts) if topk else _gated_state(sae) if gated else _jumprelu_state(sae)
     folder = path / "trainer_0"
     folder.mkdir()
-    torch.save(_topk_state(sae, facts) if topk else _jumprelu_state(sae), folder / WEIGHTS)
+    torch.save(state, folder / WEIGHTS)
     config = {
         "trainer": {
-            "trainer_class": "TopKTrainer" if topk else "JumpReluTrainer",
-            "dict_class": "AutoEncoderTopK" if topk else "JumpReluAutoEncoder",
+            "trainer_class": "TopKTrainer" if topk else "GatedSAETrainer" if gated else "JumpReluTrainer",
+            "dict_class": "AutoEncoderTopK" if topk else "GatedAutoEncoder" if gated else "JumpReluAutoEncoder",
             "activation_dim": facts.width,
             "dict_size": facts.latents,
             **({"k": facts.activation.k} if topk else {}),
@@ -130,6 +133,18 @@ def _jumprelu_state(sae: PlainSae) -> dict[str, Any]:
         "W_dec": sae.W_dec_FD,
         "b_dec": sae.b_dec_D,
         "threshold": torch.zeros_like(sae.b_enc_F) if sae.threshold_F is None else sae.threshold_F,
+    }
+
+
+def _gated_state(sae: PlainSae) -> dict[str, Any]:
+    gate = gate_of(sae)
+    return {
+        "encoder.weight": sae.W_enc_DF.T.contiguous(),
+        "decoder.weight": sae.W_dec_FD.T.contiguous(),
+        "decoder_bias": sae.b_dec_D,
+        "gate_bias": gate.b_gate_F,
+        "mag_bias": gate.b_mag_F,
+        "r_mag": gate.r_mag_F,
     }
 
 

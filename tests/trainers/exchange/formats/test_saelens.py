@@ -54,7 +54,7 @@ def test_a_checkpoint_of_batch_topk_has_its_threshold(tmp_path: Path) -> None:
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, torch.Tensor], str]] = {
     "an older version": (saelens_config(metadata={"sae_lens_version": "5.9.0"}), {}, "SAELens before 6"),
     "no metadata": (saelens_config(metadata=None), {}, "SAELens before 6"),
-    "another architecture": (saelens_config("gated"), {}, "architecture 'gated'"),
+    "another architecture": (saelens_config("temporal"), {}, "architecture 'temporal'"),
     "an architecture in colours": (saelens_config("\x1b[31m"), {}, r"\\x1b"),
     "another width": (saelens_config(d_in=WIDTH + 1), {}, f"d_in is {WIDTH + 1}, and the weights have {WIDTH}"),
     "no number of latents": (saelens_config(d_sae="many"), {}, "d_sae is 'many'; expected a whole number"),
@@ -66,6 +66,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, torch.Tensor], str]] = {
         "give the factor with --input-scale",
     ),
     "whitening": (saelens_config(normalize_activations="covariance_whitening"), {}, "covariance_whitening"),
+    "a gate without its vectors": (saelens_config("gated"), {}, "expected W_dec, W_enc, b_dec, b_gate, b_mag, r_mag"),
     "a tensor too many": (saelens_config(), {"scaling_factor": torch.ones(LATENTS)}, "scaling_factor"),
     "no threshold": (saelens_config("jumprelu"), {}, "expected W_dec, W_enc, b_dec, b_enc, threshold"),
     "a threshold of another size": (saelens_config("jumprelu"), {"threshold": torch.ones(3)}, "threshold is [3]"),
