@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import MappingProxyType
 from typing import ClassVar, Final
 
@@ -12,17 +13,21 @@ from trainers.dictionaries.codes.relu import DEFAULT_SPARSITY, relu_code
 from trainers.dictionaries.dictionary import DictionaryOutput, Shape
 from trainers.dictionaries.shapes.sae import Sae
 
-__all__ = ["PAnnealingSae", "annealed_p", "balanced_penalty"]
+__all__ = ["PAnnealingSae", "annealed_p", "power_sum"]
 
 P_START: Final = 1.0
+SMALL: Final = 0.01
+"""Activations below this share of the mean active one pay about as in L1: at 0, the price of a power is infinite."""
 
 
 class PAnnealingSae(Sae):
-    """ReLU sparse autoencoder with the penalty ``lambda_p sum_f f_i^p``, where p falls.
+    """ReLU sparse autoencoder with the penalty ``lambda sum_f f_i^p``, where p falls.
 
     Karvonen et al. 2024, "Measuring Progress in Dictionary Learning for Language Model Interpretability with Board Game
     Models". p falls linearly from 1 to `p_end`, from a share `p_anneal_from` of the rows to the end of the run: it
-    follows from the rows trained on alone. Decoder rows have norm 1.
+    follows from the rows trained on alone. lambda is 1 at first. Whenever p changes, it is multiplied by the ratio of
+    the penalties with the p before and the new one, on the batch of that step, so that the penalty does not jump.
+    Decoder rows have norm 1.
 
     Parameters
     ----------
@@ -35,16 +40,27 @@ class PAnnealingSae(Sae):
     keeps_k = False
     default_sparsity = DEFAULT_SPARSITY
     options: ClassVar = MappingProxyType({"p_end": 0.2, "p_anneal_from": 0.1})
+    balance: Tensor
+    """p and lambda of the last step, float32 [2]."""
 
     def __init__(self, shape: Shape, *, p_end: float = 0.2, p_anneal_from: float = 0.1) -> None:
         super().__init__(shape)
         self.p_end, self.p_anneal_from = p_end, p_anneal_from
         self.p = P_START
         """The power of this step."""
+        self.register_buffer("balance", torch.tensor([P_START, 1.0]))
+        self._balance_of_step: Tensor | None = None
 
     def before_step(self, share: float) -> None:
         """Set the power of the step."""
+        super().before_step(share)
         self.p = annealed_p(share, end=self.p_end, start=self.p_anneal_from)
+
+    def after_step(self) -> None:
+        """Remember p and lambda of the step."""
+        super().after_step()
+        if self._balance_of_step is not None:
+            self.balance.copy_(self._balance_of_step)
 
     def encode(self, values_BSD: Tensor) -> Tensor:
         """Return the code [B, F]."""
@@ -56,9 +72,19 @@ class PAnnealingSae(Sae):
         return DictionaryOutput(
             reconstruction_BSD=self.decode(code_BF).to(values_BSD.dtype),
             fired_F=torch.count_nonzero(code_BF.detach(), dim=0),
-            penalty=balanced_penalty(code_BF.to(values_BSD.dtype), self.p),
+            penalty=self._penalty(code_BF.to(values_BSD.dtype)),
             code_BF=code_BF if self.keep_code else None,
         )
+
+    def _penalty(self, code_BF: Tensor) -> Tensor:
+        power, factor = power_sum(code_BF, self.p), self.balance[1]
+        before = float(self.balance[0])
+        if not math.isclose(before, self.p, rel_tol=1e-6):
+            least = torch.finfo(code_BF.dtype).tiny
+            factor = factor * power_sum(code_BF.detach(), before) / power.detach().clamp_min(least)
+        if self.training:
+            self._balance_of_step = torch.stack([torch.full_like(factor, self.p), factor])
+        return factor * power / len(code_BF)
 
 
 def annealed_p(share: float, *, end: float, start: float) -> float:
@@ -74,15 +100,13 @@ def annealed_p(share: float, *, end: float, start: float) -> float:
     return P_START + (end - P_START) * min(1.0, (share - start) / (1.0 - start))
 
 
-def balanced_penalty(code_BF: Tensor, p: float) -> Tensor:
-    """Return ``lambda_p sum_f f_i^p``, mean over the batch, with lambda_p such that its value is the L1 norm.
+def power_sum(code_BF: Tensor, p: float) -> Tensor:
+    """Return ``sum (f + e)^p - e^p`` over rows and latents; e is `SMALL` of the mean active activation of the batch.
 
-    ``lambda_p = sum f / sum f^p`` over the batch, without a gradient. So the coefficient of the penalty means the same
-    for every p, at any scale of the rows.
+    For activations far above e it is ``sum f^p``. The gradient of e is left out.
     """
-    l1 = code_BF.sum()
     if p == P_START:
-        return l1 / len(code_BF)
-    power = torch.where(code_BF > 0, code_BF, 1.0).pow(p).where(code_BF > 0, 0.0).sum()
-    factor = l1.detach() / power.detach().clamp_min(torch.finfo(code_BF.dtype).tiny)
-    return factor * power / len(code_BF)
+        return code_BF.sum()
+    active = torch.count_nonzero(code_BF.detach()).clamp_min(1)
+    small = (SMALL * code_BF.detach().sum() / active).clamp_min(torch.finfo(code_BF.dtype).tiny)
+    return ((code_BF + small).pow(p) - small.pow(p)).sum()

@@ -7,8 +7,8 @@ from torch import Tensor
 from tests.trainers.dictionaries.in_double import drawn, gradients_agree, rows_for
 from tests.trainers.in_memory import plan_of, state_of, stream_of, train_on
 from tests.trainers.planted import Planted
-from trainers.dictionaries.dictionary import Shape
-from trainers.dictionaries.kinds.p_annealing_sae import PAnnealingSae, annealed_p, balanced_penalty
+from trainers.dictionaries.dictionary import DictionaryOutput, Shape
+from trainers.dictionaries.kinds.p_annealing_sae import PAnnealingSae, annealed_p, power_sum
 from trainers.dictionaries.kinds.relu_sae import ReluSae
 from trainers.fit.loop import train
 
@@ -26,60 +26,81 @@ def test_the_power_falls_in_a_line_after_its_share_of_the_rows() -> None:
     assert annealed_p(1.0, end=0.2, start=1.0) == 1.0
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.8, 1.0])
-def test_the_penalty_is_a_sum_of_powers_with_the_value_of_the_l1_norm(share: float) -> None:
-    sae = annealing(share)
+def naive_sum(code_BF: Tensor, p: float) -> float:
+    """Return ``sum (f + e)^p - e^p`` with e a hundredth of the mean active activation."""
+    active = [one for row in code_BF.tolist() for one in row if one > 0]
+    small = 0.01 * sum(active) / len(active)
+    return sum((one + small) ** p - small**p for one in active)
+
+
+def test_the_coefficient_follows_p_so_that_no_change_of_it_makes_the_penalty_jump() -> None:
+    """Three steps with weights that change between them, beside the product of ratios written out."""
+    sae = annealing(0.0)
     values_BSD = rows_for(sae)
-    code_BF = sae.encode(values_BSD)
-    powers, l1 = 0.0, 0.0
-    for row_F in code_BF.tolist():
-        powers += sum(one**sae.p for one in row_F if one > 0) / len(code_BF)
-        l1 += sum(row_F) / len(code_BF)
-    penalty = sae(values_BSD).penalty
-    assert penalty is not None
-    assert penalty.item() == pytest.approx(l1)
-    wanted = torch.autograd.grad(l1 / powers * code_BF.clamp_min(1e-300).pow(sae.p).sum() / len(code_BF), sae.W_enc)
-    torch.testing.assert_close(torch.autograd.grad(penalty, sae.W_enc), wanted)
+    before, factor = 1.0, 1.0
+    for share in (0.1, 0.4, 0.4, 0.9):
+        sae.before_step(share)
+        p = annealed_p(share, end=0.2, start=0.1)
+        code_BF = sae.encode(values_BSD)
+        factor *= naive_sum(code_BF, before) / naive_sum(code_BF, p)
+        penalty = sae(values_BSD).penalty
+        assert penalty is not None
+        assert penalty.item() == pytest.approx(factor * naive_sum(code_BF, p) / len(code_BF), rel=1e-5)
+        sae.after_step()
+        before = p
+        with torch.no_grad():
+            sae.W_enc.mul_(1.5)
+    assert sae.balance.tolist() == pytest.approx([before, factor], rel=1e-5)
 
 
-def test_gradients_at_a_fixed_coefficient_are_those_of_finite_differences() -> None:
+def test_passes_outside_of_training_leave_the_coefficient() -> None:
+    sae = annealing(0.5)
+    sae.eval()
+    sae(rows_for(sae))
+    sae.after_step()
+    assert sae.balance.tolist() == [1.0, 1.0]
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    """The coefficient and the width of the bend at 0 are held still."""
     sae = annealing(0.6, width=4, latents=7)
     values_BSD = rows_for(sae, rows=5)
-    code_BF = sae.encode(values_BSD).detach()
-    factor = code_BF.sum() / code_BF[code_BF > 0].pow(sae.p).sum()
+    held_BF = sae.encode(values_BSD).detach()
+    small = 0.01 * held_BF.sum() / (held_BF > 0).sum()
+    factor = naive_sum(held_BF, 1.0) / naive_sum(held_BF, sae.p)
 
     def loss() -> Tensor:
         code_BF = sae.encode(values_BSD)
-        error: Tensor = (sae(values_BSD).reconstruction_BSD - values_BSD).square().sum()
-        return error + factor * code_BF[code_BF > 0].pow(sae.p).sum() / len(code_BF)
+        error: Tensor = (sae.decode(code_BF) - values_BSD).square().sum()
+        return error + factor * ((code_BF + small).pow(sae.p) - small.pow(sae.p)).sum() / len(code_BF)
 
-    output = sae(values_BSD)
+    output: DictionaryOutput = sae(values_BSD)
     assert output.penalty is not None
     own = (output.reconstruction_BSD - values_BSD).square().sum() + output.penalty
-    for have, want in zip(
-        torch.autograd.grad(own, [*sae.parameters()]), torch.autograd.grad(loss(), [*sae.parameters()]), strict=True
-    ):
-        torch.testing.assert_close(have, want)
+    parameters = [*sae.parameters()]
+    for have, want in zip(torch.autograd.grad(own, parameters), torch.autograd.grad(loss(), parameters), strict=True):
+        torch.testing.assert_close(have, want, rtol=1e-5, atol=1e-7)
     assert gradients_agree(sae, loss)
 
 
 @pytest.mark.parametrize("p", [1.0, 0.6, 0.2])
-def test_codes_of_any_size_have_the_same_share_of_the_penalty_and_silent_ones_no_gradient(p: float) -> None:
-    code_BF = torch.tensor([[0.0, 2.0, 0.5], [0.0, 0.0, 1.0]], dtype=torch.float64, requires_grad=True)
-    (gradient_BF,) = torch.autograd.grad(balanced_penalty(code_BF, p), code_BF)
-    (again_BF,) = torch.autograd.grad(balanced_penalty(7 * code_BF, p), code_BF)
-    torch.testing.assert_close(again_BF, 7 * gradient_BF)
+def test_codes_of_any_scale_are_priced_alike_and_tiny_ones_have_a_finite_gradient(p: float) -> None:
+    code_BF = torch.tensor([[0.0, 2.0, 0.5], [0.0, 1e-30, 1.0]], dtype=torch.float64, requires_grad=True)
+    (gradient_BF,) = torch.autograd.grad(power_sum(code_BF, p), code_BF)
+    (again_BF,) = torch.autograd.grad(power_sum(7 * code_BF, p), code_BF)
+    torch.testing.assert_close(again_BF, 7**p * gradient_BF)
+    assert power_sum(7 * code_BF, p).item() == pytest.approx(7**p * power_sum(code_BF, p).item())
     assert bool(torch.isfinite(gradient_BF).all())
     if p < 1:
-        assert gradient_BF[0, 2] > gradient_BF[0, 1]  # small activations pay more
+        assert gradient_BF[1, 1] > gradient_BF[0, 2] > gradient_BF[0, 1]  # small activations pay more
 
 
 def test_a_code_of_zeros_has_no_penalty() -> None:
     code_BF = torch.zeros(3, 4, dtype=torch.float32, requires_grad=True)
-    penalty = balanced_penalty(code_BF, 0.2)
-    (gradient_BF,) = torch.autograd.grad(penalty, code_BF)
-    assert penalty.item() == 0
-    assert not gradient_BF.any()
+    power = power_sum(code_BF, 0.2)
+    (gradient_BF,) = torch.autograd.grad(power, code_BF)
+    assert power.item() == 0
+    assert bool(torch.isfinite(gradient_BF).all())
 
 
 def test_before_p_falls_it_is_the_relu_sae() -> None:
