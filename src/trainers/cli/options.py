@@ -106,7 +106,7 @@ class TrainingOptions:
         float | None,
         typer.Option(
             help="Weight of the penalty beside the unexplained share (all but TopK), for rows of any scale.",
-            show_default="0.06 for each of them",
+            show_default="0.06; 0.03 for p-annealing-sae",
         ),
     ] = None
     p_end: Annotated[

@@ -1,5 +1,7 @@
 """The power of the penalty, its coefficient, and its gradients."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -28,9 +30,9 @@ def test_the_power_falls_in_a_line_after_its_share_of_the_rows() -> None:
 
 def naive_sum(code_BF: Tensor, p: float) -> float:
     """Return ``sum (f + e)^p - e^p`` with e a hundredth of the mean active activation."""
-    active = [one for row in code_BF.tolist() for one in row if one > 0]
+    active: list[float] = [one for row in code_BF.tolist() for one in row if one > 0]
     small = 0.01 * sum(active) / len(active)
-    return sum((one + small) ** p - small**p for one in active)
+    return math.fsum((one + small) ** p - small**p for one in active)
 
 
 def test_the_coefficient_follows_p_so_that_no_change_of_it_makes_the_penalty_jump() -> None:

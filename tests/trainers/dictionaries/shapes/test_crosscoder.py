@@ -90,6 +90,10 @@ def test_an_interrupted_run_goes_on_to_the_bit_and_its_dictionary_has_the_partit
 
     trainers.export_dictionary(trainers.load(at_the_end), tmp_path / "exported")
     exported = trainers.load(tmp_path / "exported")
+    if exported.facts.activation.name == "relu":
+        trainers.export_dictionary(exported, tmp_path / "theirs", to="crosscoder")
+        again = trainers.import_dictionary(tmp_path / "theirs")
+        torch.testing.assert_close(again.relative_norm_FS, exported.relative_norm_FS)
     share_FS = exported.relative_norm_FS
     torch.testing.assert_close(share_FS[:SHARED], torch.full((SHARED, 3), 1 / 3))
     for site in range(3):
