@@ -49,6 +49,9 @@ class DictionaryChoice(StrEnum):
     JUMPRELU_SAE = "jumprelu-sae"
     MATRYOSHKA_SAE = "matryoshka-sae"
     RELU_SAE = "relu-sae"
+    RELU_SAE_WEIGHTED = "relu-sae-weighted"
+    GATED_SAE = "gated-sae"
+    P_ANNEALING_SAE = "p-annealing-sae"
     CROSSCODER_TOPK = "crosscoder-topk"
     CROSSCODER_BATCH_TOPK = "crosscoder-batch-topk"
     CROSSCODER_JUMPRELU = "crosscoder-jumprelu"
@@ -195,8 +198,36 @@ class TrainingOptions:
     sparsity: Annotated[
         float | None,
         typer.Option(
-            help="Weight of the penalty beside the unexplained share (relu-sae, l1, l2), for rows of any scale.",
-            show_default="0.06 for each of them",
+            help="Weight of the penalty beside the unexplained share (all but TopK), for rows of any scale.",
+            show_default="0.06; 0.03 for p-annealing-sae",
+        ),
+    ] = None
+    p_end: Annotated[
+        float | None,
+        typer.Option(help="Power of the penalty at the end (p-annealing-sae); it begins at 1.", show_default="0.2"),
+    ] = None
+    p_anneal_from: Annotated[
+        float | None,
+        typer.Option(help="Share of the rows after which the power falls.", show_default="a tenth of the rows"),
+    ] = None
+    shared_latents: Annotated[
+        float | None,
+        typer.Option(
+            help="Latents with the same decoder at all sites (crosscoders): a number, or a share below 1.",
+            show_default="0 latents",
+        ),
+    ] = None
+    exclusive_latents: Annotated[
+        float | None,
+        typer.Option(
+            help="Latents that only one site has, for each site (crosscoders): a number, or a share below 1.",
+            show_default="0 latents",
+        ),
+    ] = None
+    shared_sparsity: Annotated[
+        float | None,
+        typer.Option(
+            help="Factor of the penalty of shared latents (crosscoder-l1, -l2).", show_default="a tenth of the penalty"
         ),
     ] = None
     lr: Annotated[

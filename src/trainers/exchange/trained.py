@@ -111,6 +111,12 @@ class TrainedDictionary(nn.Module):
         norm_FS: Tensor = torch.linalg.vector_norm(self.decoder_FSD, dim=2) * scale_S
         return norm_FS
 
+    @property
+    def relative_norm_FS(self) -> Tensor:
+        """Share of each site in the norms of a latent's decoder, ``norm_FS / sum_s norm_FS`` [F, S]; 0 without one."""
+        norm_FS = self.norm_FS
+        return norm_FS / norm_FS.sum(dim=1, keepdim=True).clamp_min(torch.finfo(norm_FS.dtype).tiny)
+
     @overload
     def encode(self, values: Values, *, sparse: Literal[False] = ...) -> Values: ...
 

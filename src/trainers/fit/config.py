@@ -18,6 +18,9 @@ DictionaryName = Literal[
     "jumprelu-sae",
     "matryoshka-sae",
     "relu-sae",
+    "relu-sae-weighted",
+    "gated-sae",
+    "p-annealing-sae",
     "crosscoder-topk",
     "crosscoder-batch-topk",
     "crosscoder-jumprelu",
@@ -41,6 +44,11 @@ OPTIONS: Final[tuple[str, ...]] = (
     "l0_target",
     "l0_penalty",
     "bandwidth",
+    "p_end",
+    "p_anneal_from",
+    "shared_latents",
+    "exclusive_latents",
+    "shared_sparsity",
 )
 """Fields that only some dictionaries take (`Dictionary.options`); None stands for the default of the dictionary."""
 MOST_LATENTS: Final = 1 << 28
@@ -112,6 +120,22 @@ class TrainConfig(BaseModel):
     sparsity: float | None = Field(default=None, ge=0.0, le=MOST_FACTOR)
     """Coefficient of the sparsity penalty, relative to the unexplained share of the variance (`fit.objective`): it
     means the same for any scale of the rows and any number of sites. None for the default; TopK has none."""
+
+    p_end: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Power p of the penalty of `p-annealing-sae` at the end of the run, where None means 0.2; it begins at 1."""
+
+    p_anneal_from: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Share of the rows after which p falls, linearly to the end; None means 0.1. At 1 it never falls."""
+
+    shared_latents: float | None = Field(default=None, ge=0.0, le=MOST_LATENTS)
+    """Latents of a crosscoder with the same decoder at all sites: a number, or a share of F below 1. None means 0."""
+
+    exclusive_latents: float | None = Field(default=None, ge=0.0, le=MOST_LATENTS)
+    """Latents of a crosscoder for each site that read and write only that site: a number, or a share of F below 1. None
+    means 0."""
+
+    shared_sparsity: float | None = Field(default=None, ge=0.0, le=MOST_FACTOR)
+    """Factor of the penalty of `shared_latents`; None means 0.1."""
 
     lr: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
     """Peak learning rate of Adam for the decoder, for any scale of the rows. None for ``5e-3 * sqrt(1024 / F)``."""

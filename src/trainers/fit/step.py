@@ -60,6 +60,7 @@ def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepRe
         objective_ = objective(state, scaled_BSD, output, dead_F, plan)
         loss_ = objective_.loss
     loss_.backward()  # type: ignore[no-untyped-call]
+    state.dictionary.after_backward()
     if state.dictionary.unit_norm_decoder:
         _remove_parallel_gradient(state.dictionary)
     norm = _clip_gradient(state.optimizer, plan.gradient_clip)
