@@ -79,16 +79,12 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
     _refuse_heads(folder, config, metadata)
     tensors = folder.tensors(WEIGHTS)
     width, latents = _shape(folder, config, tensors, architecture)
+    notes: dict[str, Any] = {"config": config}
     if architecture == "gated":
         gate = Gate(tensors["b_gate"], tensors["b_mag"], tensors["r_mag"])
         tensors |= jumprelu_of(folder, tensors["W_enc"], gate)
-    weights = {
-        "W_enc": tensors["W_enc"].reshape(1, width, latents),
-        "b_enc": tensors["b_enc"],
-        "W_dec": tensors["W_dec"].reshape(latents, 1, width),
-        "b_dec": tensors["b_dec"].reshape(1, width),
-    }
-    notes: dict[str, Any] = {"config": config}
+        notes["threshold"] = GATED_NOTE
+    weights = _weights(tensors, width, latents)
     activation, batch_topk = Activation(name="relu"), None
     if architecture == "topk":
         k = whole_number(folder, config, "k")
@@ -98,8 +94,6 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
     elif architecture != "standard":
         activation = Activation(name="jumprelu")
         weights["threshold"] = tensors.get("threshold", torch.zeros(0))
-    if architecture == "gated":
-        notes["threshold"] = GATED_NOTE
     if architecture in _TRAINING:
         weights["threshold"] = threshold_of(folder, tensors["topk_threshold"], latents)
         batch_topk = _batch_topk(folder, config, latents)
@@ -214,6 +208,16 @@ def _shape(
         shapes["topk_threshold"] = ()
     check_shapes(folder, tensors, shapes)
     return width, latents
+
+
+def _weights(tensors: Mapping[str, Tensor], width: int, latents: int) -> dict[str, Tensor]:
+    """Return what every dictionary has, in our shapes."""
+    return {
+        "W_enc": tensors["W_enc"].reshape(1, width, latents),
+        "b_enc": tensors["b_enc"],
+        "W_dec": tensors["W_dec"].reshape(latents, 1, width),
+        "b_dec": tensors["b_dec"].reshape(1, width),
+    }
 
 
 def _batch_topk(folder: ForeignFolder, config: Mapping[str, Any], latents: int) -> BatchTopK:
