@@ -24,6 +24,7 @@ def online(
         ),
     ] = None,
     *,
+    sources: options.SettingsOptions,
     training: options.TrainingOptions,
     place: options.PlaceOptions,
     allow_incomplete: Annotated[
@@ -42,6 +43,7 @@ def online(
     ] = options.MissingChoice.COMPUTE,
     recipe: options.OnlineRecipeOptions,
     model: options.ModelOptions,
+    logging: options.LoggingOptions,
     output: options.OutputOptions,
 ) -> None:
     """Train as `read-from-store` does, on the same rows in the same order, but let the model compute all of them.
@@ -71,6 +73,18 @@ def online(
     fixed: dict[str, Any] = {"live": "online"}
     if "allow_incomplete" in given:
         fixed["allow_incomplete"] = allow_incomplete
-    if given & {"sequences", "settings"}:
+    if "sequences" in given or recipe.of_recipe:
         fixed["recipe_options"] = recipe.by_field()
-    train(given, uri, training, place, storage, model, output, fixed=fixed)
+    train(
+        given,
+        uri,
+        training,
+        place,
+        storage,
+        model,
+        output,
+        sources=sources,
+        settings=recipe.of_training,
+        logging=logging,
+        fixed=fixed,
+    )

@@ -11,11 +11,13 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from actstore import parse_recipe_fields
+from trainers.cli.run_options import AccessOptions, LoggingOptions, ModelOptions, SettingsOptions, split_settings
 
 __all__ = [
     "AccessOptions",
     "DictionaryChoice",
     "Given",
+    "LoggingOptions",
     "MissingChoice",
     "ModelOptions",
     "NormalisationChoice",
@@ -25,8 +27,10 @@ __all__ = [
     "PlaceOptions",
     "PrecisionChoice",
     "ReportOptions",
+    "SettingsOptions",
     "TrainingOptions",
     "given_in",
+    "split_settings",
 ]
 
 Given = AbstractSet[str]
@@ -97,40 +101,112 @@ class TrainingOptions:
         int, typer.Option(help="F divided by the features of a site.", show_default="8 latents a feature")
     ] = 8
     k: Annotated[
-        int | None, typer.Option(help="Latents kept for each row (TopK).", show_default="32 latents a row")
+        int | None,
+        typer.Option(
+            help="Latents kept for each row (TopK).", show_default="32 latents a row", rich_help_panel="Sparsity"
+        ),
     ] = None
     sparsity: Annotated[
         float | None,
         typer.Option(
             help="Weight of the penalty beside the unexplained share (relu-sae, l1, l2), for rows of any scale.",
             show_default="0.06 for each of them",
+            rich_help_panel="Sparsity",
         ),
     ] = None
-    lr: Annotated[
-        float | None,
+    sparsity_warmup_share: Annotated[
+        float,
         typer.Option(
-            help="Peak learning rate of the decoder; the encoder has a quarter.", show_default="5e-3 sqrt(1024 / F)"
+            help="Share of the run in which the penalty rises, so that latents do not die before they learn.",
+            show_default="0.1 of the rows",
+            rich_help_panel="Sparsity",
         ),
-    ] = None
-    normalisation: Annotated[
-        NormalisationChoice, typer.Option(help="Scale of each site: mean square norm 1, or mean norm sqrt(D).")
-    ] = NormalisationChoice.UNIT
-    precision: Annotated[
-        PrecisionChoice, typer.Option(help="Number format of products; weights and losses stay in float32.")
-    ] = PrecisionChoice.FLOAT32
+    ] = 0.1
     steps: Annotated[
         int | None,
         typer.Option(
             help="Batches; with --resume, more than before train longer, and fewer end earlier.",
             show_default="once through the split, in batches",
+            rich_help_panel="Optimisation",
         ),
     ] = None
-    batch_rows: Annotated[int, typer.Option(help="Rows of a batch.", show_default="2,048 rows")] = 2048
-    seed: Annotated[int, typer.Option(help="Seeds initial weights and order of rows.")] = 0
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            help="Peak learning rate of the decoder; the encoder has a quarter.",
+            show_default="5e-3 sqrt(1024 / F)",
+            rich_help_panel="Optimisation",
+        ),
+    ] = None
+    warmup_share: Annotated[
+        float,
+        typer.Option(
+            help="Share of the run in which the learning rate rises, at most 1,000 steps.",
+            show_default="0.05 of the rows",
+            rich_help_panel="Optimisation",
+        ),
+    ] = 0.05
+    decay_share: Annotated[
+        float,
+        typer.Option(
+            help="Share of the run, at its end, in which the learning rate falls to 0.",
+            show_default="0.2 of the rows",
+            rich_help_panel="Optimisation",
+        ),
+    ] = 0.2
+    gradient_clip: Annotated[
+        float,
+        typer.Option(
+            help="Largest norm of the gradient; a larger one is scaled down.",
+            show_default="1 for all weights together",
+            rich_help_panel="Optimisation",
+        ),
+    ] = 1.0
+    precision: Annotated[
+        PrecisionChoice,
+        typer.Option(
+            help="Number format of products; weights and losses stay in float32.", rich_help_panel="Optimisation"
+        ),
+    ] = PrecisionChoice.FLOAT32
+    batch_rows: Annotated[
+        int, typer.Option(help="Rows of a batch.", show_default="2,048 rows", rich_help_panel="Rows")
+    ] = 2048
+    seed: Annotated[int, typer.Option(help="Seeds initial weights and order of rows.", rich_help_panel="Rows")] = 0
     order: Annotated[
-        OrderChoice, typer.Option(help="Rows mixed in a buffer, or a true permutation (local, uncompressed stores).")
+        OrderChoice,
+        typer.Option(
+            help="Rows mixed in a buffer, or a true permutation (local, uncompressed stores).", rich_help_panel="Rows"
+        ),
     ] = OrderChoice.WINDOWS
-    split: Annotated[str, typer.Option(help="Split to train on.")] = "train"
+    split: Annotated[str, typer.Option(help="Split to train on.", rich_help_panel="Rows")] = "train"
+    normalisation: Annotated[
+        NormalisationChoice,
+        typer.Option(help="Scale of each site: mean square norm 1, or mean norm sqrt(D).", rich_help_panel="Rows"),
+    ] = NormalisationChoice.UNIT
+    auxk_weight: Annotated[
+        float,
+        typer.Option(
+            help="Weight of the AuxK loss, in which dead latents learn what the others leave over (TopK); 0 for none.",
+            show_default="0.03125 of a share",
+            rich_help_panel="Dead latents",
+        ),
+    ] = 1 / 32
+    auxk_latents: Annotated[
+        int | None,
+        typer.Option(
+            help="Most dead latents that AuxK uses for a row.",
+            show_default="half the features of a site",
+            rich_help_panel="Dead latents",
+        ),
+    ] = None
+    dead_after_rows: Annotated[
+        int | None,
+        typer.Option(
+            help="A latent is dead if it fired on none of so many last rows.",
+            show_default="a fiftieth of the run, 10 batches to 10 M rows",
+            rich_help_panel="Dead latents",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,65 +248,6 @@ class PlaceOptions:
     device: Annotated[str, typer.Option(help="Where training runs: auto, cpu, cuda or cuda:N.")] = "auto"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class AccessOptions:
-    """Access to the store, and the cache of its bytes."""
-
-    PANEL: ClassVar = "Access"
-
-    storage_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--storage-option",
-            metavar="KEY=VALUE",
-            help="Passed to fsspec; may be repeated.",
-            show_default="of the environment",
-        ),
-    ] = None
-    store_uri: Annotated[
-        str | None,
-        typer.Option(
-            "--uri",
-            metavar="URI",
-            help="Where the store of a manifest file is, if not where the file says.",
-            show_default="as the file says",
-        ),
-    ] = None
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Local folder that keeps rows read from a remote store, or computed.", show_default="memory"),
-    ] = None
-    cache_bytes: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Most bytes to keep; needed with --cache.", show_default="4294967296 bytes of computed rows"
-        ),
-    ] = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """How rows are computed: fields of `RunOptions`."""
-
-    PANEL: ClassVar = "Model"
-
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder or Hugging Face name that has the model now.", show_default="as the store or recipe says"
-        ),
-    ] = None
-    model_device: Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda or cuda:N.")] = "auto"
-    most_passes: Annotated[
-        float,
-        typer.Option(
-            min=1,
-            help="How often an epoch may compute the rows of a protein; more is refused at the start.",
-            show_default="1 pass",
-        ),
-    ] = 1.0
-
-
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
     """What is shown."""
@@ -267,11 +284,22 @@ class OnlineRecipeOptions:
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Set any recipe field, in TOML: `--set rows.fraction=0.1`; may be repeated.",
+            help="Set any recipe field, in TOML: `--set rows.fraction=0.1`, or with `train.` any setting of training: "
+            "`--set train.lr=1e-3`; may be repeated.",
             show_default="of the recipe",
         ),
     ] = None
 
     def by_field(self) -> dict[str, Any]:
-        """Return the options by dotted field of the recipe."""
-        return parse_recipe_fields({"corpus.sequences": self.sequences}, self.settings)
+        """Return the options by dotted field of the recipe; those of training are left out."""
+        return parse_recipe_fields({"corpus.sequences": self.sequences}, self.of_recipe)
+
+    @property
+    def of_training(self) -> list[str]:
+        """The settings of training."""
+        return split_settings(self.settings)[0]
+
+    @property
+    def of_recipe(self) -> list[str]:
+        """The settings of the recipe."""
+        return split_settings(self.settings)[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
@@ -24,6 +24,9 @@ def train(
     model: options.ModelOptions,
     output: options.OutputOptions,
     *,
+    sources: options.SettingsOptions,
+    settings: Sequence[str],
+    logging: options.LoggingOptions,
     fixed: Mapping[str, Any],
 ) -> None:
     """Train, or only stream, as the options say, and print the result.
@@ -32,14 +35,17 @@ def train(
     ----------
     given
         Names of the options that stand on the command line: a resumed run takes the others from its folder.
+    settings
+        Settings of training as ``KEY=VALUE``.
     fixed
         Fields of `RunOptions` that a command sets itself.
     """
     # Imported here: `trainer --help` must not wait for torch.
-    from actstore import errors, parse_storage_options, terminal_progress
-    from trainers.fit.config import make_config
+    from actstore import errors, parse_recipe_fields, parse_storage_options, terminal_progress
+    from trainers.loggers.table import parse_loggers
     from trainers.workflows.options import RunOptions
     from trainers.workflows.read_from_store import read_from_store
+    from trainers.workflows.settings import settle_config
     from trainers.workflows.stopping import Stopped
     from trainers.workflows.stream_only import stream_only
 
@@ -49,8 +55,14 @@ def train(
         chosen["uri"] = storage.store_uri
     if storage.storage_option:
         chosen["storage_options"] = parse_storage_options(storage.storage_option)
+    if logging.log is not None:
+        chosen["log"] = parse_loggers(logging.log)
     circumstances = RunOptions(**chosen, **fixed)
-    config = make_config(fields_of_config(training, given))
+    config = settle_config(
+        preset=sources.preset,
+        file=sources.config,
+        settings=parse_recipe_fields(fields_of_config(training, given), settings),
+    )
     progress = terminal_progress(quiet=output.quiet)
     try:
         if training.dictionary is options.DictionaryChoice.NONE:
