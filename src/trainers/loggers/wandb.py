@@ -26,8 +26,8 @@ _STOPPED_UPLOAD_S: Final = 1.5
 class WandbLogger:
     """Logs to Weights & Biases; project, name, entity, group and mode come from the environment, as W&B has them.
 
-    A run that goes on in its folder goes on with the same run of W&B. Nothing is sent but settings of training and
-    metrics: no command line, no code, no packages, no names of machines, and nothing of the environment.
+    A run that goes on in its folder goes on with the same run of W&B. It gets settings of training and metrics; no
+    command line, no code, no list of packages, and nothing of the environment but what is meant for W&B.
     """
 
     package: ClassVar = "wandb"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import wandb
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto.wandb_internal_pb2 import Record
 
@@ -23,11 +24,12 @@ def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def records(run: Path) -> Iterator[Record]:
-    """Yield what `wandb sync` would send for a run, in the order of its offline folders.
+    """Yield what `wandb sync` would send for a run, in the order of its offline folders, once they are written.
 
     The files are logs of LevelDB with a header: blocks with records of checksum, length and type (1 whole, 2 first, 3
     middle, 4 last).
     """
+    wandb.teardown()  # waits for the process that writes
     for path in sorted(run.glob("wandb/offline-run-*/*.wandb")):
         data, position, parts = path.read_bytes(), _HEADER, b""
         while position + _HEADER <= len(data):
