@@ -24,7 +24,6 @@ def online(
         ),
     ] = None,
     *,
-    sources: options.SettingsOptions,
     training: options.TrainingOptions,
     place: options.PlaceOptions,
     allow_incomplete: Annotated[
@@ -43,7 +42,6 @@ def online(
     ] = options.MissingChoice.COMPUTE,
     recipe: options.OnlineRecipeOptions,
     model: options.ModelOptions,
-    logging: options.LoggingOptions,
     output: options.OutputOptions,
 ) -> None:
     """Train as `read-from-store` does, on the same rows in the same order, but let the model compute all of them.
@@ -75,16 +73,4 @@ def online(
         fixed["allow_incomplete"] = allow_incomplete
     if "sequences" in given or recipe.of_recipe:
         fixed["recipe_options"] = recipe.by_field()
-    train(
-        given,
-        uri,
-        training,
-        place,
-        storage,
-        model,
-        output,
-        sources=sources,
-        settings=recipe.of_training,
-        logging=logging,
-        fixed=fixed,
-    )
+    train(given, uri, training, place, storage, model, output, settings=recipe.of_training, fixed=fixed)

@@ -11,13 +11,12 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from actstore import parse_recipe_fields
-from trainers.cli.run_options import AccessOptions, LoggingOptions, ModelOptions, SettingsOptions, split_settings
+from trainers.cli.run_options import AccessOptions, ModelOptions, SetOptions, SettingsOptions, split_settings
 
 __all__ = [
     "AccessOptions",
     "DictionaryChoice",
     "Given",
-    "LoggingOptions",
     "MissingChoice",
     "ModelOptions",
     "NormalisationChoice",
@@ -27,10 +26,10 @@ __all__ = [
     "PlaceOptions",
     "PrecisionChoice",
     "ReportOptions",
+    "SetOptions",
     "SettingsOptions",
     "TrainingOptions",
     "given_in",
-    "split_settings",
 ]
 
 Given = AbstractSet[str]
@@ -84,10 +83,8 @@ class MissingChoice(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingOptions:
+class TrainingOptions(SettingsOptions):
     """What to train: fields of `TrainConfig`. Here `site` stands for `sites`, and `dictionary` may be none."""
-
-    PANEL: ClassVar = "Training"
 
     dictionary: Annotated[DictionaryChoice, typer.Option(help="What to train; `none` only streams.")] = (
         DictionaryChoice.TOPK_SAE
@@ -246,6 +243,16 @@ class PlaceOptions:
         int, typer.Option(min=1, help="Memory of the shuffle buffer, in bytes.", show_default="256 MiB")
     ] = 256 << 20
     device: Annotated[str, typer.Option(help="Where training runs: auto, cpu, cuda or cuda:N.")] = "auto"
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Write metrics for tensorboard or wandb, too; both with a comma, or by repeating the option. `none` "
+            "stops that for a resumed run. Project and name for wandb come from WANDB_PROJECT and WANDB_NAME.",
+            show_default="only metrics.jsonl",
+            rich_help_panel="Logging",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,18 +29,7 @@ def read_from_store(
         typer.Argument(metavar="URI", help="A store, or a manifest file exported from one; a resumed run knows it."),
     ] = None,
     *,
-    sources: options.SettingsOptions,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Set any setting of training by the name of its option, in TOML: `--set lr=1e-3`, or "
-            "`--set train.lr=1e-3` as in `trainer online`; may be repeated.",
-            show_default="of preset and file",
-            rich_help_panel="Training",
-        ),
-    ] = None,
+    settings: options.SetOptions,
     training: options.TrainingOptions,
     place: options.PlaceOptions,
     allow_incomplete: Annotated[
@@ -59,7 +48,6 @@ def read_from_store(
         ),
     ] = options.MissingChoice.ERROR,
     model: options.ModelOptions,
-    logging: options.LoggingOptions,
     output: options.OutputOptions,
 ) -> None:
     """Stream a store, train a dictionary on it, and score it on held-out rows.
@@ -67,10 +55,6 @@ def read_from_store(
     Weights, checkpoints and metrics go to the folder of the run; no existing run is ever overwritten. Ctrl-C and
     SIGTERM end the step in hand, keep a checkpoint of it, print the command that goes on, and exit with 130 or 143. A
     run whose loss is not finite, that falls apart, or that ends below the mean of the rows exits with 1.
-
-    Settings of a published dictionary, with another learning rate:
-
-        trainer read-from-store STORE --preset esm2-3b-topk --lr 1e-3
 
     Go on with a run, here for more steps than before:
 
@@ -92,17 +76,4 @@ def read_from_store(
     fixed: dict[str, Any] = {"live": _LIVE[on_missing]} if "on_missing" in given else {}
     if "allow_incomplete" in given:
         fixed["allow_incomplete"] = allow_incomplete
-    ours, others = options.split_settings(settings)  # here both are of training
-    train(
-        given,
-        uri,
-        training,
-        place,
-        storage,
-        model,
-        output,
-        sources=sources,
-        settings=[*ours, *others],
-        logging=logging,
-        fixed=fixed,
-    )
+    train(given, uri, training, place, storage, model, output, settings=settings.of_training, fixed=fixed)

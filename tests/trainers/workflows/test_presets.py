@@ -23,8 +23,8 @@ STORES = {
 }
 """Sites of a store for each preset, and their width."""
 
-# Dictionaries and normalisations of these are not there yet. Whoever adds them removes the name here (and xfail, with
-# the last one): the test then fails as an unexpected success.
+# Dictionaries and normalisations of these are not there yet. Whoever adds one removes its name here, and with the last
+# name this set: an unexpected success fails.
 AWAITED = {"prott5-crosscoder", "esm2-3b-matryoshka", "esmc-like"}
 
 NAMES = [
@@ -43,7 +43,8 @@ def test_every_file_is_a_preset_and_says_where_it_is_from() -> None:
         assert any(line.startswith("# Source: ") for line in comments)
         assert any(line.startswith("# Differs: ") for line in comments)
         assert max(map(len, comments)) <= 120
-        assert tomllib.loads(preset.text).keys() <= TrainConfig.model_fields.keys()
+        if preset.name not in AWAITED:
+            assert tomllib.loads(preset.text).keys() <= TrainConfig.model_fields.keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
