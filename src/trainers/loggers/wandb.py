@@ -6,7 +6,7 @@ import os
 import secrets
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from trainers.loggers.logger import LoggedRun
 from trainers.loggers.marks import Marks
@@ -21,6 +21,20 @@ _UPLOAD_S: Final = 120.0
 """How long the end of a run waits for uploads. What is left over stays in the folder, for `wandb sync`."""
 _STOPPED_UPLOAD_S: Final = 1.5
 """The same for a run that was stopped: a command ends within five seconds of a signal."""
+_SETTINGS: Final[Mapping[str, Any]] = {
+    "console": "off",
+    "disable_code": True,
+    "disable_git": True,
+    "disable_job_creation": True,
+    "finish_timeout": _UPLOAD_S,
+    "quiet": True,
+    "save_code": False,
+    "x_disable_machine_info": True,
+    "x_disable_meta": True,
+    "x_disable_stats": True,
+    "x_save_requirements": False,
+}
+"""Nothing is collected that the user did not give."""
 
 
 class WandbLogger:
@@ -43,27 +57,18 @@ class WandbLogger:
         known = self._marks.run_id
         run_id = known or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
         named = os.environ.get("WANDB_NAME") is not None or known is not None
-        self._run = wandb.init(
-            dir=run.folder,
-            id=run_id,
-            name=None if named else run.folder.name,
-            config=dict(run.config),
-            resume="allow",
-            settings=wandb.Settings(
-                console="off",
-                disable_code=True,
-                disable_git=True,
-                disable_job_creation=True,
-                finish_timeout=_UPLOAD_S,
-                quiet=True,
-                save_code=False,
-                use_dot_wandb=False,
-                x_disable_machine_info=True,
-                x_disable_meta=True,
-                x_disable_stats=True,
-                x_save_requirements=False,
-            ),
-        )
+        try:
+            self._run = wandb.init(
+                dir=run.folder,
+                id=run_id,
+                name=None if named else run.folder.name,
+                config=dict(run.config),
+                resume="allow",
+                settings=wandb.Settings(**_SETTINGS),
+            )
+        except BaseException:
+            self._marks.close()
+            raise
         if known is None:
             self._marks.name(run_id)
         return self._marks.step

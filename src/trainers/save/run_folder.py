@@ -20,8 +20,8 @@ __all__ = ["RunFolder", "RunRecord", "claim_new_folder"]
 
 RUN_FORMAT: Final = "actstore-run/2"
 _MOST_RECORD_BYTES: Final = 1 << 20
-_OF_LOGGERS: Final = ("tensorboard", "wandb")
-"""Folders of loggers, by their names."""
+_OF_LOGGERS: Final = ("tensorboard", "wandb", ".wandb")
+"""Folders of loggers; W&B takes the last if it exists."""
 
 
 class RunRecord(BaseModel):
