@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -57,6 +58,8 @@ MOST_FACTOR: Final = 1e6
 MOST_STEPS: Final = 1 << 40
 MOST_BATCH_ROWS: Final = 1 << 22
 MOST_SEED: Final = (1 << 63) - 1
+_MOST_SHOWN: Final = 200
+_MOST_FAULTS: Final = 20
 
 
 class TrainConfig(BaseModel):
@@ -196,11 +199,21 @@ class TrainConfig(BaseModel):
     @field_validator("sites", "targets", mode="before")
     @classmethod
     def _one_or_several(cls, sites: object) -> object:
+        if isinstance(sites, list):  # of a document
+            return tuple(sites)
         return (sites,) if isinstance(sites, str) else sites
 
 
-def make_config(options: Mapping[str, Any]) -> TrainConfig:
+def make_config(options: Mapping[str, Any], *, said_by: Mapping[str, str] | None = None) -> TrainConfig:
     """Check options from outside.
+
+    Parameters
+    ----------
+    options
+        Values by field.
+    said_by
+        Where a field was given, such as a file: an error about it begins with that. If this is given, the values are
+        those of documents, whose types are not converted: ``"3"`` and ``true`` are no numbers.
 
     Raises
     ------
@@ -208,13 +221,22 @@ def make_config(options: Mapping[str, Any]) -> TrainConfig:
         If an option is invalid; the message names the option, its value and the allowed ones.
     """
     try:
-        return TrainConfig.model_validate(dict(options))
+        if said_by is None:
+            return TrainConfig.model_validate(dict(options))
+        return TrainConfig.model_validate_json(json.dumps(dict(options), default=str), strict=True)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r}: {fault['msg']}{_hint(fault)}"
-            for fault in error.errors()
-        ]
-        raise errors.UsageError("; ".join(faults)) from None
+        faults = error.errors()[:_MOST_FAULTS]
+        texts = [f"{_place(fault, said_by or {})}: {fault['msg']}{_hint(fault)}" for fault in faults]
+        raise errors.UsageError("; ".join(texts)) from None
+
+
+def _place(fault: ErrorDetails, said_by: Mapping[str, str]) -> str:
+    """Return where a fault is, and the value there."""
+    field, *below = map(str, fault["loc"])
+    place = f"{said_by[field]}: {field}" if said_by.get(field) else field
+    value = repr(fault["input"])
+    shown = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}..."
+    return f"{'.'.join([place, *below])} = {shown}"
 
 
 def _hint(fault: ErrorDetails) -> str:

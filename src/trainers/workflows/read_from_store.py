@@ -10,10 +10,12 @@ from typing import Any, Final
 
 import torch
 
-from actstore import Progress, Silent, errors
+from actstore import Progress, Silent, StreamReport, errors
 from trainers.fit.config import TrainConfig
 from trainers.fit.extend import continued_plan
 from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
+from trainers.loggers.several import Loggers
+from trainers.loggers.table import check_loggers
 from trainers.save.record import describe_origin
 from trainers.save.run_folder import RunFolder, claim_new_folder
 from trainers.score.evaluate import Score, evaluate
@@ -74,6 +76,7 @@ def read_from_store(
     progress = progress or Silent()
     asked = settle(source, config, options)
     device = choose_device(asked.options.device)
+    check_loggers(asked.options.log)
     if asked.options.out is not None and (asked.saved is None or asked.elsewhere):
         RunFolder(asked.options.out).check_free()
     rows_plan = plan_rows(asked.source, asked.config, asked.options, device=device)
@@ -82,16 +85,12 @@ def read_from_store(
         with rows.open() as stream:
             facts = StreamFacts.of(stream)
         run = _resolve(_plan(asked, facts), asked, rows, device=device, progress=progress)
-        # Opened again, after the held-out rows: computed rows are kept for the stream that was opened last.
-        with rows.open() as stream:
+        with Loggers(run.options.log) as loggers:
+            finished, report = _train(run, rows, progress, signals, loggers)
             with signals.listening():
-                finished = run_training(run, stream, progress=progress, signals=signals)
-            if signals.requested:
-                raise signals.stopped(_describe_stop(run, signals.stopped(), finished.state.step))
-            report = stream.report()
-        with signals.listening():
-            score, live = _finish(run, finished, rows, progress)
-    result = describe_training(run, finished, report, score, live=live)
+                score, live = _finish(run, finished, rows, progress)
+            result = describe_training(run, finished, report, score, live=live)
+            loggers.finish(result.document())
     if finished.rows or not run.folder.result.exists():
         run.folder.write_result(result.document())
     _refuse_worse_than_mean(run, finished, score)
@@ -150,6 +149,18 @@ def _held_out(plan: TrainPlan, options: RunOptions, rows: Rows) -> HeldOut:
     most = max(1, min(options.evaluation_rows, _HELD_OUT_BYTES // row_bytes))
     with rows.open_first(HELD_OUT_SPLIT, most, row_bytes=row_bytes) as stream:
         return hold_out(stream, max_rows=most)
+
+
+def _train(
+    run: Run, rows: Rows, progress: Progress, signals: StopSignals, loggers: Loggers
+) -> tuple[Finished, StreamReport]:
+    # Opened again, after the held-out rows: computed rows are kept for the stream that was opened last.
+    with rows.open() as stream:
+        with signals.listening():
+            finished = run_training(run, stream, progress=progress, signals=signals, loggers=loggers)
+        if signals.requested:
+            raise signals.stopped(_describe_stop(run, signals.stopped(), finished.state.step))
+        return finished, stream.report()
 
 
 def _finish(run: Run, finished: Finished, rows: Rows, progress: Progress) -> tuple[Score, dict[str, Any] | None]:

@@ -20,9 +20,11 @@ from trainers.fit.normalise import SiteMoments, describe_inputs
 from trainers.fit.plan import TrainPlan
 from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
+from trainers.loggers.logger import LoggedRun
+from trainers.loggers.several import Loggers
 from trainers.save.checkpoint import copy_checkpoint, read_checkpoint, resume_state, write_checkpoint
 from trainers.save.files import writing_to
-from trainers.save.metrics_log import MetricsLog, drop_lines_after
+from trainers.save.metrics_log import MetricsLog, drop_lines_after, read_metrics
 from trainers.save.record import Origin
 from trainers.save.run_folder import RunFolder, RunRecord
 from trainers.score.evaluate import Score, evaluate
@@ -85,7 +87,9 @@ class Finished(NamedTuple):
     """Part of it in which the next batch was prepared: waiting, gathering, decoding."""
 
 
-def run_training(run: Run, source: ClosableSource, *, progress: Progress, signals: StopSignals) -> Finished:
+def run_training(
+    run: Run, source: ClosableSource, *, progress: Progress, signals: StopSignals, loggers: Loggers | None = None
+) -> Finished:
     """Train until the plan is done; a run killed at any moment can be resumed with the same result.
 
     A request to stop ends it after the step in hand, with a checkpoint of that step.
@@ -100,6 +104,9 @@ def run_training(run: Run, source: ClosableSource, *, progress: Progress, signal
     """
     training = _Training(run, source, signals, _start(run, source))
     rows_before = training.state.rows
+    loggers = loggers or Loggers()
+    logged = LoggedRun.of(run.folder.path, training.state.step, run.plan, run.origin, run.record)
+    loggers.start(logged, read_metrics(run.folder.metrics))
     with (
         MetricsLog(run.folder.metrics) as log,
         progress.stage(f"training {run.plan.dictionary}", total=run.plan.rows, unit="rows", done=rows_before) as stage,
@@ -110,13 +117,16 @@ def run_training(run: Run, source: ClosableSource, *, progress: Progress, signal
             with training.rescued():
                 if metrics is not None:
                     log.append(metrics)
+                    loggers.step(metrics)
                 if training.checkpoint_is_due():
                     log.flush_to_disk()
+                    loggers.flush()
                     training.save()
             stage.advance(trained.batch_rows, note=training.note(trained))
             if signals.requested:
                 break
         if signals.requested:
+            loggers.flush()
             training.keep()
     state = training.state
     return Finished(state, training.health, state.rows - rows_before, training.seconds, training.data_s)
