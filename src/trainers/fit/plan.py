@@ -212,12 +212,12 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
     kept = None if kept is None else layers * kept
     reads, writes = (None if names == stream.sites else names for names in (read, written))
     shape = _shape(stream.sites, reads, writes, stream.width, latents, kept)
-    _check(kind, shape, options, layers=layers)
+    _check(config.dictionary, shape, options, layers=layers)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
     steps = _batches(config, stream)
     rows = stream.rows_of(steps)
-    plan = TrainPlan(
+    return TrainPlan(
         dictionary=config.dictionary,
         sites=stream.sites,
         reads=reads,
@@ -246,8 +246,6 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         dead_after_rows=config.dead_after_rows
         or default_dead_after_rows(latents, kept or DEFAULT_K, batch_rows=stream.batch_rows),
     )
-    _refuse_contradictions(plan)
-    return plan
 
 
 def default_lr(latents: int) -> float:
@@ -292,15 +290,6 @@ def default_dead_after_rows(latents: int, kept: int, *, batch_rows: int) -> int:
     return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, wanted))
 
 
-def _refuse_contradictions(plan: TrainPlan) -> None:
-    """Raise `UsageError` if the dictionary cannot be built."""
-    try:
-        with torch.device("meta"):
-            plan.build()
-    except ValueError as error:
-        raise errors.UsageError(f"{plan.dictionary}: {error}") from None
-
-
 def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:
     """Return the settings that only this dictionary has; refuse those of others."""
     given = config.given_options()
@@ -325,7 +314,7 @@ def _shape(
     return Shape(len(sites), width, latents, kept, read, written)
 
 
-def _check(kind: type[Dictionary], shape: Shape, options: Mapping[str, Any], *, layers: int) -> None:
+def _check(name: DictionaryName, shape: Shape, options: Mapping[str, Any], *, layers: int) -> None:
     """Refuse options that contradict the dictionary or each other."""
     target, latents = options.get("l0_target", 0), shape.latents // layers
     if target > latents:
@@ -334,9 +323,9 @@ def _check(kind: type[Dictionary], shape: Shape, options: Mapping[str, Any], *, 
         )
     try:
         with torch.device("meta"):
-            kind(shape, **options)
+            DICTIONARIES[name](shape, **options)
     except ValueError as error:
-        raise errors.UsageError(str(error)) from None
+        raise errors.UsageError(f"{name}: {error}") from None
 
 
 def _batches(config: TrainConfig, stream: StreamFacts) -> int:

@@ -1,6 +1,7 @@
 """What holds for every row of the table of dictionaries."""
 
 import inspect
+import json
 from typing import Any, get_args
 
 import pytest
@@ -83,10 +84,11 @@ def test_a_crosscoder_adds_up_its_sites_and_subtracts_nothing() -> None:
 @pytest.mark.parametrize("name", DICTIONARIES)
 def test_options_are_keywords_with_the_defaults_that_are_told(name: str) -> None:
     kind = DICTIONARIES[name]
-    shape = Shape(1 if kind.one_site else 3, width=6, latents=20, kept=4 if kind.keeps_k else None)
+    shape = Shape(1 if kind.one_site else 3, width=6, latents=60, kept=4 if kind.keeps_k else None)
     given = inspect.signature(kind.__init__).parameters
     own = {key: given[key].default for key in kind.options if key in given}
-    assert own == {key: kind.options[key] for key in own}
+    as_json = [json.dumps({key: each[key] for key in own}) for each in (own, kind.options)]
+    assert as_json[0] == as_json[1]
     kind(shape, **kind.options)
     unknown: dict[str, Any] = {"of_nobody": 1}
     with pytest.raises(TypeError):
