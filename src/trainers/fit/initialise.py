@@ -63,7 +63,8 @@ def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) ->
     dictionary.b_dec.copy_(mean_X.view_as(dictionary.b_dec))
     if not dictionary.one_site:
         dictionary.b_enc.copy_(-ENCODER_SCALE * (decoder_FX @ mean_X))
-    dictionary.begin(spread=math.sqrt(inputs.variance / shape.width), seed=seed)
+    spread = math.sqrt(inputs.variance / shape.width)
+    dictionary.begin(spread=spread, first_pre=ENCODER_SCALE * spread / math.sqrt(shape.sites), seed=seed)
 
 
 def build_optimizer(dictionary: Dictionary, *, lr: float, variance: float) -> torch.optim.Adam:
@@ -88,6 +89,7 @@ def build_optimizer(dictionary: Dictionary, *, lr: float, variance: float) -> to
         Role.DECODER: (1.0 / root_sites, 1.0),
         Role.DECODER_BIAS: (spread / root_sites, spread),
         Role.LOG: (ENCODER_RATE, 1.0),
+        Role.LOG_THRESHOLD: (1.0, 1.0),
     }
     roles, groups = dictionary.roles(), []
     for name, parameter in dictionary.named_parameters():

@@ -186,7 +186,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         latents=latents,
         kept=kept,
         options=options,
-        sparsity=kind.default_sparsity if config.sparsity is None else config.sparsity,
+        sparsity=kind.sparsity_of(options) if config.sparsity is None else config.sparsity,
         lr=default_lr(latents) if config.lr is None else config.lr,
         steps=steps,
         batch_rows=stream.batch_rows,
