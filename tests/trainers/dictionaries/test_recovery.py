@@ -34,4 +34,4 @@ def test_planted_directions_are_found(name: str, rows: PlantedRows) -> None:
     assert float((code_BF > 0).sum(dim=1).double().mean()) == pytest.approx(ACTIVE, rel=0.1)
     explained = steps[-1].report.batch_explained_variance
     assert explained is not None
-    assert explained > 0.95
+    assert explained > 0.9
