@@ -55,6 +55,12 @@ class DictionaryChoice(StrEnum):
     CROSSCODER_MATRYOSHKA = "crosscoder-matryoshka"
     CROSSCODER_L1 = "crosscoder-l1"
     CROSSCODER_L2 = "crosscoder-l2"
+    TRANSCODER_TOPK = "transcoder-topk"
+    TRANSCODER_BATCH_TOPK = "transcoder-batch-topk"
+    TRANSCODER_JUMPRELU = "transcoder-jumprelu"
+    CLT_TOPK = "clt-topk"
+    CLT_BATCH_TOPK = "clt-batch-topk"
+    CLT_JUMPRELU = "clt-jumprelu"
     NONE = "none"
 
 
@@ -104,7 +110,10 @@ class MissingChoice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
-    """What to train: fields of `TrainConfig`. Here `site` stands for `sites`, and `dictionary` may be none."""
+    """What to train: fields of `TrainConfig`.
+
+    Here `site` and `target` stand for `sites` and `targets`, and `dictionary` may be none.
+    """
 
     PANEL: ClassVar = "Training"
 
@@ -115,14 +124,28 @@ class TrainingOptions:
         list[str] | None,
         typer.Option(help="Site or glob; several with commas, or by repeating the option.", show_default="all"),
     ] = None
-    latents: Annotated[int | None, typer.Option(help="Dictionary size F.", show_default="expansion x features")] = None
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Site or glob that a transcoder writes; for clt-* as many as --site, in the same order.",
+            show_default="the sites read (clt-*)",
+        ),
+    ] = None
+    skip: Annotated[
+        bool | None,
+        typer.Option("--skip/--no-skip", help="Add an affine skip connection (transcoder-*).", show_default="no skip"),
+    ] = None
+    latents: Annotated[
+        int | None,
+        typer.Option(help="Dictionary size F; of each layer (clt-*).", show_default="expansion x features"),
+    ] = None
     expansion: Annotated[
         int, typer.Option(help="F divided by the features of a site.", show_default="8 latents a feature")
     ] = 8
     k: Annotated[
         int | None,
         typer.Option(
-            help="Latents kept for each row (TopK), or on average (BatchTopK, Matryoshka).",
+            help="Latents kept for each row (TopK), or on average (BatchTopK, Matryoshka); of each layer (clt-*).",
             show_default="32 latents a row",
         ),
     ] = None
@@ -149,7 +172,7 @@ class TrainingOptions:
     l0_target: Annotated[
         float | None,
         typer.Option(
-            help="JumpReLU: active latents of a row that the penalty aims at, or counts by.",
+            help="JumpReLU: active latents of a row that the penalty aims at, or counts by; of each layer (clt-*).",
             show_default="32 latents a row",
         ),
     ] = None
@@ -179,7 +202,7 @@ class TrainingOptions:
     lr: Annotated[
         float | None,
         typer.Option(
-            help="Peak learning rate of the decoder; the encoder has a quarter.", show_default="5e-3 sqrt(1024 / F)"
+            help="Peak learning rate of the decoder; the encoder has less.", show_default="5e-3 sqrt(1024 / F)"
         ),
     ] = None
     normalisation: Annotated[

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import torch
 
 from actstore import Progress, Silent, errors
-from trainers.fit.health import Health
+from trainers.fit.health import Health, HealthRecord
 from trainers.fit.initialise import start
 from trainers.fit.loop import Trained, train
 from trainers.fit.normalise import SiteMoments, describe_inputs
@@ -126,7 +126,10 @@ def _start(run: Run, source: BatchSource) -> TrainState:
     """Return the first state of a run or that of its checkpoint, with `source` at its cursor and the folder ready."""
     saved, folder = run.saved, run.folder
     if saved is None or saved.checkpoint is None:
-        inputs = describe_inputs(run.plan.sites, run.statistics, normalisation=run.plan.normalisation)
+        plan = run.plan
+        inputs = describe_inputs(
+            plan.sites, run.statistics, normalisation=plan.normalisation, read=plan.reads, written=plan.writes
+        )
         state = start(run.plan, inputs, device=run.device)
     else:
         checkpoint = read_checkpoint(saved.checkpoint)
@@ -158,7 +161,7 @@ class _Training:
     def __init__(self, run: Run, source: ClosableSource, signals: StopSignals, state: TrainState) -> None:
         self._run, self._source, self._signals = run, source, signals
         self.state = state
-        self.health = Health(steps=run.plan.steps, step=state.step)
+        self.health = Health(steps=run.plan.steps, before=_health_before(run))
         self.seconds = self.data_s = 0.0
         self._saved_step = state.step
         self._log_every = max(1, run.plan.steps // _LOGGED_STEPS)
@@ -237,7 +240,7 @@ class _Training:
             origin=self._run.origin,
             cursor=self._source.cursor,
             keep=self._run.options.keep,
-            good_step=self.health.last_good_step,
+            health=self.health.record,
         )
         self._saved_step = self.state.step
 
@@ -301,6 +304,14 @@ class _Training:
             return None
         self._score = score
         return score
+
+
+def _health_before(run: Run) -> HealthRecord | None:
+    """Return the health of the run at its checkpoint; of a version that did not keep it, only that it was sound."""
+    record = None if run.saved is None else run.saved.record
+    if record is None or record.health is not None:
+        return None if record is None else record.health
+    return HealthRecord(best=None, last_good_step=record.step)
 
 
 def suggestion(plan: TrainPlan) -> str:

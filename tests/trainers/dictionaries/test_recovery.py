@@ -8,7 +8,8 @@ import torch
 from benchmarks.data.planted import PlantedRows, mean_max_cosine, plant
 from tests.trainers.in_memory import stream_of, train_on
 
-ACTIVE, LATENTS = 3, 96
+ACTIVE, LATENTS = 3, 128
+"""Twice as many latents as directions: the first latents of nested prefixes learn mixtures."""
 CASES: dict[str, dict[str, Any]] = {
     "topk-sae": {"k": ACTIVE},
     "batch-topk-sae": {"k": ACTIVE},

@@ -18,9 +18,11 @@ SCALES = torch.tensor([0.02, 3.0, 70.0])
 def dictionary_of(kind: str) -> Dictionary:
     cls = DICTIONARIES[kind]
     sites = 1 if cls.one_site else 3
-    dictionary = cls(Shape(sites, 6, 20, 4 if cls.keeps_k else None))
+    latents = 20 * sites if cls.each_site_has_latents else 20
+    dictionary = cls(Shape(sites, 6, latents, 4 if cls.keeps_k else None))
     with torch.no_grad():
-        for seed, parameter in enumerate(dictionary.parameters()):
+        buffers = (one for one in dictionary.buffers() if one.ndim)
+        for seed, parameter in enumerate([*dictionary.parameters(), *buffers]):
             parameter.copy_(draw(*parameter.shape, seed=seed))
     return dictionary.eval()
 
@@ -32,7 +34,8 @@ def trained_of(dictionary: Dictionary) -> TrainedDictionary:
         sites=tuple(SiteFacts(name=f"s{s}", module=None, width=shape.width) for s in range(shape.sites)),
         latents=shape.latents,
         activation=activation_of(dictionary),
-        subtracts_b_dec=dictionary.one_site,
+        subtracts_b_dec=dictionary.subtracts_b_dec,
+        layered=dictionary.each_site_has_latents,
         input_scale=tuple(SCALES[: shape.sites].tolist()),
         model=None,
         origin="a test",

@@ -71,8 +71,8 @@ class BatchTopKDictionary(Dictionary):
         """Return the code [B, F]; in training mode it depends on the whole batch."""
         threshold = self.threshold()
         if not self.training and threshold is None:
-            return topk_code(self.flat(), values_BSD, kept=self.kept, score_F=self.score_F())
-        return ranked_code(self.flat(), values_BSD.flatten(1), self.limit(threshold), score_F=self.score_F())
+            return topk_code(self.weights(), values_BSD, kept=self.kept, score_F=self.score_F())
+        return ranked_code(self.weights(), values_BSD.flatten(1), self.limit(threshold), score_F=self.score_F())
 
     def forward(self, values_BSD: Tensor) -> DictionaryOutput:
         """Encode and decode [B, S, D]."""
@@ -90,7 +90,7 @@ class BatchTopKDictionary(Dictionary):
 
     def plain_pass(self, values_BSD: Tensor) -> Pass:
         """Encode and decode, all latents at once."""
-        weights, score_F, threshold = self.flat(), self.score_F(), self.threshold()
+        weights, score_F, threshold = self.weights(), self.score_F(), self.threshold()
         if not self.training and threshold is None:
             return topk_pass(weights, values_BSD, kept=self.kept, score_F=score_F, dense=self.keep_code)
         return ranked_pass(

@@ -19,7 +19,7 @@ from trainers.dictionaries.codes.sparse import (
     sparse_encode,
     sparse_pass,
 )
-from trainers.dictionaries.dictionary import FlatWeights
+from trainers.dictionaries.dictionary import Weights
 
 __all__ = ["Limit", "batch_cutoff", "ranked_code", "ranked_pairs", "ranked_pass"]
 
@@ -31,7 +31,7 @@ _STRIDE: Final = 17
 _LEAST_SAMPLED: Final = 1 << 16
 
 
-def ranked_code(weights: FlatWeights, values_BX: Tensor, limit: Limit, *, score_F: Tensor | None = None) -> Tensor:
+def ranked_code(weights: Weights, values_BX: Tensor, limit: Limit, *, score_F: Tensor | None = None) -> Tensor:
     """Return the dense code [B, F]: ``relu(x W_enc + bias)`` where its rank is above the limit, else zero.
 
     Parameters
@@ -39,12 +39,12 @@ def ranked_code(weights: FlatWeights, values_BX: Tensor, limit: Limit, *, score_
     score_F
         Latents are ranked by activation times this; None ranks by activation.
     """
-    pre_BF = torch.addmm(weights.folded_bias_F, values_BX, weights.encoder_XF)
+    pre_BF = weights.pre(values_BX)
     return torch.where(_chosen(pre_BF.detach(), limit, score_F), pre_BF, 0)
 
 
 def ranked_pass(
-    weights: FlatWeights,
+    weights: Weights,
     values_BX: Tensor,
     limit: Limit,
     *,
@@ -66,7 +66,7 @@ def ranked_pass(
 
 
 def ranked_pairs(
-    weights: FlatWeights,
+    weights: Weights,
     values_BX: Tensor,
     limit: Limit,
     *,

@@ -107,8 +107,8 @@ class JumpReluDictionary(Dictionary):
 
     def encode(self, values_BSD: Tensor) -> Tensor:
         """Return the code [B, F]."""
-        weights = self.flat()
-        pre_BF = torch.addmm(weights.folded_bias_F, values_BSD.flatten(1), weights.encoder_XF)
+        weights = self.weights()
+        pre_BF = weights.pre(values_BSD.flatten(1))
         return jump(pre_BF, self.log_threshold.exp().expand_as(pre_BF), self._width)
 
     def forward(self, values_BSD: Tensor) -> DictionaryOutput:
@@ -129,7 +129,7 @@ class JumpReluDictionary(Dictionary):
         """Return a sparse pass with its penalty; None where a dense one is better."""
         if not can_be_sparse(values_BSD):
             return None
-        weights, threshold_F = self.flat(), self.log_threshold.exp()
+        weights, threshold_F = self.weights(), self.log_threshold.exp()
         least_F = threshold_F.detach() - self._width / 2
         pre_N, chosen = sparse_encode(weights, values_BSD.flatten(1), lambda pre_BF: above(pre_BF > least_F))
         if len(pre_N) > _MOST_SPARSE * len(values_BSD) * self.shape.latents:
@@ -141,8 +141,8 @@ class JumpReluDictionary(Dictionary):
         return sparse_pass(weights, code_N, chosen), self._penalty(pre_N, threshold_N, code_N, price_N, len(values_BSD))
 
     def _dense(self, values_BSD: Tensor) -> tuple[Pass, Tensor]:
-        weights = self.flat()
-        pre_BF = torch.addmm(weights.folded_bias_F, values_BSD.flatten(1), weights.encoder_XF)
+        weights = self.weights()
+        pre_BF = weights.pre(values_BSD.flatten(1))
         threshold_BF = self.log_threshold.exp().expand_as(pre_BF)
         code_BF = jump(pre_BF, threshold_BF, self._width)
         penalty = self._penalty(pre_BF, threshold_BF, code_BF, self.price_F(), len(values_BSD))

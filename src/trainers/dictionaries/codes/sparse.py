@@ -8,7 +8,7 @@ bags of very unequal length are slow, so the products stay.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
-from trainers.dictionaries.dictionary import FlatWeights
+from trainers.dictionaries.dictionary import FlatWeights, Weights
 
 __all__ = [
     "Choice",
@@ -139,7 +139,7 @@ def above(mask_BF: Tensor) -> Chosen:
 
 
 def sparse_encode(
-    weights: FlatWeights, values_BX: Tensor, choose: Choice, *, scratch: Scratch | None = None
+    weights: Weights, values_BX: Tensor, choose: Choice, *, scratch: Scratch | None = None
 ) -> tuple[Tensor, Chosen]:
     """Return the pre-activations ``(x - p) E + b`` of the chosen latents [N], with sparse gradients of E, b and p.
 
@@ -152,18 +152,22 @@ def sparse_encode(
     scratch
         Where all pre-activations are written, which must not be needed later.
     """
+    layers = weights.layers()
     with torch.no_grad():
-        inputs_BX = values_BX if weights.pre_bias_X is None else values_BX - weights.pre_bias_X
-        into = None
-        if scratch is not None and not torch.is_autocast_enabled("cpu"):  # which `out` would turn off
-            into = scratch.pre(len(inputs_BX), len(weights.encoder_bias_F), like=inputs_BX)
-        pre_BF = torch.addmm(weights.encoder_bias_F, inputs_BX, weights.encoder_XF, out=into)
+        inputs = [
+            rows_BX if layer.pre_bias_X is None else rows_BX - layer.pre_bias_X
+            for layer, rows_BX in zip(layers, values_BX.chunk(len(layers), dim=1), strict=True)
+        ]
+        pre_BF = _all_pre(layers, inputs, scratch)
         chosen = choose(pre_BF)
-        pre_N = pre_BF.view(-1)[chosen.position_N].to(weights.decoder_FX.dtype)
-    pre_N = _Encode.apply(  # type: ignore[no-untyped-call]
-        weights.encoder_XF, weights.encoder_bias_F, weights.pre_bias_X, pre_N, inputs_BX, chosen
-    )
-    return pre_N, chosen
+        pre_N = pre_BF.view(-1)[chosen.position_N].to(weights.decoder_bias_X.dtype)
+    if len(layers) == 1:
+        return _with_gradients(layers[0], pre_N, inputs[0], chosen), chosen
+    parts, places = [], []
+    for number, part, place_P in _by_layer(layers, chosen):
+        parts.append(_with_gradients(layers[number], pre_N[place_P], inputs[number], part))
+        places.append(place_P)
+    return torch.empty_like(pre_N).index_copy(0, torch.cat(places), torch.cat(parts)), chosen
 
 
 def sparse_decode(code_N: Tensor, decoder_FX: Tensor, chosen: Chosen, *, bag_N: Tensor, bags: int) -> Tensor:
@@ -177,18 +181,56 @@ def sparse_decode(code_N: Tensor, decoder_FX: Tensor, chosen: Chosen, *, bag_N: 
     return _Decode.apply(code_N, decoder_FX, chosen, bag_N, bags)  # type: ignore[no-untyped-call, no-any-return]
 
 
-def dense_pass(weights: FlatWeights, code_BF: Tensor) -> Pass:
+def dense_pass(weights: Weights, code_BF: Tensor) -> Pass:
     """Decode a dense code."""
-    reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
+    reconstruction_BX = weights.decode(code_BF)
     fired_F = torch.count_nonzero(code_BF.detach(), dim=0)
-    return Pass(reconstruction_BX.to(weights.decoder_FX.dtype), fired_F, code_BF)
+    return Pass(reconstruction_BX.to(weights.decoder_bias_X.dtype), fired_F, code_BF)
 
 
-def sparse_pass(weights: FlatWeights, code_N: Tensor, chosen: Chosen) -> Pass:
+def sparse_pass(weights: Weights, code_N: Tensor, chosen: Chosen) -> Pass:
     """Decode the code of chosen latents."""
-    sum_BX = sparse_decode(code_N, weights.decoder_FX, chosen, bag_N=chosen.row_N, bags=chosen.rows)
     fired_F = chosen.sum_by_latent((code_N.detach() > 0).double()).long()
-    return Pass(sum_BX + weights.decoder_bias_X, fired_F)
+    layers = weights.layers()
+    if len(layers) == 1:
+        sum_BX = sparse_decode(code_N, layers[0].decoder_FX, chosen, bag_N=chosen.row_N, bags=chosen.rows)
+        return Pass(sum_BX + weights.decoder_bias_X, fired_F)
+    reconstruction_BX = weights.decoder_bias_X.expand(chosen.rows, -1).clone()
+    for number, part, place_P in _by_layer(layers, chosen):
+        sum_BX = sparse_decode(code_N[place_P], layers[number].decoder_FX, part, bag_N=part.row_N, bags=part.rows)
+        reconstruction_BX[:, -sum_BX.shape[1] :] += sum_BX
+    return Pass(reconstruction_BX, fired_F)
+
+
+def _all_pre(layers: Sequence[FlatWeights], inputs: Sequence[Tensor], scratch: Scratch | None) -> Tensor:
+    """Return all pre-activations [B, F], in the memory of `scratch` if there is one."""
+    into = None
+    if scratch is not None and not torch.is_autocast_enabled("cpu"):  # which `out` would turn off
+        into = scratch.pre(len(inputs[0]), sum(len(layer.encoder_bias_F) for layer in layers), like=inputs[0])
+    if len(layers) == 1:
+        return torch.addmm(layers[0].encoder_bias_F, inputs[0], layers[0].encoder_XF, out=into)
+    pairs = zip(layers, inputs, strict=True)
+    parts = [torch.addmm(layer.encoder_bias_F, inputs_BX, layer.encoder_XF) for layer, inputs_BX in pairs]
+    return torch.cat(parts, dim=1, out=into)
+
+
+def _by_layer(layers: Sequence[FlatWeights], chosen: Chosen) -> Iterator[tuple[int, Chosen, Tensor]]:
+    """Yield each layer with latents, by number: its pairs, with latents as it counts them, and their places."""
+    first = 0
+    for number, layer in enumerate(layers):
+        latents = len(layer.encoder_bias_F)
+        place_P = torch.nonzero((chosen.index_N >= first) & (chosen.index_N < first + latents)).squeeze(1)
+        index_P = chosen.index_N[place_P] - first
+        if latents:
+            yield number, Chosen(index_P, chosen.row_N[place_P], rows=chosen.rows, latents=latents), place_P
+        first += latents
+
+
+def _with_gradients(layer: FlatWeights, pre_N: Tensor, inputs_BX: Tensor, chosen: Chosen) -> Tensor:
+    found_N: Tensor = _Encode.apply(  # type: ignore[no-untyped-call]
+        layer.encoder_XF, layer.encoder_bias_F, layer.pre_bias_X, pre_N, inputs_BX, chosen
+    )
+    return found_N
 
 
 class _Encode(torch.autograd.Function):

@@ -19,7 +19,7 @@ from trainers.dictionaries.codes.sparse import (
     sparse_encode,
     sparse_pass,
 )
-from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, FlatWeights, Shape
+from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, Shape, Weights
 
 __all__ = ["TopKDictionary", "topk_code", "topk_pass"]
 
@@ -42,18 +42,23 @@ class TopKDictionary(Dictionary):
 
     def encode(self, values_BSD: Tensor) -> Tensor:
         """Return the code [B, F]: relu(pre) of the K latents that rank highest."""
-        return topk_code(self.flat(), values_BSD, kept=self.kept, score_F=self.score_F())
+        return topk_code(self.weights(), values_BSD, kept=self.kept, score_F=self.score_F())
 
     def forward(self, values_BSD: Tensor) -> DictionaryOutput:
         """Encode and decode [B, S, D]."""
         found = topk_pass(
-            self.flat(), values_BSD, kept=self.kept, score_F=self.score_F(), scratch=self._scratch, dense=self.keep_code
+            self.weights(),
+            values_BSD,
+            kept=self.kept,
+            score_F=self.score_F(),
+            scratch=self._scratch,
+            dense=self.keep_code,
         )
         reconstruction_BSD = found.reconstruction_BX.view(self._shape_of_rows)
         return DictionaryOutput(reconstruction_BSD, found.fired_F, penalty=None, code_BF=found.code_BF)
 
 
-def topk_code(weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: Tensor | None = None) -> Tensor:
+def topk_code(weights: Weights, values_BSD: Tensor, *, kept: int, score_F: Tensor | None = None) -> Tensor:
     """Return the dense code [B, F]: ``relu(x W_enc + bias)``, zero except for the K largest of each row.
 
     Parameters
@@ -61,13 +66,13 @@ def topk_code(weights: FlatWeights, values_BSD: Tensor, *, kept: int, score_F: T
     score_F
         Latents are ranked by activation times this; None ranks by activation.
     """
-    pre_BF = torch.addmm(weights.folded_bias_F, values_BSD.flatten(1), weights.encoder_XF)
+    pre_BF = weights.pre(values_BSD.flatten(1))
     index_BK = _choose(pre_BF, kept, score_F)
     return torch.zeros_like(pre_BF).scatter(1, index_BK, torch.relu(pre_BF.gather(1, index_BK)))
 
 
 def topk_pass(
-    weights: FlatWeights,
+    weights: Weights,
     values_BSD: Tensor,
     *,
     kept: int,
