@@ -168,7 +168,7 @@ class TrainingOptions(SettingsOptions):
         typer.Option(
             metavar="SHARE,SHARE,...",
             help="Matryoshka: share of the latents in each group. Each prefix of groups must reconstruct.",
-            show_default="1/32, 1/16, 1/8, 1/4, 17/32",
+            show_default="1/16, 1/16, 1/8, 1/4, 1/2",
             rich_help_panel="Sparsity",
         ),
     ] = None

@@ -137,6 +137,36 @@ def test_l2_of_norms_charges_a_latent_for_its_whole_decoder() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("sae", "crosscoder"),
+    [
+        ("topk-sae", "crosscoder-topk"),
+        ("batch-topk-sae", "crosscoder-batch-topk"),
+        ("matryoshka-sae", "crosscoder-matryoshka"),
+        ("jumprelu-sae", "crosscoder-jumprelu"),
+        ("relu-sae", "crosscoder-l1"),
+        ("relu-sae", "crosscoder-l2"),
+    ],
+)
+def test_a_crosscoder_of_one_site_is_the_sae(sae: str, crosscoder: str) -> None:
+    """With decoders of norm 1; what an SAE subtracts before encoding goes into the bias of the crosscoder."""
+    one, other = random_dictionary(sae), random_dictionary(crosscoder, sites=1)
+    with torch.no_grad():
+        one.W_dec.div_(one.W_dec.norm(dim=1, keepdim=True))
+        for name, parameter in one.named_parameters():
+            dict(other.named_parameters())[name].copy_(parameter.view_as(dict(other.named_parameters())[name]))
+        other.b_enc.copy_(one.flat().folded_bias_F)
+    values_BSD = random_rows(one)
+    have, want = other(values_BSD), one(values_BSD)
+    torch.testing.assert_close(have.reconstruction_BSD, want.reconstruction_BSD, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(other.encode(values_BSD), one.encode(values_BSD), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(have.penalty, want.penalty)
+    assert have.also_BSD.keys() == want.also_BSD.keys()
+    for name, prefix_BSD in want.also_BSD.items():
+        torch.testing.assert_close(have.also_BSD[name], prefix_BSD, rtol=1e-4, atol=1e-4)
+    assert have.fired_F.tolist() == want.fired_F.tolist()
+
+
 def test_decoder_norms_are_told_by_site() -> None:
     crosscoder = random_dictionary("crosscoder-topk")
     torch.testing.assert_close(crosscoder.decoder_norm_FS(), crosscoder.W_dec.norm(dim=2))
