@@ -24,6 +24,7 @@ from actstore.stream.positions import Positions
 from actstore.stream.prefetch import FillFetcher
 from actstore.stream.process import TakenSeat
 from actstore.stream.report import Meter, StreamReport
+from actstore.stream.request import BESIDE_BYTES
 from actstore.stream.seats import Deal, Seat
 from actstore.stream.stages import FillStage, LoadedFill
 
@@ -167,6 +168,15 @@ class Stream:
     def batches_per_fill(self) -> int:
         """Batches of a fill; another number of seats can continue at multiples of it."""
         return self._config.fill_batches
+
+    @property
+    def buffer_bytes_per_batch(self) -> int:
+        """Least `buffer_bytes` for each batch of a fill.
+
+        Streams on one store, whatever their sites, have the same order of rows if the rest of what is asked for is the
+        same and each has a buffer of ``batches_per_fill * buffer_bytes_per_batch``.
+        """
+        return 2 * self.batch_rows * (self._source.row_bytes + BESIDE_BYTES)
 
     @property
     def cursor(self) -> Cursor:

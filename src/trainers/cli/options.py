@@ -126,7 +126,14 @@ class TrainingOptions:
         ),
     ] = None
     batch_rows: Annotated[int, typer.Option(help="Rows of a batch.", show_default="2,048 rows")] = 2048
-    seed: Annotated[int, typer.Option(help="Seeds initial weights and order of rows.")] = 0
+    seed: Annotated[int, typer.Option(help="Seeds initial weights and, without --order-seed, order of rows.")] = 0
+    order_seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Seeds the order of rows alone, so that runs of several seeds get the same batches.",
+            show_default="--seed",
+        ),
+    ] = None
     order: Annotated[
         OrderChoice, typer.Option(help="Rows mixed in a buffer, or a true permutation (local, uncompressed stores).")
     ] = OrderChoice.WINDOWS

@@ -10,12 +10,24 @@ from actstore import available_memory, errors
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.plan import TrainPlan
 
-__all__ = ["check_memory", "free_bytes", "is_out_of_memory", "least_step_bytes", "what_fits"]
+__all__ = [
+    "OutOfMemoryError",
+    "check_memory",
+    "free_bytes",
+    "is_out_of_memory",
+    "least_step_bytes",
+    "state_bytes",
+    "what_fits",
+]
 
 _WEIGHT_BYTES: Final = 16
 """Weight, gradient and two moments."""
 _ALLOCATOR_TEXTS: Final = ("can't allocate memory", "not enough memory")
 """How the CPU allocator of torch says that there is none."""
+
+
+class OutOfMemoryError(errors.TrainingError):
+    """A step for which there was no memory; the same step may succeed when others need less."""
 
 
 def check_memory(plan: TrainPlan, device: torch.device) -> None:
@@ -39,15 +51,20 @@ def least_step_bytes(plan: TrainPlan) -> int:
 
     Measured steps on a CPU take up to twice as much.
     """
+    return state_bytes(plan) + plan.batch_rows * _row_bytes(plan)
+
+
+def state_bytes(plan: TrainPlan) -> int:
+    """Return the memory of weights, gradients and moments, which stays between steps."""
     with torch.device("meta"):
         weights = sum(parameter.numel() for parameter in plan.build().parameters())
-    return _WEIGHT_BYTES * weights + plan.batch_rows * _row_bytes(plan)
+    return _WEIGHT_BYTES * weights
 
 
 def what_fits(plan: TrainPlan, free: int) -> str:
     """Say which batch fits into `free` bytes with half of them to spare, or else which dictionary."""
     spare = free // 2
-    weights = least_step_bytes(plan) - plan.batch_rows * _row_bytes(plan)
+    weights = state_bytes(plan)
     if (rows := (spare - weights) // _row_bytes(plan)) >= 1:
         return f"--batch-rows {min(rows, max(plan.batch_rows // 2, 1))} would fit"
     latents = spare * plan.latents // (weights + _row_bytes(plan))

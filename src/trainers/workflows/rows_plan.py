@@ -82,7 +82,7 @@ def plan_rows(
         request=StreamRequest(
             sites=config.sites,
             batch_rows=config.batch_rows,
-            seed=config.seed,
+            seed=config.row_seed,
             split=config.split,
             buffer_bytes=options.buffer_bytes,
             order=config.order,
