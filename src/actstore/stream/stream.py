@@ -171,11 +171,7 @@ class Stream:
 
     @property
     def buffer_bytes_per_batch(self) -> int:
-        """Least `buffer_bytes` for each batch of a fill.
-
-        Streams on one store, whatever their sites, have the same order of rows if the rest of what is asked for is the
-        same and each has a buffer of ``batches_per_fill * buffer_bytes_per_batch``.
-        """
+        """`buffer_bytes` for each batch of a fill: with as many batches, streams on other sites have the same order."""
         return 2 * self.batch_rows * (self._source.row_bytes + BESIDE_BYTES)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -14,7 +14,8 @@ from trainers.cli import options
 from trainers.cli.table import print_result
 
 if TYPE_CHECKING:
-    from trainers.workflows.sweep import PlannedPass
+    from trainers.workflows.options import RunOptions
+    from trainers.workflows.sweep import PlannedPass, SweepResult
 
 __all__ = ["SweepPlaceOptions", "sweep"]
 
@@ -114,25 +115,15 @@ def sweep(
         trainer report runs/k --html k.html
     """
     # Imported here: `trainer --help` must not wait for torch.
-    from actstore import parse_storage_options, terminal_progress
-    from trainers.workflows.options import RunOptions
+    from actstore import terminal_progress
     from trainers.workflows.stopping import Stopped
     from trainers.workflows.sweep import sweep as run_sweep
 
-    given = options.given_in(context)
-    chosen = {name: value for name, value in asdict(place).items() if name in given and name != "memory_bytes"}
-    chosen |= {name: getattr(storage, name) for name in ("cache", "cache_bytes") if name in given}
-    if "allow_incomplete" in given:
-        chosen["allow_incomplete"] = allow_incomplete
-    if storage.store_uri is not None:
-        chosen["uri"] = storage.store_uri
-    if storage.storage_option:
-        chosen["storage_options"] = parse_storage_options(storage.storage_option)
     try:
         result = run_sweep(
             uri,
             file,
-            RunOptions(**chosen),
+            _run_options(options.given_in(context), place, storage, allow_incomplete=allow_incomplete),
             memory_bytes=place.memory_bytes,
             progress=terminal_progress(quiet=output.quiet),
             planned=None if output.quiet else _say_passes,
@@ -140,14 +131,27 @@ def sweep(
     except Stopped as stopped:
         typer.echo(str(stopped), err=True)
         raise typer.Exit(stopped.exit_code) from None
-    if output.as_json:
-        print_result(result.document(), as_json=True)
-    else:
-        _print_members(Path(result.out))
-    for name, reason in result.failed.items():
-        typer.echo(f"error: {name}: {reason}", err=True)
-    if result.failed:
-        raise typer.Exit(1)
+    _print(result, as_json=output.as_json)
+
+
+def _run_options(
+    given: options.Given, place: SweepPlaceOptions, storage: options.AccessOptions, *, allow_incomplete: bool
+) -> RunOptions:
+    """Return the options that stand on the command line."""
+    from actstore import parse_storage_options
+    from trainers.workflows.options import RunOptions
+
+    chosen: dict[str, Any] = {
+        name: value for name, value in asdict(place).items() if name in given and name != "memory_bytes"
+    }
+    chosen |= {name: getattr(storage, name) for name in ("cache", "cache_bytes") if name in given}
+    if "allow_incomplete" in given:
+        chosen["allow_incomplete"] = allow_incomplete
+    if storage.store_uri is not None:
+        chosen["uri"] = storage.store_uri
+    if storage.storage_option:
+        chosen["storage_options"] = parse_storage_options(storage.storage_option)
+    return RunOptions(**chosen)
 
 
 def _say_passes(passes: Sequence[PlannedPass]) -> None:
@@ -161,8 +165,16 @@ def _say_passes(passes: Sequence[PlannedPass]) -> None:
         typer.echo(f"  pass {number}: {len(one.members)} on {sites}, {size}: {', '.join(one.members)}", err=True)
 
 
-def _print_members(folder: Path) -> None:
+def _print(result: SweepResult, *, as_json: bool) -> None:
+    """Print what became of the members; raises `Exit` if one failed."""
     from trainers.cli.report import print_runs
     from trainers.workflows.report import read_runs
 
-    print_runs(read_runs([folder]))
+    if as_json:
+        print_result(result.document(), as_json=True)
+    else:
+        print_runs(read_runs([result.out]))
+    for name, reason in result.failed.items():
+        typer.echo(f"error: {name}: {reason}", err=True)
+    if result.failed:
+        raise typer.Exit(1)

@@ -40,7 +40,8 @@ class SweepResult(NamedTuple):
     """Report of a sweep."""
 
     out: str
-    source: str
+    source: str | None
+    """Where the rows are; None if the address held credentials."""
     passes: tuple[PlannedPass, ...]
     finished: int
     """Members that have a result."""
@@ -123,14 +124,7 @@ def sweep(
         for number, one in enumerate(passes, start=1):
             title = "training" if len(passes) == 1 else f"pass {number} of {len(passes)}"
             outcomes |= train_pass(one, asked.folder, title=title, device=device, progress=progress)
-    result = SweepResult(
-        out=str(asked.folder.path),
-        source=os.fspath(asked.source) if record.source is None else record.source,
-        passes=shown,
-        finished=sum(one.result is not None for one in outcomes.values()),
-        failed={name: why for name in asked.members if (why := outcomes[name].failure) is not None},
-        members={name: found for name in asked.members if (found := outcomes[name].result) is not None},
-    )
+    result = _describe_sweep(asked, record, shown, outcomes)
     asked.folder.write_result(result.document())
     return result
 
@@ -233,3 +227,16 @@ def _check_room(asked: _Asked, passes: Sequence[Pass]) -> None:
 def _describe(one: Pass) -> PlannedPass:
     sites = tuple(dict.fromkeys(site for member in one.members for site in member.plan.sites))
     return PlannedPass(tuple(member.name for member in one.members), sites, one.bytes)
+
+
+def _describe_sweep(
+    asked: _Asked, record: SweepRecord, passes: tuple[PlannedPass, ...], outcomes: Mapping[str, Outcome]
+) -> SweepResult:
+    return SweepResult(
+        out=str(asked.folder.path),
+        source=record.source,
+        passes=passes,
+        finished=sum(one.result is not None for one in outcomes.values()),
+        failed={name: why for name in asked.members if (why := outcomes[name].failure) is not None},
+        members={name: found for name in asked.members if (found := outcomes[name].result) is not None},
+    )
