@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -178,7 +178,9 @@ def _curve(path: Path, latents: int | None) -> Iterator[Point]:
             raise errors.CheckpointError(f"{path}, line {number}: not the metrics of a step") from error
 
 
-def _point(metrics: Mapping[str, Any], latents: int | None) -> Point:
+def _point(metrics: object, latents: int | None) -> Point:
+    if not isinstance(metrics, dict):
+        raise TypeError
     dead = _number(metrics.get("dead"))
     return Point(
         rows=int(metrics["rows"]),
