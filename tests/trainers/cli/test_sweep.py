@@ -115,7 +115,7 @@ def test_a_killed_sweep_goes_on_as_if_it_had_never_stopped(store: Path, tmp_path
     write(tmp_path, 200)
     run_sweep(store, tmp_path / "sweep.toml", RunOptions(device="cpu", checkpoint_every=20, out=tmp_path / "whole"))
     arguments = ("sweep", store, "sweep.toml", "--device", "cpu", "--checkpoint-every", 20, "--out", "half")
-    kill_when(lambda: (tmp_path / "half/topk-sae-k4/checkpoints/step-000000040").exists(), *arguments, cwd=tmp_path)
+    kill_when((tmp_path / "half/topk-sae-k4/checkpoints/step-000000040").exists, *arguments, cwd=tmp_path)
     kill_when(lambda: steps_logged(tmp_path / "half/topk-sae-k8") >= 111, *arguments, cwd=tmp_path)
     resumed = run_sweep(store, tmp_path / "sweep.toml", RunOptions(out=tmp_path / "half"))
     assert all(one["resumed_from_step"] >= 80 for one in resumed.members.values())
