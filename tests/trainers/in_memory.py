@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from actstore.testing.memory_stream import MemoryStream, moments_of
+from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import TrainConfig
 from trainers.fit.initialise import start
 from trainers.fit.loop import Trained, train
@@ -29,9 +30,18 @@ def plan_of(stream: MemoryStream, **options: Any) -> TrainPlan:
     return plan_training(TrainConfig.model_validate(options), StreamFacts.of(stream))
 
 
+def needed_by(name: str) -> dict[str, Any]:
+    """Return the options that a dictionary needs: for rows of one site, or of three if it reads or writes several."""
+    to_another = DICTIONARIES[name].one_site and DICTIONARIES[name].takes_targets
+    return {"dictionary": name} | ({"sites": "resid_post.0", "targets": "resid_post.2"} if to_another else {})
+
+
 def state_of(stream: MemoryStream, plan: TrainPlan) -> TrainState:
     moments = moments_of(stream.values_NSD, stream.sites)
-    return start(plan, describe_inputs(stream.sites, moments, normalisation=plan.normalisation), device=CPU)
+    inputs = describe_inputs(
+        stream.sites, moments, normalisation=plan.normalisation, read=plan.reads, written=plan.writes
+    )
+    return start(plan, inputs, device=CPU)
 
 
 def train_on(stream: MemoryStream, **options: Any) -> tuple[TrainState, list[Trained]]:

@@ -16,6 +16,8 @@ __all__ = [
     "AccessOptions",
     "DictionaryChoice",
     "Given",
+    "GroupDrawChoice",
+    "L0PenaltyChoice",
     "MissingChoice",
     "ModelOptions",
     "NormalisationChoice",
@@ -43,10 +45,22 @@ class DictionaryChoice(StrEnum):
     """Choices of --dictionary."""
 
     TOPK_SAE = "topk-sae"
+    BATCH_TOPK_SAE = "batch-topk-sae"
+    JUMPRELU_SAE = "jumprelu-sae"
+    MATRYOSHKA_SAE = "matryoshka-sae"
     RELU_SAE = "relu-sae"
     CROSSCODER_TOPK = "crosscoder-topk"
+    CROSSCODER_BATCH_TOPK = "crosscoder-batch-topk"
+    CROSSCODER_JUMPRELU = "crosscoder-jumprelu"
+    CROSSCODER_MATRYOSHKA = "crosscoder-matryoshka"
     CROSSCODER_L1 = "crosscoder-l1"
     CROSSCODER_L2 = "crosscoder-l2"
+    TRANSCODER_TOPK = "transcoder-topk"
+    TRANSCODER_BATCH_TOPK = "transcoder-batch-topk"
+    TRANSCODER_JUMPRELU = "transcoder-jumprelu"
+    CLT_TOPK = "clt-topk"
+    CLT_BATCH_TOPK = "clt-batch-topk"
+    CLT_JUMPRELU = "clt-jumprelu"
     NONE = "none"
 
 
@@ -55,6 +69,21 @@ class NormalisationChoice(StrEnum):
 
     UNIT = "unit"
     SQRT_D = "sqrt_d"
+
+
+class GroupDrawChoice(StrEnum):
+    """Choices of --group-draw."""
+
+    FIXED = "fixed"
+    RANDOM = "random"
+
+
+class L0PenaltyChoice(StrEnum):
+    """Choices of --l0-penalty."""
+
+    TARGET = "target"
+    LINEAR = "linear"
+    TANH = "tanh"
 
 
 class PrecisionChoice(StrEnum):
@@ -81,7 +110,10 @@ class MissingChoice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
-    """What to train: fields of `TrainConfig`. Here `site` stands for `sites`, and `dictionary` may be none."""
+    """What to train: fields of `TrainConfig`.
+
+    Here `site` and `target` stand for `sites` and `targets`, and `dictionary` may be none.
+    """
 
     PANEL: ClassVar = "Training"
 
@@ -92,12 +124,73 @@ class TrainingOptions:
         list[str] | None,
         typer.Option(help="Site or glob; several with commas, or by repeating the option.", show_default="all"),
     ] = None
-    latents: Annotated[int | None, typer.Option(help="Dictionary size F.", show_default="expansion x features")] = None
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Site or glob that a transcoder writes; for clt-* as many as --site, in the same order.",
+            show_default="the sites read (clt-*)",
+        ),
+    ] = None
+    skip: Annotated[
+        bool | None,
+        typer.Option("--skip/--no-skip", help="Add an affine skip connection (transcoder-*).", show_default="no skip"),
+    ] = None
+    latents: Annotated[
+        int | None,
+        typer.Option(help="Dictionary size F; of each layer (clt-*).", show_default="expansion x features"),
+    ] = None
     expansion: Annotated[
         int, typer.Option(help="F divided by the features of a site.", show_default="8 latents a feature")
     ] = 8
     k: Annotated[
-        int | None, typer.Option(help="Latents kept for each row (TopK).", show_default="32 latents a row")
+        int | None,
+        typer.Option(
+            help="Latents kept for each row (TopK), or on average (BatchTopK, Matryoshka); of each layer (clt-*).",
+            show_default="32 latents a row",
+        ),
+    ] = None
+    threshold_decay: Annotated[
+        float | None,
+        typer.Option(
+            help="BatchTopK: weight that each older batch keeps in the mean of cutoffs, which is the threshold for "
+            "evaluation.",
+            show_default="0.99, a mean over about 100 batches",
+        ),
+    ] = None
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE,SHARE,...",
+            help="Matryoshka: share of the latents in each group. Each prefix of groups must reconstruct.",
+            show_default="1/32, 1/16, 1/8, 1/4, 17/32",
+        ),
+    ] = None
+    group_draw: Annotated[
+        GroupDrawChoice | None,
+        typer.Option(help="Matryoshka: prefixes of the groups, or random ones in each step.", show_default="fixed"),
+    ] = None
+    l0_target: Annotated[
+        float | None,
+        typer.Option(
+            help="JumpReLU: active latents of a row that the penalty aims at, or counts by; of each layer (clt-*).",
+            show_default="32 latents a row",
+        ),
+    ] = None
+    l0_penalty: Annotated[
+        L0PenaltyChoice | None,
+        typer.Option(
+            help="JumpReLU: `target` is (L0 / l0-target - 1)^2, `linear` L0 / l0-target; `tanh` counts weak latents "
+            "less.",
+            show_default="target",
+        ),
+    ] = None
+    bandwidth: Annotated[
+        float | None,
+        typer.Option(
+            help="JumpReLU: window around a threshold in which pre-activations move it, in units of the spread of the "
+            "rows.",
+            show_default="as measured",
+        ),
     ] = None
     sparsity: Annotated[
         float | None,
@@ -109,7 +202,7 @@ class TrainingOptions:
     lr: Annotated[
         float | None,
         typer.Option(
-            help="Peak learning rate of the decoder; the encoder has a quarter.", show_default="5e-3 sqrt(1024 / F)"
+            help="Peak learning rate of the decoder; the encoder has less.", show_default="5e-3 sqrt(1024 / F)"
         ),
     ] = None
     normalisation: Annotated[

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from actstore import hub_license_fields, markdown_text
@@ -60,20 +59,26 @@ def _front_matter(facts: DictionaryFacts) -> str:
 
 
 def _model_name(facts: DictionaryFacts) -> str:
-    """Return the name of the model; of a local folder only its own name, since nobody else has its path."""
-    if facts.model is None:
-        return "an unknown model"
-    name = facts.model.name
-    return Path(name).name if Path(name).is_absolute() else name
+    return "an unknown model" if facts.model is None else facts.model.public_name
 
 
 def _about(facts: DictionaryFacts) -> str:
-    kind = "A sparse autoencoder" if len(facts.sites) == 1 else f"A crosscoder over {len(facts.sites)} sites"
-    where = f" at {facts.sites[0].name}" if len(facts.sites) == 1 else ""
+    kind, where = _kind(facts)
     return markdown_text(
         f"{kind} of {facts.latents:,} latents on the activations of {_model_name(facts)}{where}. It takes rows as the "
         "model gives them: scales of training are in the weights."
     )
+
+
+def _kind(facts: DictionaryFacts) -> tuple[str, str]:
+    """Return what it is, and where."""
+    if facts.layered:
+        return f"A cross-layer transcoder of {len(facts.read)} layers", ""
+    if facts.read != facts.written:
+        return "A transcoder", f" from {', '.join(facts.read)} to {', '.join(facts.written)}"
+    if len(facts.sites) == 1:
+        return "A sparse autoencoder", f" at {facts.sites[0].name}"
+    return f"A crosscoder over {len(facts.sites)} sites", ""
 
 
 def _facts(facts: DictionaryFacts) -> Iterator[tuple[str, str]]:
@@ -98,7 +103,9 @@ def _facts(facts: DictionaryFacts) -> Iterator[tuple[str, str]]:
 
 
 def _use(facts: DictionaryFacts, uri: str) -> str:
-    shape = f"[rows, {facts.width}]" if len(facts.sites) == 1 else f"[rows, {len(facts.sites)}, {facts.width}]"
+    read = len(facts.read)
+    shape = f"[rows, {facts.width}]" if read == 1 else f"[rows, {read}, {facts.width}]"
+    of_sites = "" if facts.read == facts.written else f" of {', '.join(facts.read[:_MOST_SITES])}"
     return "\n".join(
         [
             "## Load it",
@@ -109,7 +116,7 @@ def _use(facts: DictionaryFacts, uri: str) -> str:
             "import trainers",
             "",
             f"dictionary = trainers.load({json.dumps(uri)})",
-            f"code = dictionary.encode(rows)  # rows {shape}, raw, as the model gives them",
+            f"code = dictionary.encode(rows)  # rows {shape}{of_sites}, raw, as the model gives them",
             "```",
             "`dictionary.json` says what is known. `dictionary.safetensors` has the weights; `load` compares them with",
             "their digest. `trainer export` writes the dictionary for other libraries.",
@@ -136,6 +143,23 @@ def _metrics(metrics: Mapping[str, Any]) -> Iterator[str]:
         else:
             rows.append((name.replace("_", " "), _number(value)))
     yield _table(("", ""), rows)
+    if said := " ".join(_counted(metrics)):
+        yield said
+
+
+def _counted(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Say what the shares of latents count, and over how many rows."""
+    if metrics.get("silent_fraction") is not None:
+        rows = metrics.get("evaluated_rows")
+        which = "evaluated rows" if rows is None else f"{markdown_text(_number(rows))} evaluated rows"
+        yield (
+            f"Silent fraction: the share of latents that are active on none of the {which}; a latent that is rare may "
+            "be silent there, and is not dead."
+        )
+    if metrics.get("dead_fraction") is not None:
+        rows = metrics.get("dead_after_rows")
+        which = "last rows" if rows is None else f"last {markdown_text(_number(rows))} rows"
+        yield f"Dead fraction: the share of latents that were active on none of the {which} of training."
 
 
 def _citation(facts: DictionaryFacts) -> Iterator[str]:

@@ -12,10 +12,36 @@ from actstore import did_you_mean, errors
 
 __all__ = ["MOST_LATENTS", "OPTIONS", "DictionaryName", "Normalisation", "Precision", "TrainConfig", "make_config"]
 
-DictionaryName = Literal["topk-sae", "relu-sae", "crosscoder-topk", "crosscoder-l1", "crosscoder-l2"]
+DictionaryName = Literal[
+    "topk-sae",
+    "batch-topk-sae",
+    "jumprelu-sae",
+    "matryoshka-sae",
+    "relu-sae",
+    "crosscoder-topk",
+    "crosscoder-batch-topk",
+    "crosscoder-jumprelu",
+    "crosscoder-matryoshka",
+    "crosscoder-l1",
+    "crosscoder-l2",
+    "transcoder-topk",
+    "transcoder-batch-topk",
+    "transcoder-jumprelu",
+    "clt-topk",
+    "clt-batch-topk",
+    "clt-jumprelu",
+]
 Normalisation = Literal["unit", "sqrt_d"]
 Precision = Literal["float32", "bf16"]
-OPTIONS: Final[tuple[str, ...]] = ()
+OPTIONS: Final[tuple[str, ...]] = (
+    "skip",
+    "threshold_decay",
+    "groups",
+    "group_draw",
+    "l0_target",
+    "l0_penalty",
+    "bandwidth",
+)
 """Fields that only some dictionaries take (`Dictionary.options`); None stands for the default of the dictionary."""
 MOST_LATENTS: Final = 1 << 28
 MOST_FACTOR: Final = 1e6
@@ -42,24 +68,57 @@ class TrainConfig(BaseModel):
     """Which dictionary: a row of `dictionaries.table.DICTIONARIES`."""
 
     sites: tuple[str, ...] | None = None
-    """One or several sites or globs to read; None for all of the store. Sparse autoencoders read one."""
+    """One or several sites or globs to read; None for all of the store. Sparse autoencoders and transcoders
+    read one."""
+
+    targets: tuple[str, ...] | None = None
+    """Sites or globs that a transcoder writes, in the order of `sites` for a cross-layer transcoder; None for those
+    that are read. Other dictionaries write what they read."""
+
+    skip: bool | None = None
+    """Whether a transcoder has an affine skip connection beside its latents; None for none."""
 
     latents: int | None = Field(default=None, ge=1, le=MOST_LATENTS)
-    """Dictionary size F; None for `expansion` times the features D of a site."""
+    """Dictionary size F; None for `expansion` times the features D of a site. Of a cross-layer transcoder, the latents
+    of each layer."""
 
     expansion: int = Field(default=8, ge=1, le=MOST_LATENTS)
     """F divided by D, if `latents` is not given."""
 
     k: int | None = Field(default=None, ge=1, le=MOST_LATENTS)
-    """Latents kept for each row in TopK dictionaries, where None means 32; others keep no fixed number."""
+    """Latents kept for each row in TopK dictionaries, on average in BatchTopK and Matryoshka, where None means 32;
+    others keep no fixed number. In a cross-layer transcoder, K for each layer on average: the layers share K times
+    their number."""
+
+    threshold_decay: float | None = Field(default=None, ge=0.0, lt=1.0)
+    """BatchTopK: decay of the weights, a batch, in the mean of cutoffs that is the threshold for evaluation."""
+
+    groups: tuple[float, ...] | None = None
+    """Matryoshka: share of the latents in each group; each prefix of groups must reconstruct."""
+
+    group_draw: Literal["fixed", "random"] | None = None
+    """Matryoshka: whether prefixes are those of the groups, or drawn anew for each step."""
+
+    l0_target: float | None = Field(default=None, gt=0.0, le=MOST_LATENTS)
+    """JumpReLU: active latents of a row that the penalty counts by, or aims at; in a cross-layer transcoder, for each
+    layer."""
+
+    l0_penalty: Literal["target", "linear", "tanh"] | None = None
+    """JumpReLU: how active latents are priced (`dictionaries.codes.jumprelu`)."""
+
+    bandwidth: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
+    """JumpReLU: width of the window in which pre-activations move a threshold, in units of the spread of the rows."""
 
     sparsity: float | None = Field(default=None, ge=0.0, le=MOST_FACTOR)
     """Coefficient of the sparsity penalty, relative to the unexplained share of the variance (`fit.objective`): it
     means the same for any scale of the rows and any number of sites. None for the default; TopK has none."""
 
     lr: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
-    """Peak learning rate of Adam for the decoder, for any scale of the rows; the encoder has a quarter of it. None for
-    ``5e-3 * sqrt(1024 / F)``."""
+    """Peak learning rate of Adam for the decoder, for any scale of the rows. None for ``5e-3 * sqrt(1024 / F)``."""
+
+    encoder_rate: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
+    """Learning rate of the encoder beside that of the decoder. None for a quarter, in longer runs for less, down to a
+    sixteenth (`fit.plan.default_encoder_rate`)."""
 
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     """Batches to train on; None for one pass over the split. Each epoch has another order. Their rows are the horizon
@@ -105,8 +164,8 @@ class TrainConfig(BaseModel):
     """Most dead latents that AuxK uses for a row (k_aux); None for half the features of a site."""
 
     dead_after_rows: int | None = Field(default=None, ge=1, le=1 << 62)
-    """A latent is dead if it fired on none of so many last rows; None for a fiftieth of the rows of the run, at least
-    10 batches and at most 10 M rows."""
+    """A latent is dead if it fired on none of so many last rows; None for those in which it would fire 320 times if all
+    latents were used alike, at least 10 batches and at most 10 M rows."""
 
     @property
     def row_seed(self) -> int:
@@ -114,10 +173,11 @@ class TrainConfig(BaseModel):
         return self.seed if self.order_seed is None else self.order_seed
 
     def given_options(self) -> dict[str, Any]:
-        """Return the settings that only some dictionaries take, as far as they are given."""
-        return {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
+        """Return the settings that only some dictionaries take, as far as they are given, as JSON has them."""
+        given = {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
+        return {name: [*value] if isinstance(value, tuple) else value for name, value in given.items()}
 
-    @field_validator("sites", mode="before")
+    @field_validator("sites", "targets", mode="before")
     @classmethod
     def _one_or_several(cls, sites: object) -> object:
         return (sites,) if isinstance(sites, str) else sites

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary, Shape
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import MOST_LATENTS, DictionaryName, Normalisation, Precision, TrainConfig
+from trainers.fit.read_and_written import read_and_written
 from trainers.fit.source import BatchSource
 
 __all__ = [
@@ -19,16 +22,21 @@ __all__ = [
     "StreamingPlan",
     "TrainPlan",
     "default_dead_after_rows",
+    "default_encoder_rate",
     "default_lr",
     "plan_streaming",
     "plan_training",
 ]
 
 MOST_DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
-DEAD_AFTER_SHARE: Final = 1 / 50  # docs/decisions/0023-objective-and-defaults.md
+DEAD_AFTER_FIRINGS: Final = 320  # docs/decisions/0023-objective-and-defaults.md
 LEAST_DEAD_AFTER_BATCHES: Final = 10
 """So that a latent is not called dead, and taught as one, because it is rare."""
 MAX_WARMUP_STEPS: Final = 1_000
+MOST_ENCODER_RATE: Final = 1 / 4  # docs/decisions/0023-objective-and-defaults.md
+LEAST_ENCODER_RATE: Final = 1 / 16
+SHORT_STEPS: Final = 1_000
+"""Steps up to which the encoder has its highest rate."""
 DEFAULT_K: Final = 32
 _MOST_SITES: Final = 1024
 _MOST_WIDTH: Final = 1 << 20
@@ -86,6 +94,11 @@ class TrainPlan(BaseModel):
 
     dictionary: DictionaryName
     sites: tuple[str, ...] = Field(min_length=1, max_length=_MOST_SITES)
+    """All sites of a batch, in its order."""
+    reads: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=_MOST_SITES)
+    """Those that are encoded, in the order of the dictionary; None for all."""
+    writes: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=_MOST_SITES)
+    """Those that are reconstructed; None for all."""
     width: int = Field(ge=1, le=_MOST_WIDTH)
     latents: int = Field(ge=1, le=MOST_LATENTS)
     kept: int | None = Field(ge=1, le=MOST_LATENTS)
@@ -93,6 +106,8 @@ class TrainPlan(BaseModel):
     """Settings that only this dictionary has: `Dictionary.options`."""
     sparsity: float | None = Field(ge=0)
     lr: float = Field(gt=0)
+    encoder_rate: float = Field(default=MOST_ENCODER_RATE, gt=0)
+    """Learning rate of the encoder beside that of the decoder."""
     steps: int = Field(ge=1, le=_MOST)
     batch_rows: int = Field(ge=1, le=_MOST)
     rows: int = Field(ge=0, le=_MOST)
@@ -122,12 +137,37 @@ class TrainPlan(BaseModel):
     @property
     def shape(self) -> Shape:
         """Sizes of the dictionary."""
-        return Shape(len(self.sites), self.width, self.latents, self.kept)
+        return _shape(self.sites, self.reads, self.writes, self.width, self.latents, self.kept)
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Names of the sites that are encoded."""
+        return self.sites if self.reads is None else self.reads
 
     @property
     def written(self) -> tuple[str, ...]:
         """Names of the sites that are reconstructed."""
-        return self.sites
+        return self.sites if self.writes is None else self.writes
+
+    @property
+    def latents_each(self) -> int:
+        """Latents as `TrainConfig` counts them: of each layer, if each has its own."""
+        return self.latents // self._layers
+
+    @property
+    def kept_each(self) -> int | None:
+        """K as `TrainConfig` counts it: of each layer, if each has latents of its own."""
+        return None if self.kept is None else self.kept // self._layers
+
+    @property
+    def _layers(self) -> int:
+        return len(self.read) if DICTIONARIES[self.dictionary].each_site_has_latents else 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if unknown := {*self.read, *self.written} - {*self.sites}:
+            raise ValueError(f"{min(unknown)} is read or written, and no site of a batch")
+        return self
 
     def build(self) -> Dictionary:
         """Return the dictionary, with weights of zero.
@@ -162,18 +202,19 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         If the dictionary does not fit the sites, or options contradict each other.
     """
     kind = DICTIONARIES[config.dictionary]
-    if kind.one_site and len(stream.sites) != 1:
-        raise errors.UsageError(
-            f"{config.dictionary} reads one site, not {len(stream.sites)}; "
-            f"choose one with --site: {', '.join(stream.sites)} (or take a crosscoder)"
-        )
-    latents = config.expansion * stream.width if config.latents is None else config.latents
+    read, written = read_and_written(kind, config, stream.sites)
+    layers = len(read) if kind.each_site_has_latents else 1
+    latents = layers * (config.expansion * stream.width if config.latents is None else config.latents)
     if latents > MOST_LATENTS:
         raise errors.UsageError(
             f"{latents:,} latents (expansion {config.expansion:,} times {stream.width:,} features); at most "
             f"{MOST_LATENTS:,} can be trained, so lower --latents or --expansion"
         )
-    kept = _kept(kind, config, latents=latents)
+    kept, options = _kept(kind, config, latents=latents // layers), _options(kind, config)
+    kept = None if kept is None else layers * kept
+    reads, writes = (None if names == stream.sites else names for names in (read, written))
+    shape = _shape(stream.sites, reads, writes, stream.width, latents, kept)
+    _check(kind, shape, options, layers=layers)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
     steps = _batches(config, stream)
@@ -181,12 +222,15 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
     return TrainPlan(
         dictionary=config.dictionary,
         sites=stream.sites,
+        reads=reads,
+        writes=writes,
         width=stream.width,
         latents=latents,
         kept=kept,
-        options=_options(kind, config),
+        options=options,
         sparsity=kind.default_sparsity if config.sparsity is None else config.sparsity,
-        lr=default_lr(latents) if config.lr is None else config.lr,
+        lr=default_lr(latents // layers) if config.lr is None else config.lr,
+        encoder_rate=config.encoder_rate or default_encoder_rate(steps),
         steps=steps,
         batch_rows=stream.batch_rows,
         rows=rows,
@@ -200,9 +244,10 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         sparsity_warmup_rows=round(config.sparsity_warmup_share * rows),
         precision=config.precision,
         gradient_clip=config.gradient_clip,
-        auxk_weight=config.auxk_weight if kind.keeps_k else 0.0,
-        auxk_latents=config.auxk_latents or max(1, stream.width // 2),
-        dead_after_rows=config.dead_after_rows or default_dead_after_rows(rows, batch_rows=stream.batch_rows),
+        auxk_weight=config.auxk_weight if kind.takes_auxk else 0.0,
+        auxk_latents=config.auxk_latents or max(1, layers * stream.width // 2),
+        dead_after_rows=config.dead_after_rows
+        or default_dead_after_rows(latents, kept or DEFAULT_K, batch_rows=stream.batch_rows),
     )
 
 
@@ -220,15 +265,32 @@ def default_lr(latents: int) -> float:
     return 5e-3 * math.sqrt(1024 / latents)
 
 
-def default_dead_after_rows(rows: int, *, batch_rows: int) -> int:
-    """Return a fiftieth of the rows of a run, at least 10 batches and at most 10 M rows.
+def default_encoder_rate(steps: int) -> float:
+    """Return the rate of the encoder beside that of the decoder, from 1/4 in 1,000 steps to 1/16 in 16,000 and more.
+
+    Between them it falls with the square root of the steps. Steps of the encoder change which latents fire, and the
+    more of them there are, the more latents they leave dead.
 
     Examples
     --------
-    >>> default_dead_after_rows(500_000_000, batch_rows=2048)
-    10000000
+    >>> default_encoder_rate(1_000), default_encoder_rate(100_000)
+    (0.25, 0.0625)
     """
-    return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, round(DEAD_AFTER_SHARE * rows)))
+    return min(MOST_ENCODER_RATE, max(LEAST_ENCODER_RATE, MOST_ENCODER_RATE * math.sqrt(SHORT_STEPS / steps)))
+
+
+def default_dead_after_rows(latents: int, kept: int, *, batch_rows: int) -> int:
+    """Return ``320 F / K``, at least 10 batches and at most 10 M rows.
+
+    In so many rows a latent fires 320 times if all are used alike.
+
+    Examples
+    --------
+    >>> default_dead_after_rows(8192, 32, batch_rows=2048)
+    81920
+    """
+    wanted = math.ceil(DEAD_AFTER_FIRINGS * latents / kept)
+    return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, wanted))
 
 
 def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:
@@ -240,6 +302,33 @@ def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:
             f"{config.dictionary} has no --{min(others).replace('_', '-')}; options of its own: {takes}"
         )
     return {**kind.options, **given}
+
+
+def _shape(
+    sites: tuple[str, ...],
+    reads: tuple[str, ...] | None,
+    writes: tuple[str, ...] | None,
+    width: int,
+    latents: int,
+    kept: int | None,
+) -> Shape:
+    """Return the sizes of a dictionary, with its sites by number."""
+    read, written = (None if names is None else tuple(map(sites.index, names)) for names in (reads, writes))
+    return Shape(len(sites), width, latents, kept, read, written)
+
+
+def _check(kind: type[Dictionary], shape: Shape, options: Mapping[str, Any], *, layers: int) -> None:
+    """Refuse options that contradict the dictionary or each other."""
+    target, latents = options.get("l0_target", 0), shape.latents // layers
+    if target > latents:
+        raise errors.UsageError(
+            f"l0_target = {target:g} of only {latents} latents; lower --l0-target or raise --latents"
+        )
+    try:
+        with torch.device("meta"):
+            kind(shape, **options)
+    except ValueError as error:
+        raise errors.UsageError(str(error)) from None
 
 
 def _batches(config: TrainConfig, stream: StreamFacts) -> int:

@@ -98,7 +98,7 @@ class ReportedRun(NamedTuple):
 
     def settings(self) -> dict[str, Any]:
         """Return what decides the result, each number settled; what is not settled yet is left out."""
-        settings = self.config.model_dump(mode="json", exclude={"expansion", "sites"})
+        settings = self.config.model_dump(mode="json", exclude={"expansion", "sites", "targets"})
         if self.record is not None:
             plan = self.record.plan
             known = plan.model_dump(mode="json")
@@ -107,7 +107,11 @@ class ReportedRun(NamedTuple):
         else:
             settings = {name: value for name, value in settings.items() if value is not None}
         settings["order_seed"] = self.config.row_seed
-        return {**settings, "sites": ", ".join(self.sites)}
+        if self.record is None:
+            return {**settings, "sites": ", ".join(self.sites)}
+        plan = self.record.plan
+        written = {} if plan.writes is None else {"targets": ", ".join(plan.written)}
+        return {**settings, "sites": ", ".join(plan.read)} | written
 
 
 def read_run(folder: RunFolder, *, name: str, config: TrainConfig | None = None) -> ReportedRun:

@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from actstore import Manifest, errors
+from trainers.fit.health import HealthRecord
 from trainers.fit.plan import TrainPlan
 
 __all__ = [
@@ -37,7 +38,7 @@ class _Record(BaseModel):
 
 
 class SiteRecord(_Record):
-    """One site that the dictionary reads."""
+    """One site that the dictionary reads or writes."""
 
     name: str
     module: str
@@ -71,7 +72,11 @@ class CheckpointRecord(_Record):
     input_scale: tuple[Annotated[float, Field(ge=_LEAST_SCALE, le=_MOST_SCALE)], ...]
     """Factor of each site: the dictionary's inputs are ``input_scale[s] * x[:, s]``, its weights are not folded."""
     variance: float = Field(gt=0)
-    """Mean squared distance of the scaled rows of the store from their mean, summed over sites."""
+    """Mean squared distance of the scaled rows of the store from their mean, summed over the sites that are written."""
+    read_variance: float | None = Field(default=None, gt=0)
+    """The same for those that are read; None if these are the same."""
+    health: HealthRecord | None = None
+    """By which a resumed run notices that it falls apart; None in checkpoints of versions that did not keep it."""
     software: dict[str, str]
     files: dict[str, _Digest]
     """SHA-256 of the files beside this one."""

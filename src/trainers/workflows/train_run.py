@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from actstore import Cursor, Silent, errors
-from trainers.fit.health import Health
+from trainers.fit.health import Health, HealthRecord
 from trainers.fit.initialise import start
 from trainers.fit.loop import Served, Trained, step_on
 from trainers.fit.normalise import describe_inputs
@@ -45,7 +45,10 @@ def _start(run: Run) -> tuple[TrainState, Cursor | None]:
     """Return the first state of a run or that of its checkpoint, with its position; the folder is then ready."""
     saved, folder, cursor = run.saved, run.folder, None
     if saved is None or saved.checkpoint is None:
-        inputs = describe_inputs(run.plan.sites, run.statistics, normalisation=run.plan.normalisation)
+        plan = run.plan
+        inputs = describe_inputs(
+            plan.sites, run.statistics, normalisation=plan.normalisation, read=plan.reads, written=plan.writes
+        )
         state = start(run.plan, inputs, device=run.device)
     else:
         checkpoint = read_checkpoint(saved.checkpoint)
@@ -88,7 +91,7 @@ class Training:
     def __init__(self, run: Run, source: ClosableSource, signals: StopSignals) -> None:
         self._run, self._source, self._signals = run, source, signals
         self.state, self._cursor = _start(run)
-        self.health = Health(steps=run.plan.steps, step=self.state.step)
+        self.health = Health(steps=run.plan.steps, before=_health_before(run))
         self.seconds = self.data_s = 0.0
         self._rows_before = self.state.rows
         self._saved_step = self.state.step
@@ -198,7 +201,7 @@ class Training:
             origin=self._run.origin,
             cursor=self._position(),
             keep=self._run.options.keep,
-            good_step=self.health.last_good_step,
+            health=self.health.record,
         )
         self._saved_step = self.state.step
 
@@ -267,6 +270,14 @@ class Training:
             return None
         self._score = score
         return score
+
+
+def _health_before(run: Run) -> HealthRecord | None:
+    """Return the health of the run at its checkpoint; of a version that did not keep it, only that it was sound."""
+    record = None if run.saved is None else run.saved.record
+    if record is None or record.health is not None:
+        return None if record is None else record.health
+    return HealthRecord(best=None, last_good_step=record.step)
 
 
 def _metrics(trained: Trained, score: Score | None, *, evaluated_on: str) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from trainers.report.reported import read_run
 def test_latents_are_counted_by_how_often_they_fire(tmp_path: Path) -> None:
     run = read_run(run_at(tmp_path / "a", fired=[0, 0, 0, 0, 1, 10, 100, 1000]), name="a")
     edges = bin_edges([run])
-    assert (edges[0], edges[-1], len(edges)) == (pytest.approx(1e-3), 1.0, 16)
+    assert (edges[-1], len(edges)) == (1.0, 16)
+    assert edges[0] == pytest.approx(1e-3)
     found = density_of(run, edges)
     assert found is not None
     assert sum(found.counts) == 4

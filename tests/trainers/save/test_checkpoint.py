@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from actstore import errors
 from actstore.testing.memory_stream import MemoryStream
-from tests.trainers.in_memory import CPU, origin_of, plan_of, state_of, stream_of
+from tests.trainers.in_memory import CPU, needed_by, origin_of, plan_of, state_of, stream_of
 from tests.trainers.planted import Planted
 from trainers.dictionaries.table import DICTIONARIES
+from trainers.fit.health import HealthRecord
 from trainers.fit.loop import train
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
@@ -58,13 +59,14 @@ def saved(planted: Planted, root: Path, *, step: int = 5, **options: Any) -> tup
 def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
     name: str, step: int, one_site: Planted, three_sites: Planted, tmp_path: Path
 ) -> None:
-    planted = one_site if DICTIONARIES[name].one_site else three_sites
+    options = needed_by(name)
+    planted = one_site if DICTIONARIES[name].one_site and "targets" not in options else three_sites
     stream = stream_for(planted)
-    plan = plan_of(stream, dictionary=name, **OPTIONS)
+    plan = plan_of(stream, **options, **OPTIONS)
     whole = state_of(stream, plan)
     run_until(stream, whole, plan, plan.steps)
 
-    path, _ = saved(planted, tmp_path, step=step, dictionary=name)
+    path, _ = saved(planted, tmp_path, step=step, **options)
     checkpoint = read_checkpoint(path)
     second = stream_for(planted)
     second.seek(checkpoint.cursor)
@@ -74,8 +76,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
 
     assert (resumed.step, resumed.rows) == (whole.step, whole.rows)
     assert torch.equal(resumed.idle_rows_F, whole.idle_rows_F)
+    for tensor, want in whole.dictionary.state_dict().items():
+        assert torch.equal(resumed.dictionary.state_dict()[tensor], want), tensor
     for have, want in zip(resumed.dictionary.parameters(), whole.dictionary.parameters(), strict=True):
-        assert torch.equal(have, want)
         for part, moment in whole.optimizer.state[want].items():
             assert torch.equal(resumed.optimizer.state[have][part], moment)
 
@@ -95,9 +98,16 @@ def test_the_last_good_checkpoint_is_kept_as_well(one_site: Planted, tmp_path: P
     plan = plan_of(stream, **OPTIONS)
     state = state_of(stream, plan)
     origin = origin_of(stream)
+    sound = HealthRecord(best=0.5, last_good_step=5, recent=(0.4, 0.25))
     for _ in train(state, stream, plan):
-        write_checkpoint(tmp_path, state, plan=plan, origin=origin, cursor=stream.cursor, keep=2, good_step=5)
+        write_checkpoint(tmp_path, state, plan=plan, origin=origin, cursor=stream.cursor, keep=2, health=sound)
     assert list(checkpoints_of(tmp_path)) == [5, 11, 12]
+    newest = tmp_path / "step-000000012"
+    assert read_record(newest).health == sound
+    document = json.loads((newest / "checkpoint.json").read_text())
+    del document["health"]  # as checkpoints were before
+    (newest / "checkpoint.json").write_text(json.dumps(document))
+    assert read_record(newest).health is None
 
 
 def test_a_copy_is_the_same(one_site: Planted, tmp_path: Path) -> None:

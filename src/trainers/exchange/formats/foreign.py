@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from actstore import errors
-from trainers.exchange.facts import Activation, DictionaryFacts, Provenance, RowTransform
+from trainers.exchange.facts import Activation, BatchTopK, DictionaryFacts, Provenance, RowTransform
 from trainers.exchange.formats.folder import ForeignFolder
-from trainers.save.tensors import shown
+from trainers.save.tensors import shown, tensor_names
 
 __all__ = ["PROVENANCE", "Foreign", "check_shapes", "provenance", "said_provenance", "threshold_of", "whole_number"]
 
@@ -30,6 +30,8 @@ class Foreign:
     activation: Activation
     subtracts_b_dec: bool
     row_transform: RowTransform = "none"
+    batch_topk: BatchTopK | None = None
+    """Of a BatchTopK dictionary."""
     model: str | None = None
     """Name of the parent model; None if the folder does not say it."""
     sites: tuple[str, ...] | None = None
@@ -45,10 +47,13 @@ def provenance(facts: DictionaryFacts) -> dict[str, Any]:
     return Provenance(
         model=facts.model,
         sites=facts.sites,
+        reads=facts.reads,
+        writes=facts.writes,
         input_scale=facts.input_scale,
         manifests=facts.manifests,
         training=facts.training,
         metrics=facts.metrics,
+        batch_topk=facts.batch_topk,
         licence=facts.licence,
         citation=facts.citation,
         origin=facts.origin,
@@ -76,8 +81,7 @@ def said_provenance(folder: ForeignFolder, document: Mapping[str, Any]) -> Prove
 def check_shapes(folder: ForeignFolder, found: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> None:
     """Raise `CheckpointError` unless a file has exactly these tensors, in these shapes."""
     if found.keys() != wanted.keys():
-        names = shown(", ".join(sorted(found)))
-        raise errors.CheckpointError(f"{folder}: holds {names}; expected {', '.join(sorted(wanted))}")
+        raise errors.CheckpointError(f"{folder}: holds {tensor_names(found)}; expected {', '.join(sorted(wanted))}")
     for name, shape in wanted.items():
         if tuple(found[name].shape) != shape:
             raise errors.CheckpointError(f"{folder}: {name} is {list(found[name].shape)}; expected {list(shape)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from actstore import errors
-from trainers.exchange.facts import Activation, RowTransform
+from trainers.exchange.facts import Activation, BatchTopK, RowTransform
 from trainers.exchange.formats.folder import ForeignFolder, named
 from trainers.exchange.formats.foreign import (
     PROVENANCE,
@@ -24,9 +25,10 @@ from trainers.exchange.formats.foreign import (
     whole_number,
 )
 from trainers.exchange.formats.plain import plain_sae
+from trainers.exchange.formats.transcoder import is_transcoder, transcoder_to_saelens
 from trainers.exchange.trained import TrainedDictionary
 from trainers.save.files import save_tensors
-from trainers.save.tensors import shown
+from trainers.save.tensors import shown, tensor_names
 
 __all__ = ["read_saelens", "recognise_saelens", "write_saelens"]
 
@@ -37,6 +39,8 @@ _LAYOUT: Final = "6.0.0"
 _TRAINING: Final = frozenset({"batchtopk", "matryoshka_batchtopk"})
 """Architectures of checkpoints of training; SAELens saves them as jumprelu at the end."""
 _ARCHITECTURES: Final = frozenset({"standard", "topk", "jumprelu"}) | _TRAINING
+_OF_HEADS: Final = (".hook_q", ".hook_k", ".hook_v", ".hook_z", ".hook_result", ".hook_rot_q", ".hook_rot_k")
+"""Ends of the names of TransformerLens for activations [tokens, heads, features]."""
 _NORMALISATIONS: Final[Mapping[str, RowTransform]] = {
     "none": "none",
     "layer_norm": "row-zscore",
@@ -55,7 +59,8 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
     Raises
     ------
     CheckpointError
-        If it is damaged, of SAELens before 6, or of an architecture that is none of ours.
+        If it is damaged, of SAELens before 6, of an architecture that is none of ours, or of rows that no module
+        returns.
     """
     config = folder.json(CONFIG)
     metadata = config.get("metadata")
@@ -70,6 +75,7 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
         raise errors.CheckpointError(
             f"{folder}: architecture {shown(repr(architecture))}; only {', '.join(sorted(_ARCHITECTURES))} can be read"
         )
+    _refuse_heads(folder, config, metadata)
     tensors = folder.tensors(WEIGHTS)
     width, latents = _shape(folder, config, tensors, architecture)
     weights = {
@@ -79,7 +85,7 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
         "b_dec": tensors["b_dec"].reshape(1, width),
     }
     notes: dict[str, Any] = {"config": config}
-    activation = Activation(name="relu")
+    activation, batch_topk = Activation(name="relu"), None
     if architecture == "topk":
         k = whole_number(folder, config, "k")
         if k > latents:
@@ -90,6 +96,7 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
         weights["threshold"] = tensors.get("threshold", torch.zeros(0))
     if architecture in _TRAINING:
         weights["threshold"] = threshold_of(folder, tensors["topk_threshold"], latents)
+        batch_topk = _batch_topk(folder, config, latents)
         notes["threshold"] = f"of {architecture}, estimated in its training: the tensor `topk_threshold`"
     if config.get("rescale_acts_by_decoder_norm") is True:
         _scale_by_decoder_norm(weights)
@@ -99,6 +106,7 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
         activation=activation,
         subtracts_b_dec=config.get("apply_b_dec_to_input", True) is not False,
         row_transform=_row_transform(folder, config),
+        batch_topk=batch_topk,
         model=named(metadata.get("model_name")),
         sites=None if named(metadata.get("hook_name")) is None else (metadata["hook_name"],),
         said=said_provenance(folder, metadata),
@@ -114,6 +122,9 @@ def write_saelens(dictionary: TrainedDictionary, path: Path) -> None:
     UsageError
         If SAELens cannot hold the dictionary.
     """
+    if is_transcoder(dictionary):
+        transcoder_to_saelens(dictionary, path)
+        return
     facts = dictionary.facts
     sae = plain_sae(
         dictionary,
@@ -149,12 +160,31 @@ def write_saelens(dictionary: TrainedDictionary, path: Path) -> None:
     (path / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
 
+def _refuse_heads(folder: ForeignFolder, config: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+    """Raise `CheckpointError` if the rows are those of attention heads, which are no output of a module."""
+    hook, reshape = metadata.get("hook_name"), config.get("reshape_activations", "none")
+    head = metadata.get("hook_head_index")
+    if head is not None:
+        found = f"hook_head_index is {shown(repr(head))}: its rows are those of one attention head"
+    elif reshape not in (None, "none"):
+        found = f"reshape_activations is {shown(repr(reshape))}: its rows are reshaped activations of attention heads"
+    elif isinstance(hook, str) and hook.endswith(_OF_HEADS):
+        found = f"hook_name is {shown(repr(hook))}: its rows are activations of attention heads"
+    else:
+        return
+    raise errors.CheckpointError(
+        f"{folder}: {found}, and a site is what a module returns, [tokens, features], so the dictionary would read "
+        "other rows. Use it in SAELens; if a module of your model does return these rows, set hook_head_index to null, "
+        "reshape_activations to none and hook_name to its name in cfg.json, and name it with --site and --module"
+    )
+
+
 def _shape(
     folder: ForeignFolder, config: Mapping[str, Any], tensors: Mapping[str, Tensor], architecture: str
 ) -> tuple[int, int]:
     """Return width and latents, after the tensors were checked."""
     if "W_enc" not in tensors or tensors["W_enc"].ndim != 2:
-        raise errors.CheckpointError(f"{folder}: no matrix W_enc; found {shown(', '.join(sorted(tensors)))}")
+        raise errors.CheckpointError(f"{folder}: no matrix W_enc; found {tensor_names(tensors)}")
     width, latents = tensors["W_enc"].shape
     whole_number(folder, config, "d_in", wanted=width)
     whole_number(folder, config, "d_sae", wanted=latents)
@@ -170,6 +200,19 @@ def _shape(
         shapes["topk_threshold"] = ()
     check_shapes(folder, tensors, shapes)
     return width, latents
+
+
+def _batch_topk(folder: ForeignFolder, config: Mapping[str, Any], latents: int) -> BatchTopK:
+    """Return k and groups of a checkpoint of training; SAELens counts the latents up to the end of each group."""
+    k, ends = config.get("k"), config.get("matryoshka_widths", [])
+    if not isinstance(k, int | float) or isinstance(k, bool) or not 0 < k <= latents:
+        raise errors.CheckpointError(f"{folder}: k is {shown(repr(k))}; expected a number up to {latents:,}")
+    whole = isinstance(ends, list) and all(isinstance(end, int) for end in ends)
+    if not whole or (ends and not 0 < ends[0] <= ends[-1] == latents) or any(a >= b for a, b in pairwise(ends)):
+        raise errors.CheckpointError(
+            f"{folder}: matryoshka_widths is {shown(repr(ends))}; expected ascending numbers up to {latents:,}"
+        )
+    return BatchTopK(k=k, groups=tuple(end - start for start, end in pairwise((0, *ends))))
 
 
 def _scale_by_decoder_norm(weights: dict[str, Tensor]) -> None:

@@ -18,9 +18,10 @@ from trainers.exchange.formats.foreign import (
     whole_number,
 )
 from trainers.exchange.formats.plain import plain_sae
+from trainers.exchange.formats.transcoder import is_transcoder, transcoder_to_sparsify
 from trainers.exchange.trained import TrainedDictionary
 from trainers.save.files import save_tensors
-from trainers.save.tensors import shown
+from trainers.save.tensors import shown, tensor_names
 
 __all__ = ["read_sparsify", "recognise_sparsify", "write_sparsify"]
 
@@ -49,7 +50,7 @@ def read_sparsify(folder: ForeignFolder) -> Foreign:
             )
     tensors = folder.tensors(WEIGHTS)
     if "encoder.weight" not in tensors or tensors["encoder.weight"].ndim != 2:
-        raise errors.CheckpointError(f"{folder}: no matrix encoder.weight; found {shown(', '.join(sorted(tensors)))}")
+        raise errors.CheckpointError(f"{folder}: no matrix encoder.weight; found {tensor_names(tensors)}")
     latents, width = tensors["encoder.weight"].shape
     check_shapes(
         folder,
@@ -87,6 +88,9 @@ def write_sparsify(dictionary: TrainedDictionary, path: Path) -> None:
     UsageError
         If sparsify cannot hold the dictionary.
     """
+    if is_transcoder(dictionary):
+        transcoder_to_sparsify(dictionary, path)
+        return
     facts = dictionary.facts
     sae = plain_sae(dictionary, to="sparsify", activations=("topk",), subtracts_b_dec=True)
     config = {

@@ -148,7 +148,7 @@ def _name_of(settings: Mapping[str, Any]) -> str:
     parts = []
     for field, value in settings.items():
         text = "+".join(map(str, value)) if isinstance(value, list) else str(value)
-        parts.append(text if field in {"dictionary", "sites"} else f"{field}{text}")
+        parts.append(text if field in {"dictionary", "sites"} else f"{field}{text}".replace("targets", "to-"))
     return re.sub(r"[^\w.+-]", "_", "-".join(parts), flags=re.ASCII)[:100].lstrip(".")
 
 

@@ -118,7 +118,7 @@ def plan_passes(
     known: dict[tuple[object, ...], _Reading] = {}
     plans: dict[str, TrainPlan] = {}
     for name, config in members.items():
-        key = (config.sites, config.batch_rows, config.order, config.split, config.row_seed)
+        key = (config.sites, config.targets, config.batch_rows, config.order, config.split, config.row_seed)
         try:
             reading = known.get(key) or _reading(source.asking(config))
             plans[name] = plan_training(config, reading.facts)
@@ -167,7 +167,7 @@ def _settle(
     asked: Sequence[tuple[str, TrainConfig, _Reading]], plans: Mapping[str, TrainPlan], source: _Source
 ) -> _Group:
     """Return members with buffers that give all of them, alone, the order that they have together."""
-    everything = asked[0][1].model_copy(update={"sites": _union([plans[name] for name, _, _ in asked])})
+    everything = _reading_all(asked[0][1], [plans[name] for name, _, _ in asked])
     together = _reading(source.asking(everything))
     settled = []
     for name, config, reading in asked:
@@ -184,8 +184,10 @@ def _buffered(options: RunOptions, reading: _Reading, fill_batches: int) -> RunO
     return options.model_copy(update={"buffer_bytes": fill_batches * reading.bytes_per_batch})
 
 
-def _union(plans: Sequence[TrainPlan]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(site for plan in plans for site in plan.sites))
+def _reading_all(config: TrainConfig, plans: Sequence[TrainPlan]) -> TrainConfig:
+    """Return a configuration that asks for the sites of all plans."""
+    sites = tuple(dict.fromkeys(site for plan in plans for site in plan.sites))
+    return config.model_copy(update={"sites": sites, "targets": None})
 
 
 def _pack(group: _Group, source: _Source, most: int | None) -> list[Pass]:
@@ -202,7 +204,7 @@ def _pack(group: _Group, source: _Source, most: int | None) -> list[Pass]:
 
 
 def _pass_of(members: Sequence[Member], group: _Group, source: _Source) -> Pass:
-    config = members[0].config.model_copy(update={"sites": _union([member.plan for member in members])})
+    config = _reading_all(members[0].config, [member.plan for member in members])
     options, reading = source.options, _reading(source.asking(config))
     if reading.fill_batches != group.fill_batches:
         options = _buffered(options, reading, group.fill_batches)
