@@ -149,7 +149,7 @@ test-lowest: ## tests of what calls dependencies, at the lowest versions of pypr
 	@paste --serial --delimiters=' ' build/lowest.txt | fold --spaces --width=120
 	TMPDIR=$(SCRATCH) OMP_NUM_THREADS=1 $(LOWEST_BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(LOWEST_TESTS)
 
-demo: setup ## the main job, offline, in a few minutes: proteins, activations, dictionaries
+demo: setup ## the main job, offline, in a few minutes: proteins, activations, dictionaries, a page that compares them
 	$(BIN)/python examples/demo.py
 
 bench-fidelity: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz

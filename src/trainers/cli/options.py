@@ -257,7 +257,18 @@ class TrainingOptions(SettingsOptions):
     batch_rows: Annotated[
         int, typer.Option(help="Rows of a batch.", show_default="2,048 rows", rich_help_panel="Rows")
     ] = 2048
-    seed: Annotated[int, typer.Option(help="Seeds initial weights and order of rows.", rich_help_panel="Rows")] = 0
+    seed: Annotated[
+        int,
+        typer.Option(help="Seeds initial weights and, without --order-seed, order of rows.", rich_help_panel="Rows"),
+    ] = 0
+    order_seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Seeds the order of rows alone, so that runs of several seeds get the same batches.",
+            show_default="--seed",
+            rich_help_panel="Rows",
+        ),
+    ] = None
     order: Annotated[
         OrderChoice,
         typer.Option(

@@ -155,7 +155,10 @@ class TrainConfig(BaseModel):
     """Rows B of a batch."""
 
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
-    """Seeds initial weights and the order of rows."""
+    """Seeds initial weights and, unless `order_seed` is given, the order of rows."""
+
+    order_seed: int | None = Field(default=None, ge=0, le=MOST_SEED)
+    """Seeds the order of rows; None for `seed`. Runs that share it get the same batches, so one stream serves them."""
 
     order: Literal["windows", "uniform"] = "windows"
     """`windows` mixes rows in a buffer; `uniform` is a true permutation, for local stores without compression."""
@@ -190,6 +193,11 @@ class TrainConfig(BaseModel):
     dead_after_rows: int | None = Field(default=None, ge=1, le=1 << 62)
     """A latent is dead if it fired on none of so many last rows; None for those in which it would fire 320 times if all
     latents were used alike, at least 10 batches and at most 10 M rows."""
+
+    @property
+    def row_seed(self) -> int:
+        """What seeds the order of rows."""
+        return self.seed if self.order_seed is None else self.order_seed
 
     def given_options(self) -> dict[str, Any]:
         """Return the settings that only some dictionaries take, as far as they are given, as JSON has them."""

@@ -113,6 +113,8 @@ class TrainPlan(BaseModel):
     rows: int = Field(ge=0, le=_MOST)
     """Rows that `steps` batches hold, short last batches of epochs included: the horizon of the schedule."""
     seed: int = Field(ge=0)
+    order_seed: int | None = Field(default=None, ge=0)
+    """Seeds the order of rows; None if that is `seed`."""
     order: Literal["windows", "uniform"]
     split: str
     normalisation: Normalisation
@@ -234,6 +236,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         batch_rows=stream.batch_rows,
         rows=rows,
         seed=config.seed,
+        order_seed=None if config.row_seed == config.seed else config.row_seed,
         order=config.order,
         split=config.split,
         normalisation=config.normalisation,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,28 +17,23 @@ from trainers.fit.extend import continued_plan
 from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
 from trainers.loggers.several import Loggers
 from trainers.loggers.table import check_loggers
-from trainers.save.record import describe_origin
 from trainers.save.run_folder import RunFolder, claim_new_folder
-from trainers.score.evaluate import Score, evaluate
-from trainers.score.held_out import HeldOut, hold_out
+from trainers.score.evaluate import Evaluation, evaluate_together
 from trainers.workflows.device import choose_device
 from trainers.workflows.memory import check_memory
 from trainers.workflows.options import RunOptions
+from trainers.workflows.prepare import hold_out_rows, prepare_run
 from trainers.workflows.results import TrainingResult, describe_training
 from trainers.workflows.resume import Asked, command_to_resume, settle
 from trainers.workflows.room import check_room
 from trainers.workflows.rows import Rows, open_rows
 from trainers.workflows.rows_plan import plan_rows
+from trainers.workflows.run import Finished, Run, worse_than_mean
 from trainers.workflows.stopping import Stopped, StopSignals
-from trainers.workflows.train_run import Finished, Run, run_training, suggestion
+from trainers.workflows.train_together import run_training
 
 __all__ = ["default_folder", "read_from_store"]
 
-HELD_OUT_SPLIT: Final = "valid"
-_HELD_OUT_BYTES: Final = 64 << 20
-"""Most memory for the rows of the evaluations during training."""
-_EVALUATIONS: Final = 20
-_LEAST_EVAL_EVERY: Final = 100
 _MOST_NAME: Final = 40
 
 
@@ -88,12 +84,13 @@ def read_from_store(
         with Loggers(run.options.log) as loggers:
             finished, report = _train(run, rows, progress, signals, loggers)
             with signals.listening():
-                score, live = _finish(run, finished, rows, progress)
-            result = describe_training(run, finished, report, score, live=live)
+                evaluation, live = _finish(run, finished, rows, progress)
+            result = describe_training(run, finished, report, evaluation.score(), live=live)
             loggers.finish(result.document())
     if finished.rows or not run.folder.result.exists():
-        run.folder.write_result(result.document())
-    _refuse_worse_than_mean(run, finished, score)
+        run.folder.write_result(result.document(), finished.counts(evaluation))
+    if (worse := worse_than_mean(run, finished, result.explained_variance)) is not None:
+        raise errors.TrainingError(worse)
     return result
 
 
@@ -125,30 +122,12 @@ def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device,
         RunFolder(path).check_free()
     check_memory(plan, device)
     check_room(RunFolder(path), plan, keep=options.keep, checkpoint_every=options.checkpoint_every)
-    statistics = rows.statistics(progress)
-    eval_every = options.eval_every or max(_LEAST_EVAL_EVERY, plan.steps // _EVALUATIONS)
-    # The held-out split if all of it is available; otherwise the split of training. The result names it.
-    held_out = plan.split != HELD_OUT_SPLIT and rows.has_whole(HELD_OUT_SPLIT)
-    return Run(
-        plan=plan,
-        origin=describe_origin(rows.origin, plan.sites),
-        statistics=statistics,
-        folder=RunFolder(path if options.out is not None else claim_new_folder(path)),
-        record=asked.record,
-        options=options,
-        device=device,
-        saved=asked.saved,
-        held_out=_held_out(plan, options, rows) if held_out and eval_every <= plan.steps else None,
-        eval_every=eval_every,
-        evaluated_on=HELD_OUT_SPLIT if held_out else plan.split,
+    run = prepare_run(
+        plan, rows, asked.record, options, device=device, folder=path, saved=asked.saved, progress=progress
     )
-
-
-def _held_out(plan: TrainPlan, options: RunOptions, rows: Rows) -> HeldOut:
-    row_bytes = 4 * len(plan.sites) * plan.width
-    most = max(1, min(options.evaluation_rows, _HELD_OUT_BYTES // row_bytes))
-    with rows.open_first(HELD_OUT_SPLIT, most, row_bytes=row_bytes) as stream:
-        return hold_out(stream, max_rows=most)
+    if options.out is None:
+        run = replace(run, folder=RunFolder(claim_new_folder(path)))
+    return replace(run, held_out=hold_out_rows(run, rows))
 
 
 def _train(
@@ -163,19 +142,13 @@ def _train(
         return finished, stream.report()
 
 
-def _finish(run: Run, finished: Finished, rows: Rows, progress: Progress) -> tuple[Score, dict[str, Any] | None]:
+def _finish(run: Run, finished: Finished, rows: Rows, progress: Progress) -> tuple[Evaluation, dict[str, Any] | None]:
     """Score the dictionary and complete a store that was filled; a run that is stopped here can be resumed to here."""
+    evaluation = finished.evaluation(run.plan)
     try:
         with rows.open_for_scoring(run.evaluated_on) as stream:
-            score = evaluate(
-                finished.state.dictionary,
-                stream,
-                scale_S=finished.state.scale_S,
-                max_rows=run.options.evaluation_rows,
-                progress=progress,
-                written=run.plan.written,
-            )
-        return score, rows.finish(run.plan.split, progress)
+            evaluate_together([evaluation], stream, max_rows=run.options.evaluation_rows, progress=progress)
+        return evaluation, rows.finish(run.plan.split, progress)
     except Stopped as stopped:
         raise Stopped(stopped.number, _describe_stop(run, stopped, finished.state.step)) from stopped
 
@@ -186,24 +159,4 @@ def _describe_stop(run: Run, stopped: Stopped, step: int) -> str:
     return (
         f"stopped by {stopped.cause} at step {step:,} of {run.plan.steps:,}; {kept}\n"
         f"go on with: {command_to_resume(run.folder.path, run.options)}"
-    )
-
-
-def _refuse_worse_than_mean(run: Run, finished: Finished, score: Score) -> None:
-    """Refuse a dictionary that reconstructs rows worse than their mean does.
-
-    Raises
-    ------
-    TrainingError
-        If the explained variance is negative, or not a number.
-    """
-    explained, best = score.explained_variance, finished.health.best
-    if explained is None or explained >= 0:
-        return
-    good = run.folder.last_good_checkpoint(finished.health.last_good_step) if best is not None and best > 0 else None
-    kept = f"The last good checkpoint is {good}" if good else "No checkpoint of this run is better"
-    raise errors.TrainingError(
-        f"{run.folder.path}: after {finished.state.step:,} steps the explained variance on split {run.evaluated_on!r} "
-        f"is {explained:.3f}, which is below that of the mean of the rows (0): nothing useful was learned. "
-        f"{suggestion(run.plan)}. {kept}"
     )
