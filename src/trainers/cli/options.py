@@ -14,6 +14,7 @@ from actstore import parse_recipe_fields
 
 __all__ = [
     "AccessOptions",
+    "BiasStartChoice",
     "DictionaryChoice",
     "Given",
     "MissingChoice",
@@ -55,6 +56,16 @@ class NormalisationChoice(StrEnum):
 
     UNIT = "unit"
     SQRT_D = "sqrt_d"
+    NONE = "none"
+    ROW_ZSCORE = "row-zscore"
+    ROW_NORM = "row-norm"
+
+
+class BiasStartChoice(StrEnum):
+    """Choices of --b-dec-start."""
+
+    MEAN = "mean"
+    GEOMETRIC_MEDIAN = "geometric-median"
 
 
 class PrecisionChoice(StrEnum):
@@ -113,8 +124,40 @@ class TrainingOptions:
         ),
     ] = None
     normalisation: Annotated[
-        NormalisationChoice, typer.Option(help="Scale of each site: mean square norm 1, or mean norm sqrt(D).")
+        NormalisationChoice,
+        typer.Option(
+            help="Scale of each site: mean square norm 1 (unit), mean norm sqrt(D) (sqrt_d), or none. Or each row by "
+            "itself: less its mean, over its deviation (row-zscore, as ESMC), or to norm sqrt(D) (row-norm)."
+        ),
     ] = NormalisationChoice.UNIT
+    max_norm_quantile: Annotated[
+        float | None,
+        typer.Option(
+            help="Leave rows out of training that are longer than this quantile of the norms at a site, such as 0.999.",
+            show_default="train on all",
+        ),
+    ] = None
+    b_dec_start: Annotated[
+        BiasStartChoice, typer.Option(help="Where the decoder bias starts; the mean is as good in our measurements.")
+    ] = BiasStartChoice.MEAN
+    decorrelation_weight: Annotated[
+        float, typer.Option(help="Weight of the squared cosines between decoder atoms, which are 1 if random.")
+    ] = 0.0
+    smoothness_weight: Annotated[
+        float,
+        typer.Option(help="Weight of the difference between codes of neighbouring residues; needs large batches."),
+    ] = 0.0
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Parquet with labels of residues for the probe: sequence, position (from 0), a column for each label.",
+            show_default="none",
+        ),
+    ] = None
+    probe_weight: Annotated[
+        float, typer.Option(help="Weight of the loss of a linear probe that reads --labels from codes.")
+    ] = 0.0
     precision: Annotated[
         PrecisionChoice, typer.Option(help="Number format of products; weights and losses stay in float32.")
     ] = PrecisionChoice.FLOAT32

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Dictionary", "DictionaryOutput", "FlatWeights", "Role", "Shape"]
+__all__ = ["Dictionary", "DictionaryOutput", "FlatWeights", "Role", "Shape", "dense_output"]
 
 
 class Role(Enum):
@@ -24,6 +24,8 @@ class Role(Enum):
     DECODER = "decoder"
     DECODER_BIAS = "decoder bias"
     """In units of the rows of a site."""
+    PROBE = "probe"
+    """Reads labels from codes, in training only; has no unit."""
     LOG = "log"
     """A logarithm, or a factor near 1: it has no unit."""
 
@@ -52,7 +54,7 @@ class DictionaryOutput(NamedTuple):
     also_BSD: Mapping[str, Tensor] = MappingProxyType({})
     """Further reconstructions that training compares with the rows, by the name of their term of the loss."""
     code_BF: Tensor | None = None
-    """The dense code, if the dictionary keeps it (`Dictionary.keep_code`)."""
+    """The dense code, where the pass has one: always with `Dictionary.keep_code`."""
 
 
 class FlatWeights(NamedTuple):
@@ -77,6 +79,19 @@ class FlatWeights(NamedTuple):
         if self.pre_bias_X is None:
             return self.encoder_bias_F
         return self.encoder_bias_F - self.pre_bias_X @ self.encoder_XF
+
+
+def dense_output(
+    weights: FlatWeights, values_BSD: Tensor, code_BF: Tensor, *, penalty: Tensor | None = None
+) -> DictionaryOutput:
+    """Return the result of a pass over rows [B, S, D] whose code is dense."""
+    reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
+    return DictionaryOutput(
+        reconstruction_BSD=reconstruction_BX.to(values_BSD.dtype).view_as(values_BSD),
+        fired_F=torch.count_nonzero(code_BF.detach(), dim=0),
+        penalty=penalty,
+        code_BF=code_BF,
+    )
 
 
 class Dictionary(nn.Module, ABC):

@@ -15,6 +15,7 @@ from trainers.exchange.fold import activation_of, folded_weights
 from trainers.exchange.folder import FACTS, read_folder
 from trainers.exchange.hub import HUB, download_folder
 from trainers.exchange.trained import TrainedDictionary
+from trainers.fit.rows.transform import transform_of
 from trainers.save.checkpoint import RECORD, load_dictionary
 from trainers.save.run_folder import RunFolder
 
@@ -97,6 +98,7 @@ def _of_checkpoint(path: Path, *, result: dict[str, Any] | None = None) -> Train
         latents=plan.latents,
         activation=activation_of(trained),
         subtracts_b_dec=trained.one_site,
+        row_transform=transform_of(plan.normalisation),
         input_scale=record.input_scale,
         model=ModelFacts(
             name=origin.model,

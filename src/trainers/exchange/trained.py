@@ -16,8 +16,9 @@ from trainers.exchange.edits import Positions, Value, checked_edits
 from trainers.exchange.facts import DictionaryFacts
 from trainers.exchange.model_sites import find_sites
 from trainers.exchange.on_model import OnModel, Splice
-from trainers.exchange.rows import RawRows, RowStatistics, Values, like, raw_rows, row_statistics
+from trainers.exchange.rows import RawRows, Values, like, raw_rows
 from trainers.exchange.same_model import check_weights
+from trainers.fit.rows.transform import RowStatistics, row_statistics
 
 __all__ = ["OPTIONAL_WEIGHTS", "SparseCode", "TrainedDictionary", "weight_shapes"]
 

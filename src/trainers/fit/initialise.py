@@ -8,13 +8,24 @@ from typing import Final
 
 import numpy as np
 import torch
+from torch import nn
 
 from trainers.dictionaries.dictionary import Dictionary, Role
 from trainers.fit.normalise import InputFacts
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
+from trainers.fit.terms.labels import Labels
+from trainers.fit.terms.probe import Probe
 
-__all__ = ["ENCODER_RATE", "ENCODER_SCALE", "build_optimizer", "initial_weights", "start"]
+__all__ = [
+    "ENCODER_RATE",
+    "ENCODER_SCALE",
+    "build_optimizer",
+    "draw_seed",
+    "initial_weights",
+    "start",
+    "trained_parameters",
+]
 
 ADAM_BETAS: Final = (0.9, 0.999)
 ENCODER_RATE: Final = 0.25  # docs/decisions/0023-objective-and-defaults.md
@@ -28,19 +39,30 @@ class _Draw(IntEnum):
     """Purpose of a random number; part of its seed, so that no two uses share a stream."""
 
     WEIGHTS = 1
+    ROWS = 2
 
 
-def start(plan: TrainPlan, inputs: InputFacts, *, device: torch.device) -> TrainState:
-    """Return the state before the first step."""
+def draw_seed(seed: int) -> int:
+    """Return the seed of the order of the rows that are drawn before training; training reads them in another one."""
+    return int(np.random.default_rng([seed, _Draw.ROWS]).integers(2**63))
+
+
+def start(plan: TrainPlan, inputs: InputFacts, *, device: torch.device, labels: Labels | None = None) -> TrainState:
+    """Return the state before the first step; `labels` are those of the plan."""
     dictionary = plan.build()
     initial_weights(dictionary, inputs, seed=plan.seed)
     dictionary.to(device)
+    probe = None if labels is None else Probe(plan.latents, labels, variance=inputs.variance).to(device)
+    most_norm_S = inputs.most_norm_S
     return TrainState(
         dictionary=dictionary,
-        optimizer=build_optimizer(dictionary, lr=plan.lr, variance=inputs.variance),
+        optimizer=build_optimizer(dictionary, lr=plan.lr, variance=inputs.variance, probe=probe),
         scale_S=torch.as_tensor(inputs.scale_S, dtype=torch.float32, device=device),
         variance=inputs.variance,
         idle_rows_F=torch.zeros(plan.latents, dtype=torch.int64, device=device),
+        most_norm_S=None if most_norm_S is None else torch.as_tensor(most_norm_S, dtype=torch.float32, device=device),
+        drawn_rows=inputs.drawn_rows,
+        probe=probe,
     )
 
 
@@ -50,22 +72,33 @@ def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) ->
 
     The transpose is the initialisation of Gao et al. 2024 (section A.1); `ENCODER_SCALE` of it is measured to be
     better. With b_dec the mean, known exactly from the statistics of the store, an SAE starts by encoding centred rows;
-    a crosscoder, which subtracts nothing, starts the same way because b_enc is set to ``-mean W_enc``. Drawn on the
-    CPU, so every device starts from the same bits.
+    a crosscoder, which subtracts nothing, starts the same way because b_enc is set to ``-mean W_enc``. The geometric
+    median may take the place of the mean. Drawn on the CPU, so every device starts from the same bits.
     """
     generator = torch.Generator().manual_seed(int(np.random.default_rng([seed, _Draw.WEIGHTS]).integers(2**63)))
     shape = dictionary.shape
     decoder_FX = torch.randn(shape.latents, shape.sites * shape.width, generator=generator)
     decoder_FX /= torch.linalg.vector_norm(decoder_FX, dim=1, keepdim=True)
-    mean_X = torch.as_tensor(inputs.mean_SD, dtype=torch.float32).flatten()
+    centre_X = torch.as_tensor(inputs.start_SD, dtype=torch.float32).flatten()
     dictionary.W_dec.copy_(decoder_FX.view_as(dictionary.W_dec))
     dictionary.W_enc.copy_(ENCODER_SCALE * decoder_FX.t().reshape(dictionary.W_enc.shape))
-    dictionary.b_dec.copy_(mean_X.view_as(dictionary.b_dec))
+    dictionary.b_dec.copy_(centre_X.view_as(dictionary.b_dec))
     if not dictionary.one_site:
-        dictionary.b_enc.copy_(-ENCODER_SCALE * (decoder_FX @ mean_X))
+        dictionary.b_enc.copy_(-ENCODER_SCALE * (decoder_FX @ centre_X))
 
 
-def build_optimizer(dictionary: Dictionary, *, lr: float, variance: float) -> torch.optim.Adam:
+def trained_parameters(dictionary: Dictionary, probe: Probe | None) -> dict[str, tuple[nn.Parameter, Role]]:
+    """Return all that the optimiser changes by its name, with its role; names of a probe begin with ``probe.``."""
+    roles = dictionary.roles()
+    named = {name: (parameter, roles[name]) for name, parameter in dictionary.named_parameters()}
+    if probe is None:
+        return named
+    return named | {f"probe.{name}": (one, probe.roles()[name]) for name, one in probe.named_parameters()}
+
+
+def build_optimizer(
+    dictionary: Dictionary, *, lr: float, variance: float, probe: Probe | None = None
+) -> torch.optim.Adam:
     """Return Adam over the weights; the learning rate of each is `lr` times its ``factor``, by its role.
 
     Adam moves a weight by the learning rate, whatever the size of its gradient. So that a run depends neither on the
@@ -86,10 +119,11 @@ def build_optimizer(dictionary: Dictionary, *, lr: float, variance: float) -> to
         Role.ENCODER_BIAS: (ENCODER_RATE * spread, spread),
         Role.DECODER: (1.0 / root_sites, 1.0),
         Role.DECODER_BIAS: (spread / root_sites, spread),
+        Role.PROBE: (1.0, 1.0),
         Role.LOG: (ENCODER_RATE, 1.0),
     }
-    roles, groups = dictionary.roles(), []
-    for name, parameter in dictionary.named_parameters():
-        factor, unit = factor_and_unit[roles[name]]
+    groups = []
+    for parameter, role in trained_parameters(dictionary, probe).values():
+        factor, unit = factor_and_unit[role]
         groups.append({"params": [parameter], "factor": factor, "unit": unit})
     return torch.optim.Adam(groups, lr=lr, betas=ADAM_BETAS, eps=ADAM_EPS, fused=True)

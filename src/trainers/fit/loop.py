@@ -10,6 +10,7 @@ import torch
 
 from actstore import errors
 from trainers.fit.plan import TrainPlan
+from trainers.fit.rows.places import RowPlaces
 from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
 from trainers.fit.step import StepReport, train_step
@@ -50,7 +51,7 @@ def train(state: TrainState, source: BatchSource, plan: TrainPlan) -> Iterator[T
         began = time.perf_counter()
         while state.step < plan.steps and (batch := next(batches, None)) is not None:
             data_s = time.perf_counter() - began
-            report = train_step(state, torch.as_tensor(batch.values_BSD), plan)
+            report = train_step(state, torch.as_tensor(batch.values_BSD), plan, places=RowPlaces.of(batch))
             ended = time.perf_counter()
             dry_epochs = 0
             yield Trained(report, len(batch.values_BSD), ended - began, data_s)

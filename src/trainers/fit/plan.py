@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary, Shape
 from trainers.dictionaries.table import DICTIONARIES
-from trainers.fit.config import MOST_LATENTS, DictionaryName, Normalisation, Precision, TrainConfig
+from trainers.fit.config import MOST_LATENTS, BiasStart, DictionaryName, Normalisation, Precision, TrainConfig
 from trainers.fit.source import BatchSource
+from trainers.fit.terms.labels import LabelFacts
 
 __all__ = [
     "StreamFacts",
@@ -101,6 +102,8 @@ class TrainPlan(BaseModel):
     order: Literal["windows", "uniform"]
     split: str
     normalisation: Normalisation
+    max_norm_quantile: float | None = Field(default=None, gt=0, lt=1)
+    b_dec_start: BiasStart = "mean"
     warmup_rows: int = Field(ge=0, le=_MOST)
     """Rows in which the learning rate rises."""
     decay_rows: int = Field(ge=0, le=_MOST)
@@ -111,6 +114,11 @@ class TrainPlan(BaseModel):
     gradient_clip: float = Field(gt=0)
     auxk_weight: float = Field(ge=0)
     auxk_latents: int = Field(ge=1, le=MOST_LATENTS)
+    decorrelation_weight: float = Field(default=0.0, ge=0)
+    smoothness_weight: float = Field(default=0.0, ge=0)
+    probe_weight: float = Field(default=0.0, ge=0)
+    labels: LabelFacts | None = None
+    """Which labels the probe reads; None without a probe."""
     dead_after_rows: int = Field(ge=1, le=_MOST)
     restart_rows: int = Field(default=0, ge=0, le=_MOST)
     """Rows after which the run was made longer or shorter; 0 if it was not."""
@@ -135,7 +143,9 @@ class TrainPlan(BaseModel):
         ValueError
             If shape and options contradict the dictionary.
         """
-        return DICTIONARIES[self.dictionary](self.shape, **self.options)
+        dictionary = DICTIONARIES[self.dictionary](self.shape, **self.options)
+        dictionary.keep_code = bool(self.smoothness_weight or self.probe_weight)
+        return dictionary
 
 
 def plan_streaming(config: TrainConfig, stream: StreamFacts) -> StreamingPlan:
@@ -151,8 +161,13 @@ def plan_streaming(config: TrainConfig, stream: StreamFacts) -> StreamingPlan:
     )
 
 
-def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
+def plan_training(config: TrainConfig, stream: StreamFacts, labels: LabelFacts | None = None) -> TrainPlan:
     """Settle every number of a run.
+
+    Parameters
+    ----------
+    labels
+        What `config.labels` holds; None without labels.
 
     Raises
     ------
@@ -165,15 +180,12 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
             f"{config.dictionary} reads one site, not {len(stream.sites)}; "
             f"choose one with --site: {', '.join(stream.sites)} (or take a crosscoder)"
         )
-    latents = config.expansion * stream.width if config.latents is None else config.latents
-    if latents > MOST_LATENTS:
-        raise errors.UsageError(
-            f"{latents:,} latents (expansion {config.expansion:,} times {stream.width:,} features); at most "
-            f"{MOST_LATENTS:,} can be trained, so lower --latents or --expansion"
-        )
+    latents = _latents(config, stream)
     kept = _kept(kind, config, latents=latents)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
+    if (labels is None) != (config.probe_weight == 0):
+        raise errors.UsageError("a probe needs labels and a weight: give --labels FILE and --probe-weight, or neither")
     steps = _batches(config, stream)
     rows = stream.rows_of(steps)
     return TrainPlan(
@@ -192,6 +204,8 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         order=config.order,
         split=config.split,
         normalisation=config.normalisation,
+        max_norm_quantile=config.max_norm_quantile,
+        b_dec_start=config.b_dec_start,
         warmup_rows=min(MAX_WARMUP_STEPS * stream.batch_rows, round(config.warmup_share * rows)),
         decay_rows=round(config.decay_share * rows),
         sparsity_warmup_rows=round(config.sparsity_warmup_share * rows),
@@ -199,6 +213,10 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         gradient_clip=config.gradient_clip,
         auxk_weight=config.auxk_weight if kind.keeps_k else 0.0,
         auxk_latents=config.auxk_latents or max(1, stream.width // 2),
+        decorrelation_weight=config.decorrelation_weight,
+        smoothness_weight=config.smoothness_weight,
+        probe_weight=config.probe_weight,
+        labels=labels,
         dead_after_rows=config.dead_after_rows or default_dead_after_rows(rows, batch_rows=stream.batch_rows),
     )
 
@@ -226,6 +244,16 @@ def default_dead_after_rows(rows: int, *, batch_rows: int) -> int:
     10000000
     """
     return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, round(DEAD_AFTER_SHARE * rows)))
+
+
+def _latents(config: TrainConfig, stream: StreamFacts) -> int:
+    latents = config.expansion * stream.width if config.latents is None else config.latents
+    if latents > MOST_LATENTS:
+        raise errors.UsageError(
+            f"{latents:,} latents (expansion {config.expansion:,} times {stream.width:,} features); at most "
+            f"{MOST_LATENTS:,} can be trained, so lower --latents or --expansion"
+        )
+    return latents
 
 
 def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from actstore import Batch, Progress
 from trainers.dictionaries.dictionary import Dictionary
+from trainers.fit.rows.transform import RowTransform, prepare_rows
 from trainers.score.metrics import ExplainedVariance, LatentUse
 
 __all__ = ["Score", "ScoredRows", "evaluate"]
@@ -39,7 +40,8 @@ class Score(NamedTuple):
     rows: int
     explained_variance: float | None
     """1 - squared error / squared deviation of these rows from their mean, both summed over rows and sites in scaled
-    units: each site has the same weight as in the objective. None if the rows do not differ."""
+    units: each site has the same weight as in the objective. A transform of each row is undone first. None if the rows
+    do not differ."""
     explained_variance_per_site: dict[str, float | None]
     l0: float
     silent_fraction: float
@@ -55,6 +57,7 @@ def evaluate(
     max_rows: int,
     progress: Progress,
     written: Sequence[str] | None = None,
+    transform: RowTransform = "none",
 ) -> Score:
     """Score on the next rows of `source`, at most `max_rows` and at most one epoch.
 
@@ -64,6 +67,8 @@ def evaluate(
         Input scale of each site, float32, on the device of the dictionary.
     written
         Names of the sites that are reconstructed; None for all of `source`.
+    transform
+        What is done to each row before it is encoded.
     """
     variance, use = ExplainedVariance(), LatentUse(dictionary.shape.latents)
     seen, was_training = 0, dictionary.training
@@ -71,12 +76,13 @@ def evaluate(
     with progress.stage("evaluating", total=min(max_rows, source.rows), unit="rows") as stage:
         for batch in source:
             values_BSD = torch.as_tensor(batch.values_BSD[: max_rows - seen])
-            scaled_BSD = values_BSD.to(scale_S.device) * scale_S[:, None]
-            output = dictionary(scaled_BSD)
-            variance.add(dictionary.targets(scaled_BSD), output.reconstruction_BSD)
-            use.add(output.fired_F, rows=len(scaled_BSD))
-            seen += len(scaled_BSD)
-            stage.advance(len(scaled_BSD))
+            rows = prepare_rows(values_BSD.to(scale_S.device), scale_S=scale_S, transform=transform)
+            output = dictionary(rows.inputs_BSD)
+            back_BSD = rows.undo(output.reconstruction_BSD, dictionary.targets)
+            variance.add(dictionary.targets(rows.scaled_BSD), back_BSD)
+            use.add(output.fired_F, rows=len(values_BSD))
+            seen += len(values_BSD)
+            stage.advance(len(values_BSD))
             if seen == max_rows:
                 break
     dictionary.train(was_training)

@@ -9,6 +9,7 @@ import torch
 from actstore import available_memory, errors
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.plan import TrainPlan
+from trainers.fit.terms.probe import probe_parameters
 
 __all__ = ["check_memory", "free_bytes", "is_out_of_memory", "least_step_bytes", "what_fits"]
 
@@ -41,6 +42,7 @@ def least_step_bytes(plan: TrainPlan) -> int:
     """
     with torch.device("meta"):
         weights = sum(parameter.numel() for parameter in plan.build().parameters())
+    weights += probe_parameters(plan.labels, latents=plan.latents)
     return _WEIGHT_BYTES * weights + plan.batch_rows * _row_bytes(plan)
 
 

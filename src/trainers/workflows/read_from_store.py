@@ -8,18 +8,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from actstore import Progress, Silent, errors
 from trainers.fit.config import TrainConfig
 from trainers.fit.extend import continued_plan
+from trainers.fit.initialise import draw_seed
 from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
+from trainers.fit.rows.drawn import MOST_DRAWN_BYTES, MOST_DRAWN_ROWS, needs_drawn_rows
+from trainers.fit.rows.transform import transform_of
+from trainers.fit.terms.labels import Labels
 from trainers.save.record import describe_origin
 from trainers.save.run_folder import RunFolder, claim_new_folder
 from trainers.score.evaluate import Score, evaluate
 from trainers.score.held_out import HeldOut, hold_out
 from trainers.workflows.device import choose_device
+from trainers.workflows.labels import read_labels
 from trainers.workflows.memory import check_memory
+from trainers.workflows.neighbours import check_neighbours
 from trainers.workflows.options import RunOptions
 from trainers.workflows.results import TrainingResult, describe_training
 from trainers.workflows.resume import Asked, command_to_resume, settle
@@ -81,7 +89,9 @@ def read_from_store(
     with open_rows(rows_plan, progress) as rows:
         with rows.open() as stream:
             facts = StreamFacts.of(stream)
-        run = _resolve(_plan(asked, facts), asked, rows, device=device, progress=progress)
+            file = asked.config.labels
+            labels = None if file is None else read_labels(file, stream, split=asked.config.split)
+        run = _resolve(_plan(asked, facts, labels), asked, rows, labels, device=device, progress=progress)
         # Opened again, after the held-out rows: computed rows are kept for the stream that was opened last.
         with rows.open() as stream:
             with signals.listening():
@@ -109,14 +119,16 @@ def default_folder(plan: TrainPlan, source: str | os.PathLike[str], *, now: date
     return Path("runs") / re.sub(r"[^\w.-]", "_", f"{store}-{plan.dictionary}-{named}-{now:%Y%m%d-%H%M%S}")
 
 
-def _plan(asked: Asked, facts: StreamFacts) -> TrainPlan:
-    plan = plan_training(asked.config, facts)
+def _plan(asked: Asked, facts: StreamFacts, labels: Labels | None) -> TrainPlan:
+    plan = plan_training(asked.config, facts, None if labels is None else labels.facts)
     if asked.saved is None or asked.saved.record is None:
         return plan
     return continued_plan(asked.saved.record.plan, plan, rows=asked.saved.record.rows)
 
 
-def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device, progress: Progress) -> Run:
+def _resolve(
+    plan: TrainPlan, asked: Asked, rows: Rows, labels: Labels | None, *, device: torch.device, progress: Progress
+) -> Run:
     """Settle the folder of a planned run and its rows for scoring, and refuse a folder that it cannot use."""
     options = asked.options
     path = options.out or default_folder(plan, asked.source, now=datetime.now().astimezone())
@@ -124,6 +136,7 @@ def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device,
         RunFolder(path).refuse_store()
     elif asked.saved is None or asked.elsewhere:
         RunFolder(path).check_free()
+    check_neighbours(plan, rows.manifest)
     check_memory(plan, device)
     check_room(RunFolder(path), plan, keep=options.keep, checkpoint_every=options.checkpoint_every)
     statistics = rows.statistics(progress)
@@ -142,6 +155,8 @@ def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device,
         held_out=_held_out(plan, options, rows) if held_out and eval_every <= plan.steps else None,
         eval_every=eval_every,
         evaluated_on=HELD_OUT_SPLIT if held_out else plan.split,
+        drawn_NSD=_drawn(plan, asked, rows, progress),
+        labels=labels,
     )
 
 
@@ -150,6 +165,22 @@ def _held_out(plan: TrainPlan, options: RunOptions, rows: Rows) -> HeldOut:
     most = max(1, min(options.evaluation_rows, _HELD_OUT_BYTES // row_bytes))
     with rows.open_first(HELD_OUT_SPLIT, most, row_bytes=row_bytes) as stream:
         return hold_out(stream, max_rows=most)
+
+
+def _drawn(plan: TrainPlan, asked: Asked, rows: Rows, progress: Progress) -> NDArray[np.float32] | None:
+    """Return rows drawn from the whole split, if a new run needs some; a resumed one has what follows from them."""
+    begins = asked.saved is None or asked.saved.checkpoint is None
+    if not (begins and needs_drawn_rows(plan)):
+        return None
+    row_bytes = 4 * len(plan.sites) * plan.width
+    most = max(2, min(MOST_DRAWN_ROWS, MOST_DRAWN_BYTES // row_bytes))
+    with (
+        progress.stage("drawing rows", total=most, unit="rows") as stage,
+        rows.open_first(plan.split, most, row_bytes=row_bytes, seed=draw_seed(plan.seed)) as stream,
+    ):
+        drawn = hold_out(stream, max_rows=most)
+        stage.advance(drawn.rows)
+    return np.concatenate([torch.as_tensor(batch.values_BSD).cpu().numpy() for batch in drawn.batches])
 
 
 def _finish(run: Run, finished: Finished, rows: Rows, progress: Progress) -> tuple[Score, dict[str, Any] | None]:
@@ -163,6 +194,7 @@ def _finish(run: Run, finished: Finished, rows: Rows, progress: Progress) -> tup
                 max_rows=run.options.evaluation_rows,
                 progress=progress,
                 written=run.plan.written,
+                transform=transform_of(run.plan.normalisation),
             )
         return score, rows.finish(run.plan.split, progress)
     except Stopped as stopped:

@@ -10,16 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from actstore import Progress, Silent, errors
 from trainers.fit.health import Health
 from trainers.fit.initialise import start
 from trainers.fit.loop import Trained, train
-from trainers.fit.normalise import SiteMoments, describe_inputs
+from trainers.fit.normalise import SiteMoments
 from trainers.fit.plan import TrainPlan
+from trainers.fit.rows.drawn import run_inputs
+from trainers.fit.rows.transform import transform_of
 from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
+from trainers.fit.terms.labels import Labels
 from trainers.save.checkpoint import copy_checkpoint, read_checkpoint, resume_state, write_checkpoint
 from trainers.save.files import writing_to
 from trainers.save.metrics_log import MetricsLog, drop_lines_after
@@ -65,6 +70,10 @@ class Run:
     eval_every: int
     evaluated_on: str
     """Split of the rows for scoring."""
+    drawn_NSD: NDArray[np.float32] | None = None
+    """Rows drawn from the whole split, for a new run that needs some; None for others."""
+    labels: Labels | None = None
+    """Labels of residues, for the probe of the plan."""
 
     @property
     def resumed_from_step(self) -> int | None:
@@ -126,11 +135,11 @@ def _start(run: Run, source: BatchSource) -> TrainState:
     """Return the first state of a run or that of its checkpoint, with `source` at its cursor and the folder ready."""
     saved, folder = run.saved, run.folder
     if saved is None or saved.checkpoint is None:
-        inputs = describe_inputs(run.plan.sites, run.statistics, normalisation=run.plan.normalisation)
-        state = start(run.plan, inputs, device=run.device)
+        inputs = run_inputs(run.plan, run.statistics, run.drawn_NSD)
+        state = start(run.plan, inputs, device=run.device, labels=run.labels)
     else:
         checkpoint = read_checkpoint(saved.checkpoint)
-        state = resume_state(checkpoint, plan=run.plan, origin=run.origin, device=run.device)
+        state = resume_state(checkpoint, plan=run.plan, origin=run.origin, device=run.device, labels=run.labels)
         source.seek(checkpoint.cursor)
     if saved is not None and saved.folder.path.resolve() == folder.path.resolve():
         folder.write_record(run.record)
@@ -296,6 +305,7 @@ class _Training:
             max_rows=held_out.rows,
             progress=Silent(),
             written=self._run.plan.written,
+            transform=transform_of(self._run.plan.normalisation),
         )
         if self._signals.requested:
             return None
@@ -317,8 +327,9 @@ def _metrics(trained: Trained, score: Score | None, *, evaluated_on: str) -> dic
         del evaluated["rows"]
     step = trained.report._asdict()
     return {
-        **{name: value for name, value in step.items() if name != "terms"},
+        **{name: value for name, value in step.items() if name not in {"terms", "counts"}},
         **trained.report.terms,
+        **trained.report.counts,
         "rows_per_s": trained.batch_rows / trained.seconds,
         "data_share": trained.data_s / trained.seconds,
         **evaluated,

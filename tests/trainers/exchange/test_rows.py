@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from trainers.exchange.rows import like, raw_rows, row_statistics
+from trainers.exchange.rows import like, raw_rows
 
 
 def test_rows_take_number_format_and_device_of_the_weights() -> None:
@@ -21,13 +21,3 @@ def test_a_gradient_flows_through() -> None:
 
 def test_a_result_for_numpy_has_no_gradient() -> None:
     assert isinstance(like(torch.ones(2, requires_grad=True), np.ones(1, np.float32)), np.ndarray)
-
-
-def test_no_transform_takes_nothing_from_a_row() -> None:
-    assert row_statistics(torch.ones(2, 1, 3), "none") is None
-
-
-def test_a_row_of_zeros_stays_zero() -> None:
-    statistics = row_statistics(torch.zeros(2, 1, 3), "row-sqrt-d")
-    assert statistics is not None
-    assert bool(torch.isfinite(torch.zeros(2, 1, 3) / statistics.scale_BS1).all())

@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, FlatWeights
+from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, FlatWeights, dense_output
 
 __all__ = ["DEFAULT_SPARSITY", "ReluDictionary", "relu_code", "relu_pass"]
 
@@ -47,10 +47,6 @@ def relu_pass(weights: FlatWeights, values_BSD: Tensor, price_F: Tensor | None) 
         Penalty of one unit of each latent; None prices all at 1. The penalty is ``sum_f f_i price_f``.
     """
     code_BF = relu_code(weights, values_BSD)
-    reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
     use_F = code_BF.to(values_BSD.dtype).mean(dim=0)
-    return DictionaryOutput(
-        reconstruction_BSD=reconstruction_BX.to(values_BSD.dtype).view_as(values_BSD),
-        fired_F=torch.count_nonzero(code_BF.detach(), dim=0),
-        penalty=use_F.sum() if price_F is None else use_F @ price_F,
-    )
+    penalty = use_F.sum() if price_F is None else use_F @ price_F
+    return dense_output(weights, values_BSD, code_BF, penalty=penalty)

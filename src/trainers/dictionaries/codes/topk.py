@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
-from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, FlatWeights, Shape
+from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, FlatWeights, Shape, dense_output
 
 __all__ = ["TopKDictionary", "topk_code", "topk_pass"]
 
@@ -44,6 +44,8 @@ class TopKDictionary(Dictionary):
 
     def forward(self, values_BSD: Tensor) -> DictionaryOutput:
         """Encode and decode [B, S, D]."""
+        if self.keep_code:
+            return dense_output(self.flat(), values_BSD, self.encode(values_BSD))
         return topk_pass(self.flat(), values_BSD, kept=self.kept, score_F=self.score_F(), scratch=self._scratch)
 
     def score_F(self) -> Tensor | None:
@@ -101,9 +103,7 @@ def topk_pass(
     """Encode and decode; gradients flow to the weights, and to rows that ask for one, through dense products."""
     if values_BSD.device.type != "cpu" or values_BSD.requires_grad:
         code_BF = topk_code(weights, values_BSD, kept=kept, score_F=score_F)
-        reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
-        fired_F = torch.count_nonzero(code_BF.detach(), dim=0)
-        return DictionaryOutput(reconstruction_BX.to(values_BSD.dtype).view_as(values_BSD), fired_F, penalty=None)
+        return dense_output(weights, values_BSD, code_BF)
     sum_BX, fired_F = _SparseAutoencode.apply(  # type: ignore[no-untyped-call]
         values_BSD.flatten(1),
         weights.encoder_XF,
