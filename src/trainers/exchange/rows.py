@@ -12,7 +12,7 @@ from torch import Tensor
 
 from actstore import errors
 
-__all__ = ["RawRows", "Values", "like", "raw_rows"]
+__all__ = ["RawRows", "Values", "like", "raw_rows", "tensor_of"]
 
 Values = TypeVar("Values", Tensor, NDArray[np.floating])
 
@@ -43,7 +43,7 @@ def raw_rows(values: Tensor | NDArray[np.floating], sites: Sequence[str], width:
     NumericsError
         If they hold NaN or Inf.
     """
-    given = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+    given = tensor_of(values, what="rows", wanted=f"a tensor or a NumPy array [rows, {len(sites)}, {width}]")
     if not given.is_floating_point():
         raise errors.UsageError(f"rows are floating-point numbers, not {given.dtype}")
     shape = tuple(given.shape)
@@ -59,9 +59,34 @@ def raw_rows(values: Tensor | NDArray[np.floating], sites: Sequence[str], width:
     return RawRows(values_BSD, shape)
 
 
+def tensor_of(values: object, *, what: str, wanted: str) -> Tensor:
+    """Return an array or nested lists as a tensor; a tensor as it is.
+
+    Parameters
+    ----------
+    what, wanted
+        What they are, and what to give, for the error.
+
+    Raises
+    ------
+    UsageError
+        If they are no numbers, or lists of different lengths.
+    """
+    if isinstance(values, Tensor):
+        return values
+    try:
+        return torch.as_tensor(np.asarray(values))
+    except (TypeError, ValueError, RuntimeError):  # of NumPy and of torch
+        raise errors.UsageError(f"{what}: {_called(values)} cannot be read as numbers; give {wanted}") from None
+
+
 def like(result: Tensor, values: Values) -> Values:
     """Return a result as a tensor or a NumPy array, as the values were; a tensor on the device of the dictionary."""
     if isinstance(values, Tensor):
         return result
     found = result.detach().cpu()
     return found.float().numpy() if found.dtype == torch.bfloat16 else found.numpy()
+
+
+def _called(values: object) -> str:
+    return "None" if values is None else f"this {type(values).__name__}"

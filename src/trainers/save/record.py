@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from actstore import Manifest, errors
+from trainers.fit.health import HealthRecord
 from trainers.fit.plan import TrainPlan
 
 __all__ = [
@@ -79,6 +80,8 @@ class CheckpointRecord(_Record):
     drawn_rows: int = Field(default=0, ge=0, le=1 << 62)
     """Rows drawn from the whole split before training: `most_norm` is estimated from them, and `variance` if each row
     is transformed or long ones are dropped. 0 if none were drawn."""
+    health: HealthRecord | None = None
+    """By which a resumed run notices that it falls apart; None in checkpoints of versions that did not keep it."""
     software: dict[str, str]
     files: dict[str, _Digest]
     """SHA-256 of the files beside this one."""

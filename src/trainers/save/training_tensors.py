@@ -64,7 +64,7 @@ def restored_state(
     with torch.no_grad():
         for name, parameter in of_probe.items():
             parameter.copy_(tensors[name])
-    optimizer = build_optimizer(dictionary, lr=plan.lr, variance=record.variance, probe=probe)
+    optimizer = build_optimizer(dictionary, plan, variance=record.variance, probe=probe)
     if record.step:
         for name, parameter in named.items():
             optimizer.state[parameter] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import torch
@@ -47,13 +48,20 @@ def least_step_bytes(plan: TrainPlan) -> int:
 
 
 def what_fits(plan: TrainPlan, free: int) -> str:
-    """Say which batch fits into `free` bytes with half of them to spare, or else which dictionary."""
+    """Say which batch and which number of latents fit into `free` bytes with half of them to spare.
+
+    Each for itself where it is enough, else both together.
+    """
     spare = free // 2
-    weights = least_step_bytes(plan) - plan.batch_rows * _row_bytes(plan)
-    if (rows := (spare - weights) // _row_bytes(plan)) >= 1:
-        return f"--batch-rows {min(rows, max(plan.batch_rows // 2, 1))} would fit"
-    latents = spare * plan.latents // (weights + _row_bytes(plan))
-    return f"--latents {max(latents, 1)} with small --batch-rows would fit"
+    alone = [(f"--batch-rows {rows}") for rows in (_rows_that_fit(plan, spare),) if rows]
+    alone += [(f"--latents {latents}") for latents in (_latents_that_fit(plan, spare),) if latents]
+    if alone:
+        return f"{' or '.join(alone)} would fit"
+    for batch_rows in _smaller(plan.batch_rows):
+        fewer = plan.model_copy(update={"batch_rows": batch_rows})
+        if latents := _latents_that_fit(fewer, spare):
+            return f"--batch-rows {batch_rows} with --latents {latents} would fit"
+    return f"no dictionary of {len(plan.sites)} x {plan.width} features fits: choose fewer sites, or another machine"
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -68,6 +76,27 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
         text in str(error) for text in _ALLOCATOR_TEXTS
     )
+
+
+def _rows_that_fit(plan: TrainPlan, spare: int) -> int:
+    """Return the largest batch, at most half of that of the plan, whose least fits; 0 if none does."""
+    weights = least_step_bytes(plan) - plan.batch_rows * _row_bytes(plan)
+    return max(0, min((spare - weights) // _row_bytes(plan), plan.batch_rows // 2))
+
+
+def _latents_that_fit(plan: TrainPlan, spare: int) -> int:
+    """Return the largest dictionary, at most half of that of the plan, whose least fits; 0 if none does."""
+    smallest = plan.model_copy(update={"latents": 1, "kept": plan.kept and 1})
+    one, two = (least_step_bytes(smallest.model_copy(update={"latents": latents})) for latents in (1, 2))
+    latents = min(1 + (spare - one) // (two - one), plan.latents // 2)  # the least grows linearly
+    return latents if latents >= (plan.kept or 1) else 0
+
+
+def _smaller(batch_rows: int) -> Iterator[int]:
+    """Yield smaller batches, each half of the one before."""
+    while batch_rows > 1:
+        batch_rows //= 2
+        yield batch_rows
 
 
 def _row_bytes(plan: TrainPlan) -> int:

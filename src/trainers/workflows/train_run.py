@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from actstore import Progress, Silent, errors
-from trainers.fit.health import Health
+from trainers.fit.health import Health, HealthRecord
 from trainers.fit.initialise import start
 from trainers.fit.loop import Trained, train
 from trainers.fit.normalise import SiteMoments
@@ -167,7 +167,7 @@ class _Training:
     def __init__(self, run: Run, source: ClosableSource, signals: StopSignals, state: TrainState) -> None:
         self._run, self._source, self._signals = run, source, signals
         self.state = state
-        self.health = Health(steps=run.plan.steps, step=state.step)
+        self.health = Health(steps=run.plan.steps, before=_health_before(run))
         self.seconds = self.data_s = 0.0
         self._saved_step = state.step
         self._log_every = max(1, run.plan.steps // _LOGGED_STEPS)
@@ -246,7 +246,7 @@ class _Training:
             origin=self._run.origin,
             cursor=self._source.cursor,
             keep=self._run.options.keep,
-            good_step=self.health.last_good_step,
+            health=self.health.record,
         )
         self._saved_step = self.state.step
 
@@ -311,6 +311,14 @@ class _Training:
             return None
         self._score = score
         return score
+
+
+def _health_before(run: Run) -> HealthRecord | None:
+    """Return the health of the run at its checkpoint; of a version that did not keep it, only that it was sound."""
+    record = None if run.saved is None else run.saved.record
+    if record is None or record.health is not None:
+        return None if record is None else record.health
+    return HealthRecord(best=None, last_good_step=record.step)
 
 
 def suggestion(plan: TrainPlan) -> str:

@@ -1,8 +1,12 @@
 """Rows come in any floating-point type, and results go back in the same kind."""
 
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 
+from actstore import errors
 from trainers.exchange.rows import like, raw_rows
 
 
@@ -21,3 +25,9 @@ def test_a_gradient_flows_through() -> None:
 
 def test_a_result_for_numpy_has_no_gradient() -> None:
     assert isinstance(like(torch.ones(2, requires_grad=True), np.ones(1, np.float32)), np.ndarray)
+
+
+@pytest.mark.parametrize("values", [None, "rows", [[1.0], [1.0, 2.0]], object()])
+def test_what_is_no_array_is_refused(values: Any) -> None:
+    with pytest.raises(errors.UsageError, match=r"rows: .* cannot be read as numbers; give a tensor .*\[rows, 1, 3\]"):
+        raw_rows(values, ["a"], 3, like=torch.zeros(1))

@@ -30,10 +30,11 @@ def decorrelation(decoder_FX: Tensor, *, width: int) -> Tensor:
         Features D of a site.
     """
     latents = len(decoder_FX)
-    norm_F1 = torch.linalg.vector_norm(decoder_FX, dim=1, keepdim=True)
-    unit_FX = decoder_FX / norm_F1.clamp_min(torch.finfo(decoder_FX.dtype).tiny)
+    norm_F1: Tensor = torch.linalg.vector_norm(decoder_FX, dim=1, keepdim=True)
+    unit_FX: Tensor = decoder_FX / norm_F1.clamp_min(torch.finfo(decoder_FX.dtype).tiny)
     all_pairs: Tensor = _SquaredCosines.apply(unit_FX)  # type: ignore[no-untyped-call]
-    return width / max(latents * (latents - 1), 1) * (all_pairs - unit_FX.square().sum(dim=1).square().sum())
+    distinct = all_pairs - unit_FX.square().sum(dim=1).square().sum()
+    return distinct * (width / max(latents * (latents - 1), 1))
 
 
 class _SquaredCosines(torch.autograd.Function):

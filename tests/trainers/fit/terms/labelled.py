@@ -24,10 +24,11 @@ def placed_stream(values_NSD: NDArray[np.float32], **options: Any) -> MemoryStre
     )
 
 
-def labels_of(value_N: NDArray[np.float64], *more_N: NDArray[np.float64]) -> Labels:
+def labels_of(value_N: NDArray[np.floating], *more_N: NDArray[np.floating]) -> Labels:
     """A bool, and beside it numbers, of each of the first rows of `placed_stream`."""
-    number_N = np.arange(len(value_N))
-    columns = [column_facts("bool", "bool", value_N), *(column_facts("float", "float", one) for one in more_N)]
+    number_N, values_NC = np.arange(len(value_N)), np.stack([value_N, *more_N], axis=1).astype(np.float64)
+    columns = [column_facts("bool", "bool", values_NC[:, 0])]
+    columns += [column_facts("float", "float", value_N) for value_N in values_NC.T[1:]]
     facts = LabelFacts(sha256="0" * 64, residues=len(value_N), columns=tuple(one for one in columns if one is not None))
     places = RowPlaces(number_N // RESIDUES, (number_N % RESIDUES).astype(np.int32))
-    return Labels(facts, places, np.stack([value_N, *more_N], axis=1))
+    return Labels(facts, places, values_NC)
