@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from actstore.testing.memory_stream import MemoryStream, moments_of
+from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import TrainConfig
 from trainers.fit.initialise import start
 from trainers.fit.loop import Trained, train
@@ -29,6 +30,12 @@ def stream_of(values_NSD: NDArray[np.float32], **options: Any) -> MemoryStream:
 def plan_of(stream: MemoryStream, labels: Any = None, **options: Any) -> TrainPlan:
     facts = None if labels is None else labels.facts
     return plan_training(TrainConfig.model_validate(options), StreamFacts.of(stream), facts)
+
+
+def needed_by(name: str) -> dict[str, Any]:
+    """Return the options that a dictionary needs: for rows of one site, or of three if it reads or writes several."""
+    to_another = DICTIONARIES[name].one_site and DICTIONARIES[name].takes_targets
+    return {"dictionary": name} | ({"sites": "resid_post.0", "targets": "resid_post.2"} if to_another else {})
 
 
 def state_of(stream: MemoryStream, plan: TrainPlan, labels: Labels | None = None) -> TrainState:

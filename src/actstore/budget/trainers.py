@@ -19,18 +19,34 @@ class TrainerKind(NamedTuple):
     """Facts that determine the shapes of a dictionary."""
 
     one_site: bool
-    """A sparse autoencoder reads one site, a crosscoder any number."""
+    """A sparse autoencoder or transcoder reads one site, a crosscoder any number."""
+    vectors: int = 1
+    """Parameters of each latent beside its rows of encoder and decoder: a bias, and a threshold in JumpReLU."""
+    layered: bool = False
+    """Whether each site has latents of its own, which write to it and to all later ones."""
 
 
 TRAINERS: Final[Mapping[str, TrainerKind]] = MappingProxyType(
     {
         "crosscoder": TrainerKind(one_site=False),
         "crosscoder-topk": TrainerKind(one_site=False),
+        "crosscoder-batch-topk": TrainerKind(one_site=False),
+        "crosscoder-jumprelu": TrainerKind(one_site=False, vectors=2),
+        "crosscoder-matryoshka": TrainerKind(one_site=False),
         "crosscoder-l1": TrainerKind(one_site=False),
         "crosscoder-l2": TrainerKind(one_site=False),
         "sae": TrainerKind(one_site=True),
         "topk-sae": TrainerKind(one_site=True),
+        "batch-topk-sae": TrainerKind(one_site=True),
+        "jumprelu-sae": TrainerKind(one_site=True, vectors=2),
+        "matryoshka-sae": TrainerKind(one_site=True),
         "relu-sae": TrainerKind(one_site=True),
+        "transcoder-topk": TrainerKind(one_site=True),
+        "transcoder-batch-topk": TrainerKind(one_site=True),
+        "transcoder-jumprelu": TrainerKind(one_site=True, vectors=2),
+        "clt-topk": TrainerKind(one_site=False, layered=True),
+        "clt-batch-topk": TrainerKind(one_site=False, layered=True),
+        "clt-jumprelu": TrainerKind(one_site=False, vectors=2, layered=True),
     }
 )
 """Keys: names of `trainer read-from-store --dictionary`, and of the two families."""
@@ -44,11 +60,17 @@ class TrainerShape(NamedTuple):
     width: int
     """Features D of each site."""
     latents: int
-    """F."""
+    """F; those of each site, if `layered`."""
+    vectors: int = 1
+    """As `TrainerKind.vectors`."""
+    layered: bool = False
+    """As `TrainerKind.layered`."""
 
     @property
     def parameters(self) -> int:
-        """Encoder [S, D, F], decoder [F, S, D], and a bias of each: 2 S D F + F + S D.
+        """Encoder [S, D, F], decoder [F, S, D], and a bias of each: 2 S D F + F + S D, or more of the F.
+
+        If `layered`, S encoders [D, F], S (S + 1) / 2 decoders [F, D], and biases S F + S D, or more of the S F.
 
         Examples
         --------
@@ -56,7 +78,10 @@ class TrainerShape(NamedTuple):
         402685952
         """
         inputs = self.sites * self.width
-        return 2 * inputs * self.latents + self.latents + inputs
+        if self.layered:
+            decoders = inputs * (self.sites + 1) // 2
+            return (inputs + decoders + self.vectors * self.sites) * self.latents + inputs
+        return 2 * inputs * self.latents + self.vectors * self.latents + inputs
 
     @property
     def flops_per_row(self) -> int:

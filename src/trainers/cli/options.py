@@ -11,12 +11,16 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from actstore import parse_recipe_fields
+from trainers.cli.choices import BiasStartChoice, NormalisationChoice
+from trainers.cli.run_options import AccessOptions, ModelOptions
 
 __all__ = [
     "AccessOptions",
     "BiasStartChoice",
     "DictionaryChoice",
     "Given",
+    "GroupDrawChoice",
+    "L0PenaltyChoice",
     "MissingChoice",
     "ModelOptions",
     "NormalisationChoice",
@@ -44,28 +48,38 @@ class DictionaryChoice(StrEnum):
     """Choices of --dictionary."""
 
     TOPK_SAE = "topk-sae"
+    BATCH_TOPK_SAE = "batch-topk-sae"
+    JUMPRELU_SAE = "jumprelu-sae"
+    MATRYOSHKA_SAE = "matryoshka-sae"
     RELU_SAE = "relu-sae"
     CROSSCODER_TOPK = "crosscoder-topk"
+    CROSSCODER_BATCH_TOPK = "crosscoder-batch-topk"
+    CROSSCODER_JUMPRELU = "crosscoder-jumprelu"
+    CROSSCODER_MATRYOSHKA = "crosscoder-matryoshka"
     CROSSCODER_L1 = "crosscoder-l1"
     CROSSCODER_L2 = "crosscoder-l2"
+    TRANSCODER_TOPK = "transcoder-topk"
+    TRANSCODER_BATCH_TOPK = "transcoder-batch-topk"
+    TRANSCODER_JUMPRELU = "transcoder-jumprelu"
+    CLT_TOPK = "clt-topk"
+    CLT_BATCH_TOPK = "clt-batch-topk"
+    CLT_JUMPRELU = "clt-jumprelu"
     NONE = "none"
 
 
-class NormalisationChoice(StrEnum):
-    """Choices of --normalisation."""
+class GroupDrawChoice(StrEnum):
+    """Choices of --group-draw."""
 
-    UNIT = "unit"
-    SQRT_D = "sqrt_d"
-    NONE = "none"
-    ROW_ZSCORE = "row-zscore"
-    ROW_NORM = "row-norm"
+    FIXED = "fixed"
+    RANDOM = "random"
 
 
-class BiasStartChoice(StrEnum):
-    """Choices of --b-dec-start."""
+class L0PenaltyChoice(StrEnum):
+    """Choices of --l0-penalty."""
 
-    MEAN = "mean"
-    GEOMETRIC_MEDIAN = "geometric-median"
+    TARGET = "target"
+    LINEAR = "linear"
+    TANH = "tanh"
 
 
 class PrecisionChoice(StrEnum):
@@ -92,7 +106,10 @@ class MissingChoice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
-    """What to train: fields of `TrainConfig`. Here `site` stands for `sites`, and `dictionary` may be none."""
+    """What to train: fields of `TrainConfig`.
+
+    Here `site` and `target` stand for `sites` and `targets`, and `dictionary` may be none.
+    """
 
     PANEL: ClassVar = "Training"
 
@@ -103,12 +120,73 @@ class TrainingOptions:
         list[str] | None,
         typer.Option(help="Site or glob; several with commas, or by repeating the option.", show_default="all"),
     ] = None
-    latents: Annotated[int | None, typer.Option(help="Dictionary size F.", show_default="expansion x features")] = None
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Site or glob that a transcoder writes; for clt-* as many as --site, in the same order.",
+            show_default="the sites read (clt-*)",
+        ),
+    ] = None
+    skip: Annotated[
+        bool | None,
+        typer.Option("--skip/--no-skip", help="Add an affine skip connection (transcoder-*).", show_default="no skip"),
+    ] = None
+    latents: Annotated[
+        int | None,
+        typer.Option(help="Dictionary size F; of each layer (clt-*).", show_default="expansion x features"),
+    ] = None
     expansion: Annotated[
         int, typer.Option(help="F divided by the features of a site.", show_default="8 latents a feature")
     ] = 8
     k: Annotated[
-        int | None, typer.Option(help="Latents kept for each row (TopK).", show_default="32 latents a row")
+        int | None,
+        typer.Option(
+            help="Latents kept for each row (TopK), or on average (BatchTopK, Matryoshka); of each layer (clt-*).",
+            show_default="32 latents a row",
+        ),
+    ] = None
+    threshold_decay: Annotated[
+        float | None,
+        typer.Option(
+            help="BatchTopK: weight that each older batch keeps in the mean of cutoffs, which is the threshold for "
+            "evaluation.",
+            show_default="0.99, a mean over about 100 batches",
+        ),
+    ] = None
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE,SHARE,...",
+            help="Matryoshka: share of the latents in each group. Each prefix of groups must reconstruct.",
+            show_default="1/32, 1/16, 1/8, 1/4, 17/32",
+        ),
+    ] = None
+    group_draw: Annotated[
+        GroupDrawChoice | None,
+        typer.Option(help="Matryoshka: prefixes of the groups, or random ones in each step.", show_default="fixed"),
+    ] = None
+    l0_target: Annotated[
+        float | None,
+        typer.Option(
+            help="JumpReLU: active latents of a row that the penalty aims at, or counts by; of each layer (clt-*).",
+            show_default="32 latents a row",
+        ),
+    ] = None
+    l0_penalty: Annotated[
+        L0PenaltyChoice | None,
+        typer.Option(
+            help="JumpReLU: `target` is (L0 / l0-target - 1)^2, `linear` L0 / l0-target; `tanh` counts weak latents "
+            "less.",
+            show_default="target",
+        ),
+    ] = None
+    bandwidth: Annotated[
+        float | None,
+        typer.Option(
+            help="JumpReLU: window around a threshold in which pre-activations move it, in units of the spread of the "
+            "rows.",
+            show_default="as measured",
+        ),
     ] = None
     sparsity: Annotated[
         float | None,
@@ -213,65 +291,6 @@ class PlaceOptions:
         int, typer.Option(min=1, help="Memory of the shuffle buffer, in bytes.", show_default="256 MiB")
     ] = 256 << 20
     device: Annotated[str, typer.Option(help="Where training runs: auto, cpu, cuda or cuda:N.")] = "auto"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class AccessOptions:
-    """Access to the store, and the cache of its bytes."""
-
-    PANEL: ClassVar = "Access"
-
-    storage_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--storage-option",
-            metavar="KEY=VALUE",
-            help="Passed to fsspec; may be repeated.",
-            show_default="of the environment",
-        ),
-    ] = None
-    store_uri: Annotated[
-        str | None,
-        typer.Option(
-            "--uri",
-            metavar="URI",
-            help="Where the store of a manifest file is, if not where the file says.",
-            show_default="as the file says",
-        ),
-    ] = None
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Local folder that keeps rows read from a remote store, or computed.", show_default="memory"),
-    ] = None
-    cache_bytes: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Most bytes to keep; needed with --cache.", show_default="4294967296 bytes of computed rows"
-        ),
-    ] = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """How rows are computed: fields of `RunOptions`."""
-
-    PANEL: ClassVar = "Model"
-
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder or Hugging Face name that has the model now.", show_default="as the store or recipe says"
-        ),
-    ] = None
-    model_device: Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda or cuda:N.")] = "auto"
-    most_passes: Annotated[
-        float,
-        typer.Option(
-            min=1,
-            help="How often an epoch may compute the rows of a protein; more is refused at the start.",
-            show_default="1 pass",
-        ),
-    ] = 1.0
 
 
 @dataclass(frozen=True, slots=True)

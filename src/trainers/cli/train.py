@@ -74,9 +74,12 @@ def fields_of_config(training: options.TrainingOptions, given: options.Given) ->
         for name, value in asdict(training).items()
         if name in given
     }
-    if "site" in fields:
-        sites = comma_separated(fields.pop("site"))
-        fields["sites"] = tuple(sites) if sites else None
+    for option, field in (("site", "sites"), ("target", "targets")):
+        if option in fields:
+            names = comma_separated(fields.pop(option))
+            fields[field] = tuple(names) if names else None
+    if fields.get("groups") is not None:
+        fields["groups"] = tuple(comma_separated([fields["groups"]]) or ())
     if training.dictionary is options.DictionaryChoice.NONE:
         fields.pop("dictionary", None)
     return fields

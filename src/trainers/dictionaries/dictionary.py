@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Dictionary", "DictionaryOutput", "FlatWeights", "Role", "Shape", "dense_output"]
+__all__ = ["Dictionary", "DictionaryOutput", "FlatWeights", "Role", "Shape", "Weights"]
 
 
 class Role(Enum):
@@ -26,6 +26,8 @@ class Role(Enum):
     """In units of the rows of a site."""
     PROBE = "probe"
     """Reads labels from codes, in training only; has no unit."""
+    SKIP = "skip"
+    """Maps rows of norm about 1 to rows, densely."""
     LOG = "log"
     """A logarithm, or a factor near 1: it has no unit."""
 
@@ -34,13 +36,27 @@ class Shape(NamedTuple):
     """Sizes of a dictionary."""
 
     sites: int
-    """S."""
+    """S of the rows that the dictionary is given: all that it reads or writes."""
     width: int
     """Features D of each site."""
     latents: int
     """F."""
     kept: int | None = None
     """Latents K kept for each row, or on average; None for dictionaries whose sparsity comes from a penalty."""
+    reads: tuple[int, ...] | None = None
+    """Which of the sites are encoded; None for all, in their order."""
+    writes: tuple[int, ...] | None = None
+    """Which of the sites are reconstructed; None for all, in their order."""
+
+    @property
+    def read(self) -> tuple[int, ...]:
+        """Numbers of the R sites that are encoded."""
+        return tuple(range(self.sites)) if self.reads is None else self.reads
+
+    @property
+    def written(self) -> tuple[int, ...]:
+        """Numbers of the W sites that are reconstructed."""
+        return tuple(range(self.sites)) if self.writes is None else self.writes
 
 
 class DictionaryOutput(NamedTuple):
@@ -55,6 +71,33 @@ class DictionaryOutput(NamedTuple):
     """Further reconstructions that training compares with the rows, by the name of their term of the loss."""
     code_BF: Tensor | None = None
     """The dense code, where the pass has one: always with `Dictionary.keep_code`."""
+    weight: float = 1.0
+    """Weight of the term of each reconstruction."""
+
+
+class Weights(Protocol):
+    """What the arithmetic of a code needs of the weights."""
+
+    @property
+    def decoder_bias_X(self) -> Tensor:
+        """Added to what the latents write."""
+        ...
+
+    def pre(self, values_BX: Tensor) -> Tensor:
+        """Return pre-activations [B, F] of the read sites' rows."""
+        ...
+
+    def decode(self, code_BF: Tensor) -> Tensor:
+        """Return the reconstruction [B, X] of the written sites."""
+        ...
+
+    def only(self, latents: Tensor) -> Weights:
+        """Return the weights of some latents, by number in rising order, without the decoder's bias."""
+        ...
+
+    def layers(self) -> tuple[FlatWeights, ...]:
+        """Return matrices, of which each has the next inputs and latents, and writes to the last outputs."""
+        ...
 
 
 class FlatWeights(NamedTuple):
@@ -80,18 +123,27 @@ class FlatWeights(NamedTuple):
             return self.encoder_bias_F
         return self.encoder_bias_F - self.pre_bias_X @ self.encoder_XF
 
+    def pre(self, values_BX: Tensor) -> Tensor:
+        """Return pre-activations; see `Weights.pre`."""
+        return torch.addmm(self.folded_bias_F, values_BX, self.encoder_XF)
 
-def dense_output(
-    weights: FlatWeights, values_BSD: Tensor, code_BF: Tensor, *, penalty: Tensor | None = None
-) -> DictionaryOutput:
-    """Return the result of a pass over rows [B, S, D] whose code is dense."""
-    reconstruction_BX = torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX)
-    return DictionaryOutput(
-        reconstruction_BSD=reconstruction_BX.to(values_BSD.dtype).view_as(values_BSD),
-        fired_F=torch.count_nonzero(code_BF.detach(), dim=0),
-        penalty=penalty,
-        code_BF=code_BF,
-    )
+    def decode(self, code_BF: Tensor) -> Tensor:
+        """Return the reconstruction; see `Weights.decode`."""
+        return torch.addmm(self.decoder_bias_X, code_BF, self.decoder_FX)
+
+    def only(self, latents: Tensor) -> FlatWeights:
+        """Return the weights of some latents; see `Weights.only`."""
+        return FlatWeights(
+            encoder_XF=self.encoder_XF.index_select(1, latents),
+            encoder_bias_F=self.encoder_bias_F.index_select(0, latents),
+            decoder_FX=self.decoder_FX.index_select(0, latents),
+            decoder_bias_X=torch.zeros_like(self.decoder_bias_X),
+            pre_bias_X=self.pre_bias_X,
+        )
+
+    def layers(self) -> tuple[FlatWeights, ...]:
+        """Return these weights, which read all inputs and write to all outputs; see `Weights.layers`."""
+        return (self,)
 
 
 class Dictionary(nn.Module, ABC):
@@ -104,10 +156,18 @@ class Dictionary(nn.Module, ABC):
 
     one_site: ClassVar[bool]
     """Whether it reads a single site."""
+    takes_targets: ClassVar[bool] = False
+    """Whether it may write other sites than it reads."""
+    each_site_has_latents: ClassVar[bool] = False
+    """Whether each site that it reads has latents of its own: F is the sum over them."""
+    subtracts_b_dec: ClassVar[bool] = False
+    """Whether the decoder's bias is subtracted from rows before they are encoded."""
     unit_norm_decoder: ClassVar[bool]
     """Whether training keeps every decoder row at norm 1."""
     keeps_k: ClassVar[bool]
-    """Whether it keeps K latents of each row; otherwise a penalty makes it sparse."""
+    """Whether it keeps K latents of each row, or on average; otherwise a penalty makes it sparse."""
+    takes_auxk: ClassVar[bool] = False
+    """Whether its dead latents learn by AuxK (`fit.auxk`)."""
     default_sparsity: ClassVar[float | None] = None
     """Default coefficient of the penalty, for inputs of any scale and any number of sites; None without a penalty."""
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
@@ -135,9 +195,58 @@ class Dictionary(nn.Module, ABC):
             "b_dec": Role.DECODER_BIAS,
         }
 
+    def spans(self) -> dict[str, int]:
+        """Return over how many sites the weights of a latent, or a bias, have norm 1 together, by parameter."""
+        return dict.fromkeys(self.roles(), self.shape.sites)
+
+    def first_weights(self, generator: torch.Generator, mean_SD: Tensor, *, encoder_scale: float) -> None:
+        """Fill the weights: random decoder rows of norm 1, encoder part of the transpose, biases at the mean.
+
+        Parameters
+        ----------
+        generator
+            On the CPU.
+        mean_SD
+            Mean of the scaled rows of all sites.
+        encoder_scale
+            The encoder is the transposed decoder times this.
+        """
+        mean_X = self.targets(mean_SD[None]).flatten()
+        decoder_FX = torch.randn(self.shape.latents, len(mean_X), generator=generator)
+        decoder_FX /= torch.linalg.vector_norm(decoder_FX, dim=1, keepdim=True)
+        self.W_dec.copy_(decoder_FX.view_as(self.W_dec))
+        self.W_enc.copy_(encoder_scale * decoder_FX.t().reshape(self.W_enc.shape))
+        self.b_dec.copy_(mean_X.view_as(self.b_dec))
+        if not self.subtracts_b_dec:
+            self.b_enc.copy_(-encoder_scale * (decoder_FX @ mean_X))
+
+    def inputs(self, values_BSD: Tensor) -> Tensor:
+        """Return the part of the rows that is encoded."""
+        return _chosen(values_BSD, self.shape.reads)
+
+    def score_F(self) -> Tensor | None:
+        """Return the factor of each activation in the ranking of latents; None ranks by activation."""
+        return None
+
+    def threshold_F(self) -> Tensor | None:
+        """Return what a ranked pre-activation must exceed in evaluation mode, for a latent to be active; None for 0."""
+        return None
+
+    def begin(self, *, spread: float, seed: int) -> None:
+        """Settle what else depends on the rows or draws numbers in training, before the first step.
+
+        Parameters
+        ----------
+        spread
+            Root of the variance of the rows for each feature of a site: the size of a pre-activation in a direction
+            that means nothing.
+        seed
+            Seed of the run.
+        """
+
     def targets(self, values_BSD: Tensor) -> Tensor:
         """Return the part of the rows that is reconstructed."""
-        return values_BSD
+        return _chosen(values_BSD, self.shape.writes)
 
     def before_step(self, share: float) -> None:
         """Prepare for a step of training, before which a share of the rows of the run has been trained on."""
@@ -150,9 +259,18 @@ class Dictionary(nn.Module, ABC):
         """Return how much faster the penalty grows with the number of like sites than the norm of a row does."""
         return 1.0
 
+    @classmethod
+    def penalty_unit(cls, sites: int, *, spread: float) -> float:
+        """Return the unit of the penalty, for rows that are `spread` from their mean (root mean square)."""
+        return cls.penalty_growth(sites) * spread
+
     @abstractmethod
     def flat(self) -> FlatWeights:
         """Return the weights as matrices over X = S * D; gradients flow through."""
+
+    def weights(self) -> Weights:
+        """Return the weights in the form in which products cost least; gradients flow through."""
+        return self.flat()
 
     @abstractmethod
     def encode(self, values_BSD: Tensor) -> Tensor:
@@ -163,16 +281,24 @@ class Dictionary(nn.Module, ABC):
         """Encode and decode float32 [B, S, D] (scaled as in training)."""
 
     def decode(self, code_BF: Tensor) -> Tensor:
-        """Return the reconstruction [B, S, D] of a dense code."""
-        weights = self.flat()
-        return torch.addmm(weights.decoder_bias_X, code_BF, weights.decoder_FX).reshape(self._shape_of_rows)
+        """Return the reconstruction [B, S, D] of a dense code, of the written sites."""
+        return self.weights().decode(code_BF).reshape(self._shape_of_rows)
 
     def decoder_norm_FS(self) -> Tensor:
-        """Return the norm of each latent's decoder at each site, [F, S]."""
+        """Return the norm of each latent's decoder at each written site, [F, S]."""
         decoder_FSD = self.flat().decoder_FX.view(self._shape_of_rows)
         norm_FS: Tensor = torch.linalg.vector_norm(decoder_FSD, dim=2)
         return norm_FS
 
     @property
     def _shape_of_rows(self) -> tuple[int, int, int]:
-        return (-1, self.shape.sites, self.shape.width)
+        return (-1, len(self.shape.written), self.shape.width)
+
+
+def _chosen(values_BSD: Tensor, sites: tuple[int, ...] | None) -> Tensor:
+    """Return the rows of some sites, as a view wherever possible; None for all."""
+    if sites is None:
+        return values_BSD
+    if sites == tuple(range(sites[0], sites[0] + len(sites))):
+        return values_BSD[:, sites[0] : sites[0] + len(sites)]
+    return values_BSD[:, list(sites)]

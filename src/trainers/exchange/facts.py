@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -12,6 +13,7 @@ from trainers.fit.rows.transform import RowTransform
 __all__ = [
     "DICTIONARY_FORMAT",
     "Activation",
+    "BatchTopK",
     "DictionaryFacts",
     "ModelFacts",
     "Provenance",
@@ -30,7 +32,7 @@ class _Record(BaseModel):
 
 
 class SiteFacts(_Record):
-    """One site that a dictionary reads."""
+    """One site that a dictionary reads or writes."""
 
     name: str
     module: str | None
@@ -54,16 +56,31 @@ class ModelFacts(_Record):
         return Path(self.name).name or self.name if Path(self.name).is_absolute() else self.name
 
 
+class BatchTopK(_Record):
+    """How a BatchTopK dictionary was trained: after training its thresholds make the code."""
+
+    k: float = Field(gt=0, le=_MOST)
+    """Latents of a row, on average over a batch; SAELens allows parts of one."""
+    groups: tuple[Annotated[int, Field(ge=1, le=_MOST)], ...] = ()
+    """Latents of each nested group of a Matryoshka dictionary, in their order; empty without groups, or where prefixes
+    were drawn."""
+
+
 class Provenance(_Record):
     """Where a dictionary comes from: what our exports keep in the configuration of another format."""
 
     model: ModelFacts | None
     sites: tuple[SiteFacts, ...] = Field(min_length=1)
+    reads: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """As `DictionaryFacts.reads`."""
+    writes: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """As `DictionaryFacts.writes`."""
     input_scale: tuple[Annotated[float, Field(gt=0)], ...] | None = None
     """As `DictionaryFacts.input_scale`: the weights have it."""
     manifests: tuple[_Digest, ...] = ()
     training: dict[str, Any] | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
+    batch_topk: BatchTopK | None = None
     licence: str | None = None
     citation: str | None = None
     origin: str | None = None
@@ -94,9 +111,18 @@ class DictionaryFacts(_Record):
     dictionary: str
     """Its kind, such as `topk-sae`."""
     sites: tuple[SiteFacts, ...] = Field(min_length=1)
-    """In the order of axis S."""
+    """In the order of axis S of the rows that were trained on."""
+    reads: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Names of the sites that are encoded, in order; None for all."""
+    writes: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Names of the sites that are reconstructed, in order; None for all."""
+    layered: bool = False
+    """Whether each site that is read has latents of its own, an equal share of all, which write to the site at the same
+    place of those that are written and to all later ones."""
     latents: int = Field(ge=1, le=_MOST)
     activation: Activation
+    batch_topk: BatchTopK | None = None
+    """Of a BatchTopK dictionary, with or without nested groups; None of others."""
     subtracts_b_dec: bool
     """Whether b_dec is subtracted from rows before they are encoded."""
     row_transform: RowTransform = "none"
@@ -127,8 +153,16 @@ class DictionaryFacts(_Record):
             raise ValueError("sites of different width")
         if len(self.sites) != len(self.input_scale):
             raise ValueError(f"{len(self.sites)} sites, {len(self.input_scale)} input scales")
+        if unknown := {*self.read, *self.written} - {site.name for site in self.sites}:
+            raise ValueError(f"{min(unknown)} is read or written, and none of its sites")
+        if self.layered and (len(self.read) != len(self.written) or self.latents % len(self.read)):
+            raise ValueError(f"{self.latents} latents over {len(self.read)} and {len(self.written)} layers")
+        if self.read != self.written and (self.subtracts_b_dec or self.row_transform != "none"):
+            raise ValueError("other sites are written than read: what is subtracted from rows would be of others")
         if self.activation.k is not None and self.activation.k > self.latents:
             raise ValueError(f"{self.activation.k} of {self.latents} latents cannot be kept")
+        if self.batch_topk is not None and self.batch_topk.groups and sum(self.batch_topk.groups) != self.latents:
+            raise ValueError(f"groups of {sum(self.batch_topk.groups)} latents together, of {self.latents}")
         return self
 
     @property
@@ -138,6 +172,21 @@ class DictionaryFacts(_Record):
             return self
         model = self.model.model_copy(update={"name": self.model.public_name})
         return self.model_copy(update={"model": model})
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Names of the sites that are encoded."""
+        return self.reads or tuple(site.name for site in self.sites)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Names of the sites that are reconstructed."""
+        return self.writes or tuple(site.name for site in self.sites)
+
+    def scales(self, names: Sequence[str]) -> tuple[float, ...]:
+        """Return the input scales of some sites."""
+        by_name = {site.name: scale for site, scale in zip(self.sites, self.input_scale, strict=True)}
+        return tuple(by_name[name] for name in names)
 
     @property
     def width(self) -> int:

@@ -12,7 +12,8 @@ from actstore import errors
 from trainers.exchange.card import model_card
 from trainers.exchange.facts import DictionaryFacts
 from trainers.exchange.new_folder import new_folder
-from trainers.exchange.trained import OPTIONAL_WEIGHTS, TrainedDictionary, weight_shapes
+from trainers.exchange.trained import TrainedDictionary
+from trainers.exchange.weights import optional_shapes, weight_shapes
 from trainers.save.files import file_sha256, save_tensors
 from trainers.save.tensors import check_tensors, on_cpu, read_tensors, shown, tensor_names
 
@@ -53,7 +54,7 @@ def read_folder(path: Path) -> TrainedDictionary:
     facts = _read_facts(path / FACTS)
     weights = read_tensors(path / WEIGHTS, facts.tensors_sha256, said_by=FACTS)
     shapes = weight_shapes(facts)
-    optional = {name: (facts.latents,) for name in OPTIONAL_WEIGHTS if name in weights}
+    optional = {name: shape for name, shape in optional_shapes(facts).items() if name in weights}
     if (facts.activation.name == "jumprelu") != ("threshold" in weights):
         raise errors.CheckpointError(f"{path}: activation {facts.activation.name}, and weights {tensor_names(weights)}")
     with torch.device("meta"):

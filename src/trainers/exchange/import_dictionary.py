@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from actstore import did_you_mean, errors, refuse_credentials
-from trainers.exchange.facts import DictionaryFacts, ModelFacts, Provenance, RowTransform, SiteFacts
+from trainers.exchange.facts import BatchTopK, DictionaryFacts, ModelFacts, Provenance, RowTransform, SiteFacts
 from trainers.exchange.folder import FACTS
 from trainers.exchange.formats.folder import ForeignFolder
 from trainers.exchange.formats.foreign import Foreign
@@ -113,12 +113,14 @@ def _facts(
         said = said.model_copy(update={"manifests": (), "training": None, "metrics": {}})
     if said is not None and said.input_scale is not None:
         input_scale = said.input_scale
+    batch_topk = found.batch_topk or (None if said is None else said.batch_topk)
     try:
         return DictionaryFacts(
-            dictionary=f"{found.activation.name}-sae" if len(sites) == 1 else f"crosscoder-{found.activation.name}",
+            dictionary=_kind(found, batch_topk, sites=len(sites)),
             sites=sites,
             latents=found.weights["W_enc"].shape[2],
             activation=found.activation,
+            batch_topk=batch_topk,
             subtracts_b_dec=found.subtracts_b_dec,
             row_transform=found.row_transform,
             input_scale=input_scale,
@@ -146,6 +148,14 @@ def _local_path(path: str | os.PathLike[str]) -> Path:
             "('hf download USER/NAME --local-dir FOLDER'); trainers.load(...) opens one that 'trainer publish' wrote"
         )
     return Path(path)
+
+
+def _kind(found: Foreign, batch_topk: BatchTopK | None, *, sites: int) -> str:
+    """Return the name that our dictionaries of this kind have."""
+    name: str = found.activation.name
+    if batch_topk is not None:
+        name = "matryoshka" if batch_topk.groups else "batch-topk"
+    return f"{name}-sae" if sites == 1 else f"crosscoder-{name}"
 
 
 def _recognised(folder: ForeignFolder, format_name: str | None) -> tuple[ForeignFolder, str]:

@@ -11,7 +11,7 @@ import torch
 
 from actstore import choose_device, errors
 from trainers.exchange.facts import DictionaryFacts, ModelFacts, SiteFacts
-from trainers.exchange.fold import activation_of, folded_weights
+from trainers.exchange.fold import activation_of, batch_topk_of, folded_weights
 from trainers.exchange.folder import FACTS, read_folder
 from trainers.exchange.hub import HUB, download_folder
 from trainers.exchange.trained import TrainedDictionary
@@ -113,10 +113,14 @@ def _of_checkpoint(path: Path, *, result: dict[str, Any] | None = None) -> Train
     facts = DictionaryFacts(
         dictionary=plan.dictionary,
         sites=tuple(SiteFacts(name=site.name, module=site.module, width=site.width) for site in origin.sites),
+        reads=plan.reads,
+        writes=plan.writes,
+        layered=trained.each_site_has_latents,
         latents=plan.latents,
         activation=activation_of(trained),
-        subtracts_b_dec=trained.one_site,
         row_transform=transform_of(plan.normalisation),
+        batch_topk=batch_topk_of(trained),
+        subtracts_b_dec=trained.subtracts_b_dec,
         input_scale=record.input_scale,
         model=ModelFacts(
             name=origin.model,

@@ -29,11 +29,19 @@ class RowsDictionary(Protocol):
     def sites(self) -> tuple[str, ...]:
         """Names of the sites S."""
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the sites R whose rows are encoded."""
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Names of the sites W whose rows are reconstructed."""
+
     def encode(self, values: Tensor) -> Tensor:
-        """Return the code [N, F] of raw rows [N, S, D]."""
+        """Return the code [N, F] of raw rows [N, R, D]."""
 
     def decode(self, code: Tensor, *, rows: Tensor | None = None) -> Tensor:
-        """Return raw rows, [N, S, D] or [N, D]; `rows` are those that were encoded."""
+        """Return raw rows, [N, W, D] or [N, D]; `rows` are those that were encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,8 @@ class OnModel:
     A dictionary of several sites needs the activations of all of them for its code. To replace any, it runs the model
     twice: up to its last site to read them, and again to put each site's part in place. Each site then has its
     activations of the first pass plus its own change: what the change at an earlier site did to a later one is
-    replaced, since the decoder of the later site describes the whole effect there.
+    replaced, since the decoder of the later site describes the whole effect there. A transcoder is put on in the same
+    way: codes are of the sites that it reads, and only those that it writes are replaced.
     """
 
     def __init__(self, dictionary: RowsDictionary, where: ModelSites, splice: Splice) -> None:
@@ -79,8 +88,11 @@ class OnModel:
         self._reads_first = False
         self._rows: dict[int, Tensor] = {}
         """Activations [N, D] of the tokens of the mask, by number of site."""
-        self._new: list[Tensor] | None = None
-        """What replaces them, for each site [N, D]."""
+        self._new: dict[int, Tensor] | None = None
+        """What replaces them [N, D], by number of written site."""
+        self._read_sites, self._written_sites = (
+            [dictionary.sites.index(name) for name in names] for names in (dictionary.reads, dictionary.writes)
+        )
         self._mask_BT: Tensor | None = None
         """Tokens of the pass that runs."""
         self._last: tuple[Tensor, Tensor] | None = None
@@ -180,7 +192,7 @@ class OnModel:
             self._read(site, values_BTD)
             if self._reads_first and self._new is not None:
                 raise _AllRead
-        if not self._splice.replace or self._reads_first:
+        if not self._splice.replace or self._reads_first or site not in self._written_sites:
             return None
         if self._new is None:
             raise errors.UsageError(
@@ -199,7 +211,8 @@ class OnModel:
         if len(self._rows) < len(self._where.modules):
             return
         home = self._rows[0].device
-        rows_NSD = torch.stack([self._rows[s].to(home) for s in range(len(self._rows))], dim=1)
+        rows_NSD = torch.stack([self._rows[s].to(home) for s in self._read_sites], dim=1)
+        targets_NSD = torch.stack([self._rows[s].to(home) for s in self._written_sites], dim=1)
         self._rows.clear()
         before_NF = self._dictionary.encode(rows_NSD)
         mask_BT = self._mask(values_BTD).to(before_NF.device)
@@ -207,17 +220,17 @@ class OnModel:
         codes_BTF = before_NF.new_zeros(*mask_BT.shape, before_NF.shape[1]).index_put((mask_BT,), after_NF)
         self._last = codes_BTF, mask_BT
         if self._splice.replace:
-            new_NSD = self._replacement(rows_NSD, before_NF, codes_BTF[mask_BT])
-            self._new = list(new_NSD.unbind(dim=1))
+            new_NSD = self._replacement(rows_NSD, targets_NSD, before_NF, codes_BTF[mask_BT])
+            self._new = dict(zip(self._written_sites, new_NSD.unbind(dim=1), strict=True))
 
-    def _replacement(self, rows_NSD: Tensor, before_NF: Tensor, after_NF: Tensor) -> Tensor:
-        """Return the reconstruction of the edited code [N, S, D], with the error of the code before edits if kept."""
-        shape = rows_NSD.shape
+    def _replacement(self, rows_NSD: Tensor, targets_NSD: Tensor, before_NF: Tensor, after_NF: Tensor) -> Tensor:
+        """Return the reconstruction of the edited code [N, W, D], with the error of the code before edits if kept."""
+        shape = targets_NSD.shape
         after_NSD = self._dictionary.decode(after_NF, rows=rows_NSD).reshape(shape)
         if not self._splice.keep_error:
             return after_NSD
         change_NSD = after_NSD - self._dictionary.decode(before_NF, rows=rows_NSD).reshape(shape)
-        return rows_NSD + change_NSD.to(rows_NSD.device)
+        return targets_NSD + change_NSD.to(targets_NSD.device)
 
     def _mask(self, values_BTD: Tensor) -> Tensor:
         """Return the tokens of this pass that are meant, on the device of the activations."""

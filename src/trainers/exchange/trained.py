@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 from actstore import errors
+from trainers.dictionaries.dictionary import Weights
 from trainers.exchange.codes import SparseCode, own_code
 from trainers.exchange.edits import Positions, Value, checked_edits
 from trainers.exchange.facts import DictionaryFacts
@@ -19,22 +20,10 @@ from trainers.exchange.model_sites import find_sites
 from trainers.exchange.on_model import OnModel, Splice
 from trainers.exchange.rows import RawRows, Values, like, raw_rows
 from trainers.exchange.same_model import check_weights
-from trainers.fit.rows.transform import RowStatistics, row_statistics
+from trainers.exchange.weights import arithmetic, decoder_of, hold_weights
+from trainers.fit.rows.transform import row_statistics
 
-__all__ = ["OPTIONAL_WEIGHTS", "TrainedDictionary", "weight_shapes"]
-
-OPTIONAL_WEIGHTS: Final = ("rank", "threshold", "latent_scale")
-
-
-def weight_shapes(facts: DictionaryFacts) -> dict[str, tuple[int, ...]]:
-    """Return the weights that every dictionary has, and the shape of each."""
-    sites, width, latents = len(facts.sites), facts.width, facts.latents
-    return {
-        "W_enc": (sites, width, latents),
-        "b_enc": (latents,),
-        "W_dec": (latents, sites, width),
-        "b_dec": (sites, width),
-    }
+__all__ = ["TrainedDictionary"]
 
 
 class TrainedDictionary(nn.Module):
@@ -46,13 +35,18 @@ class TrainedDictionary(nn.Module):
 
     ``code = act(x W_enc + b_enc)`` (with `subtracts_b_dec`: of ``x - b_dec``), ``x^ = code W_dec + b_dec``.
 
+    A transcoder reads the sites `reads` and writes the sites `writes`: `encode` takes rows of the former, and `decode`
+    and `reconstruct` return rows of the latter. Elsewhere both are `sites`.
+
     Parameters
     ----------
     facts
         What is known about it.
     weights
-        ``W_enc`` [S, D, F], ``b_enc`` [F], ``W_dec`` [F, S, D] and ``b_dec`` [S, D] in raw units. Where the activation
-        uses them: ``rank`` [F], ``threshold`` [F]. ``latent_scale`` [F]: what codes are divided by.
+        ``W_enc`` [S, D, F], ``b_enc`` [F], ``W_dec`` [F, S, D] and ``b_dec`` [S, D] in raw units, with the sites read
+        or written. Where the activation uses them: ``rank`` [F], ``threshold`` [F]. ``latent_scale`` [F]: what codes
+        are divided by. ``W_skip`` [D, D]: ``x W_skip`` is part of the reconstruction. Of a cross-layer transcoder
+        ``W_enc`` [L, D, F / L], ``b_enc`` [L, F / L], and ``W_dec.l`` [F / L, L - l, D] for each layer.
 
     Examples
     --------
@@ -72,18 +66,28 @@ class TrainedDictionary(nn.Module):
     rank: Tensor | None
     threshold: Tensor | None
     latent_scale: Tensor | None
+    W_skip: Tensor | None
 
     def __init__(self, facts: DictionaryFacts, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.facts = facts
         """Kind, sites, model, manifests, training, metrics."""
-        for name in (*weight_shapes(facts), *OPTIONAL_WEIGHTS):
-            self.register_buffer(name, weights.get(name))
+        hold_weights(self, facts, weights)
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """Names of the sites S."""
+        """Names of the sites S: all that are read or written."""
         return tuple(site.name for site in self.facts.sites)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the sites whose rows are encoded."""
+        return self.facts.read
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Names of the sites whose rows are reconstructed."""
+        return self.facts.written
 
     @property
     def latents(self) -> int:
@@ -97,13 +101,14 @@ class TrainedDictionary(nn.Module):
 
     @property
     def decoder_FSD(self) -> Tensor:
-        """Decoder in raw units [F, S, D]: what one unit of each latent adds to the rows."""
-        return self.W_dec if self.latent_scale is None else self.W_dec * self.latent_scale[:, None, None]
+        """Decoder in raw units [F, S, D]: what one unit of each latent adds to the rows of the sites `writes`."""
+        decoder_FSD = decoder_of(self.facts, dict(self.named_buffers()))
+        return decoder_FSD if self.latent_scale is None else decoder_FSD * self.latent_scale[:, None, None]
 
     @property
     def norm_FS(self) -> Tensor:
-        """Norm of each latent's decoder at each site [F, S], in the units of training, in which sites compare."""
-        scale_S = torch.tensor(self.facts.input_scale, dtype=self.W_dec.dtype, device=self.W_dec.device)
+        """Norm of each latent's decoder at each written site [F, S], in units of training, in which sites compare."""
+        scale_S = self.b_dec.new_tensor(self.facts.scales(self.writes))
         norm_FS: Tensor = torch.linalg.vector_norm(self.decoder_FSD, dim=2) * scale_S
         return norm_FS
 
@@ -124,7 +129,7 @@ class TrainedDictionary(nn.Module):
             If they are not finite.
         """
         rows = self._raw(values)
-        values_BSD, _ = self._transformed(rows.values_BSD)
+        values_BSD = self._transformed(rows.values_BSD)
         if not sparse:
             return like(self._dense(values_BSD), values)
         found = self._sparse(values_BSD)
@@ -138,7 +143,8 @@ class TrainedDictionary(nn.Module):
         code
             Dense [B, F], or sparse.
         rows
-            The rows that were encoded: only a dictionary with a transform of each row needs them, to undo it.
+            The rows that were encoded: only a dictionary with a transform of each row needs them, to undo it, or one
+            with a skip connection, whose reconstruction is not of the code alone.
 
         Raises
         ------
@@ -147,33 +153,45 @@ class TrainedDictionary(nn.Module):
         NumericsError
             If the code or the rows hold NaN or Inf.
         """
-        own = own_code(code, self.latents, like=self.W_dec)
+        own = own_code(code, self.latents, like=self.b_dec)
         given: Any = code.value_BK if isinstance(code, SparseCode) else code
-        statistics: RowStatistics | None = None
-        if self.facts.row_transform != "none":
+        inputs_BSD: Tensor | None = None
+        if self.facts.row_transform != "none" or self.W_skip is not None:
             if rows is None:
+                why = f"transforms each row ({self.facts.row_transform}), which only the rows can undo"
                 raise errors.UsageError(
-                    f"this dictionary transforms each row ({self.facts.row_transform}), which only the rows can undo: "
+                    f"this dictionary {why if self.W_skip is None else 'has a skip connection from the rows'}: "
                     "decode(code, rows=values), or reconstruct(values)"
                 )
-            values_BSD = self._raw(rows).values_BSD
-            if len(values_BSD) != len(given):
-                raise errors.UsageError(
-                    f"a code of {len(given)} rows, and {len(values_BSD)} rows to undo their transform"
-                )
-            statistics = self._transformed(values_BSD)[1]
-        values_BSD = self._decode(own, statistics)
-        return like(values_BSD[:, 0] if len(self.sites) == 1 else values_BSD, given)  # type: ignore[no-any-return]
+            inputs_BSD = self._raw(rows).values_BSD
+            if len(inputs_BSD) != len(given):
+                raise errors.UsageError(f"a code of {len(given)} rows, and {len(inputs_BSD)} rows that were encoded")
+        values_BSD = self._decode(own, inputs_BSD)
+        return like(values_BSD[:, 0] if len(self.writes) == 1 else values_BSD, given)  # type: ignore[no-any-return]
 
     def reconstruct(self, values: Values) -> Values:
-        """Return the reconstruction of raw rows, of their shape; raises as `encode`."""
+        """Return the reconstruction of raw rows: of their shape, if as many sites are written. Raises as `encode`."""
         rows = self._raw(values)
-        return like(self._reconstructed(rows.values_BSD).reshape(rows.shape), values)
+        reconstruction_BSD = self._reconstructed(rows.values_BSD)
+        return like(self._shaped(reconstruction_BSD, rows), values)
 
-    def error(self, values: Values) -> Values:
-        """Return ``rows - reconstruction``, of the shape of the rows; raises as `encode`."""
+    def error(self, values: Values, *, targets: Values | None = None) -> Values:
+        """Return ``targets - reconstruction``; raises as `encode`.
+
+        Parameters
+        ----------
+        values
+            Raw rows of the sites that are read.
+        targets
+            Raw rows of the sites that are written; None if these are the same sites.
+        """
         rows = self._raw(values)
-        return like((rows.values_BSD - self._reconstructed(rows.values_BSD)).reshape(rows.shape), values)
+        if targets is None and self.reads != self.writes:
+            raise errors.UsageError(f"this dictionary writes {', '.join(self.writes)}: error(values, targets=...)")
+        wanted = rows if targets is None else raw_rows(targets, self.writes, self.width, like=self.b_dec)
+        if len(wanted.values_BSD) != len(rows.values_BSD):
+            raise errors.UsageError(f"{len(rows.values_BSD)} rows, and {len(wanted.values_BSD)} targets")
+        return like(self._shaped(wanted.values_BSD - self._reconstructed(rows.values_BSD), rows), values)
 
     def forward(self, values: Values) -> Values:
         """Return the reconstruction of raw rows; see `reconstruct`."""
@@ -243,17 +261,22 @@ class TrainedDictionary(nn.Module):
         return f"{facts.dictionary}, {facts.latents:,} latents{k}, {', '.join(self.sites)} x {facts.width}{model}"
 
     def _raw(self, values: Tensor | NDArray[np.floating]) -> RawRows:
-        return raw_rows(values, self.sites, self.width, like=self.W_enc)
+        return raw_rows(values, self.reads, self.width, like=self.W_enc)
 
-    def _transformed(self, values_BSD: Tensor) -> tuple[Tensor, RowStatistics | None]:
+    def _shaped(self, result_BSD: Tensor, rows: RawRows) -> Tensor:
+        """Return rows of the written sites, without their axis if the given rows had none and there is one site."""
+        return result_BSD[:, 0] if len(rows.shape) == 2 and len(self.writes) == 1 else result_BSD
+
+    def _arithmetic(self) -> Weights:
+        return arithmetic(self.facts, dict(self.named_buffers()))
+
+    def _transformed(self, values_BSD: Tensor) -> Tensor:
         statistics = row_statistics(values_BSD, self.facts.row_transform)
-        if statistics is None:
-            return values_BSD, None
-        return (values_BSD - statistics.shift_BS1) / statistics.scale_BS1, statistics
+        return values_BSD if statistics is None else (values_BSD - statistics.shift_BS1) / statistics.scale_BS1
 
     def _pre_BF(self, values_BSD: Tensor) -> Tensor:
         inputs_BSD = values_BSD - self.b_dec if self.facts.subtracts_b_dec else values_BSD
-        return torch.addmm(self.b_enc, inputs_BSD.flatten(1), self.W_enc.flatten(0, 1))
+        return self._arithmetic().pre(inputs_BSD.flatten(1))
 
     def _ranked(self, active_BF: Tensor) -> Tensor:
         return active_BF.detach() if self.rank is None else active_BF.detach() * self.rank
@@ -285,9 +308,14 @@ class TrainedDictionary(nn.Module):
         index_BK = torch.topk(code_BF.detach(), most, dim=1).indices
         return SparseCode(index_BK, code_BF.gather(1, index_BK))
 
-    def _decode(self, code: Tensor | SparseCode, statistics: RowStatistics | None) -> Tensor:
-        decoder_FX, bias_X = self.W_dec.flatten(1), self.b_dec.flatten()
+    def _decode(self, code: Tensor | SparseCode, inputs_BSD: Tensor | None) -> Tensor:
+        """Return rows of the written sites; a transform of rows and a skip need the rows that were encoded."""
+        if isinstance(code, SparseCode) and self.facts.layered:
+            code = code.value_BK.new_zeros(len(code.value_BK), self.latents).scatter_add(
+                1, code.index_BK, code.value_BK
+            )
         if isinstance(code, SparseCode):
+            decoder_FX, bias_X = self.W_dec.flatten(1), self.b_dec.flatten()
             index_BK, value_BK = torch.as_tensor(code.index_BK), torch.as_tensor(code.value_BK)
             if self.latent_scale is not None:
                 value_BK = value_BK * self.latent_scale[index_BK]
@@ -297,11 +325,16 @@ class TrainedDictionary(nn.Module):
                 sum_BX = bias_X.expand(len(index_BK), -1)
         else:
             scaled_BF = code if self.latent_scale is None else code * self.latent_scale
-            sum_BX = torch.addmm(bias_X, scaled_BF, decoder_FX)
-        values_BSD = sum_BX.reshape(-1, len(self.sites), self.width)
+            sum_BX = self._arithmetic().decode(scaled_BF)
+        values_BSD = sum_BX.reshape(-1, len(self.writes), self.width)
+        if inputs_BSD is None:
+            return values_BSD
+        if self.W_skip is not None:
+            values_BSD = values_BSD + self._transformed(inputs_BSD) @ self.W_skip
+        statistics = row_statistics(inputs_BSD, self.facts.row_transform)
         return values_BSD if statistics is None else statistics.shift_BS1 + statistics.scale_BS1 * values_BSD
 
     def _reconstructed(self, values_BSD: Tensor) -> Tensor:
-        inputs_BSD, statistics = self._transformed(values_BSD)
+        scaled_BSD = self._transformed(values_BSD)
         keeps_k = self.facts.activation.k is not None
-        return self._decode(self._sparse(inputs_BSD) if keeps_k else self._dense(inputs_BSD), statistics)
+        return self._decode(self._sparse(scaled_BSD) if keeps_k else self._dense(scaled_BSD), values_BSD)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from trainers.dictionaries.codes.topk import TopKDictionary, topk_pass
-from trainers.dictionaries.dictionary import FlatWeights
+from trainers.dictionaries.codes.topk import topk_pass
+from trainers.dictionaries.dictionary import Dictionary
 
 __all__ = ["auxk_loss"]
 
@@ -18,7 +18,7 @@ LEAST_MULTIPLE: Final = 0.01
 
 
 def auxk_loss(
-    dictionary: TopKDictionary,
+    dictionary: Dictionary,
     values_BSD: Tensor,
     residual_BSD: Tensor,
     dead_F: Tensor,
@@ -41,28 +41,20 @@ def auxk_loss(
     Parameters
     ----------
     residual_BSD
-        ``x - x^``; no gradient flows into it.
+        ``x - x^`` at the written sites; no gradient flows into it.
     dead_F
-        Indices of dead latents, int64, at least one.
+        Indices of dead latents, int64, rising, at least one.
     most_latents
         k_aux; all dead latents if there are fewer.
     least
         Squared residual of the batch below which there is nothing to learn; it bounds the divisor.
     """
-    weights, score_F = dictionary.flat(), dictionary.score_F()
+    score_F = dictionary.score_F()
     residual_BX = residual_BSD.detach().flatten(1)
-    decoder_FX = weights.decoder_FX.index_select(0, dead_F)
-    of_dead = FlatWeights(
-        encoder_XF=weights.encoder_XF.index_select(1, dead_F),
-        encoder_bias_F=weights.encoder_bias_F.index_select(0, dead_F),
-        decoder_FX=decoder_FX,
-        decoder_bias_X=decoder_FX.new_zeros(decoder_FX.shape[1]),
-        pre_bias_X=weights.pre_bias_X,
-    )
+    of_dead = dictionary.weights().only(dead_F)
     kept = min(most_latents, len(dead_F))
     score_F = None if score_F is None else score_F.index_select(0, dead_F)
-    guess_BSD = topk_pass(of_dead, values_BSD, kept=kept, score_F=score_F).reconstruction_BSD
-    guess_BX = guess_BSD.flatten(1)
+    guess_BX = topk_pass(of_dead, dictionary.inputs(values_BSD), kept=kept, score_F=score_F).reconstruction_BX
     error = mse_loss(_best_multiple(guess_BX.detach(), residual_BX) * guess_BX, residual_BX, reduction="sum")
     return error / residual_BX.square().sum().clamp_min(least)
 

@@ -21,11 +21,37 @@ __all__ = [
     "make_config",
 ]
 
-DictionaryName = Literal["topk-sae", "relu-sae", "crosscoder-topk", "crosscoder-l1", "crosscoder-l2"]
+DictionaryName = Literal[
+    "topk-sae",
+    "batch-topk-sae",
+    "jumprelu-sae",
+    "matryoshka-sae",
+    "relu-sae",
+    "crosscoder-topk",
+    "crosscoder-batch-topk",
+    "crosscoder-jumprelu",
+    "crosscoder-matryoshka",
+    "crosscoder-l1",
+    "crosscoder-l2",
+    "transcoder-topk",
+    "transcoder-batch-topk",
+    "transcoder-jumprelu",
+    "clt-topk",
+    "clt-batch-topk",
+    "clt-jumprelu",
+]
 Normalisation = Literal["unit", "sqrt_d", "none", "row-zscore", "row-norm"]
 BiasStart = Literal["mean", "geometric-median"]
 Precision = Literal["float32", "bf16"]
-OPTIONS: Final[tuple[str, ...]] = ()
+OPTIONS: Final[tuple[str, ...]] = (
+    "skip",
+    "threshold_decay",
+    "groups",
+    "group_draw",
+    "l0_target",
+    "l0_penalty",
+    "bandwidth",
+)
 """Fields that only some dictionaries take (`Dictionary.options`); None stands for the default of the dictionary."""
 MOST_LATENTS: Final = 1 << 28
 MOST_FACTOR: Final = 1e6
@@ -52,16 +78,46 @@ class TrainConfig(BaseModel):
     """Which dictionary: a row of `dictionaries.table.DICTIONARIES`."""
 
     sites: tuple[str, ...] | None = None
-    """One or several sites or globs to read; None for all of the store. Sparse autoencoders read one."""
+    """One or several sites or globs to read; None for all of the store. Sparse autoencoders and transcoders
+    read one."""
+
+    targets: tuple[str, ...] | None = None
+    """Sites or globs that a transcoder writes, in the order of `sites` for a cross-layer transcoder; None for those
+    that are read. Other dictionaries write what they read."""
+
+    skip: bool | None = None
+    """Whether a transcoder has an affine skip connection beside its latents; None for none."""
 
     latents: int | None = Field(default=None, ge=1, le=MOST_LATENTS)
-    """Dictionary size F; None for `expansion` times the features D of a site."""
+    """Dictionary size F; None for `expansion` times the features D of a site. Of a cross-layer transcoder, the latents
+    of each layer."""
 
     expansion: int = Field(default=8, ge=1, le=MOST_LATENTS)
     """F divided by D, if `latents` is not given."""
 
     k: int | None = Field(default=None, ge=1, le=MOST_LATENTS)
-    """Latents kept for each row in TopK dictionaries, where None means 32; others keep no fixed number."""
+    """Latents kept for each row in TopK dictionaries, on average in BatchTopK and Matryoshka, where None means 32;
+    others keep no fixed number. In a cross-layer transcoder, K for each layer on average: the layers share K times
+    their number."""
+
+    threshold_decay: float | None = Field(default=None, ge=0.0, lt=1.0)
+    """BatchTopK: decay of the weights, a batch, in the mean of cutoffs that is the threshold for evaluation."""
+
+    groups: tuple[float, ...] | None = None
+    """Matryoshka: share of the latents in each group; each prefix of groups must reconstruct."""
+
+    group_draw: Literal["fixed", "random"] | None = None
+    """Matryoshka: whether prefixes are those of the groups, or drawn anew for each step."""
+
+    l0_target: float | None = Field(default=None, gt=0.0, le=MOST_LATENTS)
+    """JumpReLU: active latents of a row that the penalty counts by, or aims at; in a cross-layer transcoder, for each
+    layer."""
+
+    l0_penalty: Literal["target", "linear", "tanh"] | None = None
+    """JumpReLU: how active latents are priced (`dictionaries.codes.jumprelu`)."""
+
+    bandwidth: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
+    """JumpReLU: width of the window in which pre-activations move a threshold, in units of the spread of the rows."""
 
     sparsity: float | None = Field(default=None, ge=0.0, le=MOST_FACTOR)
     """Coefficient of the sparsity penalty, relative to the unexplained share of the variance (`fit.objective`): it
@@ -72,7 +128,7 @@ class TrainConfig(BaseModel):
 
     encoder_rate: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
     """Learning rate of the encoder beside that of the decoder. None for a quarter, in longer runs for less, down to a
-    sixteenth (`fit.plan.default_encoder_rate`)."""
+    sixteenth (`fit.defaults.default_encoder_rate`)."""
 
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     """Batches to train on; None for one pass over the split. Each epoch has another order. Their rows are the horizon
@@ -139,10 +195,11 @@ class TrainConfig(BaseModel):
     latents were used alike, at least 10 batches and at most 10 M rows."""
 
     def given_options(self) -> dict[str, Any]:
-        """Return the settings that only some dictionaries take, as far as they are given."""
-        return {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
+        """Return the settings that only some dictionaries take, as far as they are given, as JSON has them."""
+        given = {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
+        return {name: [*value] if isinstance(value, tuple) else value for name, value in given.items()}
 
-    @field_validator("sites", mode="before")
+    @field_validator("sites", "targets", mode="before")
     @classmethod
     def _one_or_several(cls, sites: object) -> object:
         return (sites,) if isinstance(sites, str) else sites

@@ -42,13 +42,18 @@ def start(plan: TrainPlan, inputs: InputFacts, *, device: torch.device, labels: 
     dictionary = plan.build()
     initial_weights(dictionary, inputs, seed=plan.seed)
     dictionary.to(device)
-    probe = None if labels is None else Probe(plan.latents, labels, variance=inputs.variance).to(device)
+    probe = None
+    if labels is not None:
+        probe = Probe(plan.latents, labels, variance=inputs.read_variance or inputs.variance).to(device)
     most_norm_S = inputs.most_norm_S
     return TrainState(
         dictionary=dictionary,
-        optimizer=build_optimizer(dictionary, plan, variance=inputs.variance, probe=probe),
+        optimizer=build_optimizer(
+            dictionary, plan, variance=inputs.variance, read_variance=inputs.read_variance, probe=probe
+        ),
         scale_S=torch.as_tensor(inputs.scale_S, dtype=torch.float32, device=device),
         variance=inputs.variance,
+        read_variance=inputs.read_variance,
         idle_rows_F=torch.zeros(plan.latents, dtype=torch.int64, device=device),
         most_norm_S=None if most_norm_S is None else torch.as_tensor(most_norm_S, dtype=torch.float32, device=device),
         drawn_rows=inputs.drawn_rows,
@@ -58,23 +63,20 @@ def start(plan: TrainPlan, inputs: InputFacts, *, device: torch.device, labels: 
 
 @torch.no_grad()
 def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) -> None:
-    """Fill the weights: random decoder rows of norm 1, encoder part of the transpose, biases at the mean.
+    """Fill the weights: `Dictionary.first_weights`.
 
     The transpose is the initialisation of Gao et al. 2024 (section A.1); `ENCODER_SCALE` of it is measured to be
     better. With b_dec the mean, known exactly from the statistics of the store, an SAE starts by encoding centred rows;
-    a crosscoder, which subtracts nothing, starts the same way because b_enc is set to ``-mean W_enc``. The geometric
-    median may take the place of the mean. Drawn on the CPU, so every device starts from the same bits.
+    a crosscoder, which subtracts nothing, starts the same way because b_enc is set to ``-mean W_enc``, and a transcoder
+    subtracts the mean of the rows that it reads. The geometric median may take the place of the mean. Drawn on the CPU,
+    so every device starts from the same bits.
     """
     generator = torch.Generator().manual_seed(int(np.random.default_rng([seed, _Draw.WEIGHTS]).integers(2**63)))
-    shape = dictionary.shape
-    decoder_FX = torch.randn(shape.latents, shape.sites * shape.width, generator=generator)
-    decoder_FX /= torch.linalg.vector_norm(decoder_FX, dim=1, keepdim=True)
-    centre_X = torch.as_tensor(inputs.start_SD, dtype=torch.float32).flatten()
-    dictionary.W_dec.copy_(decoder_FX.view_as(dictionary.W_dec))
-    dictionary.W_enc.copy_(ENCODER_SCALE * decoder_FX.t().reshape(dictionary.W_enc.shape))
-    dictionary.b_dec.copy_(centre_X.view_as(dictionary.b_dec))
-    if not dictionary.one_site:
-        dictionary.b_enc.copy_(-ENCODER_SCALE * (decoder_FX @ centre_X))
+    shape, read_variance = dictionary.shape, inputs.variance if inputs.read_variance is None else inputs.read_variance
+    centre_SD = torch.as_tensor(inputs.start_SD, dtype=torch.float32)
+    dictionary.first_weights(generator, centre_SD, encoder_scale=ENCODER_SCALE)
+    of_encoder = read_variance * (dictionary.spans()["W_enc"] / len(shape.read))
+    dictionary.begin(spread=math.sqrt(of_encoder / shape.width), seed=seed)
 
 
 def trained_parameters(dictionary: Dictionary, probe: Probe | None) -> dict[str, tuple[nn.Parameter, Role]]:
@@ -87,33 +89,44 @@ def trained_parameters(dictionary: Dictionary, probe: Probe | None) -> dict[str,
 
 
 def build_optimizer(
-    dictionary: Dictionary, plan: TrainPlan, *, variance: float, probe: Probe | None = None
+    dictionary: Dictionary,
+    plan: TrainPlan,
+    *,
+    variance: float,
+    read_variance: float | None = None,
+    probe: Probe | None = None,
 ) -> torch.optim.Adam:
     """Return Adam over the weights; the learning rate of each is `plan.lr` times its ``factor``, by its role.
 
     Adam moves a weight by the learning rate, whatever the size of its gradient. So that a run depends neither on the
     scale of the rows nor on how often a site is repeated, the step of each weight follows its size: weights over S
     sites have norm 1 together, so each has ``1 / sqrt(S)`` of the rate; biases are in units of the rows, so `b_enc` has
-    ``sqrt(variance)`` of it and the bias of a site ``sqrt(variance / S)``. The encoder then has `encoder_rate` of
-    that: a step of it changes which latents fire. ``unit`` is the factor with which a gradient counts when the gradient
-    is clipped. The fused form takes a third of the time of the default on a CPU (0.9 of 2.6 ms for 2 M weights).
+    ``sqrt(variance)`` of it and the bias of a site ``sqrt(variance / S)``; S is that of `Dictionary.spans`. The encoder
+    then has `encoder_rate` of that: a step of it changes which latents fire. A skip, of D features as the encoder is,
+    has that rate too. ``unit`` is the factor with which a gradient counts when the gradient is clipped. The fused form
+    takes a third of the time of the default on a CPU (0.9 of 2.6 ms for 2 M weights).
 
     Parameters
     ----------
     variance
-        Mean squared distance of the scaled rows from their mean, summed over sites.
+        Mean squared distance of the scaled rows from their mean, summed over the sites that are written.
+    read_variance
+        The same for those that are read; None if these are the same.
     """
-    spread, root_sites = math.sqrt(variance), math.sqrt(dictionary.shape.sites)
-    factor_and_unit = {
-        Role.ENCODER: (plan.encoder_rate / root_sites, 1.0),
-        Role.ENCODER_BIAS: (plan.encoder_rate * spread, spread),
-        Role.DECODER: (1.0 / root_sites, 1.0),
-        Role.DECODER_BIAS: (spread / root_sites, spread),
-        Role.PROBE: (1.0, 1.0),
-        Role.LOG: (plan.encoder_rate, 1.0),
-    }
-    groups = []
-    for parameter, role in trained_parameters(dictionary, probe).values():
-        factor, unit = factor_and_unit[role]
+    spread, spans, groups = math.sqrt(variance), dictionary.spans(), []
+    read_variance = variance if read_variance is None else read_variance
+    for name, (parameter, role) in trained_parameters(dictionary, probe).items():
+        sites = spans.get(name, 1)
+        root_sites = math.sqrt(sites)
+        of_code = math.sqrt(read_variance * (sites / len(dictionary.shape.read)))
+        factor, unit = {
+            Role.ENCODER: (plan.encoder_rate / root_sites, 1.0),
+            Role.ENCODER_BIAS: (plan.encoder_rate * of_code, of_code),
+            Role.DECODER: (1.0 / root_sites, 1.0),
+            Role.DECODER_BIAS: (spread / root_sites, spread),
+            Role.SKIP: (plan.encoder_rate, 1.0),
+            Role.PROBE: (1.0, 1.0),
+            Role.LOG: (plan.encoder_rate, 1.0),
+        }[role]
         groups.append({"params": [parameter], "factor": factor, "unit": unit})
     return torch.optim.Adam(groups, lr=plan.lr, betas=ADAM_BETAS, eps=ADAM_EPS, fused=True)

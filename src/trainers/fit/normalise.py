@@ -53,7 +53,9 @@ class InputFacts:
     mean_SD: Float64s
     """Mean of the scaled rows."""
     variance: float
-    """Mean squared distance of the scaled rows from their mean, summed over sites."""
+    """Mean squared distance of the scaled rows from their mean, summed over the sites that are written."""
+    read_variance: float | None = None
+    """The same for those that are read; None if these are the same."""
     median_SD: Float64s | None = None
     """Geometric median of the scaled rows of each site; None if nothing starts there."""
     most_norm_S: Float64s | None = None
@@ -68,7 +70,12 @@ class InputFacts:
 
 
 def describe_inputs(
-    sites: Sequence[str], statistics: Mapping[str, SiteMoments], *, normalisation: Normalisation
+    sites: Sequence[str],
+    statistics: Mapping[str, SiteMoments],
+    *,
+    normalisation: Normalisation,
+    read: Sequence[str] | None = None,
+    written: Sequence[str] | None = None,
 ) -> InputFacts:
     """Return scale, mean and variance of the scaled rows of the given sites.
 
@@ -76,6 +83,8 @@ def describe_inputs(
     ----------
     statistics
         Of the rows of each site; if the normalisation is a transform of each row, of the transformed rows.
+    read, written
+        Those that a dictionary reads and writes; None for all.
 
     Raises
     ------
@@ -88,13 +97,19 @@ def describe_inputs(
     scale_S = np.array([site_scale(site, statistics[site], normalisation=normalisation) for site in sites])
     mean_SD = scale_S[:, None] * np.stack([statistics[site].mean_D for site in sites])
     variance_S = np.array([statistics[site].variance_D.sum() for site in sites])
-    variance = float((scale_S**2 * variance_S).sum())
-    if not (np.isfinite(mean_SD).all() and math.isfinite(variance) and variance > 0):
+    variance_S = scale_S**2 * variance_S
+
+    def variance_of(names: Sequence[str] | None) -> float:
+        return float((variance_S if names is None else variance_S[[*map(list(sites).index, names)]]).sum())
+
+    variance, read_variance = variance_of(written), variance_of(read)
+    least = min(variance, read_variance)
+    if not (np.isfinite(mean_SD).all() and math.isfinite(variance + read_variance) and least > 0):
         raise errors.TrainingError(
-            f"rows of {', '.join(sites)} have variance {variance} in the statistics of the store; "
+            f"rows of {', '.join(sites)} have variance {least} in the statistics of the store; "
             "a dictionary needs rows that differ"
         )
-    return InputFacts(scale_S, mean_SD, variance)
+    return InputFacts(scale_S, mean_SD, variance, None if read is None and written is None else read_variance)
 
 
 def site_scale(site: str, moments: SiteMoments, *, normalisation: Normalisation) -> float:

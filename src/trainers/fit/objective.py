@@ -8,8 +8,10 @@
 store, also summed over sites and features. The penalty grows with the norm of the rows and, for some dictionaries, with
 the number of sites (g, `Dictionary.penalty_growth`). AuxK is itself a share. So each term keeps its weight whatever the
 scale of the rows, the normalisation, or the number of sites. Further reconstructions of a dictionary
-(`DictionaryOutput.also_BSD`) are terms of their own, each ``error / V``. Further terms are in `fit.terms`, each a share
-as well.
+(`DictionaryOutput.also_BSD`) are terms of their own, each ``error / V``. Where they are reconstructions by more or
+fewer latents, the terms of all have weights that sum to 1 (`DictionaryOutput.weight`): the gradient keeps its size
+beside AuxK and the limit of clipping. Further terms are in `fit.terms`, each a
+share as well.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from trainers.dictionaries.codes.topk import TopKDictionary
 from trainers.dictionaries.dictionary import DictionaryOutput
 from trainers.fit.auxk import auxk_loss
 from trainers.fit.plan import TrainPlan
@@ -79,17 +80,17 @@ def objective(
     target_BSD = state.dictionary.targets(scaled_BSD)
     error_S = squared_error_S(output.reconstruction_BSD, target_BSD)
     total = len(scaled_BSD) * state.variance
-    terms = {"reconstruction": error_S.sum() / total}
+    terms = {"reconstruction": output.weight * error_S.sum() / total}
     for name, also_BSD in output.also_BSD.items():
-        terms[name] = squared_error_S(also_BSD, target_BSD).sum() / total
+        terms[name] = output.weight * squared_error_S(also_BSD, target_BSD).sum() / total
     if plan.sparsity is not None and output.penalty is not None:
-        unit = state.dictionary.penalty_growth(len(plan.sites)) * math.sqrt(state.variance)
+        unit = state.dictionary.penalty_unit(len(plan.sites), spread=math.sqrt(state.variance))
         terms["sparsity"] = plan.sparsity * sparsity_factor(plan, state.rows) / unit * output.penalty
     if plan.auxk_weight:
         terms["auxk"] = plan.auxk_weight * _auxk(state, scaled_BSD, output, dead_F, plan)
     if plan.decorrelation_weight:
-        atoms_FX = state.dictionary.flat().decoder_FX
-        terms["decorrelation"] = plan.decorrelation_weight * decorrelation(atoms_FX, width=plan.width)
+        layers = [decorrelation(one.decoder_FX, width=plan.width) for one in state.dictionary.weights().layers()]
+        terms["decorrelation"] = plan.decorrelation_weight * torch.stack(layers).mean()
     counts: dict[str, int] = {}
     if plan.smoothness_weight:
         pair_2P = torch.from_numpy(_needed(places).neighbours()).to(scaled_BSD.device)
@@ -109,7 +110,7 @@ def _needed(what: Found | None) -> Found:
 
 
 def _auxk(state: TrainState, scaled_BSD: Tensor, output: DictionaryOutput, dead_F: Tensor, plan: TrainPlan) -> Tensor:
-    if not len(dead_F) or not isinstance(state.dictionary, TopKDictionary):
+    if not len(dead_F):
         return scaled_BSD.new_zeros(())
     residual_BSD = state.dictionary.targets(scaled_BSD) - output.reconstruction_BSD.detach()
     least = len(scaled_BSD) * state.variance * torch.finfo(scaled_BSD.dtype).eps

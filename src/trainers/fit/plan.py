@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary, Shape
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import MOST_LATENTS, BiasStart, DictionaryName, Normalisation, Precision, TrainConfig
+from trainers.fit.defaults import (
+    DEFAULT_K,
+    MAX_WARMUP_STEPS,
+    MOST_ENCODER_RATE,
+    default_dead_after_rows,
+    default_encoder_rate,
+    default_lr,
+)
+from trainers.fit.read_and_written import read_and_written
+from trainers.fit.rows.transform import transform_of
 from trainers.fit.source import BatchSource
 from trainers.fit.terms.labels import LabelFacts
 
@@ -19,23 +30,19 @@ __all__ = [
     "StreamFacts",
     "StreamingPlan",
     "TrainPlan",
-    "default_dead_after_rows",
-    "default_encoder_rate",
-    "default_lr",
     "plan_streaming",
     "plan_training",
 ]
 
-MOST_DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
-DEAD_AFTER_FIRINGS: Final = 320  # docs/decisions/0023-objective-and-defaults.md
-LEAST_DEAD_AFTER_BATCHES: Final = 10
-"""So that a latent is not called dead, and taught as one, because it is rare."""
-MAX_WARMUP_STEPS: Final = 1_000
-MOST_ENCODER_RATE: Final = 1 / 4  # docs/decisions/0023-objective-and-defaults.md
-LEAST_ENCODER_RATE: Final = 1 / 16
-SHORT_STEPS: Final = 1_000
-"""Steps up to which the encoder has its highest rate."""
-DEFAULT_K: Final = 32
+_OF_ROWS: Final = (
+    "normalisation",
+    "max_norm_quantile",
+    "b_dec_start",
+    "decorrelation_weight",
+    "smoothness_weight",
+    "probe_weight",
+)
+"""Fields of the configuration that are those of the plan."""
 _MOST_SITES: Final = 1024
 _MOST_WIDTH: Final = 1 << 20
 _MOST: Final = 1 << 62
@@ -92,6 +99,11 @@ class TrainPlan(BaseModel):
 
     dictionary: DictionaryName
     sites: tuple[str, ...] = Field(min_length=1, max_length=_MOST_SITES)
+    """All sites of a batch, in its order."""
+    reads: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=_MOST_SITES)
+    """Those that are encoded, in the order of the dictionary; None for all."""
+    writes: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=_MOST_SITES)
+    """Those that are reconstructed; None for all."""
     width: int = Field(ge=1, le=_MOST_WIDTH)
     latents: int = Field(ge=1, le=MOST_LATENTS)
     kept: int | None = Field(ge=1, le=MOST_LATENTS)
@@ -135,12 +147,37 @@ class TrainPlan(BaseModel):
     @property
     def shape(self) -> Shape:
         """Sizes of the dictionary."""
-        return Shape(len(self.sites), self.width, self.latents, self.kept)
+        return _shape(self.sites, self.reads, self.writes, self.width, self.latents, self.kept)
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Names of the sites that are encoded."""
+        return self.sites if self.reads is None else self.reads
 
     @property
     def written(self) -> tuple[str, ...]:
         """Names of the sites that are reconstructed."""
-        return self.sites
+        return self.sites if self.writes is None else self.writes
+
+    @property
+    def latents_each(self) -> int:
+        """Latents as `TrainConfig` counts them: of each layer, if each has its own."""
+        return self.latents // self._layers
+
+    @property
+    def kept_each(self) -> int | None:
+        """K as `TrainConfig` counts it: of each layer, if each has latents of its own."""
+        return None if self.kept is None else self.kept // self._layers
+
+    @property
+    def _layers(self) -> int:
+        return len(self.read) if DICTIONARIES[self.dictionary].each_site_has_latents else 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if unknown := {*self.read, *self.written} - {*self.sites}:
+            raise ValueError(f"{min(unknown)} is read or written, and no site of a batch")
+        return self
 
     def build(self) -> Dictionary:
         """Return the dictionary, with weights of zero.
@@ -182,28 +219,32 @@ def plan_training(config: TrainConfig, stream: StreamFacts, labels: LabelFacts |
         If the dictionary does not fit the sites, or options contradict each other.
     """
     kind = DICTIONARIES[config.dictionary]
-    if kind.one_site and len(stream.sites) != 1:
-        raise errors.UsageError(
-            f"{config.dictionary} reads one site, not {len(stream.sites)}; "
-            f"choose one with --site: {', '.join(stream.sites)} (or take a crosscoder)"
-        )
-    latents = _latents(config, stream)
-    kept = _kept(kind, config, latents=latents)
+    read, written = read_and_written(kind, config, stream.sites)
+    layers = len(read) if kind.each_site_has_latents else 1
+    latents = layers * _latents(config, stream)
+    if latents > MOST_LATENTS:
+        raise errors.UsageError(f"{latents:,} latents in {layers} layers; at most {MOST_LATENTS:,} can be trained")
+    kept, options = _kept(kind, config, latents=latents // layers), _options(kind, config)
+    kept = None if kept is None else layers * kept
+    reads, writes = (None if names == stream.sites else names for names in (read, written))
+    shape = _shape(stream.sites, reads, writes, stream.width, latents, kept)
+    _check(kind, shape, options, layers=layers)
+    of_rows = _of_rows(config, labels, same_rows=read == written)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
-    if (labels is None) != (config.probe_weight == 0):
-        raise errors.UsageError("a probe needs labels and a weight: give --labels FILE and --probe-weight, or neither")
     steps = _batches(config, stream)
     rows = stream.rows_of(steps)
     return TrainPlan(
         dictionary=config.dictionary,
         sites=stream.sites,
+        reads=reads,
+        writes=writes,
         width=stream.width,
         latents=latents,
         kept=kept,
-        options=_options(kind, config),
+        options=options,
         sparsity=kind.default_sparsity if config.sparsity is None else config.sparsity,
-        lr=default_lr(latents) if config.lr is None else config.lr,
+        lr=default_lr(latents // layers) if config.lr is None else config.lr,
         encoder_rate=config.encoder_rate or default_encoder_rate(steps),
         steps=steps,
         batch_rows=stream.batch_rows,
@@ -211,65 +252,29 @@ def plan_training(config: TrainConfig, stream: StreamFacts, labels: LabelFacts |
         seed=config.seed,
         order=config.order,
         split=config.split,
-        normalisation=config.normalisation,
-        max_norm_quantile=config.max_norm_quantile,
-        b_dec_start=config.b_dec_start,
         warmup_rows=min(MAX_WARMUP_STEPS * stream.batch_rows, round(config.warmup_share * rows)),
         decay_rows=round(config.decay_share * rows),
         sparsity_warmup_rows=round(config.sparsity_warmup_share * rows),
         precision=config.precision,
         gradient_clip=config.gradient_clip,
-        auxk_weight=config.auxk_weight if kind.keeps_k else 0.0,
-        auxk_latents=config.auxk_latents or max(1, stream.width // 2),
-        decorrelation_weight=config.decorrelation_weight,
-        smoothness_weight=config.smoothness_weight,
-        probe_weight=config.probe_weight,
-        labels=labels,
+        auxk_weight=config.auxk_weight if kind.takes_auxk else 0.0,
+        auxk_latents=config.auxk_latents or max(1, layers * stream.width // 2),
         dead_after_rows=config.dead_after_rows
         or default_dead_after_rows(latents, kept or DEFAULT_K, batch_rows=stream.batch_rows),
+        **of_rows,
     )
 
 
-def default_lr(latents: int) -> float:
-    """Return ``5e-3 * sqrt(1024 / F)``.
-
-    The inverse square root of the dictionary size is the scaling of Gao et al. 2024 (section A.3); the factor is
-    measured in docs/decisions/0023-objective-and-defaults.md.
-
-    Examples
-    --------
-    >>> default_lr(4096)
-    0.0025
-    """
-    return 5e-3 * math.sqrt(1024 / latents)
-
-
-def default_encoder_rate(steps: int) -> float:
-    """Return the rate of the encoder beside that of the decoder: a quarter up to 1,000 steps, a sixteenth from 16,000.
-
-    Between them it falls with the square root of the steps. Steps of the encoder change which latents fire, and the
-    more of them there are, the more latents they leave dead.
-
-    Examples
-    --------
-    >>> default_encoder_rate(1_000), default_encoder_rate(100_000)
-    (0.25, 0.0625)
-    """
-    return min(MOST_ENCODER_RATE, max(LEAST_ENCODER_RATE, MOST_ENCODER_RATE * math.sqrt(SHORT_STEPS / steps)))
-
-
-def default_dead_after_rows(latents: int, kept: int, *, batch_rows: int) -> int:
-    """Return ``320 F / K``, at least 10 batches and at most 10 M rows.
-
-    In so many rows a latent fires 320 times if all are used alike.
-
-    Examples
-    --------
-    >>> default_dead_after_rows(8192, 32, batch_rows=2048)
-    81920
-    """
-    wanted = math.ceil(DEAD_AFTER_FIRINGS * latents / kept)
-    return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, wanted))
+def _of_rows(config: TrainConfig, labels: LabelFacts | None, *, same_rows: bool) -> dict[str, Any]:
+    """Return the fields about rows and further terms; refuse those that contradict each other, or the dictionary."""
+    if (labels is None) != (config.probe_weight == 0):
+        raise errors.UsageError("a probe needs labels and a weight: give --labels FILE and --probe-weight, or neither")
+    if not same_rows and transform_of(config.normalisation) != "none":
+        raise errors.UsageError(
+            f"--normalisation {config.normalisation} is undone with the statistics of the row that was read, and "
+            f"{config.dictionary} writes other rows than it reads; take unit, sqrt_d or none"
+        )
+    return {name: getattr(config, name) for name in _OF_ROWS} | {"labels": labels}
 
 
 def _latents(config: TrainConfig, stream: StreamFacts) -> int:
@@ -291,6 +296,33 @@ def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:
             f"{config.dictionary} has no --{min(others).replace('_', '-')}; options of its own: {takes}"
         )
     return {**kind.options, **given}
+
+
+def _shape(
+    sites: tuple[str, ...],
+    reads: tuple[str, ...] | None,
+    writes: tuple[str, ...] | None,
+    width: int,
+    latents: int,
+    kept: int | None,
+) -> Shape:
+    """Return the sizes of a dictionary, with its sites by number."""
+    read, written = (None if names is None else tuple(map(sites.index, names)) for names in (reads, writes))
+    return Shape(len(sites), width, latents, kept, read, written)
+
+
+def _check(kind: type[Dictionary], shape: Shape, options: Mapping[str, Any], *, layers: int) -> None:
+    """Refuse options that contradict the dictionary or each other."""
+    target, latents = options.get("l0_target", 0), shape.latents // layers
+    if target > latents:
+        raise errors.UsageError(
+            f"l0_target = {target:g} of only {latents} latents; lower --l0-target or raise --latents"
+        )
+    try:
+        with torch.device("meta"):
+            kind(shape, **options)
+    except ValueError as error:
+        raise errors.UsageError(str(error)) from None
 
 
 def _batches(config: TrainConfig, stream: StreamFacts) -> int:

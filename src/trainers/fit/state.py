@@ -22,13 +22,15 @@ class TrainState:
     scale_S: Tensor
     """Input scale of each site, float32."""
     variance: float
-    """Variance of the scaled rows of the store, summed over sites and features: the unit of the objective."""
+    """Variance of the scaled rows of the store, summed over written sites and features: the unit of the objective."""
     idle_rows_F: Tensor
     """int64: rows since each latent last fired."""
     step: int = 0
     """Steps done."""
     rows: int = 0
     """Rows trained on, those that were dropped included."""
+    read_variance: float | None = None
+    """The variance of the sites that are read; None if these are the written ones."""
     most_norm_S: Tensor | None = None
     """Norm of a raw row at each site beyond which it is dropped, float32; None for no limit."""
     dropped_rows: int = 0

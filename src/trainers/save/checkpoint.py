@@ -121,6 +121,7 @@ def write_checkpoint(
             dropped_rows=state.dropped_rows,
             drawn_rows=state.drawn_rows,
             health=health,
+            read_variance=state.read_variance,
             software=software(),
             files={name: file_sha256(partial / name) for name in (WEIGHTS, OPTIMIZER)},
         )

@@ -38,7 +38,7 @@ class _Record(BaseModel):
 
 
 class SiteRecord(_Record):
-    """One site that the dictionary reads."""
+    """One site that the dictionary reads or writes."""
 
     name: str
     module: str
@@ -72,7 +72,9 @@ class CheckpointRecord(_Record):
     input_scale: tuple[Annotated[float, Field(ge=_LEAST_SCALE, le=_MOST_SCALE)], ...]
     """Factor of each site: the dictionary's inputs are ``input_scale[s] * x[:, s]``, its weights are not folded."""
     variance: float = Field(gt=0)
-    """Mean squared distance of the scaled rows of the store from their mean, summed over sites."""
+    """Mean squared distance of the scaled rows of the store from their mean, summed over the sites that are written."""
+    read_variance: float | None = Field(default=None, gt=0)
+    """The same for those that are read; None if these are the same."""
     most_norm: tuple[Annotated[float, Field(ge=0, le=_MOST_SCALE)], ...] | None = None
     """Norm of a raw row at each site beyond which it is dropped; None for no limit."""
     dropped_rows: int = Field(default=0, ge=0, le=1 << 62)

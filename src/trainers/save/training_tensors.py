@@ -52,7 +52,9 @@ def restored_state(
         If tensors are missing, or of another shape; `file` is named.
     """
     device = dictionary.W_dec.device
-    probe = None if labels is None else Probe(plan.latents, labels, variance=record.variance).to(device)
+    probe = None
+    if labels is not None:
+        probe = Probe(plan.latents, labels, variance=record.read_variance or record.variance).to(device)
     of_probe = {} if probe is None else {_PROBE + name: one for name, one in probe.named_parameters()}
     named = {name: parameter for name, (parameter, _) in trained_parameters(dictionary, probe).items()}
     expected = {_IDLE_ROWS: torch.empty(plan.latents, dtype=torch.int64)} | of_probe
@@ -64,7 +66,9 @@ def restored_state(
     with torch.no_grad():
         for name, parameter in of_probe.items():
             parameter.copy_(tensors[name])
-    optimizer = build_optimizer(dictionary, plan, variance=record.variance, probe=probe)
+    optimizer = build_optimizer(
+        dictionary, plan, variance=record.variance, read_variance=record.read_variance, probe=probe
+    )
     if record.step:
         for name, parameter in named.items():
             optimizer.state[parameter] = {
@@ -75,6 +79,7 @@ def restored_state(
         optimizer=optimizer,
         scale_S=torch.tensor(record.input_scale, dtype=torch.float32, device=device),
         variance=record.variance,
+        read_variance=record.read_variance,
         idle_rows_F=tensors[_IDLE_ROWS].to(device),
         step=record.step,
         rows=record.rows,

@@ -101,5 +101,5 @@ def _smaller(batch_rows: int) -> Iterator[int]:
 
 def _row_bytes(plan: TrainPlan) -> int:
     """Return the bytes of a row: pre-activations, and their ranking or gradients; values, result and error."""
-    copies = 1 if DICTIONARIES[plan.dictionary].keeps_k and len(plan.sites) == 1 else 2
+    copies = 1 if DICTIONARIES[plan.dictionary].keeps_k and DICTIONARIES[plan.dictionary].one_site else 2
     return 4 * (copies * plan.latents + 3 * len(plan.sites) * plan.width)

@@ -22,10 +22,18 @@ from trainers.workflows.options import RunOptions
 __all__ = ["Asked", "SavedRun", "command_to_resume", "settle"]
 
 _SITES: Final = "sites"
+_TARGETS: Final = "targets"
 _FIXED_OPTIONS: Final = ("live", "recipe_options", "allow_incomplete")
 """Options that decide which rows there are."""
 _NOT_KEPT: Final = {"out", "resume", "storage_options"}
-_RESOLVED: Final = {"latents": "latents", "k": "kept", "sparsity": "sparsity", "lr": "lr", _SITES: "sites"}
+_RESOLVED: Final = {
+    "latents": "latents_each",
+    "k": "kept_each",
+    "sparsity": "sparsity",
+    "lr": "lr",
+    _SITES: "read",
+    _TARGETS: "written",
+}
 """Fields of the configuration, and where the plan has their value if they were not given."""
 
 
@@ -183,7 +191,9 @@ def _kept_source(source: str | os.PathLike[str]) -> str | None:
 
 
 def _flag(field: str) -> str:
-    return {_SITES: "--site", "live": "the source of the rows"}.get(field, "--" + field.replace("_", "-"))
+    return {_SITES: "--site", _TARGETS: "--target", "live": "the source of the rows"}.get(
+        field, "--" + field.replace("_", "-")
+    )
 
 
 def _plain(value: object) -> object:

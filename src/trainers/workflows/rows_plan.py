@@ -12,6 +12,7 @@ import torch
 
 from actstore import StreamRequest, errors
 from trainers.fit.config import TrainConfig
+from trainers.fit.read_and_written import sites_of_batches
 from trainers.workflows.device import choose_device
 from trainers.workflows.options import LiveMode, RunOptions
 
@@ -80,7 +81,7 @@ def plan_rows(
     return RowsPlan(
         source=source,
         request=StreamRequest(
-            sites=config.sites,
+            sites=sites_of_batches(config),
             batch_rows=config.batch_rows,
             seed=config.seed,
             split=config.split,

@@ -17,9 +17,12 @@ def test_parameters_are_those_of_the_dictionary(name: str) -> None:
     dictionary = DICTIONARIES[name]
     sites = 1 if dictionary.one_site else 3
     kept = 4 if dictionary.keeps_k else None
-    made = dictionary(Shape(sites=sites, width=6, latents=20, kept=kept))
+    latents = 20 * sites if dictionary.each_site_has_latents else 20
+    made = dictionary(Shape(sites=sites, width=6, latents=latents, kept=kept))
     count = sum(parameter.numel() for parameter in made.parameters())
-    assert TrainerShape(sites, width=6, latents=20).parameters == count
+    kind = TRAINERS[name]
+    shape = TrainerShape(sites, width=6, latents=20, vectors=kind.vectors, layered=kind.layered)
+    assert shape.parameters == count
 
 
 def test_the_crosscoder_over_prott5_has_403_million() -> None:

@@ -13,7 +13,8 @@ from trainers.fit.config import DictionaryName
 
 def random_dictionary(name: str, *, sites: int = 3) -> Dictionary:
     kind = DICTIONARIES[name]
-    shape = Shape(1 if kind.one_site else sites, width=6, latents=20, kept=4 if kind.keeps_k else None)
+    latents = 20 * sites if kind.each_site_has_latents else 20
+    shape = Shape(1 if kind.one_site else sites, width=6, latents=latents, kept=4 if kind.keeps_k else None)
     dictionary = kind(shape)
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
@@ -46,7 +47,12 @@ def test_a_pass_is_encode_then_decode(name: str) -> None:
 @pytest.mark.parametrize("name", DICTIONARIES)
 def test_parameters_have_the_shapes_of_the_field(name: str) -> None:
     shapes = {key: tuple(value.shape) for key, value in random_dictionary(name).named_parameters()}
-    if DICTIONARIES[name].one_site:
+    if "jumprelu" in name:
+        assert shapes.pop("log_threshold") == (60 if DICTIONARIES[name].each_site_has_latents else 20,)
+    if DICTIONARIES[name].each_site_has_latents:
+        decoders = {"W_dec.0": (20, 3, 6), "W_dec.1": (20, 2, 6), "W_dec.2": (20, 1, 6)}
+        assert shapes == {"W_enc": (3, 6, 20), "b_enc": (3, 20), "b_dec": (3, 6)} | decoders
+    elif DICTIONARIES[name].one_site:
         assert shapes == {"W_enc": (6, 20), "b_enc": (20,), "W_dec": (20, 6), "b_dec": (6,)}
     else:
         assert shapes == {"W_enc": (3, 6, 20), "b_enc": (20,), "W_dec": (20, 3, 6), "b_dec": (3, 6)}
@@ -75,7 +81,7 @@ def test_an_sae_refuses_several_sites(name: str) -> None:
         DICTIONARIES[name](Shape(2, 6, 20, 4))
 
 
-@pytest.mark.parametrize("name", ["topk-sae", "crosscoder-topk"])
+@pytest.mark.parametrize("name", [name for name, kind in DICTIONARIES.items() if kind.keeps_k])
 def test_a_topk_dictionary_must_be_told_k(name: str) -> None:
     with pytest.raises(ValueError, match="kept"):
         DICTIONARIES[name](Shape(1, 6, 20, None))

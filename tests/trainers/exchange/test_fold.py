@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.trainers.exchange.made import draw
+from trainers.dictionaries.codes.batch_topk import BatchTopKDictionary
 from trainers.dictionaries.dictionary import Dictionary, Shape
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.exchange.facts import Activation, DictionaryFacts, SiteFacts
@@ -17,11 +18,13 @@ SCALES = torch.tensor([0.02, 3.0, 70.0])
 def dictionary_of(kind: str) -> Dictionary:
     cls = DICTIONARIES[kind]
     sites = 1 if cls.one_site else 3
-    dictionary = cls(Shape(sites, 6, 20, 4 if cls.keeps_k else None))
+    latents = 20 * sites if cls.each_site_has_latents else 20
+    dictionary = cls(Shape(sites, 6, latents, 4 if cls.keeps_k else None))
     with torch.no_grad():
-        for seed, parameter in enumerate(dictionary.parameters()):
+        buffers = (one for one in dictionary.buffers() if one.ndim)
+        for seed, parameter in enumerate([*dictionary.parameters(), *buffers]):
             parameter.copy_(draw(*parameter.shape, seed=seed))
-    return dictionary
+    return dictionary.eval()
 
 
 def trained_of(dictionary: Dictionary) -> TrainedDictionary:
@@ -31,7 +34,8 @@ def trained_of(dictionary: Dictionary) -> TrainedDictionary:
         sites=tuple(SiteFacts(name=f"s{s}", module=None, width=shape.width) for s in range(shape.sites)),
         latents=shape.latents,
         activation=activation_of(dictionary),
-        subtracts_b_dec=dictionary.one_site,
+        subtracts_b_dec=dictionary.subtracts_b_dec,
+        layered=dictionary.each_site_has_latents,
         input_scale=tuple(SCALES[: shape.sites].tolist()),
         model=None,
         origin="a test",
@@ -50,6 +54,23 @@ def test_codes_and_reconstructions_are_those_of_training(kind: str) -> None:
     torch.testing.assert_close(code_BF, dictionary.encode(scaled_BSD).detach(), rtol=1e-5, atol=1e-5)
     wanted_BSD = dictionary(scaled_BSD).reconstruction_BSD.detach()
     torch.testing.assert_close(trained.reconstruct(raw_BSD) * scale_S1, wanted_BSD, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["batch-topk-sae", "crosscoder-batch-topk"])
+def test_the_threshold_of_training_is_that_of_raw_rows(kind: str) -> None:
+    """A crosscoder compares ranks with it, so it is the same for all latents."""
+    dictionary = dictionary_of(kind)
+    assert isinstance(dictionary, BatchTopKDictionary)
+    assert activation_of(dictionary) == Activation(name="topk", k=4)
+    dictionary.cutoff_sum.fill_(0.75)
+    dictionary.cutoff_weight.fill_(0.5)
+    assert activation_of(dictionary) == Activation(name="jumprelu")
+    trained = trained_of(dictionary)
+    scaled_BSD = draw(50, dictionary.shape.sites, 6, seed=9)
+    code_BF = trained.encode(scaled_BSD / SCALES[: dictionary.shape.sites, None])
+    torch.testing.assert_close(code_BF, dictionary.encode(scaled_BSD).detach(), rtol=1e-5, atol=1e-5)
+    assert trained.threshold is not None
+    assert trained.threshold.tolist() == [1.5] * 20
 
 
 def test_the_closed_form_with_unequal_norms() -> None:
@@ -73,4 +94,5 @@ def test_a_topk_crosscoder_ranks_as_in_training() -> None:
 
 def test_the_activation_of_each_kind() -> None:
     assert activation_of(dictionary_of("topk-sae")) == Activation(name="topk", k=4)
+    assert activation_of(dictionary_of("jumprelu-sae")) == Activation(name="jumprelu")
     assert activation_of(dictionary_of("relu-sae")) == Activation(name="relu")

@@ -1,5 +1,6 @@
 """Dictionaries go to SAELens, dictionary_learning and sparsify and come from them: the same codes of real rows."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from actstore import open_store
 from tests.conftest import need
 from tests.services.peers import obstacle, run_peers
 from tests.trainers.exchange.made import draw
-from trainers.exchange.facts import Activation, DictionaryFacts, SiteFacts
+from trainers.exchange.facts import Activation, BatchTopK, DictionaryFacts, SiteFacts
 from trainers.exchange.trained import TrainedDictionary
-from trainers.fit.config import TrainConfig
+from trainers.fit.config import DictionaryName, TrainConfig
 from trainers.workflows.options import RunOptions
 from trainers.workflows.read_from_store import read_from_store
 
@@ -28,6 +29,9 @@ OURS = {
     "relu": ("saelens", "dictionary-learning"),
     "jumprelu": ("saelens", "dictionary-learning"),
     "scaled-jumprelu": ("saelens", "dictionary-learning"),
+    "trained-batch-topk": ("saelens", "dictionary-learning"),
+    "trained-matryoshka": ("saelens", "dictionary-learning"),
+    "trained-jumprelu": ("saelens", "dictionary-learning"),
     "row-zscore": ("saelens",),
     "row-sqrt-d": ("saelens",),
 }
@@ -84,12 +88,18 @@ def drawn(rows_ND: Tensor, activation: Activation, *, extra: tuple[str, ...] = (
 
 @pytest.fixture(scope="module")
 def ours(store: Path, rows_ND: Tensor, tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainedDictionary]:
-    out = tmp_path_factory.mktemp("runs") / "run"
-    config = TrainConfig(dictionary="topk-sae", sites=(SITE,), latents=512, k=16, steps=60, batch_rows=256)
-    read_from_store(store, config, RunOptions(out=out, device="cpu"))
+    def trained(dictionary: DictionaryName, **options: Any) -> TrainedDictionary:
+        out = tmp_path_factory.mktemp("runs") / "run"
+        config = TrainConfig(dictionary=dictionary, sites=(SITE,), latents=512, steps=60, batch_rows=256, **options)
+        read_from_store(store, config, RunOptions(out=out, device="cpu"))
+        return trainers.load(out)
+
     topk, relu, jump = Activation(name="topk", k=16), Activation(name="relu"), Activation(name="jumprelu")
     return {
-        "trained": trainers.load(out),
+        "trained": trained("topk-sae", k=16),
+        "trained-batch-topk": trained("batch-topk-sae", k=16),
+        "trained-matryoshka": trained("matryoshka-sae", k=16),
+        "trained-jumprelu": trained("jumprelu-sae", l0_target=16.0),
         "without-b_dec": drawn(rows_ND, topk, subtracts_b_dec=False),
         "relu": drawn(rows_ND, relu),
         "jumprelu": drawn(rows_ND, jump, extra=("threshold",)),
@@ -161,3 +171,13 @@ def test_an_export_comes_back(
     assert_same(again.reconstruct(rows_ND), ours[name].reconstruct(rows_ND))
     assert again.facts.sites == ours[name].facts.sites
     assert again.facts.manifests == ours[name].facts.manifests
+    assert again.facts.batch_topk == ours[name].facts.batch_topk
+
+
+def test_dictionary_learning_keeps_the_class_and_the_groups(ours: dict[str, TrainedDictionary], work: Path) -> None:
+    for name, dict_class in (("trained-batch-topk", "BatchTopKSAE"), ("trained-matryoshka", "MatryoshkaBatchTopKSAE")):
+        folder = work / "ours" / name / "dictionary-learning" / "trainer_0"
+        assert json.loads((folder / "config.json").read_text())["trainer"]["dict_class"] == dict_class
+    again = trainers.import_dictionary(work / "ours" / "trained-matryoshka" / "dictionary-learning")
+    assert again.facts.dictionary == "matryoshka-sae"
+    assert again.facts.batch_topk == BatchTopK(k=16, groups=(16, 32, 64, 128, 272))

@@ -61,7 +61,7 @@ def test_what_follows_from_the_length_and_is_in_use_stays() -> None:
     """So dead means the same before and after."""
     plan = plan_of(1000)
     longer = continued_plan(plan, plan_of(5000), rows=90_000)
-    assert plan_of(5000).dead_after_rows > plan.dead_after_rows
+    assert plan_of(5000).warmup_rows > plan.warmup_rows
     for field in ("dead_after_rows", "warmup_rows", "sparsity_warmup_rows"):
         assert getattr(longer, field) == getattr(plan, field)
 

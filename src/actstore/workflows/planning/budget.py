@@ -100,7 +100,8 @@ class _Calculation:
         name, read = self._trainer_and_sites()
         width = read[0].width
         latents = self.assume.latents or self.assume.expansion * width
-        shape = TrainerShape(len(read), width, latents)
+        kind = TRAINERS[name]
+        shape = TrainerShape(len(read), width, latents, kind.vectors, kind.layered)
         flops_per_s = self.assume.flops_per_s(_TRAINING_DTYPE)
         rows_per_s = flops_per_s / shape.flops_per_row
         names = tuple(site.name for site in read)

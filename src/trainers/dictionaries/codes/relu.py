@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, FlatWeights, dense_output
+from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, Weights
 
 __all__ = ["DEFAULT_SPARSITY", "ReluDictionary", "relu_code", "relu_pass"]
 
@@ -22,23 +22,23 @@ class ReluDictionary(Dictionary):
 
     def encode(self, values_BSD: Tensor) -> Tensor:
         """Return the code [B, F]."""
-        return relu_code(self.flat(), values_BSD)
+        return relu_code(self.weights(), values_BSD)
 
     def forward(self, values_BSD: Tensor) -> DictionaryOutput:
         """Encode and decode [B, S, D]; the penalty is ``sum_f f_i price_f``."""
-        return relu_pass(self.flat(), values_BSD, price_F=self.price_F())
+        return relu_pass(self.weights(), values_BSD, price_F=self.price_F())
 
     def price_F(self) -> Tensor | None:
         """Return the penalty of one unit of each latent; None prices all at 1."""
         return None
 
 
-def relu_code(weights: FlatWeights, values_BSD: Tensor) -> Tensor:
+def relu_code(weights: Weights, values_BSD: Tensor) -> Tensor:
     """Return ``relu(x W_enc + bias)``, [B, F]."""
-    return torch.relu(torch.addmm(weights.folded_bias_F, values_BSD.flatten(1), weights.encoder_XF))
+    return torch.relu(weights.pre(values_BSD.flatten(1)))
 
 
-def relu_pass(weights: FlatWeights, values_BSD: Tensor, price_F: Tensor | None) -> DictionaryOutput:
+def relu_pass(weights: Weights, values_BSD: Tensor, price_F: Tensor | None) -> DictionaryOutput:
     """Encode, decode and price the code.
 
     Parameters
@@ -47,6 +47,11 @@ def relu_pass(weights: FlatWeights, values_BSD: Tensor, price_F: Tensor | None) 
         Penalty of one unit of each latent; None prices all at 1. The penalty is ``sum_f f_i price_f``.
     """
     code_BF = relu_code(weights, values_BSD)
+    reconstruction_BX = weights.decode(code_BF)
     use_F = code_BF.to(values_BSD.dtype).mean(dim=0)
-    penalty = use_F.sum() if price_F is None else use_F @ price_F
-    return dense_output(weights, values_BSD, code_BF, penalty=penalty)
+    return DictionaryOutput(
+        reconstruction_BSD=reconstruction_BX.to(values_BSD.dtype).view_as(values_BSD),
+        fired_F=torch.count_nonzero(code_BF.detach(), dim=0),
+        penalty=use_F.sum() if price_F is None else use_F @ price_F,
+        code_BF=code_BF,
+    )

@@ -20,4 +20,4 @@ class CrosscoderTopK(TopKDictionary, Crosscoder):
 
     def score_F(self) -> Tensor:
         """Return ``sum_s ||W_dec[i, s]||`` of each latent, without a gradient."""
-        return self.decoder_norm_FS().detach().sum(dim=1)
+        return self.summed_norm_F()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainers.dictionaries.dictionary import Dictionary, FlatWeights, Shape
 
@@ -36,3 +36,7 @@ class Crosscoder(Dictionary):
             decoder_FX=self.W_dec.flatten(1, 2),
             decoder_bias_X=self.b_dec.flatten(),
         )
+
+    def summed_norm_F(self) -> Tensor:
+        """Return ``sum_s ||W_dec[i, s]||`` of each latent, without a gradient: how much one unit of it writes."""
+        return self.decoder_norm_FS().detach().sum(dim=1)

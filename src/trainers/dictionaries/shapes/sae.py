@@ -17,6 +17,7 @@ class Sae(Dictionary):
     """
 
     one_site = True
+    subtracts_b_dec = True
     unit_norm_decoder = True
 
     def __init__(self, shape: Shape) -> None:

@@ -33,6 +33,15 @@ _CLASSES: Final[Mapping[str, Architecture]] = {
 }
 
 
+_TRAINERS: Final[Mapping[str, str]] = {
+    "AutoEncoderTopK": "TopKTrainer",
+    "BatchTopKSAE": "BatchTopKTrainer",
+    "MatryoshkaBatchTopKSAE": "MatryoshkaBatchTopKTrainer",
+    "JumpReluAutoEncoder": "JumpReluTrainer",
+}
+"""Classes that are written, and what trains them there."""
+
+
 def recognise_dictionary_learning(folder: ForeignFolder) -> bool:
     """Return whether the folder is one of dictionary_learning."""
     return folder.has(CONFIG, WEIGHTS)
@@ -79,7 +88,8 @@ def write_dictionary_learning(dictionary: TrainedDictionary, path: Path) -> None
     """Write `trainer_0/ae.pt` and `trainer_0/config.json` into a folder.
 
     A ReLU dictionary is written as JumpReluAutoEncoder with thresholds of 0, which is the same: the class AutoEncoder
-    is rescaled when it is loaded, which changes codes.
+    is rescaled when it is loaded, which changes codes. A BatchTopK dictionary keeps its class, and its groups, if one
+    threshold serves all latents; otherwise it is a JumpReluAutoEncoder with the same codes.
 
     Raises
     ------
@@ -87,20 +97,23 @@ def write_dictionary_learning(dictionary: TrainedDictionary, path: Path) -> None
         If dictionary_learning cannot hold the dictionary.
     """
     facts = dictionary.facts
-    topk = facts.activation.k is not None
+    dict_class, kept = _class_of(dictionary)
     sae = plain_sae(
-        dictionary, to="dictionary_learning", activations=("topk", "relu", "jumprelu"), subtracts_b_dec=topk
+        dictionary,
+        to="dictionary_learning",
+        activations=("topk", "relu", "jumprelu"),
+        subtracts_b_dec=dict_class != "JumpReluAutoEncoder",
     )
     folder = path / "trainer_0"
     folder.mkdir()
-    torch.save(_topk_state(sae, facts) if topk else _jumprelu_state(sae), folder / WEIGHTS)
+    torch.save(_state(dict_class, sae, kept, facts), folder / WEIGHTS)
     config = {
         "trainer": {
-            "trainer_class": "TopKTrainer" if topk else "JumpReluTrainer",
-            "dict_class": "AutoEncoderTopK" if topk else "JumpReluAutoEncoder",
+            "trainer_class": _TRAINERS[dict_class],
+            "dict_class": dict_class,
             "activation_dim": facts.width,
             "dict_size": facts.latents,
-            **({"k": facts.activation.k} if topk else {}),
+            **({} if kept is None else {"k": kept}),
             "device": "cpu",
             "layer": _layer(facts),
             "lm_name": "" if facts.model is None else facts.model.name,
@@ -112,10 +125,29 @@ def write_dictionary_learning(dictionary: TrainedDictionary, path: Path) -> None
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
 
-def _topk_state(sae: PlainSae, facts: DictionaryFacts) -> dict[str, Any]:
-    return {
-        "k": torch.tensor(facts.activation.k, dtype=torch.int),
-        "threshold": torch.tensor(-1.0),
+def _class_of(dictionary: TrainedDictionary) -> tuple[str, int | None]:
+    """Return the class that holds a dictionary, and its k."""
+    facts = dictionary.facts
+    if facts.activation.k is not None:
+        return "AutoEncoderTopK", facts.activation.k
+    batch, limit_F = facts.batch_topk, dictionary.threshold
+    one_limit = limit_F is not None and bool((limit_F == limit_F[0]).all()) and float(limit_F[0]) > 0
+    plain = dictionary.rank is None and dictionary.latent_scale is None
+    if batch is None or not (one_limit and plain and float(batch.k).is_integer()):
+        return "JumpReluAutoEncoder", None
+    return "MatryoshkaBatchTopKSAE" if batch.groups else "BatchTopKSAE", int(batch.k)
+
+
+def _state(dict_class: str, sae: PlainSae, kept: int | None, facts: DictionaryFacts) -> dict[str, Any]:
+    if dict_class == "JumpReluAutoEncoder" or kept is None:
+        return _matrices(sae) | {
+            "threshold": torch.zeros_like(sae.b_enc_F) if sae.threshold_F is None else sae.threshold_F
+        }
+    limit = -1.0 if sae.threshold_F is None else float(sae.threshold_F[0])
+    choice = {"k": torch.tensor(kept, dtype=torch.int), "threshold": torch.tensor(limit)}
+    if dict_class == "MatryoshkaBatchTopKSAE" and facts.batch_topk is not None:
+        return _matrices(sae) | choice | {"group_sizes": torch.tensor(facts.batch_topk.groups)}
+    return choice | {
         "decoder.weight": sae.W_dec_FD.T.contiguous(),
         "encoder.weight": sae.W_enc_DF.T.contiguous(),
         "encoder.bias": sae.b_enc_F,
@@ -123,13 +155,12 @@ def _topk_state(sae: PlainSae, facts: DictionaryFacts) -> dict[str, Any]:
     }
 
 
-def _jumprelu_state(sae: PlainSae) -> dict[str, Any]:
+def _matrices(sae: PlainSae) -> dict[str, Any]:
     return {
         "W_enc": sae.W_enc_DF,
         "b_enc": sae.b_enc_F,
         "W_dec": sae.W_dec_FD,
         "b_dec": sae.b_dec_D,
-        "threshold": torch.zeros_like(sae.b_enc_F) if sae.threshold_F is None else sae.threshold_F,
     }
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from actstore import errors
-from trainers.exchange.facts import Activation, DictionaryFacts, Provenance, RowTransform
+from trainers.exchange.facts import Activation, BatchTopK, DictionaryFacts, Provenance, RowTransform
 from trainers.exchange.formats.folder import ForeignFolder
 from trainers.save.tensors import shown, tensor_names
 
@@ -30,6 +30,8 @@ class Foreign:
     activation: Activation
     subtracts_b_dec: bool
     row_transform: RowTransform = "none"
+    batch_topk: BatchTopK | None = None
+    """Of a BatchTopK dictionary."""
     model: str | None = None
     """Name of the parent model; None if the folder does not say it."""
     sites: tuple[str, ...] | None = None
@@ -49,6 +51,7 @@ def provenance(facts: DictionaryFacts) -> dict[str, Any]:
         manifests=facts.manifests,
         training=facts.training,
         metrics=facts.metrics,
+        batch_topk=facts.batch_topk,
         licence=facts.licence,
         citation=facts.citation,
         origin=facts.origin,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from actstore import errors
-from trainers.exchange.facts import Activation, RowTransform
+from trainers.exchange.facts import Activation, BatchTopK, RowTransform
 from trainers.exchange.formats.folder import ForeignFolder, named
 from trainers.exchange.formats.foreign import (
     PROVENANCE,
@@ -83,7 +84,7 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
         "b_dec": tensors["b_dec"].reshape(1, width),
     }
     notes: dict[str, Any] = {"config": config}
-    activation = Activation(name="relu")
+    activation, batch_topk = Activation(name="relu"), None
     if architecture == "topk":
         k = whole_number(folder, config, "k")
         if k > latents:
@@ -94,6 +95,7 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
         weights["threshold"] = tensors.get("threshold", torch.zeros(0))
     if architecture in _TRAINING:
         weights["threshold"] = threshold_of(folder, tensors["topk_threshold"], latents)
+        batch_topk = _batch_topk(folder, config, latents)
         notes["threshold"] = f"of {architecture}, estimated in its training: the tensor `topk_threshold`"
     if config.get("rescale_acts_by_decoder_norm") is True:
         _scale_by_decoder_norm(weights)
@@ -103,6 +105,7 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
         activation=activation,
         subtracts_b_dec=config.get("apply_b_dec_to_input", True) is not False,
         row_transform=_row_transform(folder, config),
+        batch_topk=batch_topk,
         model=named(metadata.get("model_name")),
         sites=None if named(metadata.get("hook_name")) is None else (metadata["hook_name"],),
         said=said_provenance(folder, metadata),
@@ -193,6 +196,19 @@ def _shape(
         shapes["topk_threshold"] = ()
     check_shapes(folder, tensors, shapes)
     return width, latents
+
+
+def _batch_topk(folder: ForeignFolder, config: Mapping[str, Any], latents: int) -> BatchTopK:
+    """Return k and groups of a checkpoint of training; SAELens counts the latents up to the end of each group."""
+    k, ends = config.get("k"), config.get("matryoshka_widths", [])
+    if not isinstance(k, int | float) or isinstance(k, bool) or not 0 < k <= latents:
+        raise errors.CheckpointError(f"{folder}: k is {shown(repr(k))}; expected a number up to {latents:,}")
+    whole = isinstance(ends, list) and all(isinstance(end, int) for end in ends)
+    if not whole or (ends and not 0 < ends[0] <= ends[-1] == latents) or any(a >= b for a, b in pairwise(ends)):
+        raise errors.CheckpointError(
+            f"{folder}: matryoshka_widths is {shown(repr(ends))}; expected ascending numbers up to {latents:,}"
+        )
+    return BatchTopK(k=k, groups=tuple(end - start for start, end in pairwise((0, *ends))))
 
 
 def _scale_by_decoder_norm(weights: dict[str, Tensor]) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import torch
 from torch import Tensor
 
 from actstore import errors
-from trainers.exchange.facts import Activation
+from trainers.exchange.facts import Activation, BatchTopK
 from trainers.exchange.formats.folder import ForeignFolder
 from trainers.exchange.formats.foreign import Foreign, check_shapes, threshold_of
-from trainers.save.tensors import tensor_names
+from trainers.save.tensors import shown, tensor_names
 
 __all__ = ["Architecture", "of_state_dict"]
 
@@ -65,12 +65,22 @@ def of_state_dict(folder: ForeignFolder, tensors: Mapping[str, Tensor], architec
         notes["threshold"] = f"of {architecture} with k = {k}, estimated in its training: the tensor `threshold`"
     elif architecture.startswith("jumprelu"):
         weights["threshold"] = tensors["threshold"]
+    batch_topk = None
+    if architecture in _BATCH and k is not None:
+        groups = tensors["group_sizes"].reshape(-1).tolist() if architecture == "matryoshka" else ()
+        batch_topk = BatchTopK(k=k, groups=_groups(folder, groups, latents))
     activation = Activation(name="relu")
     if architecture == "topk":
         activation = Activation(name="topk", k=k)
     elif "threshold" in weights:
         activation = Activation(name="jumprelu")
-    return Foreign(weights=weights, activation=activation, subtracts_b_dec=architecture in _SUBTRACTS, notes=notes)
+    return Foreign(
+        weights=weights,
+        activation=activation,
+        subtracts_b_dec=architecture in _SUBTRACTS,
+        batch_topk=batch_topk,
+        notes=notes,
+    )
 
 
 def _shapes(tensors: Mapping[str, Tensor], encoder: str, architecture: Architecture) -> dict[str, tuple[int, ...]]:
@@ -91,6 +101,15 @@ def _shapes(tensors: Mapping[str, Tensor], encoder: str, architecture: Architect
         groups = tensors.get("group_sizes", torch.zeros(0))
         shapes["group_sizes"] = (groups.numel(),)
     return shapes
+
+
+def _groups(folder: ForeignFolder, sizes: Sequence[float], latents: int) -> tuple[int, ...]:
+    """Return the sizes of nested groups, which are whole numbers and sum to F."""
+    if sizes and (any(size < 1 or size != int(size) for size in sizes) or sum(sizes) != latents):
+        raise errors.CheckpointError(
+            f"{folder}: group_sizes {shown(str(sizes))}; expected parts of {latents:,} latents"
+        )
+    return tuple(map(int, sizes))
 
 
 def _kept(folder: ForeignFolder, tensors: Mapping[str, Tensor], latents: int) -> int:

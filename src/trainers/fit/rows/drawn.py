@@ -72,7 +72,7 @@ def run_inputs(
         As `describe_inputs`, and if drawn rows are needed and there are fewer than two.
     """
     if not needs_drawn_rows(plan):
-        return describe_inputs(plan.sites, statistics, normalisation=plan.normalisation)
+        return _described(plan, statistics)
     if drawn_NSD is None or len(drawn_NSD) < 2:
         raise errors.TrainingError("this run needs rows drawn from the whole split before it begins, and got none")
     drawn, most_norm_S = len(drawn_NSD), None
@@ -92,12 +92,18 @@ def run_inputs(
         raw_NSD = torch.from_numpy(drawn_NSD).double()
         drawn_NSD = prepare_rows(raw_NSD, scale_S=ones_S, transform=transform).inputs_BSD.numpy()
         statistics = _moments(plan.sites, drawn_NSD)
-    inputs = describe_inputs(plan.sites, statistics, normalisation=plan.normalisation)
+    inputs = _described(plan, statistics)
     median_SD = None
     if plan.b_dec_start == "geometric-median":
         median_SD = np.stack([geometric_median(drawn_NSD[:, s]) for s in range(len(plan.sites))])
         median_SD *= inputs.scale_S[:, None]
     return replace(inputs, median_SD=median_SD, most_norm_S=most_norm_S, drawn_rows=drawn)
+
+
+def _described(plan: TrainPlan, statistics: Mapping[str, SiteMoments]) -> InputFacts:
+    return describe_inputs(
+        plan.sites, statistics, normalisation=plan.normalisation, read=plan.reads, written=plan.writes
+    )
 
 
 def _moments(sites: Sequence[str], values_NSD: NDArray[np.floating]) -> Mapping[str, SiteMoments]:

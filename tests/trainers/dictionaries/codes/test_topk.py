@@ -36,7 +36,7 @@ def dense_reconstruction(weights: FlatWeights, values_BSD: Tensor, kept: int, sc
 def test_reconstruction_and_gradients_are_those_of_dense_arithmetic(kept: int, scored: bool) -> None:
     weights, values_BSD = random_weights(), random_rows()
     score_F = torch.linspace(0.5, 2, 30, dtype=torch.float64) if scored else None
-    sparse_BSD = topk_pass(weights, values_BSD, kept=kept, score_F=score_F).reconstruction_BSD
+    sparse_BSD = topk_pass(weights, values_BSD, kept=kept, score_F=score_F).reconstruction_BX.view_as(values_BSD)
     dense_BSD = dense_reconstruction(weights, values_BSD, kept, score_F)
     torch.testing.assert_close(sparse_BSD, dense_BSD)
     sparse = torch.autograd.grad((sparse_BSD - values_BSD).square().sum(), parts_of(weights))
@@ -49,7 +49,9 @@ def test_the_gradient_of_the_input_is_that_of_finite_differences() -> None:
     weights, values_BSD = random_weights(), random_rows(5).requires_grad_()
 
     def error(values_BSD: Tensor) -> Tensor:
-        return (values_BSD - topk_pass(weights, values_BSD, kept=5).reconstruction_BSD).square().sum()
+        return (
+            (values_BSD - topk_pass(weights, values_BSD, kept=5).reconstruction_BX.view_as(values_BSD)).square().sum()
+        )
 
     assert torch.autograd.gradcheck(error, values_BSD)
     assert torch.autograd.gradgradcheck(error, values_BSD)
@@ -68,13 +70,13 @@ def test_a_row_with_fewer_active_latents_than_k_uses_only_those() -> None:
     silent = weights._replace(encoder_bias_F=torch.full((30,), -1e6, dtype=torch.float64))
     output = topk_pass(silent, values_BSD, kept=5)
     assert int(output.fired_F.sum()) == 0
-    torch.testing.assert_close(output.reconstruction_BSD, weights.decoder_bias_X.view(1, 2, 6).expand_as(values_BSD))
+    torch.testing.assert_close(output.reconstruction_BX, weights.decoder_bias_X.expand(40, 12))
 
 
 def test_a_latent_that_was_not_chosen_gets_no_gradient() -> None:
     weights, values_BSD = random_weights(), random_rows()
     output = topk_pass(weights, values_BSD, kept=1)
-    (d_decoder_FX,) = torch.autograd.grad(output.reconstruction_BSD.square().sum(), [weights.decoder_FX])
+    (d_decoder_FX,) = torch.autograd.grad(output.reconstruction_BX.square().sum(), [weights.decoder_FX])
     idle_F = output.fired_F == 0
     assert bool(idle_F.any())
     assert bool((d_decoder_FX[idle_F] == 0).all())
@@ -87,7 +89,7 @@ def test_a_gpu_computes_the_same() -> None:
     on_gpu = FlatWeights(*(weight.detach().cuda() for weight in weights if weight is not None))
     have = topk_pass(on_gpu, values_BSD.cuda(), kept=5)
     want = topk_pass(weights, values_BSD, kept=5)
-    torch.testing.assert_close(have.reconstruction_BSD.cpu(), want.reconstruction_BSD.detach())
+    torch.testing.assert_close(have.reconstruction_BX.cpu(), want.reconstruction_BX.detach())
     assert have.fired_F.cpu().tolist() == want.fired_F.tolist()
 
 
@@ -97,7 +99,7 @@ def test_a_subtracted_bias_has_the_gradients_of_dense_arithmetic(scored: bool) -
     weights = weights._replace(pre_bias_X=torch.linspace(-1, 1, 12, dtype=torch.float64).requires_grad_())
     score_F = torch.linspace(0.5, 2, 30, dtype=torch.float64) if scored else None
     inputs = parts_of(weights)
-    sparse_BSD = topk_pass(weights, values_BSD, kept=5, score_F=score_F).reconstruction_BSD
+    sparse_BSD = topk_pass(weights, values_BSD, kept=5, score_F=score_F).reconstruction_BX.view_as(values_BSD)
     dense_BSD = dense_reconstruction(weights, values_BSD, 5, score_F)
     torch.testing.assert_close(sparse_BSD, dense_BSD)
     sparse = torch.autograd.grad((sparse_BSD - values_BSD).square().sum(), inputs)
@@ -113,7 +115,7 @@ def test_more_latents_than_16_bits_count() -> None:
     shapes = [(12, latents), (latents,), (latents, 12), (12,)]
     weights = FlatWeights(*(torch.randn(*shape, generator=draw).requires_grad_() for shape in shapes))
     values_BSD = random_rows(6).float()
-    sparse_BSD = topk_pass(weights, values_BSD, kept=5).reconstruction_BSD
+    sparse_BSD = topk_pass(weights, values_BSD, kept=5).reconstruction_BX.view_as(values_BSD)
     dense_BSD = dense_reconstruction(weights, values_BSD, 5, None)
     sparse = torch.autograd.grad((sparse_BSD - values_BSD).square().sum(), weights[:4])
     dense = torch.autograd.grad((dense_BSD - values_BSD).square().sum(), weights[:4])

@@ -8,10 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from actstore import Silent
+from actstore import Silent, errors
 from tests.trainers.fit.terms.labelled import labels_of, placed_stream
-from tests.trainers.in_memory import plan_of, state_of, train_on
+from tests.trainers.in_memory import needed_by, plan_of, state_of, train_on
 from tests.trainers.planted import Planted
+from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.loop import train
 from trainers.fit.rows.transform import prepare_rows, transform_of
 from trainers.fit.state import TrainState
@@ -78,6 +79,25 @@ def test_six_copies_of_a_site_train_as_one(name: str, one_site: Planted) -> None
     assert reports[1].counts == reports[0].counts
     have_BF, want_BF = code_of(six, copies_NSD, **options), code_of(one, values_NSD, **options)
     assert float(((have_BF > 0) == (want_BF > 0)).double().mean()) > 0.99
+
+
+@pytest.mark.parametrize("name", DICTIONARIES)
+def test_every_dictionary_takes_every_term(name: str, three_sites: Planted) -> None:
+    one_site = DICTIONARIES[name].one_site and not DICTIONARIES[name].takes_targets
+    values_NSD = three_sites.values_NSD[:1024, : 1 if one_site else 3]
+    weights = {one: weight for term in TERMS.values() for one, weight in term.items()}
+    labels = labels_of(np.arange(1024) % 2.0)
+    options = {"latents": 48, "steps": 3, "max_norm_quantile": 0.9, **needed_by(name), **weights}
+    state, steps = train_on(placed_stream(values_NSD, batch_rows=512), labels, **options)
+    report = steps[0].report
+    assert all(math.isfinite(report.terms[term]) and report.terms[term] > 0 for term in TERMS)
+    assert min(report.counts[count] for count in ("dropped_rows", "neighbour_pairs", "labelled_rows")) > 0
+    assert state.step == 3
+
+
+def test_a_transcoder_has_no_row_whose_statistics_would_undo_a_transform(three_sites: Planted) -> None:
+    with pytest.raises(errors.UsageError, match="writes other rows than it reads; take unit, sqrt_d or none"):
+        plan_of(placed_stream(three_sites.values_NSD), normalisation="row-zscore", **needed_by("transcoder-topk"))
 
 
 @pytest.mark.parametrize("name", ["none", "row-zscore", "row-norm"])
