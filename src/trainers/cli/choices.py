@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 __all__ = [
+    "BiasStartChoice",
     "DictionaryChoice",
     "GroupDrawChoice",
     "L0PenaltyChoice",
@@ -46,6 +47,16 @@ class NormalisationChoice(StrEnum):
 
     UNIT = "unit"
     SQRT_D = "sqrt_d"
+    NONE = "none"
+    ROW_ZSCORE = "row-zscore"
+    ROW_NORM = "row-norm"
+
+
+class BiasStartChoice(StrEnum):
+    """Choices of --b-dec-start."""
+
+    MEAN = "mean"
+    GEOMETRIC_MEDIAN = "geometric-median"
 
 
 class GroupDrawChoice(StrEnum):

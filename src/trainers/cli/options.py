@@ -11,6 +11,7 @@ import typer
 
 from actstore import parse_recipe_fields
 from trainers.cli.choices import (
+    BiasStartChoice,
     DictionaryChoice,
     GroupDrawChoice,
     L0PenaltyChoice,
@@ -23,6 +24,7 @@ from trainers.cli.run_options import AccessOptions, ModelOptions, SetOptions, Se
 
 __all__ = [
     "AccessOptions",
+    "BiasStartChoice",
     "DictionaryChoice",
     "Given",
     "GroupDrawChoice",
@@ -278,8 +280,55 @@ class TrainingOptions(SettingsOptions):
     split: Annotated[str, typer.Option(help="Split to train on.", rich_help_panel="Rows")] = "train"
     normalisation: Annotated[
         NormalisationChoice,
-        typer.Option(help="Scale of each site: mean square norm 1, or mean norm sqrt(D).", rich_help_panel="Rows"),
+        typer.Option(
+            help="Scale of each site: mean square norm 1 (unit), mean norm sqrt(D) (sqrt_d), or none. Or each row by "
+            "itself: less its mean, over its deviation (row-zscore, as ESMC), or to norm sqrt(D) (row-norm).",
+            rich_help_panel="Rows",
+        ),
     ] = NormalisationChoice.UNIT
+    max_norm_quantile: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel="Rows",
+            help="Leave rows out of training that are longer than this quantile of the norms at a site, such as 0.999.",
+            show_default="train on all",
+        ),
+    ] = None
+    b_dec_start: Annotated[
+        BiasStartChoice,
+        typer.Option(
+            rich_help_panel="Rows", help="Where the decoder bias starts; the mean is as good in our measurements."
+        ),
+    ] = BiasStartChoice.MEAN
+    decorrelation_weight: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel="Further terms",
+            help="Weight of the squared cosines between decoder atoms, which are 1 if random.",
+        ),
+    ] = 0.0
+    smoothness_weight: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel="Further terms",
+            help="Weight of the difference between codes of neighbouring residues; needs large batches.",
+        ),
+    ] = 0.0
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel="Further terms",
+            metavar="FILE",
+            help="Parquet with labels of residues for the probe: sequence, position (from 0), a column for each label.",
+            show_default="none",
+        ),
+    ] = None
+    probe_weight: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel="Further terms", help="Weight of the loss of a linear probe that reads --labels from codes."
+        ),
+    ] = 0.0
     auxk_weight: Annotated[
         float,
         typer.Option(

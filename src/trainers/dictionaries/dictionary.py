@@ -24,6 +24,8 @@ class Role(Enum):
     DECODER = "decoder"
     DECODER_BIAS = "decoder bias"
     """In units of the rows of a site."""
+    PROBE = "probe"
+    """Reads labels from codes, in training only; has no unit."""
     SKIP = "skip"
     """Maps rows of norm about 1 to rows, densely."""
     LOG = "log"
@@ -70,7 +72,7 @@ class DictionaryOutput(NamedTuple):
     also_BSD: Mapping[str, Tensor] = MappingProxyType({})
     """Further reconstructions that training compares with the rows, by the name of their term of the loss."""
     code_BF: Tensor | None = None
-    """The dense code, if the dictionary keeps it (`Dictionary.keep_code`)."""
+    """The dense code, where the pass has one: always with `Dictionary.keep_code`."""
     weight: float = 1.0
     """Weight of the term of each reconstruction."""
 

@@ -18,9 +18,10 @@ from trainers.exchange.edits import Positions, Value, checked_edits
 from trainers.exchange.facts import DictionaryFacts
 from trainers.exchange.model_sites import find_sites
 from trainers.exchange.on_model import OnModel, Splice
-from trainers.exchange.rows import RawRows, Values, like, raw_rows, row_statistics
+from trainers.exchange.rows import RawRows, Values, like, raw_rows
 from trainers.exchange.same_model import check_weights
 from trainers.exchange.weights import arithmetic, decoder_of, hold_weights
+from trainers.fit.rows.transform import row_statistics
 
 __all__ = ["TrainedDictionary"]
 

@@ -11,7 +11,16 @@ from pydantic_core import ErrorDetails
 
 from actstore import did_you_mean, errors
 
-__all__ = ["MOST_LATENTS", "OPTIONS", "DictionaryName", "Normalisation", "Precision", "TrainConfig", "make_config"]
+__all__ = [
+    "MOST_LATENTS",
+    "OPTIONS",
+    "BiasStart",
+    "DictionaryName",
+    "Normalisation",
+    "Precision",
+    "TrainConfig",
+    "make_config",
+]
 
 DictionaryName = Literal[
     "topk-sae",
@@ -35,7 +44,8 @@ DictionaryName = Literal[
     "clt-batch-topk",
     "clt-jumprelu",
 ]
-Normalisation = Literal["unit", "sqrt_d"]
+Normalisation = Literal["unit", "sqrt_d", "none", "row-zscore", "row-norm"]
+BiasStart = Literal["mean", "geometric-median"]
 Precision = Literal["float32", "bf16"]
 OPTIONS: Final[tuple[str, ...]] = (
     "skip",
@@ -145,7 +155,7 @@ class TrainConfig(BaseModel):
 
     encoder_rate: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
     """Learning rate of the encoder beside that of the decoder. None for a quarter, in longer runs for less, down to a
-    sixteenth (`fit.plan.default_encoder_rate`)."""
+    sixteenth (`fit.defaults.default_encoder_rate`)."""
 
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     """Batches to train on; None for one pass over the split. Each epoch has another order. Their rows are the horizon
@@ -167,7 +177,15 @@ class TrainConfig(BaseModel):
     """Split of the store to train on."""
 
     normalisation: Normalisation = "unit"
-    """Input scale of each site: `unit` gives mean square norm 1, `sqrt_d` gives mean norm sqrt(D)."""
+    """Input scale of each site: `unit` gives mean square norm 1, `sqrt_d` gives mean norm sqrt(D), `none` leaves rows
+    as they are. Or a transform of each row by itself: `row-zscore` subtracts the mean over its features and divides by
+    their standard deviation, `row-norm` gives it norm sqrt(D)."""
+
+    max_norm_quantile: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Rows that are longer at any site than this quantile of the norms there are not trained on; None keeps all."""
+
+    b_dec_start: BiasStart = "mean"
+    """Where the decoder bias starts: at the mean of the rows, or at their geometric median."""
 
     warmup_share: float = Field(default=0.05, ge=0.0, le=1.0)
     """Share of the rows in which the learning rate rises linearly, at most 1,000 batches."""
@@ -186,6 +204,18 @@ class TrainConfig(BaseModel):
 
     auxk_weight: float = Field(default=1 / 32, ge=0.0, le=MOST_FACTOR)
     """Weight of the AuxK loss of TopK dictionaries, a share as the reconstruction term is; 0 turns it off."""
+
+    decorrelation_weight: float = Field(default=0.0, ge=0.0, le=MOST_FACTOR)
+    """Weight of the mean squared cosine of decoder atoms, which is 1 for random directions; 0 turns it off."""
+
+    smoothness_weight: float = Field(default=0.0, ge=0.0, le=MOST_FACTOR)
+    """Weight of the difference between the codes of neighbouring residues, a share; 0 turns it off."""
+
+    probe_weight: float = Field(default=0.0, ge=0.0, le=MOST_FACTOR)
+    """Weight of the loss of a linear probe that reads `labels` from codes, a share; 0 turns it off."""
+
+    labels: str | None = None
+    """Parquet file with labels of residues: columns `sequence`, `position` (from 0), and one for each label."""
 
     auxk_latents: int | None = Field(default=None, ge=1, le=MOST_LATENTS)
     """Most dead latents that AuxK uses for a row (k_aux); None for half the features of a site."""

@@ -10,6 +10,7 @@ import torch
 from actstore import available_memory, errors
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.plan import TrainPlan
+from trainers.fit.terms.probe import probe_parameters
 
 __all__ = [
     "OutOfMemoryError",
@@ -59,6 +60,7 @@ def state_bytes(plan: TrainPlan) -> int:
     """Return the memory of weights, gradients and moments, which stays between steps."""
     with torch.device("meta"):
         weights = sum(parameter.numel() for parameter in plan.build().parameters())
+    weights += probe_parameters(plan.labels, latents=plan.latents)
     return _WEIGHT_BYTES * weights
 
 

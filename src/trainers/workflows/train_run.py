@@ -14,7 +14,8 @@ from actstore import Cursor, Silent, errors
 from trainers.fit.health import Health, HealthRecord
 from trainers.fit.initialise import start
 from trainers.fit.loop import Served, Trained, step_on
-from trainers.fit.normalise import describe_inputs
+from trainers.fit.rows.drawn import run_inputs
+from trainers.fit.rows.transform import transform_of
 from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
 from trainers.loggers.logger import LoggedRun
@@ -47,14 +48,11 @@ def _start(run: Run) -> tuple[TrainState, Cursor | None]:
     """Return the first state of a run or that of its checkpoint, with its position; the folder is then ready."""
     saved, folder, cursor = run.saved, run.folder, None
     if saved is None or saved.checkpoint is None:
-        plan = run.plan
-        inputs = describe_inputs(
-            plan.sites, run.statistics, normalisation=plan.normalisation, read=plan.reads, written=plan.writes
-        )
-        state = start(run.plan, inputs, device=run.device)
+        inputs = run_inputs(run.plan, run.statistics, run.drawn_NSD)
+        state = start(run.plan, inputs, device=run.device, labels=run.labels)
     else:
         checkpoint = read_checkpoint(saved.checkpoint)
-        state = resume_state(checkpoint, plan=run.plan, origin=run.origin, device=run.device)
+        state = resume_state(checkpoint, plan=run.plan, origin=run.origin, device=run.device, labels=run.labels)
         cursor = checkpoint.cursor
         if run.own is not None and cursor.stream != run.own.stream:
             raise errors.CursorError(
@@ -277,6 +275,7 @@ class Training:
             max_rows=held_out.rows,
             progress=Silent(),
             written=self._run.plan.written,
+            transform=transform_of(self._run.plan.normalisation),
         )
         if self._signals.requested:
             return None
@@ -300,8 +299,9 @@ def _metrics(trained: Trained, score: Score | None, *, evaluated_on: str) -> dic
         del evaluated["rows"]
     step = trained.report._asdict()
     return {
-        **{name: value for name, value in step.items() if name != "terms"},
+        **{name: value for name, value in step.items() if name not in {"terms", "counts"}},
         **trained.report.terms,
+        **trained.report.counts,
         "rows_per_s": trained.batch_rows / trained.seconds,
         "data_share": trained.data_s / trained.seconds,
         **evaluated,
