@@ -24,7 +24,7 @@ ROOMS = {
     ),
     "transformers": ("actstore/corpus/model_files.py", "actstore/corpus/tokenizer.py", "actstore/extract/"),
     "zarr": ("actstore/store/",),
-    "pyarrow": ("actstore/corpus/", "actstore/intake/", "actstore/store/", "trainers/workflows/labels.py"),
+    "pyarrow": ("actstore/corpus/", "actstore/intake/", "actstore/store/", "trainers/workflows/training/labels.py"),
     "h5py": ("actstore/intake/h5.py",),
     "dask": ("actstore/store/browse/", "actstore/workflows/"),
     "xarray": ("actstore/store/browse/",),

@@ -21,19 +21,19 @@ from trainers.loggers.table import check_loggers
 from trainers.save.run_folder import RunFolder, claim_new_folder
 from trainers.score.evaluate import Evaluation, evaluate_together
 from trainers.workflows.device import choose_device
-from trainers.workflows.labels import read_labels
 from trainers.workflows.memory import check_memory
-from trainers.workflows.neighbours import check_neighbours
 from trainers.workflows.options import RunOptions
-from trainers.workflows.prepare import hold_out_rows, prepare_run
 from trainers.workflows.results import TrainingResult, describe_training
 from trainers.workflows.resume import Asked, command_to_resume, settle
 from trainers.workflows.room import check_room
 from trainers.workflows.rows import Rows, open_rows
 from trainers.workflows.rows_plan import plan_rows
-from trainers.workflows.run import Finished, Run, worse_than_mean
 from trainers.workflows.stopping import Stopped, StopSignals
-from trainers.workflows.train_together import run_training
+from trainers.workflows.training.labels import read_labels
+from trainers.workflows.training.neighbours import check_neighbours
+from trainers.workflows.training.prepare import hold_out_rows, prepare_run
+from trainers.workflows.training.run import Finished, Run, worse_than_mean
+from trainers.workflows.training.train_together import run_training
 
 __all__ = ["default_folder", "read_from_store"]
 

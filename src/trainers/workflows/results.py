@@ -8,7 +8,7 @@ from actstore import StreamReport
 from trainers.fit.dead import count_dead
 from trainers.fit.plan import StreamingPlan
 from trainers.score.evaluate import Score
-from trainers.workflows.run import Finished, Run
+from trainers.workflows.training.run import Finished, Run
 
 __all__ = ["StreamingResult", "TrainingResult", "describe_streaming", "describe_training"]
 

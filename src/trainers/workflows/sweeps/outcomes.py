@@ -17,14 +17,14 @@ from trainers.save.run_folder import RunFolder
 from trainers.score.evaluate import evaluate_together
 from trainers.score.held_out import HeldOut
 from trainers.workflows.memory import OutOfMemoryError
-from trainers.workflows.prepare import hold_out_rows, prepare_run
 from trainers.workflows.results import describe_training
 from trainers.workflows.resume import Asked, SavedRun
-from trainers.workflows.run import Finished, OwnRows, Run, worse_than_mean
 from trainers.workflows.stopping import Stopped, StopSignals
 from trainers.workflows.sweeps.folder import SweepFolder
 from trainers.workflows.sweeps.passes import Member, Pass
-from trainers.workflows.train_together import run_together
+from trainers.workflows.training.prepare import hold_out_rows, prepare_run
+from trainers.workflows.training.run import Finished, OwnRows, Run, worse_than_mean
+from trainers.workflows.training.train_together import run_together
 
 __all__ = ["Outcome", "train_pass"]
 
@@ -108,7 +108,17 @@ def _prepare(
             saved = SavedRun(own, newest, None if newest is None else read_record(newest))
         plan, rows, options = member.plan, member.rows, member.options
         record = Asked(rows.plan.source, member.config, options, saved).record
-        run = prepare_run(plan, rows, record, options, device=device, folder=own.path, saved=saved, progress=progress)
+        run = prepare_run(
+            plan,
+            rows,
+            record,
+            options,
+            device=device,
+            folder=own.path,
+            saved=saved,
+            labels=member.labels,
+            progress=progress,
+        )
         if member.stream != stream.cursor.stream:
             columns = tuple(stream.sites.index(site) for site in plan.sites)
             run = replace(run, own=OwnRows(columns, member.stream))

@@ -13,11 +13,14 @@ import torch
 from actstore import errors
 from trainers.fit.config import TrainConfig
 from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
+from trainers.fit.terms.labels import Labels
 from trainers.workflows.memory import free_bytes, least_step_bytes, state_bytes, what_fits
 from trainers.workflows.options import RunOptions
-from trainers.workflows.prepare import HELD_OUT_BYTES
 from trainers.workflows.rows import Rows
 from trainers.workflows.rows_plan import plan_rows
+from trainers.workflows.training.labels import read_labels
+from trainers.workflows.training.neighbours import check_neighbours
+from trainers.workflows.training.prepare import HELD_OUT_BYTES
 
 __all__ = ["Member", "Pass", "plan_passes"]
 
@@ -40,6 +43,8 @@ class Member:
     """Fingerprint of the stream that it would read alone."""
     rows: Rows
     """The rows that it would read alone."""
+    labels: Labels | None
+    """For its probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class _Reading(NamedTuple):
     bytes_per_batch: int
     """Memory of the buffer for each batch of a fill."""
     stream: str
+    labels: Labels | None
 
 
 class _Order(NamedTuple):
@@ -118,10 +124,13 @@ def plan_passes(
     known: dict[tuple[object, ...], _Reading] = {}
     plans: dict[str, TrainPlan] = {}
     for name, config in members.items():
-        key = (config.sites, config.targets, config.batch_rows, config.order, config.split, config.row_seed)
+        key = (
+            config.sites, config.targets, config.batch_rows, config.order, config.split, config.row_seed, config.labels
+        )  # fmt: skip
         try:
-            reading = known.get(key) or _reading(source.asking(config))
-            plans[name] = plan_training(config, reading.facts)
+            reading = known.get(key) or _reading(source.asking(config), config)
+            plans[name] = plan_training(config, reading.facts, None if reading.labels is None else reading.labels.facts)
+            check_neighbours(plans[name], rows.manifest)
         except (errors.UsageError, errors.StreamError) as error:
             raise type(error)(f"member {name}: {error}") from error
         known[key] = reading
@@ -133,10 +142,16 @@ def plan_passes(
     return [one for group in groups.values() for one in _pack(_settle(group, plans, source), source, most)]
 
 
-def _reading(rows: Rows) -> _Reading:
+def _reading(rows: Rows, labels_of: TrainConfig | None = None) -> _Reading:
     with rows.open() as stream:
         return _Reading(
-            StreamFacts.of(stream), stream.batches_per_fill, stream.buffer_bytes_per_batch, stream.cursor.stream
+            StreamFacts.of(stream),
+            stream.batches_per_fill,
+            stream.buffer_bytes_per_batch,
+            stream.cursor.stream,
+            None
+            if labels_of is None or labels_of.labels is None
+            else read_labels(labels_of.labels, stream, split=labels_of.split),
         )
 
 
@@ -175,7 +190,8 @@ def _settle(
         if reading.fill_batches != together.fill_batches:
             options = _buffered(options, reading, together.fill_batches)
             stream = _reading(source.asking(config, options)).stream
-        settled.append(Member(name, config, plans[name], options, stream, source.asking(config, options)))
+        own = source.asking(config, options)
+        settled.append(Member(name, config, plans[name], options, stream, own, reading.labels))
     return _Group(tuple(settled), together.fill_batches, together.fill_batches * together.bytes_per_batch)
 
 

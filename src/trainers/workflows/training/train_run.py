@@ -27,8 +27,8 @@ from trainers.save.run_folder import RunFolder
 from trainers.score.evaluate import Score, evaluate
 from trainers.workflows.memory import OutOfMemoryError, free_bytes, is_out_of_memory, what_fits
 from trainers.workflows.resume import SavedRun, command_to_resume
-from trainers.workflows.run import Finished, Run, suggestion
 from trainers.workflows.stopping import StopSignals
+from trainers.workflows.training.run import Finished, Run, suggestion
 
 __all__ = ["ClosableSource", "Training"]
 

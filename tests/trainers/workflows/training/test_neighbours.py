@@ -6,7 +6,7 @@ from actstore import errors, open_manifest
 from tests.trainers.in_memory import plan_of, stream_of
 from tests.trainers.planted import Planted
 from trainers.fit.plan import TrainPlan
-from trainers.workflows.neighbours import check_neighbours
+from trainers.workflows.training.neighbours import check_neighbours
 
 
 def plan_for(planted: Planted, batch_rows: int, weight: float = 0.1) -> TrainPlan:

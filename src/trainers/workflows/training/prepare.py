@@ -20,7 +20,7 @@ from trainers.score.held_out import HeldOut, hold_out
 from trainers.workflows.options import RunOptions
 from trainers.workflows.resume import SavedRun
 from trainers.workflows.rows import Rows
-from trainers.workflows.run import Run
+from trainers.workflows.training.run import Run
 
 __all__ = ["HELD_OUT_BYTES", "hold_out_rows", "prepare_run"]
 

@@ -9,9 +9,9 @@ from actstore import Progress, Stage, errors
 from trainers.fit.loop import Served, Trained, serve
 from trainers.loggers.several import Loggers
 from trainers.save.metrics_log import MetricsLog
-from trainers.workflows.run import Finished, Run
 from trainers.workflows.stopping import StopSignals
-from trainers.workflows.train_run import ClosableSource, Training
+from trainers.workflows.training.run import Finished, Run
+from trainers.workflows.training.train_run import ClosableSource, Training
 
 __all__ = ["run_together", "run_training"]
 

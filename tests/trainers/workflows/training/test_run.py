@@ -7,8 +7,8 @@ import torch
 from actstore.testing.memory_stream import MemoryStream
 from tests.trainers.in_memory import plan_of, stream_of
 from tests.trainers.planted import Planted
-from tests.trainers.workflows.test_train_run import execute, run_in
-from trainers.workflows.run import suggestion, worse_than_mean
+from tests.trainers.workflows.training.test_train_run import execute, run_in
+from trainers.workflows.training.run import suggestion, worse_than_mean
 
 
 @pytest.fixture

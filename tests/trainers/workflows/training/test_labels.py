@@ -13,9 +13,9 @@ import pytest
 from actstore import Stream, errors, open_store, open_stream
 from trainers.fit.config import TrainConfig
 from trainers.fit.rows.places import RowPlaces
-from trainers.workflows.labels import read_labels
 from trainers.workflows.options import RunOptions
 from trainers.workflows.read_from_store import read_from_store
+from trainers.workflows.training.labels import read_labels
 
 
 @pytest.fixture

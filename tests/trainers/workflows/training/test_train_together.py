@@ -12,12 +12,12 @@ from actstore import Batch, Silent, errors
 from actstore.testing.memory_stream import MemoryStream, moments_of
 from tests.trainers.in_memory import origin_of, plan_of, stream_of
 from tests.trainers.planted import Planted
-from tests.trainers.workflows.test_train_run import Failing, Spoiled, execute, run_in
+from tests.trainers.workflows.training.test_train_run import Failing, Spoiled, execute, run_in
 from trainers.save.checkpoint import checkpoints_of
 from trainers.save.run_folder import RunFolder
-from trainers.workflows.run import Finished, OwnRows, Run
 from trainers.workflows.stopping import StopSignals
-from trainers.workflows.train_together import run_together
+from trainers.workflows.training.run import Finished, OwnRows, Run
+from trainers.workflows.training.train_together import run_together
 
 
 def together(runs: list[Run], stream: MemoryStream) -> list[Finished | errors.ActstoreError]:

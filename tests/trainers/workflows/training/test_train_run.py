@@ -27,9 +27,9 @@ from trainers.save.run_folder import RunFolder, RunRecord
 from trainers.score.held_out import hold_out
 from trainers.workflows.options import RunOptions
 from trainers.workflows.resume import SavedRun
-from trainers.workflows.run import Finished, Run
 from trainers.workflows.stopping import StopSignals
-from trainers.workflows.train_together import run_training
+from trainers.workflows.training.run import Finished, Run
+from trainers.workflows.training.train_together import run_training
 
 
 class Breaking(MemoryStream):
