@@ -6,6 +6,7 @@ from actstore import Program
 from trainers.cli.export import export
 from trainers.cli.import_folder import import_folder
 from trainers.cli.online import online
+from trainers.cli.presets import presets
 from trainers.cli.publish import publish
 from trainers.cli.read_from_store import read_from_store
 from trainers.cli.report import report
@@ -30,6 +31,10 @@ All sites in one dictionary:
 
     trainer read-from-store STORE --dictionary crosscoder-topk --out runs/all
 
+With the settings of a published dictionary:
+
+    trainer read-from-store STORE --preset esm2-3b-topk
+
 Go on with a run that was stopped or killed:
 
     trainer read-from-store --resume runs/all
@@ -52,6 +57,7 @@ Give a dictionary to SAELens, or read one of InterPLM:
 
 app.command()(read_from_store)
 app.command()(online)
+app.command()(presets)
 app.command()(sweep)
 app.command()(report)
 app.command()(export)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from actstore import errors
 from trainers.fit.plan import TrainPlan
+from trainers.fit.rows.places import RowPlaces
 from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
 from trainers.fit.step import StepReport, train_step
@@ -24,6 +25,8 @@ class Served(NamedTuple):
     values_BSD: Tensor
     data_s: float
     """Waiting, gathering, decoding."""
+    places: RowPlaces
+    """Which residues the rows are of."""
 
 
 class Trained(NamedTuple):
@@ -65,7 +68,7 @@ def serve(source: BatchSource, *, done: int, steps: int) -> Iterator[Served]:
         while done < steps and (batch := next(batches, None)) is not None:
             dry_epochs = 0
             done += 1
-            yield Served(torch.as_tensor(batch.values_BSD), time.perf_counter() - began)
+            yield Served(torch.as_tensor(batch.values_BSD), time.perf_counter() - began, RowPlaces.of(batch))
             began = time.perf_counter()
 
 
@@ -78,6 +81,6 @@ def step_on(state: TrainState, served: Served, plan: TrainPlan) -> Trained:
         If the loss is not finite.
     """
     began = time.perf_counter()
-    report = train_step(state, served.values_BSD, plan)
+    report = train_step(state, served.values_BSD, plan, places=served.places)
     seconds = served.data_s + time.perf_counter() - began
     return Trained(report, len(served.values_BSD), seconds, served.data_s)

@@ -1,4 +1,4 @@
-"""The folder of a run: `run.json`, `checkpoints/`, `metrics.jsonl`, `result.json`."""
+"""The folder of a run: `run.json`, `checkpoints/`, `metrics.jsonl`, `result.json`, and folders of loggers."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ __all__ = ["RunFolder", "RunRecord", "claim_new_folder"]
 
 RUN_FORMAT: Final = "actstore-run/2"
 _MOST_RECORD_BYTES: Final = 1 << 20
+_OF_LOGGERS: Final = ("tensorboard", "wandb", ".wandb")
+"""Folders of loggers; W&B takes the last if it exists."""
 
 
 class RunRecord(BaseModel):
@@ -83,7 +85,7 @@ class RunFolder:
         UsageError
             If it is in the folder of a store.
         TrainingError
-            If its folder of checkpoints or its metrics are a symbolic link.
+            If its folder of checkpoints, its metrics, or a folder of a logger are a symbolic link.
         """
         self.refuse_links()
         if self.checkpoints.exists():
@@ -99,10 +101,10 @@ class RunFolder:
             )
 
     def refuse_links(self) -> None:
-        """Refuse a folder of checkpoints or metrics that is a symbolic link; raises `TrainingError`."""
+        """Refuse a folder of checkpoints, metrics or loggers that is a symbolic link; raises `TrainingError`."""
         with writing_to(self.path):
-            refuse_link(self.checkpoints)
-            refuse_link(self.metrics)
+            for path in (self.checkpoints, self.metrics, *(self.path / name for name in _OF_LOGGERS)):
+                refuse_link(path)
 
     def begin(self, record: RunRecord) -> None:
         """Claim the folder for a new run.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from actstore import Batch, Progress
 from trainers.dictionaries.dictionary import Dictionary
+from trainers.fit.rows.transform import RowTransform, prepare_rows
 from trainers.score.metrics import ExplainedVariance, LatentUse
 
 __all__ = ["Evaluation", "Score", "ScoredRows", "evaluate", "evaluate_together"]
@@ -39,7 +40,8 @@ class Score(NamedTuple):
     rows: int
     explained_variance: float | None
     """1 - squared error / squared deviation of these rows from their mean, both summed over rows and sites in scaled
-    units: each site has the same weight as in the objective. None if the rows do not differ."""
+    units: each site has the same weight as in the objective. A transform of each row is undone first. None if the rows
+    do not differ."""
     explained_variance_per_site: dict[str, float | None]
     l0: float
     silent_fraction: float
@@ -57,10 +59,15 @@ class Evaluation:
         Input scale of each site, float32, on the device of the dictionary.
     written
         Names of the sites that are reconstructed.
+    transform
+        What is done to each row before it is encoded.
     """
 
-    def __init__(self, dictionary: Dictionary, *, scale_S: Tensor, written: Sequence[str]) -> None:
+    def __init__(
+        self, dictionary: Dictionary, *, scale_S: Tensor, written: Sequence[str], transform: RowTransform = "none"
+    ) -> None:
         self._dictionary, self._scale_S, self._written = dictionary, scale_S, tuple(written)
+        self._transform: RowTransform = transform
         self._variance, self._use = ExplainedVariance(), LatentUse(dictionary.shape.latents)
         self._rows = 0
 
@@ -69,11 +76,11 @@ class Evaluation:
         """Add a batch of raw rows, float32 [B, S, D]."""
         was_training = self._dictionary.training
         self._dictionary.eval()
-        scaled_BSD = values_BSD.to(self._scale_S.device) * self._scale_S[:, None]
-        output = self._dictionary(scaled_BSD)
-        self._variance.add(self._dictionary.targets(scaled_BSD), output.reconstruction_BSD)
-        self._use.add(output.fired_F, rows=len(scaled_BSD))
-        self._rows += len(scaled_BSD)
+        rows = prepare_rows(values_BSD.to(self._scale_S.device), scale_S=self._scale_S, transform=self._transform)
+        output, targets = self._dictionary(rows.inputs_BSD), self._dictionary.targets
+        self._variance.add(targets(rows.scaled_BSD), rows.undo(output.reconstruction_BSD, targets))
+        self._use.add(output.fired_F, rows=len(values_BSD))
+        self._rows += len(values_BSD)
         self._dictionary.train(was_training)
 
     @property
@@ -100,6 +107,7 @@ def evaluate(
     max_rows: int,
     progress: Progress,
     written: Sequence[str] | None = None,
+    transform: RowTransform = "none",
 ) -> Score:
     """Score on the next rows of `source`, at most `max_rows` and at most one epoch.
 
@@ -109,8 +117,10 @@ def evaluate(
         Input scale of each site, float32, on the device of the dictionary.
     written
         Names of the sites that are reconstructed; None for all of `source`.
+    transform
+        What is done to each row before it is encoded.
     """
-    evaluation = Evaluation(dictionary, scale_S=scale_S, written=written or source.sites)
+    evaluation = Evaluation(dictionary, scale_S=scale_S, written=written or source.sites, transform=transform)
     evaluate_together([evaluation], source, max_rows=max_rows, progress=progress)
     return evaluation.score()
 

@@ -10,6 +10,7 @@ import torch
 from actstore import available_memory, errors
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.plan import TrainPlan
+from trainers.fit.terms.probe import probe_parameters
 
 __all__ = [
     "OutOfMemoryError",
@@ -59,6 +60,7 @@ def state_bytes(plan: TrainPlan) -> int:
     """Return the memory of weights, gradients and moments, which stays between steps."""
     with torch.device("meta"):
         weights = sum(parameter.numel() for parameter in plan.build().parameters())
+    weights += probe_parameters(plan.labels, latents=plan.latents)
     return _WEIGHT_BYTES * weights
 
 
@@ -101,7 +103,7 @@ def _rows_that_fit(plan: TrainPlan, spare: int) -> int:
 
 def _latents_that_fit(plan: TrainPlan, spare: int) -> int:
     """Return the largest dictionary, at most half of that of the plan, whose least fits; 0 if none does."""
-    smallest = plan.model_copy(update={"latents": 1, "kept": plan.kept and 1})
+    smallest = plan.model_copy(update={"latents": 1, "kept": plan.kept and 1, "options": {}})
     one, two = (least_step_bytes(smallest.model_copy(update={"latents": latents})) for latents in (1, 2))
     latents = min(1 + (spare - one) // (two - one), plan.latents // 2)  # the least grows linearly
     return latents if latents >= (plan.kept or 1) else 0

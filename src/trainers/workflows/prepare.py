@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from actstore import Progress
+from trainers.fit.initialise import draw_seed
 from trainers.fit.plan import TrainPlan
+from trainers.fit.rows.drawn import MOST_DRAWN_BYTES, MOST_DRAWN_ROWS, needs_drawn_rows
+from trainers.fit.terms.labels import Labels
 from trainers.save.record import describe_origin
 from trainers.save.run_folder import RunFolder, RunRecord
 from trainers.score.held_out import HeldOut, hold_out
@@ -36,6 +41,7 @@ def prepare_run(
     folder: Path,
     saved: SavedRun | None,
     progress: Progress,
+    labels: Labels | None = None,
 ) -> Run:
     """Return a run that can begin, without rows for evaluations during training."""
     # The held-out split if all of it is available; otherwise the split of training. The result names it.
@@ -52,7 +58,26 @@ def prepare_run(
         held_out=None,
         eval_every=options.eval_every or max(_LEAST_EVAL_EVERY, plan.steps // _EVALUATIONS),
         evaluated_on=HELD_OUT_SPLIT if held_out else plan.split,
+        drawn_NSD=_drawn(plan, saved, rows, progress),
+        labels=labels,
     )
+
+
+def _drawn(plan: TrainPlan, saved: SavedRun | None, rows: Rows, progress: Progress) -> NDArray[np.float32] | None:
+    """Return rows drawn from the whole split, if a new run needs some; a resumed one has what follows from them."""
+    begins = saved is None or saved.checkpoint is None
+    if not (begins and needs_drawn_rows(plan)):
+        return None
+    row_bytes = 4 * len(plan.sites) * plan.width
+    most = max(2, min(MOST_DRAWN_ROWS, MOST_DRAWN_BYTES // row_bytes))
+    with (
+        progress.stage("drawing rows", total=most, unit="rows") as stage,
+        rows.open_first(plan.split, most, row_bytes=row_bytes, seed=draw_seed(plan.seed)) as stream,
+    ):
+        columns = [stream.sites.index(site) for site in plan.sites]
+        drawn = hold_out(stream, max_rows=most)
+        stage.advance(drawn.rows)
+    return np.concatenate([torch.as_tensor(batch.values_BSD).cpu().numpy()[:, columns] for batch in drawn.batches])
 
 
 def hold_out_rows(run: Run, rows: Rows) -> HeldOut | None:

@@ -11,14 +11,19 @@ from typing import Any, Final
 
 import torch
 
-from actstore import Progress, Silent, errors
+from actstore import Progress, Silent, StreamReport, errors
 from trainers.fit.config import TrainConfig
 from trainers.fit.extend import continued_plan
 from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
+from trainers.fit.terms.labels import Labels
+from trainers.loggers.several import Loggers
+from trainers.loggers.table import check_loggers
 from trainers.save.run_folder import RunFolder, claim_new_folder
 from trainers.score.evaluate import Evaluation, evaluate_together
 from trainers.workflows.device import choose_device
+from trainers.workflows.labels import read_labels
 from trainers.workflows.memory import check_memory
+from trainers.workflows.neighbours import check_neighbours
 from trainers.workflows.options import RunOptions
 from trainers.workflows.prepare import hold_out_rows, prepare_run
 from trainers.workflows.results import TrainingResult, describe_training
@@ -70,6 +75,7 @@ def read_from_store(
     progress = progress or Silent()
     asked = settle(source, config, options)
     device = choose_device(asked.options.device)
+    check_loggers(asked.options.log)
     if asked.options.out is not None and (asked.saved is None or asked.elsewhere):
         RunFolder(asked.options.out).check_free()
     rows_plan = plan_rows(asked.source, asked.config, asked.options, device=device)
@@ -77,17 +83,15 @@ def read_from_store(
     with open_rows(rows_plan, progress) as rows:
         with rows.open() as stream:
             facts = StreamFacts.of(stream)
-        run = _resolve(_plan(asked, facts), asked, rows, device=device, progress=progress)
-        # Opened again, after the held-out rows: computed rows are kept for the stream that was opened last.
-        with rows.open() as stream:
+            file = asked.config.labels
+            labels = None if file is None else read_labels(file, stream, split=asked.config.split)
+        run = _resolve(_plan(asked, facts, labels), asked, rows, labels, device=device, progress=progress)
+        with Loggers(run.options.log) as loggers:
+            finished, report = _train(run, rows, progress, signals, loggers)
             with signals.listening():
-                finished = run_training(run, stream, progress=progress, signals=signals)
-            if signals.requested:
-                raise signals.stopped(_describe_stop(run, signals.stopped(), finished.state.step))
-            report = stream.report()
-        with signals.listening():
-            evaluation, live = _finish(run, finished, rows, progress)
-    result = describe_training(run, finished, report, evaluation.score(), live=live)
+                evaluation, live = _finish(run, finished, rows, progress)
+            result = describe_training(run, finished, report, evaluation.score(), live=live)
+            loggers.finish(result.document())
     if finished.rows or not run.folder.result.exists():
         run.folder.write_result(result.document(), finished.counts(evaluation))
     if (worse := worse_than_mean(run, finished, result.explained_variance)) is not None:
@@ -106,14 +110,16 @@ def default_folder(plan: TrainPlan, source: str | os.PathLike[str], *, now: date
     return Path("runs") / re.sub(r"[^\w.-]", "_", f"{store}-{plan.dictionary}-{named}-{now:%Y%m%d-%H%M%S}")
 
 
-def _plan(asked: Asked, facts: StreamFacts) -> TrainPlan:
-    plan = plan_training(asked.config, facts)
+def _plan(asked: Asked, facts: StreamFacts, labels: Labels | None) -> TrainPlan:
+    plan = plan_training(asked.config, facts, None if labels is None else labels.facts)
     if asked.saved is None or asked.saved.record is None:
         return plan
     return continued_plan(asked.saved.record.plan, plan, rows=asked.saved.record.rows)
 
 
-def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device, progress: Progress) -> Run:
+def _resolve(
+    plan: TrainPlan, asked: Asked, rows: Rows, labels: Labels | None, *, device: torch.device, progress: Progress
+) -> Run:
     """Settle the folder of a planned run and its rows for scoring, and refuse a folder that it cannot use."""
     options = asked.options
     path = options.out or default_folder(plan, asked.source, now=datetime.now().astimezone())
@@ -121,14 +127,35 @@ def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device,
         RunFolder(path).refuse_store()
     elif asked.saved is None or asked.elsewhere:
         RunFolder(path).check_free()
+    check_neighbours(plan, rows.manifest)
     check_memory(plan, device)
     check_room(RunFolder(path), plan, keep=options.keep, checkpoint_every=options.checkpoint_every)
     run = prepare_run(
-        plan, rows, asked.record, options, device=device, folder=path, saved=asked.saved, progress=progress
+        plan,
+        rows,
+        asked.record,
+        options,
+        device=device,
+        folder=path,
+        saved=asked.saved,
+        labels=labels,
+        progress=progress,
     )
     if options.out is None:
         run = replace(run, folder=RunFolder(claim_new_folder(path)))
     return replace(run, held_out=hold_out_rows(run, rows))
+
+
+def _train(
+    run: Run, rows: Rows, progress: Progress, signals: StopSignals, loggers: Loggers
+) -> tuple[Finished, StreamReport]:
+    # Opened again, after the held-out rows: computed rows are kept for the stream that was opened last.
+    with rows.open() as stream:
+        with signals.listening():
+            finished = run_training(run, stream, progress=progress, signals=signals, loggers=loggers)
+        if signals.requested:
+            raise signals.stopped(_describe_stop(run, signals.stopped(), finished.state.step))
+        return finished, stream.report()
 
 
 def _finish(run: Run, finished: Finished, rows: Rows, progress: Progress) -> tuple[Evaluation, dict[str, Any] | None]:

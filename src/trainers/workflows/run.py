@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from trainers.fit.health import Health
 from trainers.fit.normalise import SiteMoments
 from trainers.fit.plan import TrainPlan
+from trainers.fit.rows.transform import transform_of
 from trainers.fit.state import TrainState
+from trainers.fit.terms.labels import Labels
 from trainers.save.latents import LatentCounts
 from trainers.save.record import Origin
 from trainers.save.run_folder import RunFolder, RunRecord
@@ -53,6 +57,10 @@ class Run:
     """Split of the rows for scoring."""
     own: OwnRows | None = None
     """Its part of a stream that it shares; None if the stream is its own."""
+    drawn_NSD: NDArray[np.float32] | None = None
+    """Rows drawn from the whole split, for a new run that needs some; None for others."""
+    labels: Labels | None = None
+    """Labels of residues, for the probe of the plan."""
 
     @property
     def resumed_from_step(self) -> int | None:
@@ -74,7 +82,12 @@ class Finished(NamedTuple):
 
     def evaluation(self, plan: TrainPlan) -> Evaluation:
         """Return an evaluation of the dictionary, without rows yet."""
-        return Evaluation(self.state.dictionary, scale_S=self.state.scale_S, written=plan.written)
+        return Evaluation(
+            self.state.dictionary,
+            scale_S=self.state.scale_S,
+            written=plan.written,
+            transform=transform_of(plan.normalisation),
+        )
 
     def counts(self, evaluation: Evaluation) -> LatentCounts:
         """Return how often and how recently each latent fired."""

@@ -14,12 +14,15 @@ from actstore import Cursor, Silent, errors
 from trainers.fit.health import Health, HealthRecord
 from trainers.fit.initialise import start
 from trainers.fit.loop import Served, Trained, step_on
-from trainers.fit.normalise import describe_inputs
+from trainers.fit.rows.drawn import run_inputs
+from trainers.fit.rows.transform import transform_of
 from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
+from trainers.loggers.logger import LoggedRun
+from trainers.loggers.several import Loggers
 from trainers.save.checkpoint import copy_checkpoint, read_checkpoint, resume_state, write_checkpoint
 from trainers.save.files import writing_to
-from trainers.save.metrics_log import MetricsLog, drop_lines_after
+from trainers.save.metrics_log import MetricsLog, drop_lines_after, read_metrics
 from trainers.save.run_folder import RunFolder
 from trainers.score.evaluate import Score, evaluate
 from trainers.workflows.memory import OutOfMemoryError, free_bytes, is_out_of_memory, what_fits
@@ -45,14 +48,11 @@ def _start(run: Run) -> tuple[TrainState, Cursor | None]:
     """Return the first state of a run or that of its checkpoint, with its position; the folder is then ready."""
     saved, folder, cursor = run.saved, run.folder, None
     if saved is None or saved.checkpoint is None:
-        plan = run.plan
-        inputs = describe_inputs(
-            plan.sites, run.statistics, normalisation=plan.normalisation, read=plan.reads, written=plan.writes
-        )
-        state = start(run.plan, inputs, device=run.device)
+        inputs = run_inputs(run.plan, run.statistics, run.drawn_NSD)
+        state = start(run.plan, inputs, device=run.device, labels=run.labels)
     else:
         checkpoint = read_checkpoint(saved.checkpoint)
-        state = resume_state(checkpoint, plan=run.plan, origin=run.origin, device=run.device)
+        state = resume_state(checkpoint, plan=run.plan, origin=run.origin, device=run.device, labels=run.labels)
         cursor = checkpoint.cursor
         if run.own is not None and cursor.stream != run.own.stream:
             raise errors.CursorError(
@@ -82,15 +82,22 @@ def _copy(saved: SavedRun, folder: RunFolder) -> None:
 class Training:
     """A run while it trains; it begins, or goes on from its checkpoint, when this is made.
 
+    Parameters
+    ----------
+    loggers
+        Receive its metrics; whoever made them ends them.
+
     Raises
     ------
     CheckpointError
         If the folder holds a run; if a resumed run does not fit the rows.
     """
 
-    def __init__(self, run: Run, source: ClosableSource, signals: StopSignals) -> None:
-        self._run, self._source, self._signals = run, source, signals
+    def __init__(self, run: Run, source: ClosableSource, signals: StopSignals, loggers: Loggers) -> None:
+        self._run, self._source, self._signals, self._loggers = run, source, signals, loggers
         self.state, self._cursor = _start(run)
+        logged = LoggedRun.of(run.folder.path, self.state.step, run.plan, run.origin, run.record)
+        loggers.start(logged, read_metrics(run.folder.metrics))
         self.health = Health(steps=run.plan.steps, before=_health_before(run))
         self.seconds = self.data_s = 0.0
         self._rows_before = self.state.rows
@@ -155,8 +162,10 @@ class Training:
         with self.rescued():
             if metrics is not None:
                 log.append(metrics)
+                self._loggers.step(metrics)
             if self.state.step == self._run.plan.steps or self.state.step % self._run.options.checkpoint_every == 0:
                 log.flush_to_disk()
+                self._loggers.flush()
                 self.save()
 
     def _after(self, trained: Trained) -> dict[str, Any] | None:
@@ -212,6 +221,7 @@ class Training:
 
     def keep(self) -> None:
         """Write a checkpoint of the present step, unless there is one."""
+        self._loggers.flush()
         if self.state.step > self._saved_step:
             with self.rescued():
                 self.save()
@@ -265,6 +275,7 @@ class Training:
             max_rows=held_out.rows,
             progress=Silent(),
             written=self._run.plan.written,
+            transform=transform_of(self._run.plan.normalisation),
         )
         if self._signals.requested:
             return None
@@ -288,8 +299,9 @@ def _metrics(trained: Trained, score: Score | None, *, evaluated_on: str) -> dic
         del evaluated["rows"]
     step = trained.report._asdict()
     return {
-        **{name: value for name, value in step.items() if name != "terms"},
+        **{name: value for name, value in step.items() if name not in {"terms", "counts"}},
         **trained.report.terms,
+        **trained.report.counts,
         "rows_per_s": trained.batch_rows / trained.seconds,
         "data_share": trained.data_s / trained.seconds,
         **evaluated,

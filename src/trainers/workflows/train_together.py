@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 from actstore import Progress, Stage, errors
 from trainers.fit.loop import Served, Trained, serve
+from trainers.loggers.several import Loggers
 from trainers.save.metrics_log import MetricsLog
 from trainers.workflows.run import Finished, Run
 from trainers.workflows.stopping import StopSignals
@@ -15,7 +16,9 @@ from trainers.workflows.train_run import ClosableSource, Training
 __all__ = ["run_together", "run_training"]
 
 
-def run_training(run: Run, source: ClosableSource, *, progress: Progress, signals: StopSignals) -> Finished:
+def run_training(
+    run: Run, source: ClosableSource, *, progress: Progress, signals: StopSignals, loggers: Loggers | None = None
+) -> Finished:
     """Train until the plan is done; a run killed at any moment can be resumed with the same result.
 
     A request to stop ends it after the step in hand, with a checkpoint of that step.
@@ -28,14 +31,23 @@ def run_training(run: Run, source: ClosableSource, *, progress: Progress, signal
         If the loss is not finite, the run falls apart, or the folder cannot be written. The last good checkpoint stays
         as it is, and is named.
     """
-    [outcome] = run_together([run], source, title=f"training {run.plan.dictionary}", progress=progress, signals=signals)
+    title = f"training {run.plan.dictionary}"
+    [outcome] = run_together(
+        [run], source, title=title, progress=progress, signals=signals, loggers=[loggers or Loggers()]
+    )
     if isinstance(outcome, errors.ActstoreError):
         raise outcome
     return outcome
 
 
 def run_together(
-    runs: Sequence[Run], source: ClosableSource, *, title: str, progress: Progress, signals: StopSignals
+    runs: Sequence[Run],
+    source: ClosableSource,
+    *,
+    title: str,
+    progress: Progress,
+    signals: StopSignals,
+    loggers: Sequence[Loggers] | None = None,
 ) -> list[Finished | errors.ActstoreError]:
     """Train several runs on the same batches; return what became of each.
 
@@ -47,7 +59,8 @@ def run_together(
     CheckpointError, TrainingError
         As `run_training`; of one run for all of them if it cannot begin or its folder cannot be written.
     """
-    members = [Training(run, source, signals) for run in runs]
+    loggers = loggers or [Loggers() for _ in runs]
+    members = [Training(run, source, signals, each) for run, each in zip(runs, loggers, strict=True)]
     together = _Together(members, source, signals)
     done = sum(member.state.rows for member in members)
     total = sum(run.plan.rows for run in runs)
