@@ -101,17 +101,22 @@ seed = [0, 1]
 name = "both"
 dictionary = "crosscoder-topk"
 sites = ["resid_post.3", "resid_post.0"]
+[[member]]
+name = "over"
+dictionary = "transcoder-topk"
+sites = "resid_post.0"
+targets = "resid_post.3"
 """
     result = train(store, text, tmp_path / "sweep", buffer_bytes=600_000)
-    assert [len(one.members) for one in result.passes] == [5]
-    for name in ("resid_post.3-seed1", "resid_post.0-seed0", "both"):
+    assert [len(one.members) for one in result.passes] == [6]
+    for name in ("resid_post.3-seed1", "resid_post.0-seed0", "both", "over"):
         folder = tmp_path / "sweep" / name
         assert RunFolder(folder).read_record().config.order_seed == 0
         assert weights(folder) == weights(alone(folder, tmp_path / "alone" / name))
     buffers = {RunFolder(tmp_path / "sweep" / name).read_record().options["buffer_bytes"] for name in result.members}
     assert len(buffers) == (2 if order == "windows" else 1)
     names = [path for path in (tmp_path / "sweep").iterdir() if path.is_dir()]
-    assert len({weights(folder) for folder in names}) == 5
+    assert len({weights(folder) for folder in names}) == 6
 
 
 def test_a_member_goes_on_alone(store: Path, tmp_path: Path) -> None:
