@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import typer
 
 from actstore import parse_recipe_fields
+from trainers.cli.choices import (
+    BiasStartChoice,
+    DictionaryChoice,
+    GroupDrawChoice,
+    L0PenaltyChoice,
+    MissingChoice,
+    NormalisationChoice,
+    OrderChoice,
+    PrecisionChoice,
+)
+from trainers.cli.run_options import AccessOptions, ModelOptions, SetOptions, SettingsOptions, split_settings
 
 __all__ = [
     "AccessOptions",
+    "BiasStartChoice",
     "DictionaryChoice",
     "Given",
     "GroupDrawChoice",
@@ -27,6 +38,8 @@ __all__ = [
     "PlaceOptions",
     "PrecisionChoice",
     "ReportOptions",
+    "SetOptions",
+    "SettingsOptions",
     "TrainingOptions",
     "given_in",
 ]
@@ -41,81 +54,12 @@ def given_in(context: typer.Context) -> Given:
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
-class DictionaryChoice(StrEnum):
-    """Choices of --dictionary."""
-
-    TOPK_SAE = "topk-sae"
-    BATCH_TOPK_SAE = "batch-topk-sae"
-    JUMPRELU_SAE = "jumprelu-sae"
-    MATRYOSHKA_SAE = "matryoshka-sae"
-    RELU_SAE = "relu-sae"
-    CROSSCODER_TOPK = "crosscoder-topk"
-    CROSSCODER_BATCH_TOPK = "crosscoder-batch-topk"
-    CROSSCODER_JUMPRELU = "crosscoder-jumprelu"
-    CROSSCODER_MATRYOSHKA = "crosscoder-matryoshka"
-    CROSSCODER_L1 = "crosscoder-l1"
-    CROSSCODER_L2 = "crosscoder-l2"
-    TRANSCODER_TOPK = "transcoder-topk"
-    TRANSCODER_BATCH_TOPK = "transcoder-batch-topk"
-    TRANSCODER_JUMPRELU = "transcoder-jumprelu"
-    CLT_TOPK = "clt-topk"
-    CLT_BATCH_TOPK = "clt-batch-topk"
-    CLT_JUMPRELU = "clt-jumprelu"
-    NONE = "none"
-
-
-class NormalisationChoice(StrEnum):
-    """Choices of --normalisation."""
-
-    UNIT = "unit"
-    SQRT_D = "sqrt_d"
-
-
-class GroupDrawChoice(StrEnum):
-    """Choices of --group-draw."""
-
-    FIXED = "fixed"
-    RANDOM = "random"
-
-
-class L0PenaltyChoice(StrEnum):
-    """Choices of --l0-penalty."""
-
-    TARGET = "target"
-    LINEAR = "linear"
-    TANH = "tanh"
-
-
-class PrecisionChoice(StrEnum):
-    """Choices of --precision."""
-
-    FLOAT32 = "float32"
-    BF16 = "bf16"
-
-
-class OrderChoice(StrEnum):
-    """Choices of --order."""
-
-    WINDOWS = "windows"
-    UNIFORM = "uniform"
-
-
-class MissingChoice(StrEnum):
-    """Choices of --on-missing: how to treat rows that the store does not have yet."""
-
-    ERROR = "error"
-    COMPUTE = "compute"
-    STORE = "store"
-
-
 @dataclass(frozen=True, slots=True)
-class TrainingOptions:
+class TrainingOptions(SettingsOptions):
     """What to train: fields of `TrainConfig`.
 
     Here `site` and `target` stand for `sites` and `targets`, and `dictionary` may be none.
     """
-
-    PANEL: ClassVar = "Training"
 
     dictionary: Annotated[DictionaryChoice, typer.Option(help="What to train; `none` only streams.")] = (
         DictionaryChoice.TOPK_SAE
@@ -147,6 +91,7 @@ class TrainingOptions:
         typer.Option(
             help="Latents kept for each row (TopK), or on average (BatchTopK, Matryoshka); of each layer (clt-*).",
             show_default="32 latents a row",
+            rich_help_panel="Sparsity",
         ),
     ] = None
     threshold_decay: Annotated[
@@ -155,6 +100,7 @@ class TrainingOptions:
             help="BatchTopK: weight that each older batch keeps in the mean of cutoffs, which is the threshold for "
             "evaluation.",
             show_default="0.99, a mean over about 100 batches",
+            rich_help_panel="Sparsity",
         ),
     ] = None
     groups: Annotated[
@@ -163,17 +109,23 @@ class TrainingOptions:
             metavar="SHARE,SHARE,...",
             help="Matryoshka: share of the latents in each group. Each prefix of groups must reconstruct.",
             show_default="1/16, 1/16, 1/8, 1/4, 1/2",
+            rich_help_panel="Sparsity",
         ),
     ] = None
     group_draw: Annotated[
         GroupDrawChoice | None,
-        typer.Option(help="Matryoshka: prefixes of the groups, or random ones in each step.", show_default="fixed"),
+        typer.Option(
+            help="Matryoshka: prefixes of the groups, or random ones in each step.",
+            show_default="fixed",
+            rich_help_panel="Sparsity",
+        ),
     ] = None
     l0_target: Annotated[
         float | None,
         typer.Option(
             help="JumpReLU: active latents of a row that the penalty aims at, or counts by; of each layer (clt-*).",
             show_default="32 latents a row",
+            rich_help_panel="Sparsity",
         ),
     ] = None
     l0_penalty: Annotated[
@@ -182,6 +134,7 @@ class TrainingOptions:
             help="JumpReLU: `target` is (L0 / l0-target - 1)^2, `linear` L0 / l0-target; `tanh` counts weak latents "
             "less.",
             show_default="target",
+            rich_help_panel="Sparsity",
         ),
     ] = None
     bandwidth: Annotated[
@@ -190,40 +143,216 @@ class TrainingOptions:
             help="JumpReLU: window around a threshold in which pre-activations move it, in units of the spread of the "
             "rows.",
             show_default="as measured",
+            rich_help_panel="Sparsity",
         ),
     ] = None
     sparsity: Annotated[
         float | None,
         typer.Option(
-            help="Weight of the penalty beside the unexplained share (relu-sae, l1, l2), for rows of any scale.",
-            show_default="0.06 for each of them",
+            help="Weight of the penalty beside the unexplained share (all but TopK), for rows of any scale.",
+            show_default="0.06; 0.03 for p-annealing-sae",
+            rich_help_panel="Sparsity",
         ),
     ] = None
-    lr: Annotated[
+    p_end: Annotated[
         float | None,
         typer.Option(
-            help="Peak learning rate of the decoder; the encoder has less.", show_default="5e-3 sqrt(1024 / F)"
+            help="Power of the penalty at the end (p-annealing-sae); it begins at 1.",
+            show_default="0.2",
+            rich_help_panel="Sparsity",
         ),
     ] = None
-    normalisation: Annotated[
-        NormalisationChoice, typer.Option(help="Scale of each site: mean square norm 1, or mean norm sqrt(D).")
-    ] = NormalisationChoice.UNIT
-    precision: Annotated[
-        PrecisionChoice, typer.Option(help="Number format of products; weights and losses stay in float32.")
-    ] = PrecisionChoice.FLOAT32
+    p_anneal_from: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the rows after which the power falls.",
+            show_default="a tenth of the rows",
+            rich_help_panel="Sparsity",
+        ),
+    ] = None
+    shared_latents: Annotated[
+        float | None,
+        typer.Option(
+            help="Latents with the same decoder at all sites (crosscoders): a number, or a share below 1.",
+            show_default="0 latents",
+            rich_help_panel="Sparsity",
+        ),
+    ] = None
+    exclusive_latents: Annotated[
+        float | None,
+        typer.Option(
+            help="Latents that only one site has, for each site (crosscoders): a number, or a share below 1.",
+            show_default="0 latents",
+            rich_help_panel="Sparsity",
+        ),
+    ] = None
+    shared_sparsity: Annotated[
+        float | None,
+        typer.Option(
+            help="Factor of the penalty of shared latents (crosscoder-l1, -l2).",
+            show_default="a tenth of the penalty",
+            rich_help_panel="Sparsity",
+        ),
+    ] = None
+    sparsity_warmup_share: Annotated[
+        float,
+        typer.Option(
+            help="Share of the run in which the penalty rises, so that latents do not die before they learn.",
+            show_default="0.1 of the rows",
+            rich_help_panel="Sparsity",
+        ),
+    ] = 0.1
     steps: Annotated[
         int | None,
         typer.Option(
             help="Batches; with --resume, more than before train longer, and fewer end earlier.",
             show_default="once through the split, in batches",
+            rich_help_panel="Optimisation",
         ),
     ] = None
-    batch_rows: Annotated[int, typer.Option(help="Rows of a batch.", show_default="2,048 rows")] = 2048
-    seed: Annotated[int, typer.Option(help="Seeds initial weights and order of rows.")] = 0
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            help="Peak learning rate of the decoder; the encoder has less.",
+            show_default="5e-3 sqrt(1024 / F)",
+            rich_help_panel="Optimisation",
+        ),
+    ] = None
+    encoder_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Learning rate of the encoder beside that of the decoder.",
+            show_default="0.25 up to 1,000 steps, then less, down to 0.0625",
+            rich_help_panel="Optimisation",
+        ),
+    ] = None
+    warmup_share: Annotated[
+        float,
+        typer.Option(
+            help="Share of the run in which the learning rate rises, at most 1,000 steps.",
+            show_default="0.05 of the rows",
+            rich_help_panel="Optimisation",
+        ),
+    ] = 0.05
+    decay_share: Annotated[
+        float,
+        typer.Option(
+            help="Share of the run, at its end, in which the learning rate falls to 0.",
+            show_default="0.2 of the rows",
+            rich_help_panel="Optimisation",
+        ),
+    ] = 0.2
+    gradient_clip: Annotated[
+        float,
+        typer.Option(
+            help="Largest norm of the gradient; a larger one is scaled down.",
+            show_default="1 for all weights together",
+            rich_help_panel="Optimisation",
+        ),
+    ] = 1.0
+    precision: Annotated[
+        PrecisionChoice,
+        typer.Option(
+            help="Number format of products; weights and losses stay in float32.", rich_help_panel="Optimisation"
+        ),
+    ] = PrecisionChoice.FLOAT32
+    batch_rows: Annotated[
+        int, typer.Option(help="Rows of a batch.", show_default="2,048 rows", rich_help_panel="Rows")
+    ] = 2048
+    seed: Annotated[
+        int,
+        typer.Option(help="Seeds initial weights and, without --order-seed, order of rows.", rich_help_panel="Rows"),
+    ] = 0
+    order_seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Seeds the order of rows alone, so that runs of several seeds get the same batches.",
+            show_default="--seed",
+            rich_help_panel="Rows",
+        ),
+    ] = None
     order: Annotated[
-        OrderChoice, typer.Option(help="Rows mixed in a buffer, or a true permutation (local, uncompressed stores).")
+        OrderChoice,
+        typer.Option(
+            help="Rows mixed in a buffer, or a true permutation (local, uncompressed stores).", rich_help_panel="Rows"
+        ),
     ] = OrderChoice.WINDOWS
-    split: Annotated[str, typer.Option(help="Split to train on.")] = "train"
+    split: Annotated[str, typer.Option(help="Split to train on.", rich_help_panel="Rows")] = "train"
+    normalisation: Annotated[
+        NormalisationChoice,
+        typer.Option(
+            help="Scale of each site: mean square norm 1 (unit), mean norm sqrt(D) (sqrt_d), or none. Or each row by "
+            "itself: less its mean, over its deviation (row-zscore, as ESMC), or to norm sqrt(D) (row-norm).",
+            rich_help_panel="Rows",
+        ),
+    ] = NormalisationChoice.UNIT
+    max_norm_quantile: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel="Rows",
+            help="Leave rows out of training that are longer than this quantile of the norms at a site, such as 0.999.",
+            show_default="train on all",
+        ),
+    ] = None
+    b_dec_start: Annotated[
+        BiasStartChoice,
+        typer.Option(
+            rich_help_panel="Rows", help="Where the decoder bias starts; the mean is as good in our measurements."
+        ),
+    ] = BiasStartChoice.MEAN
+    decorrelation_weight: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel="Further terms",
+            help="Weight of the squared cosines between decoder atoms, which are 1 if random.",
+        ),
+    ] = 0.0
+    smoothness_weight: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel="Further terms",
+            help="Weight of the difference between codes of neighbouring residues; needs large batches.",
+        ),
+    ] = 0.0
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel="Further terms",
+            metavar="FILE",
+            help="Parquet with labels of residues for the probe: sequence, position (from 0), a column for each label.",
+            show_default="none",
+        ),
+    ] = None
+    probe_weight: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel="Further terms", help="Weight of the loss of a linear probe that reads --labels from codes."
+        ),
+    ] = 0.0
+    auxk_weight: Annotated[
+        float,
+        typer.Option(
+            help="Weight of the AuxK loss, in which dead latents learn what the others leave over (TopK); 0 for none.",
+            show_default="0.03125 of a share",
+            rich_help_panel="Dead latents",
+        ),
+    ] = 1 / 32
+    auxk_latents: Annotated[
+        int | None,
+        typer.Option(
+            help="Most dead latents that AuxK uses for a row.",
+            show_default="half the features of a site",
+            rich_help_panel="Dead latents",
+        ),
+    ] = None
+    dead_after_rows: Annotated[
+        int | None,
+        typer.Option(
+            help="A latent is dead if it fired on none of so many last rows.",
+            show_default="320 F / k rows, 10 batches to 10 M",
+            rich_help_panel="Dead latents",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,65 +392,16 @@ class PlaceOptions:
         int, typer.Option(min=1, help="Memory of the shuffle buffer, in bytes.", show_default="256 MiB")
     ] = 256 << 20
     device: Annotated[str, typer.Option(help="Where training runs: auto, cpu, cuda or cuda:N.")] = "auto"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class AccessOptions:
-    """Access to the store, and the cache of its bytes."""
-
-    PANEL: ClassVar = "Access"
-
-    storage_option: Annotated[
+    log: Annotated[
         list[str] | None,
         typer.Option(
-            "--storage-option",
-            metavar="KEY=VALUE",
-            help="Passed to fsspec; may be repeated.",
-            show_default="of the environment",
+            metavar="NAME",
+            help="Write metrics for tensorboard or wandb, too; both with a comma, or by repeating the option. `none` "
+            "stops that for a resumed run. Project and name for wandb come from WANDB_PROJECT and WANDB_NAME.",
+            show_default="only metrics.jsonl",
+            rich_help_panel="Logging",
         ),
     ] = None
-    store_uri: Annotated[
-        str | None,
-        typer.Option(
-            "--uri",
-            metavar="URI",
-            help="Where the store of a manifest file is, if not where the file says.",
-            show_default="as the file says",
-        ),
-    ] = None
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Local folder that keeps rows read from a remote store, or computed.", show_default="memory"),
-    ] = None
-    cache_bytes: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Most bytes to keep; needed with --cache.", show_default="4294967296 bytes of computed rows"
-        ),
-    ] = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """How rows are computed: fields of `RunOptions`."""
-
-    PANEL: ClassVar = "Model"
-
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder or Hugging Face name that has the model now.", show_default="as the store or recipe says"
-        ),
-    ] = None
-    model_device: Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda or cuda:N.")] = "auto"
-    most_passes: Annotated[
-        float,
-        typer.Option(
-            min=1,
-            help="How often an epoch may compute the rows of a protein; more is refused at the start.",
-            show_default="1 pass",
-        ),
-    ] = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,11 +440,22 @@ class OnlineRecipeOptions:
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Set any recipe field, in TOML: `--set rows.fraction=0.1`; may be repeated.",
+            help="Set any recipe field, in TOML: `--set rows.fraction=0.1`, or with `train.` any setting of training: "
+            "`--set train.lr=1e-3`; may be repeated.",
             show_default="of the recipe",
         ),
     ] = None
 
     def by_field(self) -> dict[str, Any]:
-        """Return the options by dotted field of the recipe."""
-        return parse_recipe_fields({"corpus.sequences": self.sequences}, self.settings)
+        """Return the options by dotted field of the recipe; those of training are left out."""
+        return parse_recipe_fields({"corpus.sequences": self.sequences}, self.of_recipe)
+
+    @property
+    def of_training(self) -> list[str]:
+        """The settings of training."""
+        return split_settings(self.settings)[0]
+
+    @property
+    def of_recipe(self) -> list[str]:
+        """The settings of the recipe."""
+        return split_settings(self.settings)[1]

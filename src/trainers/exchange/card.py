@@ -63,12 +63,22 @@ def _model_name(facts: DictionaryFacts) -> str:
 
 
 def _about(facts: DictionaryFacts) -> str:
-    kind = "A sparse autoencoder" if len(facts.sites) == 1 else f"A crosscoder over {len(facts.sites)} sites"
-    where = f" at {facts.sites[0].name}" if len(facts.sites) == 1 else ""
+    kind, where = _kind(facts)
     return markdown_text(
         f"{kind} of {facts.latents:,} latents on the activations of {_model_name(facts)}{where}. It takes rows as the "
         "model gives them: scales of training are in the weights."
     )
+
+
+def _kind(facts: DictionaryFacts) -> tuple[str, str]:
+    """Return what it is, and where."""
+    if facts.layered:
+        return f"A cross-layer transcoder of {len(facts.read)} layers", ""
+    if facts.read != facts.written:
+        return "A transcoder", f" from {', '.join(facts.read)} to {', '.join(facts.written)}"
+    if len(facts.sites) == 1:
+        return "A sparse autoencoder", f" at {facts.sites[0].name}"
+    return f"A crosscoder over {len(facts.sites)} sites", ""
 
 
 def _facts(facts: DictionaryFacts) -> Iterator[tuple[str, str]]:
@@ -93,7 +103,9 @@ def _facts(facts: DictionaryFacts) -> Iterator[tuple[str, str]]:
 
 
 def _use(facts: DictionaryFacts, uri: str) -> str:
-    shape = f"[rows, {facts.width}]" if len(facts.sites) == 1 else f"[rows, {len(facts.sites)}, {facts.width}]"
+    read = len(facts.read)
+    shape = f"[rows, {facts.width}]" if read == 1 else f"[rows, {read}, {facts.width}]"
+    of_sites = "" if facts.read == facts.written else f" of {', '.join(facts.read[:_MOST_SITES])}"
     return "\n".join(
         [
             "## Load it",
@@ -104,7 +116,7 @@ def _use(facts: DictionaryFacts, uri: str) -> str:
             "import trainers",
             "",
             f"dictionary = trainers.load({json.dumps(uri)})",
-            f"code = dictionary.encode(rows)  # rows {shape}, raw, as the model gives them",
+            f"code = dictionary.encode(rows)  # rows {shape}{of_sites}, raw, as the model gives them",
             "```",
             "`dictionary.json` says what is known. `dictionary.safetensors` has the weights; `load` compares them with",
             "their digest. `trainer export` writes the dictionary for other libraries.",

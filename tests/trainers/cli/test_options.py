@@ -21,6 +21,23 @@ def test_choices_of_the_command_line_are_those_of_the_config() -> None:
     assert {choice.value for choice in OrderChoice} == set(get_args(TrainConfig.model_fields["order"].annotation))
 
 
+def test_every_setting_is_an_option() -> None:
+    options = set(signature(read_from_store).parameters) - {"site"} | {"sites"}
+    assert TrainConfig.model_fields.keys() <= options
+
+
+def test_options_are_shown_in_panels_by_what_they_are_about() -> None:
+    panels: dict[str, list[str]] = {}
+    for name, parameter in signature(read_from_store).parameters.items():
+        for option in getattr(parameter.annotation, "__metadata__", ()):
+            if panel := getattr(option, "rich_help_panel", None):
+                panels.setdefault(panel, []).append(name)
+    settings = ["Training", "Sparsity", "Optimisation", "Rows", "Dead latents"]
+    assert list(panels) == [*settings, "Run", "Logging", "Access", "Model", "Output"]
+    assert {"dictionary", "site", "latents", "expansion"} <= set(panels["Training"])
+    assert {"lr", "warmup_share", "decay_share", "gradient_clip", "precision"} <= set(panels["Optimisation"])
+
+
 def test_defaults_of_the_command_line_are_those_of_the_config() -> None:
     command_line = {name: option.default for name, option in signature(read_from_store).parameters.items()}
     config = {name: field.default for name, field in TrainConfig.model_fields.items() if name in command_line}
@@ -41,7 +58,7 @@ def test_defaults_of_the_command_line_are_those_of_the_config() -> None:
 
 def test_the_commands_differ_only_in_what_makes_no_sense_online() -> None:
     stored, live = (signature(each).parameters for each in (read_from_store, online))
-    assert live.keys() - stored.keys() == {"sequences", "settings"}  # of a recipe, which is not read from
+    assert live.keys() - stored.keys() == {"sequences"}  # of a recipe, which is not read from
     both = stored.keys() - {"on_missing"}
     assert {name: stored[name].default for name in both} == {name: live[name].default for name in both}
     assert (stored["on_missing"].default, live["on_missing"].default) == (MissingChoice.ERROR, MissingChoice.COMPUTE)

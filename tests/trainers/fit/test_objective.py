@@ -16,7 +16,16 @@ from trainers.fit.loop import train
 from trainers.fit.objective import objective
 from trainers.fit.state import TrainState
 
-SAES = ("topk-sae", "batch-topk-sae", "matryoshka-sae", "jumprelu-sae", "relu-sae")
+SAES = (
+    "topk-sae",
+    "batch-topk-sae",
+    "matryoshka-sae",
+    "jumprelu-sae",
+    "relu-sae",
+    "relu-sae-weighted",
+    "gated-sae",
+    "p-annealing-sae",
+)
 CROSSCODERS = (
     "crosscoder-topk",
     "crosscoder-batch-topk",
@@ -137,3 +146,19 @@ def test_the_terms_are_shares_of_sums_over_the_batch(one_site: Planted) -> None:
     assert terms.terms["reconstruction"].item() == pytest.approx(squared.item() / 700 / state.variance, rel=1e-5)
     assert terms.terms["auxk"].item() == pytest.approx(0.25 * (left / squared).item(), rel=1e-5)
     assert terms.loss.item() == pytest.approx((terms.terms["reconstruction"] + terms.terms["auxk"]).item())
+
+
+def test_the_terms_of_a_gated_dictionary_are_shares_too(one_site: Planted) -> None:
+    stream = stream_of(one_site.values_NSD)
+    plan = plan_of(stream, dictionary="gated-sae", latents=96, sparsity=0.3, sparsity_warmup_share=0.0)
+    state = state_of(stream, plan)
+    scaled_BSD = torch.from_numpy(one_site.values_NSD[:700]) * state.scale_S[:, None]
+    terms = objective(state, scaled_BSD, state.dictionary(scaled_BSD), torch.zeros(0, dtype=torch.int64), plan).terms
+    weights = state.dictionary.flat()
+    gate_BF = torch.relu(scaled_BSD[:, 0] @ weights.encoder_XF + weights.folded_bias_F)  # r_mag and b_mag start at 0
+    error = (gate_BF @ weights.decoder_FX + weights.decoder_bias_X - scaled_BSD[:, 0]).square().sum()
+    assert terms.keys() == {"reconstruction", "gate", "sparsity"}
+    assert terms["gate"].item() == pytest.approx(error.item() / 700 / state.variance, rel=1e-5)
+    assert terms["reconstruction"].item() == pytest.approx(terms["gate"].item(), rel=1e-5)
+    l1 = gate_BF.sum().item() / 700
+    assert terms["sparsity"].item() == pytest.approx(0.3 * l1 / math.sqrt(state.variance), rel=1e-5)

@@ -99,5 +99,8 @@ def common_width(sites: Sequence[Site]) -> int:
     widths = {site.width for site in sites}
     if len(widths) > 1:
         listed = ", ".join(f"{site.name} {site.width}" for site in sites)
-        raise SiteError(f"sites that are read together must have the same number of features, not {listed}")
+        raise SiteError(
+            f"sites that are read together must have the same number of features, not {listed}; "
+            "choose those of one width, or read each width in a stream of its own"
+        )
     return widths.pop()

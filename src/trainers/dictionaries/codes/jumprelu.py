@@ -67,8 +67,9 @@ class JumpReluDictionary(Dictionary):
         l0_target: float = DEFAULT_L0_TARGET,
         l0_penalty: L0Penalty = "target",
         bandwidth: float = DEFAULT_BANDWIDTH,
+        **options: Any,  # noqa: ANN401 - those of the shape
     ) -> None:
-        super().__init__(shape)
+        super().__init__(shape, **options)
         if l0_target <= 0 or bandwidth <= 0:
             raise ValueError(f"l0_target = {l0_target} and bandwidth = {bandwidth}; both are positive")
         self.l0_target, self.l0_penalty, self.bandwidth = l0_target, l0_penalty, bandwidth

@@ -61,8 +61,9 @@ class MatryoshkaDictionary(BatchTopKDictionary):
         threshold_decay: float = THRESHOLD_DECAY,
         groups: Sequence[float] = DEFAULT_GROUPS,
         group_draw: GroupDraw = "fixed",
+        **options: Any,  # noqa: ANN401 - those of the shape
     ) -> None:
-        super().__init__(shape, threshold_decay=threshold_decay)
+        super().__init__(shape, threshold_decay=threshold_decay, **options)
         self.ends = ends_of(groups, shape.latents)
         """Number of latents in each prefix of ``fixed``, ascending; the last one is F."""
         self.group_draw = group_draw

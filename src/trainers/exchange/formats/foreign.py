@@ -47,6 +47,8 @@ def provenance(facts: DictionaryFacts) -> dict[str, Any]:
     return Provenance(
         model=facts.model,
         sites=facts.sites,
+        reads=facts.reads,
+        writes=facts.writes,
         input_scale=facts.input_scale,
         manifests=facts.manifests,
         training=facts.training,

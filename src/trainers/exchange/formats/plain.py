@@ -10,9 +10,10 @@ from torch import Tensor
 
 from actstore import errors
 from trainers.exchange.facts import RowTransform
+from trainers.exchange.formats.transcoder import is_transcoder
 from trainers.exchange.trained import TrainedDictionary
 
-__all__ = ["PlainSae", "PlainWeights", "plain_sae", "plain_weights"]
+__all__ = ["PlainSae", "PlainWeights", "plain_sae", "plain_weights", "refuse_transcoder"]
 
 _RAW: Final[tuple[RowTransform, ...]] = ("none",)
 
@@ -46,6 +47,7 @@ def plain_sae(
     row_transforms: Collection[RowTransform] = _RAW,
 ) -> PlainSae:
     """Return the weights of a dictionary of one site for another library; parameters and errors of `plain_weights`."""
+    refuse_transcoder(dictionary, to)
     if len(dictionary.sites) != 1:
         raise errors.UsageError(
             f"{to} holds dictionaries of one site, and this one has {len(dictionary.sites)} "
@@ -92,6 +94,7 @@ def plain_weights(
         If the library cannot hold this dictionary.
     """
     facts = dictionary.facts
+    refuse_transcoder(dictionary, to)
     _refuse(dictionary, to, activations, row_transforms)
     weights = {key: tensor.double().cpu() for key, tensor in dictionary.named_buffers()}
     W_enc_SDF, b_enc_F, W_dec_FSD = weights["W_enc"], weights["b_enc"], weights["W_dec"]
@@ -112,6 +115,16 @@ def plain_weights(
         weights["b_dec"].float().contiguous(),
         None if threshold_F is None else threshold_F.float().contiguous(),
     )
+
+
+def refuse_transcoder(dictionary: TrainedDictionary, to: str) -> None:
+    """Raise `UsageError` for a dictionary that writes other sites than it reads."""
+    if is_transcoder(dictionary):
+        raise errors.UsageError(
+            f"{to} has no transcoders, and this dictionary reads {', '.join(dictionary.reads)} and writes "
+            f"{', '.join(dictionary.writes)}; export it to 'saelens' (relu, jumprelu), 'sparsify' (topk) or "
+            "'safetensors', which holds every dictionary"
+        )
 
 
 def _refuse(

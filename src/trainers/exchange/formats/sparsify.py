@@ -18,6 +18,7 @@ from trainers.exchange.formats.foreign import (
     whole_number,
 )
 from trainers.exchange.formats.plain import plain_sae
+from trainers.exchange.formats.transcoder import is_transcoder, transcoder_to_sparsify
 from trainers.exchange.trained import TrainedDictionary
 from trainers.save.files import save_tensors
 from trainers.save.tensors import shown, tensor_names
@@ -87,6 +88,9 @@ def write_sparsify(dictionary: TrainedDictionary, path: Path) -> None:
     UsageError
         If sparsify cannot hold the dictionary.
     """
+    if is_transcoder(dictionary):
+        transcoder_to_sparsify(dictionary, path)
+        return
     facts = dictionary.facts
     sae = plain_sae(dictionary, to="sparsify", activations=("topk",), subtracts_b_dec=True)
     config = {
