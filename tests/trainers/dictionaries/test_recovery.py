@@ -9,13 +9,13 @@ from benchmarks.data.planted import PlantedRows, mean_max_cosine, plant
 from tests.trainers.in_memory import stream_of, train_on
 
 ACTIVE, LATENTS = 3, 128
-"""Twice as many latents as directions: the first latents of nested prefixes learn mixtures."""
 CASES: dict[str, dict[str, Any]] = {
     "topk-sae": {"k": ACTIVE},
     "batch-topk-sae": {"k": ACTIVE},
-    "matryoshka-sae": {"k": ACTIVE},
+    "matryoshka-sae": {"k": ACTIVE, "groups": (1 / 4, 1 / 4, 1 / 2)},
     "jumprelu-sae": {"l0_target": float(ACTIVE)},
 }
+"""A first group of only 8 latents spends a third of K on mixtures: docs/dictionaries/matryoshka-sae.md."""
 
 
 @pytest.fixture(scope="module")
