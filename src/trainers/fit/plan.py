@@ -217,7 +217,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
     steps = _batches(config, stream)
     rows = stream.rows_of(steps)
-    plan = TrainPlan(
+    return TrainPlan(
         dictionary=config.dictionary,
         sites=stream.sites,
         reads=reads,
@@ -246,8 +246,6 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         dead_after_rows=config.dead_after_rows
         or default_dead_after_rows(latents, kept or DEFAULT_K, batch_rows=stream.batch_rows),
     )
-    _refuse_contradictions(plan)
-    return plan
 
 
 def default_lr(latents: int) -> float:
@@ -290,15 +288,6 @@ def default_dead_after_rows(latents: int, kept: int, *, batch_rows: int) -> int:
     """
     wanted = math.ceil(DEAD_AFTER_FIRINGS * latents / kept)
     return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, wanted))
-
-
-def _refuse_contradictions(plan: TrainPlan) -> None:
-    """Raise `UsageError` if the dictionary cannot be built."""
-    try:
-        with torch.device("meta"):
-            plan.build()
-    except ValueError as error:
-        raise errors.UsageError(f"{plan.dictionary}: {error}") from None
 
 
 def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:
