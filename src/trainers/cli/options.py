@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import typer
 
 from actstore import parse_recipe_fields
+from trainers.cli.choices import (
+    DictionaryChoice,
+    GroupDrawChoice,
+    L0PenaltyChoice,
+    MissingChoice,
+    NormalisationChoice,
+    OrderChoice,
+    PrecisionChoice,
+)
 from trainers.cli.run_options import AccessOptions, ModelOptions, SetOptions, SettingsOptions, split_settings
 
 __all__ = [
@@ -42,76 +50,6 @@ def given_in(context: typer.Context) -> Given:
     """Return the names of the options that stand on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
-
-
-class DictionaryChoice(StrEnum):
-    """Choices of --dictionary."""
-
-    TOPK_SAE = "topk-sae"
-    BATCH_TOPK_SAE = "batch-topk-sae"
-    JUMPRELU_SAE = "jumprelu-sae"
-    MATRYOSHKA_SAE = "matryoshka-sae"
-    RELU_SAE = "relu-sae"
-    RELU_SAE_WEIGHTED = "relu-sae-weighted"
-    GATED_SAE = "gated-sae"
-    P_ANNEALING_SAE = "p-annealing-sae"
-    CROSSCODER_TOPK = "crosscoder-topk"
-    CROSSCODER_BATCH_TOPK = "crosscoder-batch-topk"
-    CROSSCODER_JUMPRELU = "crosscoder-jumprelu"
-    CROSSCODER_MATRYOSHKA = "crosscoder-matryoshka"
-    CROSSCODER_L1 = "crosscoder-l1"
-    CROSSCODER_L2 = "crosscoder-l2"
-    TRANSCODER_TOPK = "transcoder-topk"
-    TRANSCODER_BATCH_TOPK = "transcoder-batch-topk"
-    TRANSCODER_JUMPRELU = "transcoder-jumprelu"
-    CLT_TOPK = "clt-topk"
-    CLT_BATCH_TOPK = "clt-batch-topk"
-    CLT_JUMPRELU = "clt-jumprelu"
-    NONE = "none"
-
-
-class NormalisationChoice(StrEnum):
-    """Choices of --normalisation."""
-
-    UNIT = "unit"
-    SQRT_D = "sqrt_d"
-
-
-class GroupDrawChoice(StrEnum):
-    """Choices of --group-draw."""
-
-    FIXED = "fixed"
-    RANDOM = "random"
-
-
-class L0PenaltyChoice(StrEnum):
-    """Choices of --l0-penalty."""
-
-    TARGET = "target"
-    LINEAR = "linear"
-    TANH = "tanh"
-
-
-class PrecisionChoice(StrEnum):
-    """Choices of --precision."""
-
-    FLOAT32 = "float32"
-    BF16 = "bf16"
-
-
-class OrderChoice(StrEnum):
-    """Choices of --order."""
-
-    WINDOWS = "windows"
-    UNIFORM = "uniform"
-
-
-class MissingChoice(StrEnum):
-    """Choices of --on-missing: how to treat rows that the store does not have yet."""
-
-    ERROR = "error"
-    COMPUTE = "compute"
-    STORE = "store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +106,7 @@ class TrainingOptions(SettingsOptions):
         typer.Option(
             metavar="SHARE,SHARE,...",
             help="Matryoshka: share of the latents in each group. Each prefix of groups must reconstruct.",
-            show_default="1/32, 1/16, 1/8, 1/4, 17/32",
+            show_default="1/16, 1/16, 1/8, 1/4, 1/2",
             rich_help_panel="Sparsity",
         ),
     ] = None

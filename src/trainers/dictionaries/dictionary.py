@@ -28,6 +28,8 @@ class Role(Enum):
     """Maps rows of norm about 1 to rows, densely."""
     LOG = "log"
     """A logarithm, or a factor near 1: it has no unit."""
+    LOG_THRESHOLD = "log threshold"
+    """The logarithm of a threshold, which must keep up with activations that grow."""
 
 
 class Shape(NamedTuple):
@@ -236,14 +238,15 @@ class Dictionary(nn.Module, ABC):
         """Return what a ranked pre-activation must exceed in evaluation mode, for a latent to be active; None for 0."""
         return None
 
-    def begin(self, *, spread: float, seed: int) -> None:
+    def begin(self, *, spread: float, first_pre: float, seed: int) -> None:
         """Settle what else depends on the rows or draws numbers in training, before the first step.
 
         Parameters
         ----------
         spread
-            Root of the variance of the rows for each feature of a site: the size of a pre-activation in a direction
-            that means nothing.
+            Root of the variance of the rows divided by D, all sites together: the unit of activations.
+        first_pre
+            Standard deviation of the pre-activations of the first weights.
         seed
             Seed of the run.
         """
@@ -269,6 +272,11 @@ class Dictionary(nn.Module, ABC):
     def penalty_growth(cls, sites: int) -> float:  # noqa: ARG003 - for overriding
         """Return how much faster the penalty grows with the number of like sites than the norm of a row does."""
         return 1.0
+
+    @classmethod
+    def sparsity_of(cls, options: Mapping[str, Any]) -> float | None:  # noqa: ARG003 - for overriding
+        """Return the default coefficient of the penalty under these options."""
+        return cls.default_sparsity
 
     @classmethod
     def penalty_unit(cls, sites: int, *, spread: float) -> float:

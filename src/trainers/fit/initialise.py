@@ -19,6 +19,8 @@ __all__ = ["ENCODER_SCALE", "build_optimizer", "initial_weights", "start"]
 ADAM_BETAS: Final = (0.9, 0.999)
 ENCODER_SCALE: Final = 0.75  # docs/decisions/0023-objective-and-defaults.md
 """The encoder starts as the transposed decoder times this."""
+THRESHOLD_RATE: Final = 4.0  # docs/dictionaries/jumprelu-sae.md
+"""Learning rate of log thresholds beside that of the encoder."""
 ADAM_EPS: Final = 6.25e-10  # Gao et al. 2024, section A.3; the objective is a share, so gradients are small
 
 
@@ -56,8 +58,9 @@ def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) ->
     shape, read_variance = dictionary.shape, inputs.variance if inputs.read_variance is None else inputs.read_variance
     mean_SD = torch.as_tensor(inputs.mean_SD, dtype=torch.float32)
     dictionary.first_weights(generator, mean_SD, encoder_scale=ENCODER_SCALE)
-    of_encoder = read_variance * (dictionary.spans()["W_enc"] / len(shape.read))
-    dictionary.begin(spread=math.sqrt(of_encoder / shape.width), seed=seed)
+    span = dictionary.spans()["W_enc"]
+    spread = math.sqrt(read_variance * (span / len(shape.read)) / shape.width)
+    dictionary.begin(spread=spread, first_pre=ENCODER_SCALE * spread / math.sqrt(span), seed=seed)
 
 
 def build_optimizer(
@@ -92,6 +95,7 @@ def build_optimizer(
             Role.DECODER_BIAS: (spread / root_sites, spread),
             Role.SKIP: (plan.encoder_rate, 1.0),
             Role.LOG: (plan.encoder_rate, 1.0),
+            Role.LOG_THRESHOLD: (THRESHOLD_RATE * plan.encoder_rate, 1.0),
         }[roles[name]]
         groups.append({"params": [parameter], "factor": factor, "unit": unit})
     return torch.optim.Adam(groups, lr=plan.lr, betas=ADAM_BETAS, eps=ADAM_EPS, fused=True)

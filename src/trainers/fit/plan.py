@@ -212,11 +212,12 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
     kept = None if kept is None else layers * kept
     reads, writes = (None if names == stream.sites else names for names in (read, written))
     shape = _shape(stream.sites, reads, writes, stream.width, latents, kept)
-    _check(kind, shape, options, layers=layers)
+    _check(config.dictionary, shape, options, layers=layers)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
     steps = _batches(config, stream)
     rows = stream.rows_of(steps)
+    active = kept or layers * options.get("l0_target", DEFAULT_K)
     return TrainPlan(
         dictionary=config.dictionary,
         sites=stream.sites,
@@ -226,7 +227,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         latents=latents,
         kept=kept,
         options=options,
-        sparsity=kind.default_sparsity if config.sparsity is None else config.sparsity,
+        sparsity=kind.sparsity_of(options) if config.sparsity is None else config.sparsity,
         lr=default_lr(latents // layers) if config.lr is None else config.lr,
         encoder_rate=config.encoder_rate or default_encoder_rate(steps),
         steps=steps,
@@ -244,7 +245,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         auxk_weight=config.auxk_weight if kind.takes_auxk else 0.0,
         auxk_latents=config.auxk_latents or max(1, layers * stream.width // 2),
         dead_after_rows=config.dead_after_rows
-        or default_dead_after_rows(latents, kept or DEFAULT_K, batch_rows=stream.batch_rows),
+        or default_dead_after_rows(latents, active, batch_rows=stream.batch_rows),
     )
 
 
@@ -276,7 +277,7 @@ def default_encoder_rate(steps: int) -> float:
     return min(MOST_ENCODER_RATE, max(LEAST_ENCODER_RATE, MOST_ENCODER_RATE * math.sqrt(SHORT_STEPS / steps)))
 
 
-def default_dead_after_rows(latents: int, kept: int, *, batch_rows: int) -> int:
+def default_dead_after_rows(latents: int, kept: float, *, batch_rows: int) -> int:
     """Return ``320 F / K``, at least 10 batches and at most 10 M rows.
 
     In so many rows a latent fires 320 times if all are used alike.
@@ -314,7 +315,7 @@ def _shape(
     return Shape(len(sites), width, latents, kept, read, written)
 
 
-def _check(kind: type[Dictionary], shape: Shape, options: Mapping[str, Any], *, layers: int) -> None:
+def _check(name: DictionaryName, shape: Shape, options: Mapping[str, Any], *, layers: int) -> None:
     """Refuse options that contradict the dictionary or each other."""
     target, latents = options.get("l0_target", 0), shape.latents // layers
     if target > latents:
@@ -323,9 +324,9 @@ def _check(kind: type[Dictionary], shape: Shape, options: Mapping[str, Any], *, 
         )
     try:
         with torch.device("meta"):
-            kind(shape, **options)
+            DICTIONARIES[name](shape, **options)
     except ValueError as error:
-        raise errors.UsageError(str(error)) from None
+        raise errors.UsageError(f"{name}: {error}") from None
 
 
 def _batches(config: TrainConfig, stream: StreamFacts) -> int:

@@ -73,4 +73,4 @@ def test_sigterm_takes_what_was_prepared_of_a_recipe_away(recipe_file: Path, tmp
         out, err = run.communicate(timeout=60)
     assert (run.returncode, out) == (143, b"")
     assert b"Traceback" not in err
-    assert not list(aside.iterdir())
+    assert not [path for path in aside.iterdir() if not path.name.startswith("torchinductor_")]  # a cache of torch

@@ -1,6 +1,7 @@
 """What holds for every row of the table of dictionaries."""
 
 import inspect
+import json
 from typing import Any, get_args
 
 import pytest
@@ -83,10 +84,11 @@ def test_a_crosscoder_adds_up_its_sites_and_subtracts_nothing() -> None:
 @pytest.mark.parametrize("name", DICTIONARIES)
 def test_options_are_keywords_with_the_defaults_that_are_told(name: str) -> None:
     kind = DICTIONARIES[name]
-    shape = Shape(1 if kind.one_site else 3, width=6, latents=20, kept=4 if kind.keeps_k else None)
+    shape = Shape(1 if kind.one_site else 3, width=6, latents=60, kept=4 if kind.keeps_k else None)
     given = inspect.signature(kind.__init__).parameters
     own = {key: given[key].default for key in kind.options if key in given}
-    assert own == {key: kind.options[key] for key in own}
+    as_json = [json.dumps({key: each[key] for key in own}) for each in (own, kind.options)]
+    assert as_json[0] == as_json[1]
     kind(shape, **kind.options)
     unknown: dict[str, Any] = {"of_nobody": 1}
     with pytest.raises(TypeError):
@@ -133,6 +135,36 @@ def test_l2_of_norms_charges_a_latent_for_its_whole_decoder() -> None:
     torch.testing.assert_close(
         crosscoder(values_BSD).penalty, (crosscoder.encode(values_BSD) * price_F).sum(dim=1).mean()
     )
+
+
+@pytest.mark.parametrize(
+    ("sae", "crosscoder"),
+    [
+        ("topk-sae", "crosscoder-topk"),
+        ("batch-topk-sae", "crosscoder-batch-topk"),
+        ("matryoshka-sae", "crosscoder-matryoshka"),
+        ("jumprelu-sae", "crosscoder-jumprelu"),
+        ("relu-sae", "crosscoder-l1"),
+        ("relu-sae", "crosscoder-l2"),
+    ],
+)
+def test_a_crosscoder_of_one_site_is_the_sae(sae: str, crosscoder: str) -> None:
+    """With decoders of norm 1; what an SAE subtracts before encoding goes into the bias of the crosscoder."""
+    one, other = random_dictionary(sae), random_dictionary(crosscoder, sites=1)
+    with torch.no_grad():
+        one.W_dec.div_(one.W_dec.norm(dim=1, keepdim=True))
+        for name, parameter in one.named_parameters():
+            dict(other.named_parameters())[name].copy_(parameter.view_as(dict(other.named_parameters())[name]))
+        other.b_enc.copy_(one.flat().folded_bias_F)
+    values_BSD = random_rows(one)
+    have, want = other(values_BSD), one(values_BSD)
+    torch.testing.assert_close(have.reconstruction_BSD, want.reconstruction_BSD, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(other.encode(values_BSD), one.encode(values_BSD), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(have.penalty, want.penalty)
+    assert have.also_BSD.keys() == want.also_BSD.keys()
+    for name, prefix_BSD in want.also_BSD.items():
+        torch.testing.assert_close(have.also_BSD[name], prefix_BSD, rtol=1e-4, atol=1e-4)
+    assert have.fired_F.tolist() == want.fired_F.tolist()
 
 
 def test_decoder_norms_are_told_by_site() -> None:

@@ -184,4 +184,4 @@ def test_dictionary_learning_keeps_the_class_and_the_groups(ours: dict[str, Trai
         assert json.loads((folder / "config.json").read_text())["trainer"]["dict_class"] == dict_class
     again = trainers.import_dictionary(work / "ours" / "trained-matryoshka" / "dictionary-learning")
     assert again.facts.dictionary == "matryoshka-sae"
-    assert again.facts.batch_topk == BatchTopK(k=16, groups=(16, 32, 64, 128, 272))
+    assert again.facts.batch_topk == BatchTopK(k=16, groups=(32, 32, 64, 128, 256))

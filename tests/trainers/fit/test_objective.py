@@ -10,13 +10,30 @@ from numpy.typing import NDArray
 
 from tests.trainers.in_memory import plan_of, state_of, stream_of
 from tests.trainers.planted import Planted, plant
+from trainers.dictionaries.codes.jumprelu import JumpReluDictionary
 from trainers.fit.dead import dead_latents
 from trainers.fit.loop import train
 from trainers.fit.objective import objective
 from trainers.fit.state import TrainState
 
-CROSSCODERS = ("crosscoder-topk", "crosscoder-l1", "crosscoder-l2")
-SAES = ("topk-sae", "relu-sae", "relu-sae-weighted", "gated-sae", "p-annealing-sae")
+SAES = (
+    "topk-sae",
+    "batch-topk-sae",
+    "matryoshka-sae",
+    "jumprelu-sae",
+    "relu-sae",
+    "relu-sae-weighted",
+    "gated-sae",
+    "p-annealing-sae",
+)
+CROSSCODERS = (
+    "crosscoder-topk",
+    "crosscoder-batch-topk",
+    "crosscoder-matryoshka",
+    "crosscoder-jumprelu",
+    "crosscoder-l1",
+    "crosscoder-l2",
+)
 NAMES = (*SAES, *CROSSCODERS)
 
 
@@ -25,9 +42,13 @@ def six_sites() -> Planted:
     return plant(rows=4096, sites=6)
 
 
+def keeps_k(name: str) -> bool:
+    return "topk" in name or "matryoshka" in name
+
+
 def options_of(name: str, **more: Any) -> dict[str, Any]:
     """A short run in which latents die, so that every term of the objective takes part."""
-    kept = {"k": 2} if "topk" in name else {}
+    kept: dict[str, Any] = {"k": 2} if keeps_k(name) else {"l0_target": 2.0} if "jumprelu" in name else {}
     return {"dictionary": name, "latents": 96, "steps": 30, "lr": 0.01, "dead_after_rows": 512, **kept, **more}
 
 
@@ -56,7 +77,7 @@ def test_rows_times_seven_give_the_same_weights_and_codes(
     values_NSD = six_sites.values_NSD[:, :sites]
     options = options_of(name, normalisation=normalisation)
     (one, auxk), (seven, again) = trained(values_NSD, **options), trained(7 * values_NSD, **options)
-    assert (auxk > 0) == ("topk" in name)
+    assert "jumprelu" in name or (auxk > 0) == keeps_k(name)
     assert again == pytest.approx(auxk, rel=1e-3)
     for have, want in zip(seven.dictionary.parameters(), one.dictionary.parameters(), strict=True):
         assert float((have - want).detach().norm() / want.detach().norm()) < 1e-3
@@ -92,6 +113,8 @@ def test_six_copies_of_a_site_train_as_one(name: str, one_site: Planted) -> None
         six.dictionary.W_dec.copy_(one.dictionary.W_dec.expand(-1, 6, -1) / math.sqrt(6))
         six.dictionary.W_enc.copy_(one.dictionary.W_enc.expand(6, -1, -1) / math.sqrt(6))
         six.dictionary.b_enc.copy_(one.dictionary.b_enc * math.sqrt(6))
+        if isinstance(one.dictionary, JumpReluDictionary) and isinstance(six.dictionary, JumpReluDictionary):
+            six.dictionary.log_threshold.copy_(one.dictionary.log_threshold + math.log(6) / 2)
     of_one, of_six = (
         [step.report for step in train(state, stream, plan)]
         for state, stream, plan in ((one, one_stream, one_plan), (six, six_stream, six_plan))
