@@ -102,11 +102,14 @@ def _rows_that_fit(plan: TrainPlan, spare: int) -> int:
 
 
 def _latents_that_fit(plan: TrainPlan, spare: int) -> int:
-    """Return the largest dictionary, at most half of that of the plan, whose least fits; 0 if none does."""
-    smallest = plan.model_copy(update={"latents": 1, "kept": plan.kept and 1, "options": {}})
-    one, two = (least_step_bytes(smallest.model_copy(update={"latents": latents})) for latents in (1, 2))
-    latents = min(1 + (spare - one) // (two - one), plan.latents // 2)  # the least grows linearly
-    return latents if latents >= (plan.kept or 1) else 0
+    """Return the largest dictionary, at most half of that of the plan, whose least fits; 0 if none does.
+
+    As `TrainConfig.latents` counts it.
+    """
+    layers, least = plan.latents // plan.latents_each, least_step_bytes(plan)
+    growth = least_step_bytes(plan.model_copy(update={"latents": plan.latents + layers})) - least  # it is linear
+    latents = min(plan.latents_each + (spare - least) // growth, plan.latents_each // 2)
+    return latents if latents >= (plan.kept_each or 1) else 0
 
 
 def _smaller(batch_rows: int) -> Iterator[int]:

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from actstore import errors
-from tests.trainers.in_memory import plan_of, stream_of
+from tests.trainers.in_memory import needed_by, plan_of, stream_of
 from tests.trainers.planted import Planted, plant
+from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.plan import TrainPlan
 from trainers.workflows import memory
 from trainers.workflows.memory import check_memory, is_out_of_memory, least_step_bytes, what_fits
@@ -118,6 +119,18 @@ print(status("VmHWM") - before)
     rows = plant(rows=8192, width=256)
     least = least_step_bytes(plan_of(stream_of(rows.values_NSD, batch_rows=8192), **options))
     assert 0.3 * taken < least < taken
+
+
+@pytest.mark.parametrize("name", DICTIONARIES)
+def test_every_dictionary_is_told_what_fits(name: str, three_sites: Planted) -> None:
+    options = needed_by(name)
+    one_site = DICTIONARIES[name].one_site and "targets" not in options
+    stream = stream_of(three_sites.values_NSD[:, :1] if one_site else three_sites.values_NSD)
+    wanted = plan_of(stream, **options, latents=4096)
+    said = suggested(what_fits(wanted, least_step_bytes(wanted)))
+    fewer = plan_of(stream, **options, latents=said["latents"])
+    assert least_step_bytes(fewer) <= least_step_bytes(wanted) // 2
+    assert 1900 < said["latents"] < 2048
 
 
 def test_errors_of_both_allocators_are_known() -> None:

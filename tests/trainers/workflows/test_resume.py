@@ -164,3 +164,40 @@ def test_something_must_be_trained_on() -> None:
 def test_the_command_that_goes_on_can_be_pasted() -> None:
     assert command_to_resume(Path("a b"), RunOptions()) == "trainer read-from-store --resume 'a b'"
     assert command_to_resume(Path("a"), RunOptions(live="online")) == "trainer online --resume a"
+
+
+LAYERED = TrainConfig(
+    dictionary="clt-topk",
+    sites=("resid_post.0", "resid_post.3"),
+    targets=("resid_post.3", "resid_post.0"),
+    latents=64,
+    k=4,
+    batch_rows=256,
+    steps=12,
+)
+
+
+@pytest.fixture(scope="module")
+def layered(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that reads some sites, writes others, and counts latents for each layer; do not change it."""
+    folder = tmp_path_factory.mktemp("layered") / "run"
+    read_from_store(store, LAYERED, RunOptions(out=folder, device="cpu"))
+    return folder
+
+
+def test_sites_targets_and_sizes_of_each_layer_mean_what_they_meant(layered: Path) -> None:
+    given = {"sites": LAYERED.sites, "targets": LAYERED.targets, "latents": 64, "k": 4}
+    assert settle(None, make_config(given), RunOptions(resume=layered)).config == LAYERED
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"targets": ("resid_post.0", "resid_post.3")}, "--target: "),
+        ({"latents": 128}, "--latents: 64 in the run, 128 now"),
+        ({"k": 8}, "--k: 4 in the run, 8 now"),
+    ],
+)
+def test_other_targets_and_sizes_are_refused(given: dict[str, Any], said: str, layered: Path) -> None:
+    with pytest.raises(errors.UsageError, match=said):
+        settle(None, make_config(given), RunOptions(resume=layered))
