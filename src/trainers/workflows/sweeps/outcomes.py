@@ -108,7 +108,17 @@ def _prepare(
             saved = SavedRun(own, newest, None if newest is None else read_record(newest))
         plan, rows, options = member.plan, member.rows, member.options
         record = Asked(rows.plan.source, member.config, options, saved).record
-        run = prepare_run(plan, rows, record, options, device=device, folder=own.path, saved=saved, progress=progress)
+        run = prepare_run(
+            plan,
+            rows,
+            record,
+            options,
+            device=device,
+            folder=own.path,
+            saved=saved,
+            labels=member.labels,
+            progress=progress,
+        )
         if member.stream != stream.cursor.stream:
             columns = tuple(stream.sites.index(site) for site in plan.sites)
             run = replace(run, own=OwnRows(columns, member.stream))

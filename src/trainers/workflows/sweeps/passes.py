@@ -13,7 +13,10 @@ import torch
 from actstore import errors
 from trainers.fit.config import TrainConfig
 from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
+from trainers.fit.terms.labels import Labels
+from trainers.workflows.labels import read_labels
 from trainers.workflows.memory import free_bytes, least_step_bytes, state_bytes, what_fits
+from trainers.workflows.neighbours import check_neighbours
 from trainers.workflows.options import RunOptions
 from trainers.workflows.prepare import HELD_OUT_BYTES
 from trainers.workflows.rows import Rows
@@ -40,6 +43,8 @@ class Member:
     """Fingerprint of the stream that it would read alone."""
     rows: Rows
     """The rows that it would read alone."""
+    labels: Labels | None
+    """Labels of residues, for its probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,18 @@ class _Source:
     rows: Rows
     options: RunOptions
     device: torch.device
+    known: dict[tuple[str, str], Labels] = dataclasses.field(default_factory=dict)
+    """Labels that have been read, by file and split."""
+
+    def labels(self, config: TrainConfig) -> Labels | None:
+        """Return the labels that a configuration names; each file is read once."""
+        if config.labels is None:
+            return None
+        key = (config.labels, config.split)
+        if key not in self.known:
+            with self.asking(config).open() as stream:
+                self.known[key] = read_labels(config.labels, stream, split=config.split)
+        return self.known[key]
 
     def asking(self, config: TrainConfig, options: RunOptions | None = None) -> Rows:
         """Return the rows that a configuration asks for."""
@@ -117,11 +134,14 @@ def plan_passes(
     groups: dict[_Order, list[tuple[str, TrainConfig, _Reading]]] = {}
     known: dict[tuple[object, ...], _Reading] = {}
     plans: dict[str, TrainPlan] = {}
+    labels: dict[str, Labels | None] = {}
     for name, config in members.items():
         key = (config.sites, config.targets, config.batch_rows, config.order, config.split, config.row_seed)
         try:
             reading = known.get(key) or _reading(source.asking(config))
-            plans[name] = plan_training(config, reading.facts)
+            labels[name] = found = source.labels(config)
+            plans[name] = plan_training(config, reading.facts, None if found is None else found.facts)
+            check_neighbours(plans[name], rows.manifest)
         except (errors.UsageError, errors.StreamError) as error:
             raise type(error)(f"member {name}: {error}") from error
         known[key] = reading
@@ -130,7 +150,7 @@ def plan_passes(
     free = free_bytes(device)
     _refuse_too_large(plans, free=memory_bytes or free)
     most = memory_bytes if memory_bytes is not None else None if free is None else int(_SHARE_OF_FREE * free)
-    return [one for group in groups.values() for one in _pack(_settle(group, plans, source), source, most)]
+    return [one for group in groups.values() for one in _pack(_settle(group, plans, labels, source), source, most)]
 
 
 def _reading(rows: Rows) -> _Reading:
@@ -164,7 +184,10 @@ class _Group(NamedTuple):
 
 
 def _settle(
-    asked: Sequence[tuple[str, TrainConfig, _Reading]], plans: Mapping[str, TrainPlan], source: _Source
+    asked: Sequence[tuple[str, TrainConfig, _Reading]],
+    plans: Mapping[str, TrainPlan],
+    labels: Mapping[str, Labels | None],
+    source: _Source,
 ) -> _Group:
     """Return members with buffers that give all of them, alone, the order that they have together."""
     everything = _reading_all(asked[0][1], [plans[name] for name, _, _ in asked])
@@ -175,7 +198,7 @@ def _settle(
         if reading.fill_batches != together.fill_batches:
             options = _buffered(options, reading, together.fill_batches)
             stream = _reading(source.asking(config, options)).stream
-        settled.append(Member(name, config, plans[name], options, stream, source.asking(config, options)))
+        settled.append(Member(name, config, plans[name], options, stream, source.asking(config, options), labels[name]))
     return _Group(tuple(settled), together.fill_batches, together.fill_batches * together.bytes_per_batch)
 
 
