@@ -1,6 +1,7 @@
 """Which rows a run is scored on, and how many of them are held in memory."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from trainers.workflows.run import Run
 CPU = choose_device("cpu")
 
 
-def prepared(store: Path, folder: Path, split: str = "train", **options: int) -> tuple[Run, Rows]:
+def prepared(store: Path, folder: Path, split: str = "train", **options: Any) -> tuple[Run, Rows]:
     config = TrainConfig(sites=("resid_post.3",), latents=64, k=4, batch_rows=128, steps=10, split=split)
     asked = RunOptions(device="cpu", **options)
     with open_rows(plan_rows(store, config, asked, device=CPU), Silent()) as rows:
@@ -31,7 +32,7 @@ def prepared(store: Path, folder: Path, split: str = "train", **options: int) ->
 
 @pytest.mark.parametrize(("options", "rows"), [({"eval_every": 5, "evaluation_rows": 100}, 100), ({}, None)])
 def test_held_out_rows_are_kept_if_there_are_evaluations(
-    options: dict[str, int], rows: int | None, store: Path, tmp_path: Path
+    options: dict[str, Any], rows: int | None, store: Path, tmp_path: Path
 ) -> None:
     run, source = prepared(store, tmp_path, **options)
     held_out = hold_out_rows(run, source)
