@@ -22,7 +22,7 @@ from trainers.exchange.formats.foreign import (
     said_provenance,
     threshold_of,
 )
-from trainers.exchange.formats.plain import plain_weights
+from trainers.exchange.formats.plain import plain_weights, refuse_transcoder
 from trainers.exchange.trained import TrainedDictionary
 from trainers.save.tensors import tensor_names
 
@@ -76,6 +76,7 @@ def write_crosscoder(dictionary: TrainedDictionary, path: Path) -> None:
     UsageError
         If the layout cannot hold the dictionary: it says no activation, and means ReLU.
     """
+    refuse_transcoder(dictionary, "the crosscoder layout")
     facts = dictionary.facts
     if facts.activation.name != "relu":
         kept = "the K largest of each row" if facts.activation.k is not None else "those above a threshold"

@@ -13,7 +13,7 @@ from trainers.exchange.facts import RowTransform
 from trainers.exchange.formats.transcoder import is_transcoder
 from trainers.exchange.trained import TrainedDictionary
 
-__all__ = ["PlainSae", "PlainWeights", "plain_sae", "plain_weights"]
+__all__ = ["PlainSae", "PlainWeights", "plain_sae", "plain_weights", "refuse_transcoder"]
 
 _RAW: Final[tuple[RowTransform, ...]] = ("none",)
 
@@ -47,7 +47,7 @@ def plain_sae(
     row_transforms: Collection[RowTransform] = _RAW,
 ) -> PlainSae:
     """Return the weights of a dictionary of one site for another library; parameters and errors of `plain_weights`."""
-    _refuse_transcoder(dictionary, to)
+    refuse_transcoder(dictionary, to)
     if len(dictionary.sites) != 1:
         raise errors.UsageError(
             f"{to} holds dictionaries of one site, and this one has {len(dictionary.sites)} "
@@ -94,7 +94,7 @@ def plain_weights(
         If the library cannot hold this dictionary.
     """
     facts = dictionary.facts
-    _refuse_transcoder(dictionary, to)
+    refuse_transcoder(dictionary, to)
     _refuse(dictionary, to, activations, row_transforms)
     weights = {key: tensor.double().cpu() for key, tensor in dictionary.named_buffers()}
     W_enc_SDF, b_enc_F, W_dec_FSD = weights["W_enc"], weights["b_enc"], weights["W_dec"]
@@ -117,7 +117,8 @@ def plain_weights(
     )
 
 
-def _refuse_transcoder(dictionary: TrainedDictionary, to: str) -> None:
+def refuse_transcoder(dictionary: TrainedDictionary, to: str) -> None:
+    """Raise `UsageError` if a dictionary is a transcoder, for a library that has none."""
     if is_transcoder(dictionary):
         raise errors.UsageError(
             f"{to} has no transcoders, and this dictionary reads {', '.join(dictionary.reads)} and writes "
