@@ -57,10 +57,11 @@ LOWEST_pydantic := contracts/test_recipe.py contracts/test_suggest.py store/read
 LOWEST_typer_rich := cli/test_app.py cli/test_options.py $(addprefix view/test_,grids.py progress.py tables.py)
 LOWEST_transformers_safetensors_t5 := corpus/test_tokenizer.py $(addprefix extract/test_,families.py forward.py fused.py model.py weights.py)
 LOWEST_dask_slurm := workflows/clusters
+LOWEST_tensorboard_wandb := tests/trainers/loggers
 LOWEST_torch := stream/tensors/test_dataset.py stream/tensors/test_gather.py
 LOWEST_TESTS := $(addprefix tests/actstore/,$(foreach kind,fsspec_s3 http hub zarr_numcodecs_crc32c_rfc8785 numpy \
 	pyarrow_h5py_xarray pydantic typer_rich transformers_safetensors_t5 dask_slurm torch,$(LOWEST_$(kind)))) \
-	tests/examples/test_plain_zarr.py tests/trainers/fit/test_config.py tests/trainers/save
+	tests/examples/test_plain_zarr.py tests/trainers/fit/test_config.py tests/trainers/save $(LOWEST_tensorboard_wandb)
 
 .PHONY: help setup fmt check services peers test test-fast test-lowest demo bench-fidelity bench-extract bench-extract-gpu bench-peers bench-proteins bench-scale \
 	bench-setup bench-stream bench-s3 bench-train clean
@@ -143,12 +144,12 @@ test-lowest: ## tests of what calls dependencies, at the lowest versions of pypr
 	@{ sed 's/==/<=/' $(LOWEST)/constraints.txt; $(LOWEST_BIN)/python -m pip freeze | grep '^torch=='; } > $(LOWEST)/limits.txt
 	@echo "test-lowest: everything else"
 	@$(LOWEST_BIN)/uv pip install --quiet --python $(LOWEST_BIN)/python --constraint $(LOWEST)/limits.txt \
-	  --resolution lowest-direct --upgrade-package fsspec --no-build-isolation --editable '.[s3,http,t5,dask,import,slurm,xarray]'
+	  --resolution lowest-direct --upgrade-package fsspec --no-build-isolation --editable '.[s3,http,t5,dask,import,slurm,tensorboard,wandb,xarray]'
 	@$(LOWEST_BIN)/uv pip freeze --quiet --python $(LOWEST_BIN)/python --exclude-editable > build/lowest.txt
 	@paste --serial --delimiters=' ' build/lowest.txt | fold --spaces --width=120
 	TMPDIR=$(SCRATCH) OMP_NUM_THREADS=1 $(LOWEST_BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow' $(LOWEST_TESTS)
 
-demo: setup ## the main job, offline, in a few minutes: proteins, activations, dictionaries
+demo: setup ## the main job, offline, in a few minutes: proteins, activations, dictionaries, a page that compares them
 	$(BIN)/python examples/demo.py
 
 bench-fidelity: PROTEINS ?= ../shared/data/proteins/natural.fasta.gz

@@ -37,16 +37,16 @@ from trainers.fit.initialise import ENCODER_SCALE, start
 from trainers.fit.loop import train
 from trainers.fit.normalise import describe_inputs
 from trainers.fit.plan import StreamFacts, plan_training
+from trainers.fit.rows.geometric_median import geometric_median
 from trainers.fit.state import TrainState
 
-__all__ = ["CHOICES", "FULL", "Choice", "DataRows", "Sizes", "geometric_median", "measure", "natural", "planted"]
+__all__ = ["CHOICES", "FULL", "Choice", "DataRows", "Sizes", "measure", "natural", "planted"]
 
 Record = dict[str, Any]
 
 SITES: Final = ("resid_post.3", "resid_post.5")
 _ONE_SITE: Final = ("site",)
 _MEDIAN_ROWS: Final = 20_000
-_MEDIAN_ROUNDS: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,22 +169,6 @@ def summary(records: Sequence[Record]) -> list[Record]:
         }
         for (data, kept, choice), runs in groups.items()
     ]
-
-
-def geometric_median(values_ND: Float32s) -> Float32s:
-    """Return the point with the least sum of distances to the rows, by Weiszfeld's iteration.
-
-    Examples
-    --------
-    >>> geometric_median(np.array([[0.0], [0.0], [0.0], [90.0]], dtype=np.float32)).round(3).tolist()
-    [0.0]
-    """
-    values = values_ND.astype(np.float64)
-    median_D = values.mean(axis=0)
-    for _ in range(_MEDIAN_ROUNDS):
-        weight_N = 1.0 / np.maximum(np.linalg.norm(values - median_D, axis=1), 1e-9)
-        median_D = weight_N @ values / weight_N.sum()
-    return np.asarray(median_D, dtype=np.float32)
 
 
 def show(records: Sequence[Record]) -> None:

@@ -1,4 +1,7 @@
-"""What a TopK dictionary learns with our defaults, beside other libraries, on the same rows in the same order.
+"""What dictionaries learn with our defaults, beside those of other libraries, on the same rows in the same order.
+
+`--dictionary` chooses TopK, BatchTopK, JumpReLU or Matryoshka. All but TopK are scored by their thresholds, as they are
+used after training.
 
 - `block 3` and `block 5`: rows of the shipped ESM-2 over natural proteins, F = 1,024, k = 16. Explained variance is
   that of held-out proteins.
@@ -10,7 +13,7 @@ A latent is dead that is active on none of the last 100,000 rows of training, wi
 The others have their own defaults, but count a latent as dead after as many rows as we do: with their 10 M rows no
 latent would ever be revived in runs of this length.
 
-A second table is ours alone: what AuxK does under each normalisation, with one site and with all six blocks.
+A second table is ours alone, of TopK: what AuxK does under each normalisation, with one site and with all six blocks.
 
     python -m benchmarks.peers proteins.fasta.gz --model examples/esm2-tiny
 """
@@ -32,7 +35,7 @@ from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import ModelRecipe
 from actstore.extract.model import load_model
 from actstore.view.progress import terminal_progress
-from benchmarks.contestants.learners import LEARNERS, Learner, Ours, Sizes
+from benchmarks.contestants.learners import KINDS, Kind, Learner, Ours, Sizes, learners_of
 from benchmarks.data.planted import mean_max_cosine, plant
 from benchmarks.data.site_rows import PartSizes, natural_rows
 from benchmarks.pages import markdown
@@ -45,6 +48,7 @@ __all__ = ["FULL", "Data", "compare", "learn", "main", "natural", "planted", "re
 FULL: Final = PartSizes(calibration_proteins=20, held_out_rows=30_000, train_rows=300_000)
 BATCH_ROWS: Final = 1024
 EPOCHS: Final = 3
+OURS: Final = "actstore"
 SEEDS: Final = (0, 1, 2)
 JUDGED_ROWS: Final = 100_000
 NATURAL: Final = ("block 3", "block 5")
@@ -133,20 +137,26 @@ def _score(learner: Learner, data: Data, *, last_rows: Tensor) -> dict[str, floa
 
 
 def compare(
-    all_data: Sequence[Data], *, seeds: Sequence[int], epochs: int = EPOCHS, progress: Progress
+    all_data: Sequence[Data], *, kind: Kind = "topk", seeds: Sequence[int], epochs: int = EPOCHS, progress: Progress
 ) -> dict[str, Any]:
-    """Return the scores of every learner on all rows: for each the spread over seeds."""
+    """Return the scores of every learner of a kind on all rows: for each the spread over seeds."""
     scores: dict[str, Any] = {}
     for data in all_data:
         sizes = data.sizes(epochs)
         scores[data.name] = {}
-        for name, make in LEARNERS.items():
+        for name, make in learners_of(kind).items():
 
             def learner(
-                seed: int, make: Callable[..., Learner] = make, sizes: Sizes = sizes, data: Data = data
+                seed: int,
+                name: str = name,
+                make: Callable[..., Learner] = make,
+                sizes: Sizes = sizes,
+                data: Data = data,
             ) -> Learner:
-                ours = Ours(sizes, data.train_NX, seed)
-                return ours if make is Ours else make(sizes, data.train_NX, seed, dead_after_rows=ours.dead_after_rows)
+                ours = Ours(sizes, data.train_NX, seed, kind=kind)
+                if name == OURS:
+                    return ours
+                return make(sizes, data.train_NX, seed, dead_after_rows=ours.dead_after_rows)
 
             scores[data.name][name] = _over_seeds(name, learner, data, sizes, seeds=seeds, progress=progress)
     return scores
@@ -160,12 +170,12 @@ def revive(
     for data in all_data:
         sizes = data.sizes(epochs)
         for normalisation, weight in itertools.product(NORMALISATIONS, (None, 0.0)):
-            changes: dict[str, object] = {"normalisation": normalisation}
+            changes: dict[str, Any] = {"normalisation": normalisation}
             if weight is not None:
                 changes["auxk_weight"] = weight
 
             def learner(
-                seed: int, changes: dict[str, object] = changes, sizes: Sizes = sizes, data: Data = data
+                seed: int, changes: dict[str, Any] = changes, sizes: Sizes = sizes, data: Data = data
             ) -> Learner:
                 return Ours(sizes, data.train_NX, seed, **changes)
 
@@ -244,19 +254,27 @@ def main() -> None:
     parser.add_argument("--model", default="examples/esm2-tiny")
     parser.add_argument("--only", action="append", help="only these rows, such as planted; may be repeated")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--dictionary", choices=KINDS, default="topk", help="what all of them train")
     add_look_only(parser)
     asked = parser.parse_args()
-    recording = Recording("peers", look_only=asked.no_write, timed=False)
+    kind: Kind = asked.dictionary
+    recording = Recording(
+        "peers" if kind == "topk" else f"peers_{kind.replace('-', '_')}", look_only=asked.no_write, timed=False
+    )
     progress = terminal_progress(quiet=False)
     all_data = [planted(rows=200_000), *natural(asked.sequences, asked.model, FULL, progress=progress)]
     chosen = [data for data in all_data if not asked.only or data.name in asked.only]
     one_site = [data for data in chosen if data.sites == 1]
     measured = {"seeds": SEEDS, "epochs": asked.epochs, "progress": progress}
     results = {
-        "scores": compare(one_site, **measured),
-        "auxk": revive([data for data in chosen if data.name in {NATURAL[0], SIX_BLOCKS}], **measured),
+        "scores": compare(one_site, kind=kind, **measured),
+        "auxk": revive([data for data in chosen if data.name in {NATURAL[0], SIX_BLOCKS}], **measured)
+        if kind == "topk"
+        else [],
     }
-    recording.finish({"seeds": len(SEEDS), "epochs": asked.epochs, "batch_rows": BATCH_ROWS, **results})
+    recording.finish(
+        {"dictionary": kind, "seeds": len(SEEDS), "epochs": asked.epochs, "batch_rows": BATCH_ROWS, **results}
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The main job from end to end, offline: proteins, activations, a store, dictionaries, and what one of them finds.
+"""The main job from end to end, offline: proteins, activations, a store, dictionaries, and what they find.
 
 Every step is a command that works the same on real data; this script only runs them and sums up.
 """
@@ -24,6 +24,8 @@ DEMO = HERE.parent / "demo"
 STORE = DEMO / "store"
 BIN = Path(sys.executable).parent
 STRONGEST = HERE / "strongest_latents.py"
+SWEEP = HERE / "sweep.toml"
+PAGE = DEMO / "report.html"
 DICTIONARIES = {"topk-sae": ("--site", "resid_post.3"), "crosscoder-topk": ()}
 console = Console(highlight=False)
 
@@ -51,6 +53,22 @@ def train(dictionary: str, *options: str) -> dict[str, Any]:
     return run(
         "trainer", "read-from-store", relative(STORE), "--dictionary", dictionary, *options, "--out", relative(out)
     )
+
+
+def compare() -> None:
+    """Train three dictionaries on one reading of the store, and write the page that compares them."""
+    swept = DEMO / "sweep"
+    run("trainer", "sweep", relative(STORE), relative(SWEEP), "--eval-every", "10", "--out", relative(swept))
+    report = run("trainer", "report", relative(swept), "--html", relative(PAGE))
+    table = Table(title="Three dictionaries on one stream", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("", "EV", "L0", "dead"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for one in report["runs"]:
+        result = one["result"]
+        dead = "-" if result["dead_fraction"] is None else f"{result['dead_fraction']:.1%}"
+        table.add_row(one["name"], f"{result['explained_variance']:.3f}", f"{result['l0']:.1f}", dead)
+    console.print()
+    console.print(table)
 
 
 def main() -> None:
@@ -86,10 +104,13 @@ def main() -> None:
     console.print("The strongest latents of one protein:\n")
     console.print(STRONGEST.read_text("utf-8"), markup=False, soft_wrap=True)
     subprocess.run([sys.executable, STRONGEST], check=True, cwd=HERE.parent)
+    compare()
     console.print(f"\nDone in {time.monotonic() - started:.0f} s. The files:")
     console.print(f"  {relative(STORE)}: the store; try 'actstore verify {relative(STORE)}'")
     for name in DICTIONARIES:
         console.print(f"  {relative(DEMO / name)}: weights, configuration, metrics")
+    console.print(f"  {relative(DEMO / 'sweep')}: three dictionaries on one stream, a run each")
+    console.print(f"  {relative(PAGE)}: the page that compares them")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""TopK dictionaries as other libraries train them, and as we do: one step at a time, on the same rows.
+"""Dictionaries as other libraries train them, and as we do: one step at a time, on the same rows.
 
 Each has the defaults of its library, but for the sizes, the length of its schedule, and AuxK, which sparsify leaves off
 by default. sparsify's own loop is bound to a language model, so its step is written here as that loop has it
@@ -7,19 +7,26 @@ by default. sparsify's own loop is bound to a language model, so its step is wri
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, get_args
 
 import torch
 from torch import Tensor
 
+from trainers.dictionaries.codes.matryoshka import DEFAULT_GROUPS, ends_of
 from trainers.fit.config import TrainConfig
 from trainers.fit.initialise import start
 from trainers.fit.normalise import InputFacts
 from trainers.fit.plan import StreamFacts, plan_training
 from trainers.fit.step import train_step
 
-__all__ = ["LEARNERS", "Learner", "Sizes", "moments_of"]
+__all__ = ["KINDS", "LEARNERS", "Kind", "Learner", "Sizes", "learners_of", "moments_of"]
+
+Kind = Literal["topk", "batch-topk", "jumprelu", "matryoshka"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+GROUPS: Final = DEFAULT_GROUPS
+"""Groups of Matryoshka, the same for all."""
 
 
 class Sizes(NamedTuple):
@@ -29,6 +36,7 @@ class Sizes(NamedTuple):
     width: int
     latents: int
     k: int
+    """Latents of a row; for JumpReLU the target of the penalty."""
     batch_rows: int
     steps: int
 
@@ -66,14 +74,14 @@ def moments_of(values_NX: Tensor, sites: int) -> InputFacts:
 class Ours:
     """Our step, without a stream."""
 
-    def __init__(self, sizes: Sizes, rows_NX: Tensor, seed: int, **changes: object) -> None:
+    def __init__(self, sizes: Sizes, rows_NX: Tensor, seed: int, *, kind: Kind = "topk", **changes: object) -> None:
         sites = tuple(f"site{s}" for s in range(sizes.sites))
         config = TrainConfig.model_validate(
             {
-                "dictionary": "topk-sae" if sizes.sites == 1 else "crosscoder-topk",
+                "dictionary": f"{kind}-sae" if sizes.sites == 1 else f"crosscoder-{kind}",
                 "sites": sites,
                 "latents": sizes.latents,
-                "k": sizes.k,
+                ("l0_target" if kind == "jumprelu" else "k"): sizes.k,
                 "steps": sizes.steps,
                 "batch_rows": sizes.batch_rows,
                 "seed": seed,
@@ -102,11 +110,13 @@ class Ours:
 
     @torch.no_grad()
     def forward(self, values_BX: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode and decode."""
+        """Encode and decode, as after training."""
         scale_S1 = self._state.scale_S[:, None]
         scaled_BSD = values_BX.view(self._shape) * scale_S1
-        back_BSD = self._state.dictionary(scaled_BSD).reconstruction_BSD / scale_S1
-        return back_BSD.flatten(1), self._state.dictionary.encode(scaled_BSD) > 0
+        dictionary = self._state.dictionary.eval()
+        code_BF = dictionary.encode(scaled_BSD)
+        dictionary.train()
+        return (dictionary.decode(code_BF) / scale_S1).flatten(1), code_BF > 0
 
     def decoder_FX(self) -> Tensor:
         """Return the decoder."""
@@ -121,29 +131,43 @@ class _Scaled:
 
 
 class DictionaryLearning(_Scaled):
-    """`TopKTrainer` of dictionary_learning; its rows have mean square norm 1, as `normalize_activations` makes them."""
+    """A trainer of dictionary_learning; its rows have mean square norm 1, as `normalize_activations` makes them."""
 
-    def __init__(self, sizes: Sizes, rows_NX: Tensor, seed: int, *, dead_after_rows: int = 10_000_000) -> None:
-        from dictionary_learning.trainers.top_k import TopKTrainer  # noqa: PLC0415 - of the group peers
-
+    def __init__(
+        self, sizes: Sizes, rows_NX: Tensor, seed: int, *, kind: Kind = "topk", dead_after_rows: int = 10_000_000
+    ) -> None:
         super().__init__(rows_NX)
         self.scale /= rows_NX.shape[1] ** 0.5
         warmup = min(1000, sizes.steps // 20)
-        self._trainer = TopKTrainer(
-            steps=sizes.steps,
-            activation_dim=sizes.inputs,
-            dict_size=sizes.latents,
-            k=sizes.k,
-            layer=0,
-            lm_name="rows",
-            warmup_steps=warmup,
-            decay_start=int(0.8 * sizes.steps),
-            threshold_start_step=warmup,
-            seed=seed,
-            device="cpu",
-        )
+        common: dict[str, Any] = {
+            "steps": sizes.steps,
+            "activation_dim": sizes.inputs,
+            "dict_size": sizes.latents,
+            "layer": 0,
+            "lm_name": "rows",
+            "warmup_steps": warmup,
+            "decay_start": int(0.8 * sizes.steps),
+            "seed": seed,
+            "device": "cpu",
+        }
+        self._trainer: Any = self._made(kind, sizes, common, warmup)
         self._trainer.dead_feature_threshold = dead_after_rows
+        self._by_threshold = kind != "topk"
         self._steps = 0
+
+    @staticmethod
+    def _made(kind: Kind, sizes: Sizes, common: dict[str, Any], warmup: int) -> Any:  # noqa: ANN401 - untyped library
+        from dictionary_learning.trainers import batch_top_k, jumprelu, matryoshka_batch_top_k, top_k  # noqa: PLC0415
+
+        if kind == "jumprelu":
+            torch.manual_seed(common["seed"])
+            return jumprelu.JumpReluTrainer(**common, target_l0=sizes.k, sparsity_warmup_steps=2 * warmup)
+        keeps = {"k": sizes.k, "threshold_start_step": warmup}
+        if kind == "matryoshka":
+            return matryoshka_batch_top_k.MatryoshkaBatchTopKTrainer(**common, **keeps, group_fractions=[*GROUPS])
+        if kind == "batch-topk":
+            return batch_top_k.BatchTopKTrainer(**common, **keeps)
+        return top_k.TopKTrainer(**common, **keeps)
 
     def step(self, values_BX: Tensor) -> None:
         """Update the weights."""
@@ -152,21 +176,26 @@ class DictionaryLearning(_Scaled):
 
     @torch.no_grad()
     def forward(self, values_BX: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode and decode."""
-        code_BF = self._trainer.ae.encode(values_BX * self.scale, use_threshold=False)
-        return self._trainer.ae.decode(code_BF) / self.scale, code_BF > 0
+        """Encode and decode, as after training."""
+        ae = self._trainer.ae
+        thresholds = {} if self._by_threshold else {"use_threshold": False}
+        code_BF = ae.encode(values_BX * self.scale, **thresholds)
+        return ae.decode(code_BF) / self.scale, code_BF > 0
 
     def decoder_FX(self) -> Tensor:
         """Return the decoder."""
-        decoder_FX: Tensor = self._trainer.ae.decoder.weight.detach().t()
+        ae = self._trainer.ae
+        decoder_FX: Tensor = (ae.W_dec if hasattr(ae, "W_dec") else ae.decoder.weight.t()).detach()
         return decoder_FX
 
 
 class SaeLens(_Scaled):
-    """`SAETrainer` with a `TopKTrainingSAE` of SAELens."""
+    """`SAETrainer` with a training SAE of SAELens."""
 
-    def __init__(self, sizes: Sizes, rows_NX: Tensor, seed: int, *, dead_after_rows: int | None = None) -> None:
-        from sae_lens import LoggingConfig, TopKTrainingSAE, TopKTrainingSAEConfig  # noqa: PLC0415
+    def __init__(
+        self, sizes: Sizes, rows_NX: Tensor, seed: int, *, kind: Kind = "topk", dead_after_rows: int | None = None
+    ) -> None:
+        from sae_lens import LoggingConfig  # noqa: PLC0415 - of the group peers
         from sae_lens.config import SAETrainerConfig  # noqa: PLC0415
         from sae_lens.training.sae_trainer import SAETrainer  # noqa: PLC0415
 
@@ -181,22 +210,49 @@ class SaeLens(_Scaled):
             dead_feature_window=window,
             logger=LoggingConfig(log_to_wandb=False),
         )
-        sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=sizes.inputs, d_sae=sizes.latents, k=sizes.k))
 
         def no_rows() -> Iterator[Tensor]:
             yield from ()
 
-        self._trainer: Any = SAETrainer(cfg=config, sae=sae, data_provider=no_rows())
+        self._trainer: Any = SAETrainer(cfg=config, sae=self._made(kind, sizes), data_provider=no_rows())
+        self._by_threshold = kind in {"batch-topk", "matryoshka"}
+
+    @staticmethod
+    def _made(kind: Kind, sizes: Sizes) -> Any:  # noqa: ANN401 - of a library without types
+        import sae_lens  # noqa: PLC0415
+
+        common: dict[str, Any] = {"d_in": sizes.inputs, "d_sae": sizes.latents}
+        if kind == "jumprelu":
+            config = sae_lens.JumpReLUTrainingSAEConfig(
+                **common,
+                jumprelu_sparsity_loss_mode="quadratic",
+                target_l0=sizes.k,
+                l0_warm_up_steps=sizes.steps // 10,
+            )
+            return sae_lens.JumpReLUTrainingSAE(config)
+        if kind == "matryoshka":
+            widths = [*ends_of(GROUPS, sizes.latents)]
+            groups = sae_lens.MatryoshkaBatchTopKTrainingSAEConfig(**common, k=sizes.k, matryoshka_widths=widths)
+            return sae_lens.MatryoshkaBatchTopKTrainingSAE(groups)
+        if kind == "batch-topk":
+            return sae_lens.BatchTopKTrainingSAE(sae_lens.BatchTopKTrainingSAEConfig(**common, k=sizes.k))
+        return sae_lens.TopKTrainingSAE(sae_lens.TopKTrainingSAEConfig(**common, k=sizes.k))
 
     def step(self, values_BX: Tensor) -> None:
         """Update the weights."""
         self._trainer.step(values_BX * self.scale)
+        self._trainer.n_training_steps += 1
 
     @torch.no_grad()
     def forward(self, values_BX: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode and decode."""
-        code_BF = self._trainer.sae.encode(values_BX * self.scale)
-        return self._trainer.sae.decode(code_BF) / self.scale, code_BF > 0
+        """Encode and decode, as after training: BatchTopK by the threshold that `save_inference_model` writes."""
+        sae = self._trainer.sae
+        if self._by_threshold:
+            _, pre_BF = sae.encode_with_hidden_pre(values_BX * self.scale)
+            code_BF = torch.where(pre_BF > sae.topk_threshold, pre_BF.relu(), 0)
+        else:
+            code_BF = sae.encode(values_BX * self.scale)
+        return sae.decode(code_BF) / self.scale, code_BF > 0
 
     def decoder_FX(self) -> Tensor:
         """Return the decoder."""
@@ -258,3 +314,12 @@ LEARNERS: Final[Mapping[str, Callable[..., Learner]]] = {
     "SAELens": SaeLens,
     "sparsify": Sparsify,
 }
+
+
+def learners_of(kind: Kind) -> Mapping[str, Callable[..., Learner]]:
+    """Return the learners that have a kind of dictionary, each called as in `LEARNERS`; sparsify has TopK only."""
+    return {
+        name: functools.partial(make, kind=kind) if kind != "topk" else make
+        for name, make in LEARNERS.items()
+        if kind == "topk" or make is not Sparsify
+    }

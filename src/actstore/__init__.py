@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from actstore.stream.seats import Seat
     from actstore.stream.stream import Stream
     from actstore.stream.tensors.dataset import StreamDataset
+    from actstore.view import pages
     from actstore.view.card import hub_license_fields, markdown_text
     from actstore.view.grids import output_width
     from actstore.view.progress import terminal_progress
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from actstore.workflows.live.open import open_live
     from actstore.workflows.live.source import LiveReport, LiveSource
     from actstore.workflows.merge_manifests import merge_manifests
+    from actstore.workflows.page_files import check_page_file, write_page_file
     from actstore.workflows.plan import plan_store
     from actstore.workflows.publish import publish_store
     from actstore.workflows.publishing.hub import HubRepository, RemoteFile
@@ -111,6 +113,7 @@ __all__ = [
     "StreamReport",
     "StreamRequest",
     "available_memory",
+    "check_page_file",
     "choose_device",
     "collect_garbage",
     "comma_separated",
@@ -133,6 +136,7 @@ __all__ = [
     "open_store",
     "open_stream",
     "output_width",
+    "pages",
     "parse_recipe_fields",
     "parse_storage_options",
     "plan_store",
@@ -152,6 +156,7 @@ __all__ = [
     "weights_sha256",
     "with_grouped_options",
     "without_secrets",
+    "write_page_file",
     "write_store_page",
 ]
 
@@ -189,6 +194,7 @@ _HOME: Final = {
     "StreamReport": "actstore.stream.report",
     "StreamRequest": "actstore.stream.request",
     "available_memory": "actstore.workflows.extraction.free_memory",
+    "check_page_file": "actstore.workflows.page_files",
     "choose_device": "actstore.extract.device",
     "collect_garbage": "actstore.workflows.care.collect",
     "comma_separated": "actstore.cli.options",
@@ -229,13 +235,16 @@ _HOME: Final = {
     "weights_sha256": "actstore.extract.digest",
     "with_grouped_options": "actstore.cli.grouped",
     "without_secrets": "actstore.redaction",
+    "write_page_file": "actstore.workflows.page_files",
     "write_store_page": "actstore.workflows.describe",
 }
 
+_MODULES: Final = {"errors": "actstore.errors", "pages": "actstore.view.pages"}
+
 
 def __getattr__(name: str) -> object:
-    if name == "errors":
-        return import_module("actstore.errors")
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     # With the name and the module Python suggests the nearest of `__dir__`.

@@ -1,10 +1,9 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from actstore import Silent
-from benchmarks.defaults import CHOICES, Choice, Sizes, geometric_median, measure, natural, planted, summary
+from benchmarks.defaults import CHOICES, Choice, Sizes, measure, natural, planted, summary
 
 TINY = Sizes(latents=64, kept=(4,), steps=40, batch_rows=128, train_rows=4000, held_out_rows=1000, judged_rows=1000)
 
@@ -34,10 +33,3 @@ def test_first_weights_may_differ(choice: Choice) -> None:
         measure(rows, [each], TINY, seeds=1, progress=Silent())[0] for each in (choice, Choice(name="defaults"))
     )
     assert of_choice["explained_variance"] != of_defaults["explained_variance"]
-
-
-def test_the_geometric_median_ignores_a_few_rows_far_away() -> None:
-    values_ND = np.random.default_rng(0).standard_normal((1000, 4)).astype(np.float32)
-    values_ND[:50] += 1000
-    assert np.abs(geometric_median(values_ND)).max() < 0.3
-    assert np.abs(values_ND.mean(axis=0)).min() > 10

@@ -16,6 +16,7 @@ __all__ = ["COMMANDS", "MOST_S", "ends_well", "within"]
 MOST_S = 10
 _ROWS = ("--site=resid_post.2", "--batch-rows=64", "--device=cpu")
 _TRAINING = (*_ROWS, "--steps=2", "--latents=32", "--k=4", "--out=OUT/run")
+_SWEEP = "sites = 'resid_post.2'\nbatch_rows = 64\nsteps = 2\nlatents = 32\n[grid]\nk = [2, 4]\n"
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("actstore", "inspect", "STORE"),
     ("actstore", "inspect", "STORE", "--json"),
@@ -38,7 +39,14 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("trainer", "read-from-store", "STORE", "--dictionary=none", *_ROWS),
     ("trainer", "read-from-store", "STORE", "--dictionary=none", "--order=uniform", *_ROWS),
     ("trainer", "read-from-store", "STORE", *_TRAINING),
+    ("trainer", "read-from-store", "STORE", *_TRAINING, "--config=STORE/zarr.json"),
+    ("trainer", "read-from-store", "STORE", *_TRAINING, "--log=tensorboard"),
     ("trainer", "online", "STORE", *_TRAINING),
+    ("trainer", "presets", "STORE"),
+    ("trainer", "sweep", "STORE", "OUT/sweep.toml", "--device=cpu", "--out=OUT/sweep"),
+    ("trainer", "sweep", "--resume=STORE", "--device=cpu"),
+    ("trainer", "report", "STORE"),
+    ("trainer", "report", "STORE", "--html=OUT/report.html"),
     ("trainer", "export", "STORE", "OUT/exported"),
     ("trainer", "import", "STORE", "OUT/imported", "--model=a", "--site=b"),
     ("trainer", "import", "STORE", "OUT/imported", "--from=esmc", "--model=a", "--site=b"),
@@ -72,12 +80,14 @@ def within(seconds: int) -> Iterator[None]:
 def ends_well(command: tuple[str, ...], store: Path) -> Outcome:
     """Run a command in this process: no exception leaves it but those of the project, which become one message.
 
-    `STORE` stands for the store in the words of the command, `OUT` for a folder that is made anew with a list of ids.
+    `STORE` stands for the store in the words of the command, `OUT` for a folder that is made anew with a list of ids
+    and a sweep.
     """
     folder = store.parent / "out"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "ids.txt").write_text("P7\nP8\n")
+    (folder / "sweep.toml").write_text(_SWEEP)
     program, *words = (word.replace("STORE", str(store)).replace("OUT", str(folder)) for word in command)
     with within(MOST_S):
         done = run_here(program, _PROGRAMS[program], *words)

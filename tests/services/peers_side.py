@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from dictionary_learning.dictionary import AutoEncoder, AutoEncoderNew, JumpReluAutoEncoder
+from dictionary_learning.dictionary import AutoEncoder, AutoEncoderNew, GatedAutoEncoder, JumpReluAutoEncoder
 from dictionary_learning.trainers.batch_top_k import BatchTopKSAE
 from dictionary_learning.trainers.matryoshka_batch_top_k import MatryoshkaBatchTopKSAE
 from dictionary_learning.trainers.top_k import AutoEncoderTopK
@@ -22,6 +22,8 @@ from sae_lens import (
     SAE,
     BatchTopKTrainingSAE,
     BatchTopKTrainingSAEConfig,
+    GatedSAE,
+    GatedSAEConfig,
     JumpReLUSAE,
     JumpReLUSAEConfig,
     StandardSAE,
@@ -96,6 +98,7 @@ def saelens_folders(root: Path, width: int) -> None:
     jump = shake(JumpReLUSAE(JumpReLUSAEConfig(**common)))
     jump.threshold.data.abs_()
     jump.save_model(root / "saelens-jumprelu")
+    shake(GatedSAE(GatedSAEConfig(**common))).save_model(root / "saelens-gated")
     for rescale in (False, True):
         batch = BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(**common, k=K, rescale_acts_by_decoder_norm=rescale))
         shake(batch).topk_threshold.fill_(0.5)
@@ -111,6 +114,7 @@ def dictionary_learning_folders(root: Path, width: int) -> None:
         "BatchTopKSAE": BatchTopKSAE(width, LATENTS, K),
         "MatryoshkaBatchTopKSAE": MatryoshkaBatchTopKSAE(width, LATENTS, K, groups),
         "JumpReluAutoEncoder": JumpReluAutoEncoder(width, LATENTS),
+        "GatedAutoEncoder": GatedAutoEncoder(width, LATENTS),
     }
     for name, ae in made.items():
         shake(ae)

@@ -13,9 +13,10 @@ from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import TrainConfig
 from trainers.fit.initialise import start
 from trainers.fit.loop import Trained, train
-from trainers.fit.normalise import describe_inputs
 from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
+from trainers.fit.rows.drawn import run_inputs
 from trainers.fit.state import TrainState
+from trainers.fit.terms.labels import Labels
 from trainers.save.record import Origin, SiteRecord
 
 CPU = torch.device("cpu")
@@ -26,8 +27,9 @@ def stream_of(values_NSD: NDArray[np.float32], **options: Any) -> MemoryStream:
     return MemoryStream(values_NSD, sites, **options)
 
 
-def plan_of(stream: MemoryStream, **options: Any) -> TrainPlan:
-    return plan_training(TrainConfig.model_validate(options), StreamFacts.of(stream))
+def plan_of(stream: MemoryStream, labels: Any = None, **options: Any) -> TrainPlan:
+    facts = None if labels is None else labels.facts
+    return plan_training(TrainConfig.model_validate(options), StreamFacts.of(stream), facts)
 
 
 def needed_by(name: str) -> dict[str, Any]:
@@ -36,18 +38,15 @@ def needed_by(name: str) -> dict[str, Any]:
     return {"dictionary": name} | ({"sites": "resid_post.0", "targets": "resid_post.2"} if to_another else {})
 
 
-def state_of(stream: MemoryStream, plan: TrainPlan) -> TrainState:
+def state_of(stream: MemoryStream, plan: TrainPlan, labels: Labels | None = None) -> TrainState:
     moments = moments_of(stream.values_NSD, stream.sites)
-    inputs = describe_inputs(
-        stream.sites, moments, normalisation=plan.normalisation, read=plan.reads, written=plan.writes
-    )
-    return start(plan, inputs, device=CPU)
+    return start(plan, run_inputs(plan, moments, stream.values_NSD), device=CPU, labels=labels)
 
 
-def train_on(stream: MemoryStream, **options: Any) -> tuple[TrainState, list[Trained]]:
+def train_on(stream: MemoryStream, labels: Any = None, **options: Any) -> tuple[TrainState, list[Trained]]:
     """Train to the end and return the state and every step."""
-    plan = plan_of(stream, **options)
-    state = state_of(stream, plan)
+    plan = plan_of(stream, labels, **options)
+    state = state_of(stream, plan, labels)
     return state, list(train(state, stream, plan))
 
 

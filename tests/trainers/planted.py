@@ -36,6 +36,28 @@ def plant(*, rows: int, sites: int = 1, width: int = 32, latents: int = 48, acti
     return Planted(values_NX.reshape(rows, sites, width), direction_FX)
 
 
+def plant_parts(*, rows: int, width: int = 32, latents: int = 16, active: int = 1, seed: int = 0) -> Planted:
+    """Return rows of two sites, made of directions of both, of the first alone and of the second alone.
+
+    There are `latents` of each sort, in this order, and each row has `active` of each. A direction of both is
+    the same at each site, with half the square, so that all have norm 1.
+    """
+    rng = np.random.default_rng([seed, rows, width, latents])
+    direction_FSD = rng.standard_normal((3 * latents, 2, width)).astype(np.float32)
+    direction_FSD[latents : 2 * latents, 1] = 0
+    direction_FSD[2 * latents :, 0] = 0
+    direction_FSD[:latents, 1] = direction_FSD[:latents, 0]
+    direction_FX = direction_FSD.reshape(3 * latents, -1)
+    direction_FX /= np.linalg.norm(direction_FX, axis=1, keepdims=True)
+    code_NF = np.zeros((rows, 3 * latents), dtype=np.float32)
+    for part in range(3):
+        chosen_NK = rng.permuted(np.tile(np.arange(latents), (rows, 1)), axis=1)[:, :active] + part * latents
+        np.put_along_axis(code_NF, chosen_NK, rng.uniform(1, 2, size=(rows, active)).astype(np.float32), axis=1)
+    mean_X = rng.standard_normal(2 * width).astype(np.float32)
+    values_NX = (100.0 * (code_NF @ direction_FX + 0.3 * mean_X)).astype(np.float32)
+    return Planted(values_NX.reshape(rows, 2, width), direction_FX)
+
+
 def mean_max_cosine(truth_FX: Float32s, found_FX: Float32s) -> float:
     """Return how well each true direction is matched by its best found one, on average."""
     unit_FX = found_FX / np.linalg.norm(found_FX, axis=1, keepdims=True)

@@ -15,6 +15,7 @@ from actstore.stream.config import StreamConfig
 from actstore.stream.order import TaskRuns
 from actstore.stream.process import take_seat
 from actstore.stream.request import (
+    BESIDE_BYTES,
     StreamRequest,
     choose_tasks,
     fill_batches,
@@ -25,8 +26,6 @@ __all__ = ["StreamPlan", "plan_stream"]
 
 _UNIFORM_FILL_BATCHES: Final = 16
 """Batches whose rows are chosen ahead; they hold no memory."""
-_BESIDE_BYTES: Final = 16
-"""Bytes of a row in a buffer beside its stored bytes: its place in the order, and its origin."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +130,7 @@ def _configure(
     """Return the order of a stream, with the sizes of fills and windows that the buffer allows."""
     batches, rows_of_window = _UNIFORM_FILL_BATCHES, chunk_rows
     if request.order == "windows":
-        row_bytes = columns.layout.row_bytes + _BESIDE_BYTES
+        row_bytes = columns.layout.row_bytes + BESIDE_BYTES
         batches = fill_batches(request.buffer_bytes, row_bytes, request.batch_rows, rows=runs.rows)
         rows_of_window = window_rows(batches * request.batch_rows, chunk_rows)
     taken = take_seat(request.seat)

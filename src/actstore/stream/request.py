@@ -13,8 +13,10 @@ from actstore.store.read.manifest import Manifest
 from actstore.stream.config import OrderName
 from actstore.stream.seats import Seat
 
-__all__ = ["StreamRequest", "choose_tasks", "fill_batches", "window_rows"]
+__all__ = ["BESIDE_BYTES", "StreamRequest", "choose_tasks", "fill_batches", "window_rows"]
 
+BESIDE_BYTES: Final = 16
+"""Bytes of a row in a buffer beside its stored bytes: its place in the order, and its origin."""
 _WINDOWS_PER_FILL: Final = 64
 """With fewer, larger windows a fill would mix fewer shards."""
 _FEWEST_WINDOWS: Final = 32

@@ -24,6 +24,7 @@ from actstore.stream.positions import Positions
 from actstore.stream.prefetch import FillFetcher
 from actstore.stream.process import TakenSeat
 from actstore.stream.report import Meter, StreamReport
+from actstore.stream.request import BESIDE_BYTES
 from actstore.stream.seats import Deal, Seat
 from actstore.stream.stages import FillStage, LoadedFill
 
@@ -167,6 +168,11 @@ class Stream:
     def batches_per_fill(self) -> int:
         """Batches of a fill; another number of seats can continue at multiples of it."""
         return self._config.fill_batches
+
+    @property
+    def buffer_bytes_per_batch(self) -> int:
+        """`buffer_bytes` for each batch of a fill: with as many batches, streams on other sites have the same order."""
+        return 2 * self.batch_rows * (self._source.row_bytes + BESIDE_BYTES)
 
     @property
     def cursor(self) -> Cursor:

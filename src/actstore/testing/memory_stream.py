@@ -59,6 +59,8 @@ class MemoryStream:
     seed: int = 0
     sequence_N: NDArray[np.int64] | None = None
     """Sequence of each row; None makes every row a sequence of its own."""
+    position_N: NDArray[np.int32] | None = None
+    """Place of each row in its sequence; None for unknown ones, -1."""
     cursor: Cursor = field(init=False)
     _started: float = field(init=False, default_factory=time.perf_counter)
     _rows_out: int = field(init=False, default=0)
@@ -105,6 +107,7 @@ class MemoryStream:
         epoch = self.cursor.epoch
         order_N = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
         sequence_N = np.arange(self.rows) if self.sequence_N is None else self.sequence_N
+        position_N = np.full(self.rows, -1, dtype=np.int32) if self.position_N is None else self.position_N
         for batch in range(self.cursor.batch, self.batches_per_epoch):
             row_B = order_N[batch * self.batch_rows : (batch + 1) * self.batch_rows]
             last = batch + 1 == self.batches_per_epoch
@@ -112,10 +115,8 @@ class MemoryStream:
             self.cursor = replace(self.cursor, epoch=place[0], batch=place[1])
             self._sought = False
             self._rows_out += len(row_B)
-            unknown_B = np.full(len(row_B), -1)
-            yield Batch(
-                self.values_NSD[row_B], row_B, sequence_N[row_B], unknown_B.astype(np.int32), unknown_B.astype(np.int16)
-            )
+            unknown_B = np.full(len(row_B), -1, dtype=np.int16)
+            yield Batch(self.values_NSD[row_B], row_B, sequence_N[row_B], position_N[row_B], unknown_B)
 
     def report(self) -> StreamReport:
         """Return what was delivered so far; mixing is uniform and therefore not measured."""

@@ -6,8 +6,11 @@ from actstore import Program
 from trainers.cli.export import export
 from trainers.cli.import_folder import import_folder
 from trainers.cli.online import online
+from trainers.cli.presets import presets
 from trainers.cli.publish import publish
 from trainers.cli.read_from_store import read_from_store
+from trainers.cli.report import report
+from trainers.cli.sweep import sweep
 
 __all__ = ["app"]
 
@@ -28,9 +31,18 @@ All sites in one dictionary:
 
     trainer read-from-store STORE --dictionary crosscoder-topk --out runs/all
 
+With the settings of a published dictionary:
+
+    trainer read-from-store STORE --preset esm2-3b-topk
+
 Go on with a run that was stopped or killed:
 
     trainer read-from-store --resume runs/all
+
+Several dictionaries on one reading of the store, and a page that compares them:
+
+    trainer sweep STORE sweep.toml --out runs/sweep
+    trainer report runs/sweep --html report.html
 
 Train without a store; the model computes the same rows in the same order:
 
@@ -45,6 +57,9 @@ Give a dictionary to SAELens, or read one of InterPLM:
 
 app.command()(read_from_store)
 app.command()(online)
+app.command()(presets)
+app.command()(sweep)
+app.command()(report)
 app.command()(export)
 app.command("import")(import_folder)
 app.command()(publish)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 __all__ = [
+    "BiasStartChoice",
     "DictionaryChoice",
     "GroupDrawChoice",
     "L0PenaltyChoice",
@@ -23,6 +24,9 @@ class DictionaryChoice(StrEnum):
     JUMPRELU_SAE = "jumprelu-sae"
     MATRYOSHKA_SAE = "matryoshka-sae"
     RELU_SAE = "relu-sae"
+    RELU_SAE_WEIGHTED = "relu-sae-weighted"
+    GATED_SAE = "gated-sae"
+    P_ANNEALING_SAE = "p-annealing-sae"
     CROSSCODER_TOPK = "crosscoder-topk"
     CROSSCODER_BATCH_TOPK = "crosscoder-batch-topk"
     CROSSCODER_JUMPRELU = "crosscoder-jumprelu"
@@ -43,6 +47,16 @@ class NormalisationChoice(StrEnum):
 
     UNIT = "unit"
     SQRT_D = "sqrt_d"
+    NONE = "none"
+    ROW_ZSCORE = "row-zscore"
+    ROW_NORM = "row-norm"
+
+
+class BiasStartChoice(StrEnum):
+    """Choices of --b-dec-start."""
+
+    MEAN = "mean"
+    GEOMETRIC_MEDIAN = "geometric-median"
 
 
 class GroupDrawChoice(StrEnum):

@@ -71,6 +71,6 @@ def online(
     fixed: dict[str, Any] = {"live": "online"}
     if "allow_incomplete" in given:
         fixed["allow_incomplete"] = allow_incomplete
-    if given & {"sequences", "settings"}:
+    if "sequences" in given or recipe.of_recipe:
         fixed["recipe_options"] = recipe.by_field()
-    train(given, uri, training, place, storage, model, output, fixed=fixed)
+    train(given, uri, training, place, storage, model, output, settings=recipe.of_training, fixed=fixed)

@@ -11,6 +11,7 @@ import typer
 
 from actstore import parse_recipe_fields
 from trainers.cli.choices import (
+    BiasStartChoice,
     DictionaryChoice,
     GroupDrawChoice,
     L0PenaltyChoice,
@@ -19,9 +20,12 @@ from trainers.cli.choices import (
     OrderChoice,
     PrecisionChoice,
 )
+from trainers.cli.run_options import AccessOptions, ModelOptions, SetOptions, SettingsOptions, split_settings
+from trainers.cli.training_options import TrainingOptions
 
 __all__ = [
     "AccessOptions",
+    "BiasStartChoice",
     "DictionaryChoice",
     "Given",
     "GroupDrawChoice",
@@ -35,6 +39,8 @@ __all__ = [
     "PlaceOptions",
     "PrecisionChoice",
     "ReportOptions",
+    "SetOptions",
+    "SettingsOptions",
     "TrainingOptions",
     "given_in",
 ]
@@ -47,124 +53,6 @@ def given_in(context: typer.Context) -> Given:
     """Return the names of the options that stand on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingOptions:
-    """What to train: fields of `TrainConfig`.
-
-    Here `site` and `target` stand for `sites` and `targets`, and `dictionary` may be none.
-    """
-
-    PANEL: ClassVar = "Training"
-
-    dictionary: Annotated[DictionaryChoice, typer.Option(help="What to train; `none` only streams.")] = (
-        DictionaryChoice.TOPK_SAE
-    )
-    site: Annotated[
-        list[str] | None,
-        typer.Option(help="Site or glob; several with commas, or by repeating the option.", show_default="all"),
-    ] = None
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Site or glob that a transcoder writes; for clt-* as many as --site, in the same order.",
-            show_default="the sites read (clt-*)",
-        ),
-    ] = None
-    skip: Annotated[
-        bool | None,
-        typer.Option("--skip/--no-skip", help="Add an affine skip connection (transcoder-*).", show_default="no skip"),
-    ] = None
-    latents: Annotated[
-        int | None,
-        typer.Option(help="Dictionary size F; of each layer (clt-*).", show_default="expansion x features"),
-    ] = None
-    expansion: Annotated[
-        int, typer.Option(help="F divided by the features of a site.", show_default="8 latents a feature")
-    ] = 8
-    k: Annotated[
-        int | None,
-        typer.Option(
-            help="Latents kept for each row (TopK), or on average (BatchTopK, Matryoshka); of each layer (clt-*).",
-            show_default="32 latents a row",
-        ),
-    ] = None
-    threshold_decay: Annotated[
-        float | None,
-        typer.Option(
-            help="BatchTopK: weight that each older batch keeps in the mean of cutoffs, which is the threshold for "
-            "evaluation.",
-            show_default="0.99, a mean over about 100 batches",
-        ),
-    ] = None
-    groups: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SHARE,SHARE,...",
-            help="Matryoshka: share of the latents in each group. Each prefix of groups must reconstruct.",
-            show_default="1/32, 1/16, 1/8, 1/4, 17/32",
-        ),
-    ] = None
-    group_draw: Annotated[
-        GroupDrawChoice | None,
-        typer.Option(help="Matryoshka: prefixes of the groups, or random ones in each step.", show_default="fixed"),
-    ] = None
-    l0_target: Annotated[
-        float | None,
-        typer.Option(
-            help="JumpReLU: active latents of a row that the penalty aims at, or counts by; of each layer (clt-*).",
-            show_default="32 latents a row",
-        ),
-    ] = None
-    l0_penalty: Annotated[
-        L0PenaltyChoice | None,
-        typer.Option(
-            help="JumpReLU: `target` is (L0 / l0-target - 1)^2, `linear` L0 / l0-target; `tanh` counts weak latents "
-            "less.",
-            show_default="target",
-        ),
-    ] = None
-    bandwidth: Annotated[
-        float | None,
-        typer.Option(
-            help="JumpReLU: window around a threshold in which pre-activations move it, in units of the spread of the "
-            "rows.",
-            show_default="as measured",
-        ),
-    ] = None
-    sparsity: Annotated[
-        float | None,
-        typer.Option(
-            help="Weight of the penalty beside the unexplained share (relu-sae, l1, l2), for rows of any scale.",
-            show_default="0.06 for each of them",
-        ),
-    ] = None
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            help="Peak learning rate of the decoder; the encoder has less.", show_default="5e-3 sqrt(1024 / F)"
-        ),
-    ] = None
-    normalisation: Annotated[
-        NormalisationChoice, typer.Option(help="Scale of each site: mean square norm 1, or mean norm sqrt(D).")
-    ] = NormalisationChoice.UNIT
-    precision: Annotated[
-        PrecisionChoice, typer.Option(help="Number format of products; weights and losses stay in float32.")
-    ] = PrecisionChoice.FLOAT32
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            help="Batches; with --resume, more than before train longer, and fewer end earlier.",
-            show_default="once through the split, in batches",
-        ),
-    ] = None
-    batch_rows: Annotated[int, typer.Option(help="Rows of a batch.", show_default="2,048 rows")] = 2048
-    seed: Annotated[int, typer.Option(help="Seeds initial weights and order of rows.")] = 0
-    order: Annotated[
-        OrderChoice, typer.Option(help="Rows mixed in a buffer, or a true permutation (local, uncompressed stores).")
-    ] = OrderChoice.WINDOWS
-    split: Annotated[str, typer.Option(help="Split to train on.")] = "train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,65 +92,16 @@ class PlaceOptions:
         int, typer.Option(min=1, help="Memory of the shuffle buffer, in bytes.", show_default="256 MiB")
     ] = 256 << 20
     device: Annotated[str, typer.Option(help="Where training runs: auto, cpu, cuda or cuda:N.")] = "auto"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class AccessOptions:
-    """Access to the store, and the cache of its bytes."""
-
-    PANEL: ClassVar = "Access"
-
-    storage_option: Annotated[
+    log: Annotated[
         list[str] | None,
         typer.Option(
-            "--storage-option",
-            metavar="KEY=VALUE",
-            help="Passed to fsspec; may be repeated.",
-            show_default="of the environment",
+            metavar="NAME",
+            help="Write metrics for tensorboard or wandb, too; both with a comma, or by repeating the option. `none` "
+            "stops that for a resumed run. Project and name for wandb come from WANDB_PROJECT and WANDB_NAME.",
+            show_default="only metrics.jsonl",
+            rich_help_panel="Logging",
         ),
     ] = None
-    store_uri: Annotated[
-        str | None,
-        typer.Option(
-            "--uri",
-            metavar="URI",
-            help="Where the store of a manifest file is, if not where the file says.",
-            show_default="as the file says",
-        ),
-    ] = None
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Local folder that keeps rows read from a remote store, or computed.", show_default="memory"),
-    ] = None
-    cache_bytes: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Most bytes to keep; needed with --cache.", show_default="4294967296 bytes of computed rows"
-        ),
-    ] = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """How rows are computed: fields of `RunOptions`."""
-
-    PANEL: ClassVar = "Model"
-
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder or Hugging Face name that has the model now.", show_default="as the store or recipe says"
-        ),
-    ] = None
-    model_device: Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda or cuda:N.")] = "auto"
-    most_passes: Annotated[
-        float,
-        typer.Option(
-            min=1,
-            help="How often an epoch may compute the rows of a protein; more is refused at the start.",
-            show_default="1 pass",
-        ),
-    ] = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,11 +140,22 @@ class OnlineRecipeOptions:
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Set any recipe field, in TOML: `--set rows.fraction=0.1`; may be repeated.",
+            help="Set any recipe field, in TOML: `--set rows.fraction=0.1`, or with `train.` any setting of training: "
+            "`--set train.lr=1e-3`; may be repeated.",
             show_default="of the recipe",
         ),
     ] = None
 
     def by_field(self) -> dict[str, Any]:
-        """Return the options by dotted field of the recipe."""
-        return parse_recipe_fields({"corpus.sequences": self.sequences}, self.settings)
+        """Return the options by dotted field of the recipe; those of training are left out."""
+        return parse_recipe_fields({"corpus.sequences": self.sequences}, self.of_recipe)
+
+    @property
+    def of_training(self) -> list[str]:
+        """The settings of training."""
+        return split_settings(self.settings)[0]
+
+    @property
+    def of_recipe(self) -> list[str]:
+        """The settings of the recipe."""
+        return split_settings(self.settings)[1]

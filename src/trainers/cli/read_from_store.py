@@ -29,6 +29,7 @@ def read_from_store(
         typer.Argument(metavar="URI", help="A store, or a manifest file exported from one; a resumed run knows it."),
     ] = None,
     *,
+    settings: options.SetOptions,
     training: options.TrainingOptions,
     place: options.PlaceOptions,
     allow_incomplete: Annotated[
@@ -75,4 +76,4 @@ def read_from_store(
     fixed: dict[str, Any] = {"live": _LIVE[on_missing]} if "on_missing" in given else {}
     if "allow_incomplete" in given:
         fixed["allow_incomplete"] = allow_incomplete
-    train(given, uri, training, place, storage, model, output, fixed=fixed)
+    train(given, uri, training, place, storage, model, output, settings=settings.of_training, fixed=fixed)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import typer
 
 from actstore import output_width
 
-__all__ = ["print_result", "print_table"]
+__all__ = ["print_grid", "print_result", "print_table"]
 
 _OF_SITES: Final = {"explained_variance_per_site"}
 """Parts whose names are those of sites, and appear as they are."""
+_WORDS: Final = {"dictionary", "sites", "state"}
+"""Heads of columns that hold text, not numbers."""
 
 
 def print_result(document: Mapping[str, Any], *, as_json: bool) -> None:
@@ -40,6 +42,21 @@ def print_table(document: Mapping[str, Any]) -> None:
             for key, one in value.items():
                 table.add_row(f"  {key if name in _OF_SITES else key.replace('_', ' ')}", _text(one))
     # Paths must appear unchanged: rich would treat `[a]` as markup and `:b:` as an emoji.
+    Console(width=output_width(), highlight=False, markup=False, emoji=False).print(table)
+
+
+def print_grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows below heads; the first column names them."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, head in enumerate(heads):
+        words = number == 0 or head in _WORDS
+        table.add_column(head, justify="left" if words else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     Console(width=output_width(), highlight=False, markup=False, emoji=False).print(table)
 
 

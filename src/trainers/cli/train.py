@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
@@ -24,6 +24,7 @@ def train(
     model: options.ModelOptions,
     output: options.OutputOptions,
     *,
+    settings: Sequence[str],
     fixed: Mapping[str, Any],
 ) -> None:
     """Train, or only stream, as the options say, and print the result.
@@ -32,14 +33,17 @@ def train(
     ----------
     given
         Names of the options that stand on the command line: a resumed run takes the others from its folder.
+    settings
+        Settings of training as ``KEY=VALUE``.
     fixed
         Fields of `RunOptions` that a command sets itself.
     """
     # Imported here: `trainer --help` must not wait for torch.
-    from actstore import errors, parse_storage_options, terminal_progress
-    from trainers.fit.config import make_config
+    from actstore import errors, parse_recipe_fields, parse_storage_options, terminal_progress
+    from trainers.loggers.table import parse_loggers
     from trainers.workflows.options import RunOptions
     from trainers.workflows.read_from_store import read_from_store
+    from trainers.workflows.settings import settle_config
     from trainers.workflows.stopping import Stopped
     from trainers.workflows.stream_only import stream_only
 
@@ -49,8 +53,14 @@ def train(
         chosen["uri"] = storage.store_uri
     if storage.storage_option:
         chosen["storage_options"] = parse_storage_options(storage.storage_option)
+    if "log" in chosen:
+        chosen["log"] = parse_loggers(chosen["log"])
     circumstances = RunOptions(**chosen, **fixed)
-    config = make_config(fields_of_config(training, given))
+    config = settle_config(
+        preset=training.preset,
+        file=training.config,
+        settings=parse_recipe_fields(fields_of_config(training, given), settings),
+    )
     progress = terminal_progress(quiet=output.quiet)
     try:
         if training.dictionary is options.DictionaryChoice.NONE:
@@ -72,7 +82,7 @@ def fields_of_config(training: options.TrainingOptions, given: options.Given) ->
     fields = {
         name: value.value if isinstance(value, StrEnum) else value
         for name, value in asdict(training).items()
-        if name in given
+        if name in given and name not in {"preset", "config"}
     }
     for option, field in (("site", "sites"), ("target", "targets")):
         if option in fields:

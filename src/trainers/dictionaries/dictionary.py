@@ -24,10 +24,14 @@ class Role(Enum):
     DECODER = "decoder"
     DECODER_BIAS = "decoder bias"
     """In units of the rows of a site."""
+    PROBE = "probe"
+    """Reads labels from codes, in training only; has no unit."""
     SKIP = "skip"
     """Maps rows of norm about 1 to rows, densely."""
     LOG = "log"
     """A logarithm, or a factor near 1: it has no unit."""
+    LOG_THRESHOLD = "log threshold"
+    """The logarithm of a threshold, which must keep up with activations that grow."""
 
 
 class Shape(NamedTuple):
@@ -68,7 +72,7 @@ class DictionaryOutput(NamedTuple):
     also_BSD: Mapping[str, Tensor] = MappingProxyType({})
     """Further reconstructions that training compares with the rows, by the name of their term of the loss."""
     code_BF: Tensor | None = None
-    """The dense code, if the dictionary keeps it (`Dictionary.keep_code`)."""
+    """The dense code, where the pass has one: always with `Dictionary.keep_code`."""
     weight: float = 1.0
     """Weight of the term of each reconstruction."""
 
@@ -170,9 +174,14 @@ class Dictionary(nn.Module, ABC):
     """Default coefficient of the penalty, for inputs of any scale and any number of sites; None without a penalty."""
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Fields of `TrainConfig` that only some dictionaries take, with the defaults of this one; keywords of
-    ``__init__``."""
+    ``__init__``. A class has those of its bases, too."""
     keep_code = False
     """Whether passes return the dense code, for terms of the loss that are about codes."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        given = [vars(base).get("options", {}) for base in reversed(cls.__mro__)]
+        cls.options = MappingProxyType({name: default for each in given for name, default in each.items()})
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -211,6 +220,7 @@ class Dictionary(nn.Module, ABC):
         """
         mean_X = self.targets(mean_SD[None]).flatten()
         decoder_FX = torch.randn(self.shape.latents, len(mean_X), generator=generator)
+        decoder_FX = self.constrained_decoder(decoder_FX)
         decoder_FX /= torch.linalg.vector_norm(decoder_FX, dim=1, keepdim=True)
         self.W_dec.copy_(decoder_FX.view_as(self.W_dec))
         self.W_enc.copy_(encoder_scale * decoder_FX.t().reshape(self.W_enc.shape))
@@ -230,14 +240,15 @@ class Dictionary(nn.Module, ABC):
         """Return what a ranked pre-activation must exceed in evaluation mode, for a latent to be active; None for 0."""
         return None
 
-    def begin(self, *, spread: float, seed: int) -> None:
+    def begin(self, *, spread: float, first_pre: float, seed: int) -> None:
         """Settle what else depends on the rows or draws numbers in training, before the first step.
 
         Parameters
         ----------
         spread
-            Root of the variance of the rows for each feature of a site: the size of a pre-activation in a direction
-            that means nothing.
+            Root of the variance of the rows divided by D, all sites together: the unit of activations.
+        first_pre
+            Standard deviation of the pre-activations of the first weights.
         seed
             Seed of the run.
         """
@@ -249,6 +260,13 @@ class Dictionary(nn.Module, ABC):
     def before_step(self, share: float) -> None:
         """Prepare for a step of training, before which a share of the rows of the run has been trained on."""
 
+    def constrained_decoder(self, decoder_FX: Tensor) -> Tensor:
+        """Return the nearest decoder that this dictionary may have, of one that is drawn at random."""
+        return decoder_FX
+
+    def after_backward(self) -> None:
+        """Take out of the gradients what the weights may not follow."""
+
     def after_step(self) -> None:
         """Bring what follows from the weights up to date after they have changed."""
 
@@ -256,6 +274,11 @@ class Dictionary(nn.Module, ABC):
     def penalty_growth(cls, sites: int) -> float:  # noqa: ARG003 - for overriding
         """Return how much faster the penalty grows with the number of like sites than the norm of a row does."""
         return 1.0
+
+    @classmethod
+    def sparsity_of(cls, options: Mapping[str, Any]) -> float | None:  # noqa: ARG003 - for overriding
+        """Return the default coefficient of the penalty under these options."""
+        return cls.default_sparsity
 
     @classmethod
     def penalty_unit(cls, sites: int, *, spread: float) -> float:

@@ -16,9 +16,12 @@ from trainers.dictionaries.kinds.crosscoder_l1 import CrosscoderL1
 from trainers.dictionaries.kinds.crosscoder_l2 import CrosscoderL2
 from trainers.dictionaries.kinds.crosscoder_matryoshka import CrosscoderMatryoshka
 from trainers.dictionaries.kinds.crosscoder_topk import CrosscoderTopK
+from trainers.dictionaries.kinds.gated_sae import GatedSae
 from trainers.dictionaries.kinds.jumprelu_sae import JumpReluSae
 from trainers.dictionaries.kinds.matryoshka_sae import MatryoshkaSae
+from trainers.dictionaries.kinds.p_annealing_sae import PAnnealingSae
 from trainers.dictionaries.kinds.relu_sae import ReluSae
+from trainers.dictionaries.kinds.relu_sae_weighted import WeightedReluSae
 from trainers.dictionaries.kinds.topk_sae import TopKSae
 from trainers.dictionaries.kinds.transcoder_batch_topk import TranscoderBatchTopK
 from trainers.dictionaries.kinds.transcoder_jumprelu import TranscoderJumpRelu
@@ -32,6 +35,9 @@ DICTIONARIES: Final[Mapping[str, type[Dictionary]]] = {
     "jumprelu-sae": JumpReluSae,
     "matryoshka-sae": MatryoshkaSae,
     "relu-sae": ReluSae,
+    "relu-sae-weighted": WeightedReluSae,
+    "gated-sae": GatedSae,
+    "p-annealing-sae": PAnnealingSae,
     "crosscoder-topk": CrosscoderTopK,
     "crosscoder-batch-topk": CrosscoderBatchTopK,
     "crosscoder-jumprelu": CrosscoderJumpRelu,

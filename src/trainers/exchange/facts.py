@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from trainers.fit.rows.transform import RowTransform
+
 __all__ = [
     "DICTIONARY_FORMAT",
     "Activation",
@@ -23,7 +25,6 @@ DICTIONARY_FORMAT: Final = "actstore-dictionary/1"
 _MOST: Final = 1 << 40
 
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-RowTransform = Literal["none", "row-zscore", "row-sqrt-d"]
 
 
 class _Record(BaseModel):

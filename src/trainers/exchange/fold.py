@@ -8,6 +8,7 @@ from torch import Tensor
 from trainers.dictionaries.codes.batch_topk import BatchTopKDictionary
 from trainers.dictionaries.codes.matryoshka import MatryoshkaDictionary
 from trainers.dictionaries.dictionary import Dictionary
+from trainers.dictionaries.kinds.gated_sae import GatedSae
 from trainers.exchange.facts import Activation, BatchTopK
 
 __all__ = ["activation_of", "batch_topk_of", "folded_weights"]
@@ -20,7 +21,8 @@ def folded_weights(dictionary: Dictionary, scale_S: Tensor) -> dict[str, Tensor]
     With ``x' = s x`` for each site that is read, and ``t`` for each that is written: ``W_enc[s] * s``,
     ``W_dec[:, t] / t``, ``b_dec[t] / t``, ``W_skip * s / t``; b_enc stays, except that a mean which a transcoder
     subtracts is in it: ``(x - p) E + b = x E + (b - p E)``, and in b_dec for a skip. Thresholds stay, and so
-    does the ranking of the latents, which depends on the decoder in the units of training. Computed in float64.
+    does the ranking of the latents, which depends on the decoder in the units of training. A gated dictionary becomes
+    a JumpReLU, see `GatedSae`. Computed in float64.
     """
     shape, scale_S = dictionary.shape, scale_S.double().cpu()
     read_R11, written_W1 = scale_S[list(shape.read)].reshape(-1, 1, 1), scale_S[list(shape.written)].reshape(-1, 1)
@@ -40,6 +42,10 @@ def folded_weights(dictionary: Dictionary, scale_S: Tensor) -> dict[str, Tensor]
         b_dec = b_dec - own["b_pre"] @ own["W_skip"]
         weights["W_skip"] = own["W_skip"] * read_R11[0] / written_W1
     weights["b_dec"] = b_dec / written_W1
+    if isinstance(dictionary, GatedSae):
+        factor_F, gate_F = torch.exp(own["r_mag"]), weights["b_enc"]
+        weights["W_enc"], weights["b_enc"] = weights["W_enc"] * factor_F, own["b_mag"]
+        weights["threshold"] = weights["b_enc"] - factor_F * gate_F
     rank_F = dictionary.score_F() if activation_of(dictionary).name != "relu" else None
     for name, tensor in (("rank", rank_F), ("threshold", dictionary.threshold_F())):
         if tensor is not None:
@@ -49,7 +55,7 @@ def folded_weights(dictionary: Dictionary, scale_S: Tensor) -> dict[str, Tensor]
 
 def activation_of(dictionary: Dictionary) -> Activation:
     """Return how the dictionary makes its code in evaluation mode."""
-    if dictionary.threshold_F() is not None:
+    if isinstance(dictionary, GatedSae) or dictionary.threshold_F() is not None:
         return Activation(name="jumprelu")
     return Activation(name="topk", k=dictionary.shape.kept) if dictionary.keeps_k else Activation(name="relu")
 

@@ -15,6 +15,7 @@ from trainers.exchange.fold import activation_of, batch_topk_of, folded_weights
 from trainers.exchange.folder import FACTS, read_folder
 from trainers.exchange.hub import HUB, download_folder
 from trainers.exchange.trained import TrainedDictionary
+from trainers.fit.rows.transform import transform_of
 from trainers.save.checkpoint import RECORD, load_dictionary
 from trainers.save.run_folder import RunFolder
 
@@ -117,6 +118,7 @@ def _of_checkpoint(path: Path, *, result: dict[str, Any] | None = None) -> Train
         layered=trained.each_site_has_latents,
         latents=plan.latents,
         activation=activation_of(trained),
+        row_transform=transform_of(plan.normalisation),
         batch_topk=batch_topk_of(trained),
         subtracts_b_dec=trained.subtracts_b_dec,
         input_scale=record.input_scale,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from actstore import errors
-from trainers.exchange.facts import RowTransform
 
-__all__ = ["RawRows", "RowStatistics", "Values", "like", "raw_rows", "row_statistics", "tensor_of"]
+__all__ = ["RawRows", "Values", "like", "raw_rows", "tensor_of"]
 
 Values = TypeVar("Values", Tensor, NDArray[np.floating])
-
-_ZSCORE_EPSILON: Final = 1e-5
 
 
 class RawRows(NamedTuple):
@@ -27,13 +24,6 @@ class RawRows(NamedTuple):
     """In the number format and on the device of the dictionary."""
     shape: tuple[int, ...]
     """As they were given."""
-
-
-class RowStatistics(NamedTuple):
-    """What a transform of rows takes from each row: ``x = shift + scale * transformed``."""
-
-    shift_BS1: Tensor
-    scale_BS1: Tensor
 
 
 def raw_rows(values: Tensor | NDArray[np.floating], sites: Sequence[str], width: int, *, like: Tensor) -> RawRows:
@@ -96,22 +86,6 @@ def like(result: Tensor, values: Values) -> Values:
         return result
     found = result.detach().cpu()
     return found.float().numpy() if found.dtype == torch.bfloat16 else found.numpy()
-
-
-def row_statistics(values_BSD: Tensor, transform: RowTransform) -> RowStatistics | None:
-    """Return what `transform` takes from each row and site; None if it takes nothing.
-
-    ``row-zscore`` subtracts the mean over the features and divides by their unbiased standard deviation plus 1e-5
-    (the SAEs of ESMC); ``row-sqrt-d`` gives each row the norm sqrt(D) (InterPLM's `normalize_to_sqrt_d`).
-    """
-    if transform == "row-zscore":
-        return RowStatistics(
-            values_BSD.mean(dim=2, keepdim=True), values_BSD.std(dim=2, keepdim=True) + _ZSCORE_EPSILON
-        )
-    if transform == "row-sqrt-d":
-        norm_BS1 = torch.linalg.vector_norm(values_BSD, dim=2, keepdim=True) / values_BSD.shape[2] ** 0.5
-        return RowStatistics(torch.zeros_like(norm_BS1), norm_BS1.clamp_min(torch.finfo(norm_BS1.dtype).tiny))
-    return None
 
 
 def _called(values: object) -> str:

@@ -18,9 +18,10 @@ from trainers.exchange.edits import Positions, Value, checked_edits
 from trainers.exchange.facts import DictionaryFacts
 from trainers.exchange.model_sites import find_sites
 from trainers.exchange.on_model import OnModel, Splice
-from trainers.exchange.rows import RawRows, Values, like, raw_rows, row_statistics
+from trainers.exchange.rows import RawRows, Values, like, raw_rows
 from trainers.exchange.same_model import check_weights
 from trainers.exchange.weights import arithmetic, decoder_of, hold_weights
+from trainers.fit.rows.transform import row_statistics
 
 __all__ = ["TrainedDictionary"]
 
@@ -110,6 +111,12 @@ class TrainedDictionary(nn.Module):
         scale_S = self.b_dec.new_tensor(self.facts.scales(self.writes))
         norm_FS: Tensor = torch.linalg.vector_norm(self.decoder_FSD, dim=2) * scale_S
         return norm_FS
+
+    @property
+    def relative_norm_FS(self) -> Tensor:
+        """Share of each site in the norms of a latent's decoder, ``norm_FS / sum_s norm_FS`` [F, S]; 0 without one."""
+        norm_FS = self.norm_FS
+        return norm_FS / norm_FS.sum(dim=1, keepdim=True).clamp_min(torch.finfo(norm_FS.dtype).tiny)
 
     @overload
     def encode(self, values: Values, *, sparse: Literal[False] = ...) -> Values: ...

@@ -7,14 +7,26 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from actstore import errors
 from trainers.fit.plan import TrainPlan
+from trainers.fit.rows.places import RowPlaces
 from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
 from trainers.fit.step import StepReport, train_step
 
-__all__ = ["Trained", "train"]
+__all__ = ["Served", "Trained", "serve", "step_on", "train"]
+
+
+class Served(NamedTuple):
+    """A batch with the time that it took to be made."""
+
+    values_BSD: Tensor
+    data_s: float
+    """Waiting, gathering, decoding."""
+    places: RowPlaces
+    """Which residues the rows are of."""
 
 
 class Trained(NamedTuple):
@@ -32,26 +44,43 @@ def train(state: TrainState, source: BatchSource, plan: TrainPlan) -> Iterator[T
     """Train until `plan.steps`, yielding after each step.
 
     While the caller holds a result, `source.cursor` is the position of the next batch: the time to save a
-    checkpoint. Epochs follow each other, each in its own order.
+    checkpoint. Raises as `serve` and `step_on`.
+    """
+    for served in serve(source, done=state.step, steps=plan.steps):
+        yield step_on(state, served, plan)
+
+
+def serve(source: BatchSource, *, done: int, steps: int) -> Iterator[Served]:
+    """Yield the batches of the steps after `done` until `steps`. Epochs follow each other, each in its own order.
 
     Raises
     ------
     TrainingError
-        If a loss is not finite, or the source gives no batches.
+        If the source gives no batches.
     """
     dry_epochs = 0
-    while state.step < plan.steps:
+    while done < steps:
         dry_epochs += 1
         if dry_epochs > 2:  # one may be empty: a cursor at the end of its epoch
-            raise errors.TrainingError(
-                f"step {state.step + 1}: the stream gives no batches, but reports {source.rows} rows"
-            )
+            raise errors.TrainingError(f"step {done + 1}: the stream gives no batches, but reports {source.rows} rows")
         batches = iter(source)
         began = time.perf_counter()
-        while state.step < plan.steps and (batch := next(batches, None)) is not None:
-            data_s = time.perf_counter() - began
-            report = train_step(state, torch.as_tensor(batch.values_BSD), plan)
-            ended = time.perf_counter()
+        while done < steps and (batch := next(batches, None)) is not None:
             dry_epochs = 0
-            yield Trained(report, len(batch.values_BSD), ended - began, data_s)
+            done += 1
+            yield Served(torch.as_tensor(batch.values_BSD), time.perf_counter() - began, RowPlaces.of(batch))
             began = time.perf_counter()
+
+
+def step_on(state: TrainState, served: Served, plan: TrainPlan) -> Trained:
+    """Train on a batch.
+
+    Raises
+    ------
+    TrainingError
+        If the loss is not finite.
+    """
+    began = time.perf_counter()
+    report = train_step(state, served.values_BSD, plan, places=served.places)
+    seconds = served.data_s + time.perf_counter() - began
+    return Trained(report, len(served.values_BSD), seconds, served.data_s)

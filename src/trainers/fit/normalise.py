@@ -1,4 +1,4 @@
-"""Input scale of each site, from the statistics of the store, without an estimation pass."""
+"""Input scale of each site, from the statistics of its rows: those in the manifest cost no estimation pass."""
 
 from __future__ import annotations
 
@@ -56,6 +56,17 @@ class InputFacts:
     """Mean squared distance of the scaled rows from their mean, summed over the sites that are written."""
     read_variance: float | None = None
     """The same for those that are read; None if these are the same."""
+    median_SD: Float64s | None = None
+    """Geometric median of the scaled rows of each site; None if nothing starts there."""
+    most_norm_S: Float64s | None = None
+    """Norm of a raw row at each site beyond which it is not trained on; None for no limit."""
+    drawn_rows: int = 0
+    """Rows that were drawn to estimate what the statistics of the store do not have; 0 for none."""
+
+    @property
+    def start_SD(self) -> Float64s:
+        """Where `b_dec` starts: the mean of the rows, or their geometric median."""
+        return self.mean_SD if self.median_SD is None else self.median_SD
 
 
 def describe_inputs(
@@ -70,6 +81,8 @@ def describe_inputs(
 
     Parameters
     ----------
+    statistics
+        Of the rows of each site; if the normalisation is a transform of each row, of the transformed rows.
     read, written
         Those that a dictionary reads and writes; None for all.
 
@@ -102,8 +115,11 @@ def describe_inputs(
 def site_scale(site: str, moments: SiteMoments, *, normalisation: Normalisation) -> float:
     """Return the factor by which rows of a site are multiplied.
 
-    `unit` is ``1 / sqrt(mean ||x||^2)`` (dictionary_learning), `sqrt_d` is ``sqrt(D) / mean ||x||`` (SAELens).
+    `unit` is ``1 / sqrt(mean ||x||^2)`` (dictionary_learning), `sqrt_d` is ``sqrt(D) / mean ||x||`` (SAELens). It is 1
+    for `none` and for transforms of each row.
     """
+    if normalisation not in {"unit", "sqrt_d"}:
+        return 1.0
     size = math.sqrt(moments.mean_square_norm) if normalisation == "unit" else moments.mean_norm
     if not (math.isfinite(size) and size > 0):
         raise errors.TrainingError(

@@ -10,14 +10,16 @@ the number of sites (g, `Dictionary.penalty_growth`). AuxK is itself a share. So
 scale of the rows, the normalisation, or the number of sites. Further reconstructions of a dictionary
 (`DictionaryOutput.also_BSD`) are terms of their own, each ``error / V``. Where they are reconstructions by more or
 fewer latents, the terms of all have weights that sum to 1 (`DictionaryOutput.weight`): the gradient keeps its size
-beside AuxK and the limit of clipping.
+beside AuxK and the limit of clipping. Further terms are in `fit.terms`, each a
+share as well.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,10 +28,15 @@ from trainers.dictionaries.dictionary import DictionaryOutput
 from trainers.fit.auxk import auxk_loss
 from trainers.fit.plan import TrainPlan
 from trainers.fit.reconstruction import squared_error_S
+from trainers.fit.rows.places import RowPlaces
 from trainers.fit.schedule import sparsity_factor
 from trainers.fit.state import TrainState
+from trainers.fit.terms.decorrelation import decorrelation
+from trainers.fit.terms.smoothness import smoothness
 
 __all__ = ["Objective", "objective"]
+
+Found = TypeVar("Found")
 
 
 class Objective(NamedTuple):
@@ -37,9 +44,12 @@ class Objective(NamedTuple):
 
     terms: Mapping[str, Tensor]
     """By name, with their weights. ``reconstruction`` is the squared error over the variance of the store's rows,
-    ``sparsity`` the penalty, ``auxk`` the AuxK loss, which is 0 without dead latents."""
+    ``sparsity`` the penalty, ``auxk`` the AuxK loss, which is 0 without dead latents; ``decorrelation``, ``smoothness``
+    and ``probe`` if they have a weight."""
     error_S: Tensor
     """Squared error of each written site, summed over the batch."""
+    counts: Mapping[str, int] = MappingProxyType({})
+    """What terms were computed from, by name: ``neighbour_pairs``, ``labelled_rows``."""
 
     @property
     def loss(self) -> Tensor:
@@ -48,9 +58,15 @@ class Objective(NamedTuple):
 
 
 def objective(
-    state: TrainState, scaled_BSD: Tensor, output: DictionaryOutput, dead_F: Tensor, plan: TrainPlan
+    state: TrainState,
+    scaled_BSD: Tensor,
+    output: DictionaryOutput,
+    dead_F: Tensor,
+    plan: TrainPlan,
+    *,
+    places: RowPlaces | None = None,
 ) -> Objective:
-    """Return the objective of a batch of scaled rows.
+    """Return the objective of a batch of rows as the dictionary sees them.
 
     Parameters
     ----------
@@ -58,6 +74,8 @@ def objective(
         The dictionary's pass over these rows.
     dead_F
         Indices of dead latents, int64.
+    places
+        Which residues the rows are of; only terms that are about residues need it.
     """
     target_BSD = state.dictionary.targets(scaled_BSD)
     error_S = squared_error_S(output.reconstruction_BSD, target_BSD)
@@ -70,7 +88,25 @@ def objective(
         terms["sparsity"] = plan.sparsity * sparsity_factor(plan, state.rows) / unit * output.penalty
     if plan.auxk_weight:
         terms["auxk"] = plan.auxk_weight * _auxk(state, scaled_BSD, output, dead_F, plan)
-    return Objective(terms, error_S)
+    if plan.decorrelation_weight:
+        layers = [decorrelation(one.decoder_FX, width=plan.width) for one in state.dictionary.weights().layers()]
+        terms["decorrelation"] = plan.decorrelation_weight * torch.stack(layers).mean()
+    counts: dict[str, int] = {}
+    if plan.smoothness_weight:
+        pair_2P = torch.from_numpy(_needed(places).neighbours()).to(scaled_BSD.device)
+        terms["smoothness"] = plan.smoothness_weight * smoothness(_needed(output.code_BF), pair_2P)
+        counts["neighbour_pairs"] = pair_2P.shape[1]
+    if plan.probe_weight:
+        found = _needed(state.probe).loss(_needed(output.code_BF), _needed(places))
+        terms["probe"], counts["labelled_rows"] = plan.probe_weight * found.share, found.labelled_rows
+    return Objective(terms, error_S, counts)
+
+
+def _needed(what: Found | None) -> Found:
+    """Return what a term needs; the plan of a run promises it."""
+    if what is None:
+        raise RuntimeError("a term of the objective needs codes, labels or the places of rows, which are not there")
+    return what
 
 
 def _auxk(state: TrainState, scaled_BSD: Tensor, output: DictionaryOutput, dead_F: Tensor, plan: TrainPlan) -> Tensor:

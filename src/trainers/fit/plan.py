@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
@@ -13,31 +12,37 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary, Shape
 from trainers.dictionaries.table import DICTIONARIES
-from trainers.fit.config import MOST_LATENTS, DictionaryName, Normalisation, Precision, TrainConfig
+from trainers.fit.config import MOST_LATENTS, BiasStart, DictionaryName, Normalisation, Precision, TrainConfig
+from trainers.fit.defaults import (
+    DEFAULT_K,
+    MAX_WARMUP_STEPS,
+    MOST_ENCODER_RATE,
+    default_dead_after_rows,
+    default_encoder_rate,
+    default_lr,
+)
 from trainers.fit.read_and_written import read_and_written
+from trainers.fit.rows.transform import transform_of
 from trainers.fit.source import BatchSource
+from trainers.fit.terms.labels import LabelFacts
 
 __all__ = [
     "StreamFacts",
     "StreamingPlan",
     "TrainPlan",
-    "default_dead_after_rows",
-    "default_encoder_rate",
-    "default_lr",
     "plan_streaming",
     "plan_training",
 ]
 
-MOST_DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
-DEAD_AFTER_FIRINGS: Final = 320  # docs/decisions/0023-objective-and-defaults.md
-LEAST_DEAD_AFTER_BATCHES: Final = 10
-"""So that a latent is not called dead, and taught as one, because it is rare."""
-MAX_WARMUP_STEPS: Final = 1_000
-MOST_ENCODER_RATE: Final = 1 / 4  # docs/decisions/0023-objective-and-defaults.md
-LEAST_ENCODER_RATE: Final = 1 / 16
-SHORT_STEPS: Final = 1_000
-"""Steps up to which the encoder has its highest rate."""
-DEFAULT_K: Final = 32
+_OF_ROWS: Final = (
+    "normalisation",
+    "max_norm_quantile",
+    "b_dec_start",
+    "decorrelation_weight",
+    "smoothness_weight",
+    "probe_weight",
+)
+"""Fields of the configuration that are those of the plan."""
 _MOST_SITES: Final = 1024
 _MOST_WIDTH: Final = 1 << 20
 _MOST: Final = 1 << 62
@@ -113,9 +118,13 @@ class TrainPlan(BaseModel):
     rows: int = Field(ge=0, le=_MOST)
     """Rows that `steps` batches hold, short last batches of epochs included: the horizon of the schedule."""
     seed: int = Field(ge=0)
+    order_seed: int | None = Field(default=None, ge=0)
+    """Seeds the order of rows; None if that is `seed`."""
     order: Literal["windows", "uniform"]
     split: str
     normalisation: Normalisation
+    max_norm_quantile: float | None = Field(default=None, gt=0, lt=1)
+    b_dec_start: BiasStart = "mean"
     warmup_rows: int = Field(ge=0, le=_MOST)
     """Rows in which the learning rate rises."""
     decay_rows: int = Field(ge=0, le=_MOST)
@@ -126,6 +135,11 @@ class TrainPlan(BaseModel):
     gradient_clip: float = Field(gt=0)
     auxk_weight: float = Field(ge=0)
     auxk_latents: int = Field(ge=1, le=MOST_LATENTS)
+    decorrelation_weight: float = Field(default=0.0, ge=0)
+    smoothness_weight: float = Field(default=0.0, ge=0)
+    probe_weight: float = Field(default=0.0, ge=0)
+    labels: LabelFacts | None = None
+    """Which labels the probe reads; None without a probe."""
     dead_after_rows: int = Field(ge=1, le=_MOST)
     restart_rows: int = Field(default=0, ge=0, le=_MOST)
     """Rows after which the run was made longer or shorter; 0 if it was not."""
@@ -175,7 +189,9 @@ class TrainPlan(BaseModel):
         ValueError
             If shape and options contradict the dictionary.
         """
-        return DICTIONARIES[self.dictionary](self.shape, **self.options)
+        dictionary = DICTIONARIES[self.dictionary](self.shape, **self.options)
+        dictionary.keep_code = bool(self.smoothness_weight or self.probe_weight)
+        return dictionary
 
 
 def plan_streaming(config: TrainConfig, stream: StreamFacts) -> StreamingPlan:
@@ -191,8 +207,13 @@ def plan_streaming(config: TrainConfig, stream: StreamFacts) -> StreamingPlan:
     )
 
 
-def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
+def plan_training(config: TrainConfig, stream: StreamFacts, labels: LabelFacts | None = None) -> TrainPlan:
     """Settle every number of a run.
+
+    Parameters
+    ----------
+    labels
+        What `config.labels` holds; None without labels.
 
     Raises
     ------
@@ -202,21 +223,20 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
     kind = DICTIONARIES[config.dictionary]
     read, written = read_and_written(kind, config, stream.sites)
     layers = len(read) if kind.each_site_has_latents else 1
-    latents = layers * (config.expansion * stream.width if config.latents is None else config.latents)
+    latents = layers * _latents(config, stream)
     if latents > MOST_LATENTS:
-        raise errors.UsageError(
-            f"{latents:,} latents (expansion {config.expansion:,} times {stream.width:,} features); at most "
-            f"{MOST_LATENTS:,} can be trained, so lower --latents or --expansion"
-        )
+        raise errors.UsageError(f"{latents:,} latents in {layers} layers; at most {MOST_LATENTS:,} can be trained")
     kept, options = _kept(kind, config, latents=latents // layers), _options(kind, config)
     kept = None if kept is None else layers * kept
     reads, writes = (None if names == stream.sites else names for names in (read, written))
     shape = _shape(stream.sites, reads, writes, stream.width, latents, kept)
-    _check(kind, shape, options, layers=layers)
+    _check(config.dictionary, shape, options, layers=layers)
+    of_rows = _of_rows(config, labels, same_rows=read == written)
     if stream.rows == 0:
         raise errors.UsageError(f"split {config.split!r} has no rows to train on; choose another with --split")
     steps = _batches(config, stream)
     rows = stream.rows_of(steps)
+    active = kept or layers * options.get("l0_target", DEFAULT_K)
     return TrainPlan(
         dictionary=config.dictionary,
         sites=stream.sites,
@@ -226,16 +246,16 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         latents=latents,
         kept=kept,
         options=options,
-        sparsity=kind.default_sparsity if config.sparsity is None else config.sparsity,
+        sparsity=kind.sparsity_of(options) if config.sparsity is None else config.sparsity,
         lr=default_lr(latents // layers) if config.lr is None else config.lr,
         encoder_rate=config.encoder_rate or default_encoder_rate(steps),
         steps=steps,
         batch_rows=stream.batch_rows,
         rows=rows,
         seed=config.seed,
+        order_seed=None if config.row_seed == config.seed else config.row_seed,
         order=config.order,
         split=config.split,
-        normalisation=config.normalisation,
         warmup_rows=min(MAX_WARMUP_STEPS * stream.batch_rows, round(config.warmup_share * rows)),
         decay_rows=round(config.decay_share * rows),
         sparsity_warmup_rows=round(config.sparsity_warmup_share * rows),
@@ -244,50 +264,31 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         auxk_weight=config.auxk_weight if kind.takes_auxk else 0.0,
         auxk_latents=config.auxk_latents or max(1, layers * stream.width // 2),
         dead_after_rows=config.dead_after_rows
-        or default_dead_after_rows(latents, kept or DEFAULT_K, batch_rows=stream.batch_rows),
+        or default_dead_after_rows(latents, active, batch_rows=stream.batch_rows),
+        **of_rows,
     )
 
 
-def default_lr(latents: int) -> float:
-    """Return ``5e-3 * sqrt(1024 / F)``.
-
-    The inverse square root of the dictionary size is the scaling of Gao et al. 2024 (section A.3); the factor is
-    measured in docs/decisions/0023-objective-and-defaults.md.
-
-    Examples
-    --------
-    >>> default_lr(4096)
-    0.0025
-    """
-    return 5e-3 * math.sqrt(1024 / latents)
+def _of_rows(config: TrainConfig, labels: LabelFacts | None, *, same_rows: bool) -> dict[str, Any]:
+    """Return the fields about rows and further terms; refuse those that contradict each other, or the dictionary."""
+    if (labels is None) != (config.probe_weight == 0):
+        raise errors.UsageError("a probe needs labels and a weight: give --labels FILE and --probe-weight, or neither")
+    if not same_rows and transform_of(config.normalisation) != "none":
+        raise errors.UsageError(
+            f"--normalisation {config.normalisation} is undone with the statistics of the row that was read, and "
+            f"{config.dictionary} writes other rows than it reads; take unit, sqrt_d or none"
+        )
+    return {name: getattr(config, name) for name in _OF_ROWS} | {"labels": labels}
 
 
-def default_encoder_rate(steps: int) -> float:
-    """Return the rate of the encoder beside that of the decoder, from 1/4 in 1,000 steps to 1/16 in 16,000 and more.
-
-    Between them it falls with the square root of the steps. Steps of the encoder change which latents fire, and the
-    more of them there are, the more latents they leave dead.
-
-    Examples
-    --------
-    >>> default_encoder_rate(1_000), default_encoder_rate(100_000)
-    (0.25, 0.0625)
-    """
-    return min(MOST_ENCODER_RATE, max(LEAST_ENCODER_RATE, MOST_ENCODER_RATE * math.sqrt(SHORT_STEPS / steps)))
-
-
-def default_dead_after_rows(latents: int, kept: int, *, batch_rows: int) -> int:
-    """Return ``320 F / K``, at least 10 batches and at most 10 M rows.
-
-    In so many rows a latent fires 320 times if all are used alike.
-
-    Examples
-    --------
-    >>> default_dead_after_rows(8192, 32, batch_rows=2048)
-    81920
-    """
-    wanted = math.ceil(DEAD_AFTER_FIRINGS * latents / kept)
-    return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, wanted))
+def _latents(config: TrainConfig, stream: StreamFacts) -> int:
+    latents = config.expansion * stream.width if config.latents is None else config.latents
+    if latents > MOST_LATENTS:
+        raise errors.UsageError(
+            f"{latents:,} latents (expansion {config.expansion:,} times {stream.width:,} features); at most "
+            f"{MOST_LATENTS:,} can be trained, so lower --latents or --expansion"
+        )
+    return latents
 
 
 def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:
@@ -314,7 +315,7 @@ def _shape(
     return Shape(len(sites), width, latents, kept, read, written)
 
 
-def _check(kind: type[Dictionary], shape: Shape, options: Mapping[str, Any], *, layers: int) -> None:
+def _check(name: DictionaryName, shape: Shape, options: Mapping[str, Any], *, layers: int) -> None:
     """Refuse options that contradict the dictionary or each other."""
     target, latents = options.get("l0_target", 0), shape.latents // layers
     if target > latents:
@@ -323,9 +324,9 @@ def _check(kind: type[Dictionary], shape: Shape, options: Mapping[str, Any], *, 
         )
     try:
         with torch.device("meta"):
-            kind(shape, **options)
+            DICTIONARIES[name](shape, **options)
     except ValueError as error:
-        raise errors.UsageError(str(error)) from None
+        raise errors.UsageError(f"{name}: {error}") from None
 
 
 def _batches(config: TrainConfig, stream: StreamFacts) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainers.dictionaries.dictionary import Dictionary
+from trainers.fit.terms.probe import Probe
 
 __all__ = ["TrainState"]
 
@@ -27,6 +28,14 @@ class TrainState:
     step: int = 0
     """Steps done."""
     rows: int = 0
-    """Rows trained on."""
+    """Rows trained on, those that were dropped included."""
     read_variance: float | None = None
-    """The same of the sites that are read; None if these are the written ones."""
+    """The variance of the sites that are read; None if these are the written ones."""
+    most_norm_S: Tensor | None = None
+    """Norm of a raw row at each site beyond which it is dropped, float32; None for no limit."""
+    dropped_rows: int = 0
+    """Rows that were dropped because they are too long."""
+    drawn_rows: int = 0
+    """Rows that were drawn before training to estimate what the statistics of the store do not have."""
+    probe: Probe | None = None
+    """Reads labels from codes; None without labels."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from actstore import errors
-from trainers.dictionaries.dictionary import Dictionary
+from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput
 from trainers.fit.dead import advance_idle_rows, count_dead, dead_latents
-from trainers.fit.objective import objective
+from trainers.fit.objective import Objective, objective
 from trainers.fit.plan import TrainPlan
-from trainers.fit.reconstruction import explained_share, squared_deviation_S
+from trainers.fit.reconstruction import explained_share, squared_deviation_S, squared_error_S
+from trainers.fit.rows.norms import keep_short_rows
+from trainers.fit.rows.places import RowPlaces
+from trainers.fit.rows.transform import PreparedRows, prepare_rows, transform_of
 from trainers.fit.schedule import learning_rate
 from trainers.fit.state import TrainState
 
@@ -34,51 +39,58 @@ class StepReport(NamedTuple):
     """The terms that this run has, by name, with their weights: `fit.objective.Objective.terms`."""
     batch_explained_variance: float | None
     """Explained variance on the batch: 1 - squared error / squared deviation of its rows from their mean, both summed
-    over rows and sites; None if its rows do not differ."""
+    over rows and sites in scaled units, with a transform of each row undone; None if its rows do not differ."""
     batch_explained_variance_per_site: dict[str, float | None]
     batch_l0: float
     """Mean number of active latents of a row."""
     dead: int | None
     """Latents that fired on none of the last `dead_after_rows` rows; None before so many rows."""
+    counts: Mapping[str, int] = MappingProxyType({})
+    """As far as the run has them: ``dropped_rows`` so far because they are too long; in this batch the
+    ``neighbour_pairs`` and ``labelled_rows`` of the terms about residues."""
 
 
-def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepReport:
+def train_step(
+    state: TrainState, values_BSD: Tensor, plan: TrainPlan, *, places: RowPlaces | None = None
+) -> StepReport:
     """Update the weights from one batch, float32 [B, S, D] as the stream gives it.
+
+    Parameters
+    ----------
+    places
+        Which residues the rows are of; a run whose objective is not about residues needs none.
 
     Raises
     ------
     TrainingError
         If loss or gradient is not finite; the state is then unchanged.
     """
-    rows = len(values_BSD)
-    scaled_BSD = values_BSD.to(state.idle_rows_F.device) * state.scale_S[:, None]
-    state.dictionary.before_step(state.rows / plan.rows)
+    taken, dictionary = len(values_BSD), state.dictionary
+    values_BSD, places = keep_short_rows(values_BSD.to(state.idle_rows_F.device), places, state.most_norm_S)
+    kept = len(values_BSD)
+    if not kept:
+        return _skip(state, taken, plan)
+    rows = prepare_rows(values_BSD, scale_S=state.scale_S, transform=transform_of(plan.normalisation))
+    dictionary.before_step(state.rows / plan.rows)
     dead_F = dead_latents(state.idle_rows_F, dead_after_rows=plan.dead_after_rows)
-    products = torch.autocast(scaled_BSD.device.type, torch.bfloat16, enabled=plan.precision == "bf16")
-    with products:
-        output = state.dictionary(scaled_BSD)
-        objective_ = objective(state, scaled_BSD, output, dead_F, plan)
+    with torch.autocast(rows.inputs_BSD.device.type, torch.bfloat16, enabled=plan.precision == "bf16"):
+        output = dictionary(rows.inputs_BSD)
+        objective_ = objective(state, rows.inputs_BSD, output, dead_F, plan, places=places)
         loss_ = objective_.loss
     loss_.backward()  # type: ignore[no-untyped-call]
-    if state.dictionary.unit_norm_decoder:
-        _remove_parallel_gradient(state.dictionary)
+    dictionary.after_backward()
+    if dictionary.unit_norm_decoder:
+        _remove_parallel_gradient(dictionary)
     norm = _clip_gradient(state.optimizer, plan.gradient_clip)
-    scalars = torch.stack([loss_, norm, output.fired_F.sum() / rows, *objective_.terms.values()])
-    deviation_S = squared_deviation_S(state.dictionary.targets(scaled_BSD))
-    sums = torch.cat([scalars.detach(), objective_.error_S.detach(), deviation_S]).tolist()
+    scalars = torch.stack([loss_, norm, output.fired_F.sum() / kept, *objective_.terms.values()])
+    error_S, deviation_S = _scaled_sums(dictionary, rows, output, objective_)
+    sums = torch.cat([scalars.detach(), error_S, deviation_S]).tolist()
     (loss, size, l0, *terms), of_sites = sums[: len(scalars)], sums[len(scalars) :]
-    _check_finite(state, scaled_BSD, loss=loss, norm=size)
+    _check_finite(state, rows.scaled_BSD, loss=loss, norm=size)
     lr = learning_rate(plan, state.rows)
-    for group in state.optimizer.param_groups:
-        group["lr"] = lr * group["factor"]
-    state.optimizer.step()
-    state.optimizer.zero_grad()
-    if state.dictionary.unit_norm_decoder:
-        _normalise_decoder(state.dictionary)
-    state.dictionary.after_step()
-    state.idle_rows_F = advance_idle_rows(state.idle_rows_F, output.fired_F, rows=rows)
-    state.step += 1
-    state.rows += rows
+    _update(state, lr=lr)
+    state.idle_rows_F = advance_idle_rows(state.idle_rows_F, output.fired_F, rows=kept)
+    state.step, state.rows, state.dropped_rows = state.step + 1, state.rows + taken, state.dropped_rows + taken - kept
     errors_S, deviations_S = of_sites[: len(plan.written)], of_sites[len(plan.written) :]
     return StepReport(
         step=state.step,
@@ -92,7 +104,44 @@ def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepRe
         ),
         batch_l0=l0,
         dead=count_dead(state.idle_rows_F, rows=state.rows, dead_after_rows=plan.dead_after_rows),
+        counts={**_dropped(state), **objective_.counts},
     )
+
+
+def _update(state: TrainState, *, lr: float) -> None:
+    """Move the weights by their gradients, and bring what follows from them up to date."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = lr * group["factor"]
+    state.optimizer.step()
+    state.optimizer.zero_grad()
+    if state.dictionary.unit_norm_decoder:
+        _normalise_decoder(state.dictionary)
+    state.dictionary.after_step()
+
+
+def _skip(state: TrainState, taken: int, plan: TrainPlan) -> StepReport:
+    """Count a batch all of whose rows were dropped; the weights stay as they are."""
+    lr = learning_rate(plan, state.rows)
+    state.step, state.rows, state.dropped_rows = state.step + 1, state.rows + taken, state.dropped_rows + taken
+    dead = count_dead(state.idle_rows_F, rows=state.rows, dead_after_rows=plan.dead_after_rows)
+    nothing = dict.fromkeys(plan.written)
+    return StepReport(state.step, state.rows, lr, 0.0, {}, None, nothing, 0.0, dead, _dropped(state))
+
+
+def _dropped(state: TrainState) -> dict[str, int]:
+    return {} if state.most_norm_S is None else {"dropped_rows": state.dropped_rows}
+
+
+@torch.no_grad()
+def _scaled_sums(
+    dictionary: Dictionary, rows: PreparedRows, output: DictionaryOutput, objective_: Objective
+) -> tuple[Tensor, Tensor]:
+    """Return squared error and squared deviation of each written site, in the units of the scaled rows."""
+    wanted_BSD = dictionary.targets(rows.scaled_BSD)
+    error_S = objective_.error_S.detach()
+    if rows.statistics is not None:
+        error_S = squared_error_S(rows.undo(output.reconstruction_BSD, dictionary.targets), wanted_BSD)
+    return error_S, squared_deviation_S(wanted_BSD)
 
 
 @torch.no_grad()

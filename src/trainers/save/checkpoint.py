@@ -4,7 +4,7 @@
 
     step-000001000/
       dictionary.safetensors   W_enc, b_enc, W_dec, b_dec, and what else the dictionary has
-      optimizer.safetensors    W_enc.exp_avg, W_enc.exp_avg_sq, W_enc.step, ..., idle_rows
+      optimizer.safetensors    W_enc.exp_avg, W_enc.exp_avg_sq, W_enc.step, ..., idle_rows; probe.weight, probe.bias
       checkpoint.json          plan, origin, cursor, counters, digests of the two files
 
 A checkpoint is written beside its predecessors and renamed when it is on disk; only then the oldest is removed. So
@@ -27,9 +27,10 @@ from actstore import Cursor, errors
 from trainers.dictionaries.dictionary import Dictionary
 from trainers.fit.extend import OF_LENGTH
 from trainers.fit.health import HealthRecord
-from trainers.fit.initialise import build_optimizer
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
+from trainers.fit.terms.labels import Labels
+from trainers.fit.terms.probe import probe_parameters
 from trainers.save.files import file_sha256, flush_to_disk, refuse_link, save_tensors
 from trainers.save.record import (
     CHECKPOINT_FORMAT,
@@ -40,6 +41,7 @@ from trainers.save.record import (
     software,
 )
 from trainers.save.tensors import check_tensors, on_cpu, read_tensors, shown
+from trainers.save.training_tensors import restored_state, training_tensors
 
 __all__ = [
     "Checkpoint",
@@ -60,8 +62,6 @@ OPTIMIZER: Final = "optimizer.safetensors"
 _MOST_RECORD_BYTES: Final = 1 << 24
 _RECORD_BYTES: Final = 1 << 14
 """Room for `checkpoint.json` and the headers of the two other files."""
-_IDLE_ROWS: Final = "idle_rows"
-_ADAM: Final = ("step", "exp_avg", "exp_avg_sq")
 _FOLDER: Final = re.compile(r"step-(\d+)")
 _LEFTOVER: Final = re.compile(r"\.step-\d+(\.partial|\.doomed)(\.doomed)*")
 """Names of folders that a killed run was writing or removing."""
@@ -108,7 +108,7 @@ def write_checkpoint(
     partial.mkdir()
     try:
         save_tensors(partial / WEIGHTS, on_cpu(state.dictionary.state_dict()))
-        save_tensors(partial / OPTIMIZER, on_cpu(_optimizer_tensors(state)))
+        save_tensors(partial / OPTIMIZER, on_cpu(training_tensors(state)))
         record = CheckpointRecord(
             plan=plan,
             origin=origin,
@@ -117,6 +117,9 @@ def write_checkpoint(
             cursor=cursor.to_json(),
             input_scale=tuple(state.scale_S.double().tolist()),
             variance=state.variance,
+            most_norm=None if state.most_norm_S is None else tuple(state.most_norm_S.double().tolist()),
+            dropped_rows=state.dropped_rows,
+            drawn_rows=state.drawn_rows,
             health=health,
             read_variance=state.read_variance,
             software=software(),
@@ -150,6 +153,7 @@ def checkpoint_bytes(plan: TrainPlan) -> int:
     """Return the bytes of a checkpoint: weights, two moments of each, idle rows, and some for headers and record."""
     with torch.device("meta"):
         weights = sum(parameter.numel() for parameter in plan.build().parameters())
+    weights += probe_parameters(plan.labels, latents=plan.latents)
     return 3 * 4 * weights + 8 * plan.latents + _RECORD_BYTES
 
 
@@ -182,8 +186,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
     )
 
 
-def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, device: torch.device) -> TrainState:
+def resume_state(
+    checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, device: torch.device, labels: Labels | None = None
+) -> TrainState:
     """Return the saved state; training continues exactly as if it had never stopped.
+
+    Parameters
+    ----------
+    labels
+        Those of the plan, if it has some.
 
     Raises
     ------
@@ -203,27 +214,8 @@ def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, dev
             "Give the same options, or another --out"
         )
     dictionary = _restore_dictionary(checkpoint, device)
-    optimizer = build_optimizer(dictionary, plan, variance=record.variance, read_variance=record.read_variance)
-    expected = {_IDLE_ROWS: torch.empty(plan.latents, dtype=torch.int64)}
-    if record.step:
-        for name, parameter in dictionary.named_parameters():
-            expected |= {f"{name}.{part}": parameter for part in _ADAM[1:]}
-            expected[f"{name}.step"] = torch.empty((), dtype=torch.float32)
-    check_tensors(checkpoint.path / OPTIMIZER, checkpoint.optimizer, expected)
-    if record.step:
-        for name, parameter in dictionary.named_parameters():
-            optimizer.state[parameter] = {
-                part: _laid_as(parameter, checkpoint.optimizer[f"{name}.{part}"].to(device)) for part in _ADAM
-            }
-    return TrainState(
-        dictionary=dictionary,
-        optimizer=optimizer,
-        scale_S=torch.tensor(record.input_scale, dtype=torch.float32, device=device),
-        variance=record.variance,
-        read_variance=record.read_variance,
-        idle_rows_F=checkpoint.optimizer[_IDLE_ROWS].to(device),
-        step=record.step,
-        rows=record.rows,
+    return restored_state(
+        dictionary, checkpoint.optimizer, record, plan, labels=labels, file=checkpoint.path / OPTIMIZER
     )
 
 
@@ -273,18 +265,6 @@ def _restore_dictionary(checkpoint: Checkpoint, device: torch.device) -> Diction
     dictionary = plan.build()
     dictionary.load_state_dict(dict(checkpoint.weights))
     return dictionary.to(device)
-
-
-def _laid_as(parameter: Tensor, moment: Tensor) -> Tensor:
-    """Return a moment in the memory order of its parameter: the fused optimiser pairs numbers by their places there."""
-    return torch.empty_like(parameter).copy_(moment) if moment.shape == parameter.shape else moment
-
-
-def _optimizer_tensors(state: TrainState) -> dict[str, Tensor]:
-    tensors = {_IDLE_ROWS: state.idle_rows_F}
-    for name, parameter in state.dictionary.named_parameters():
-        tensors |= {f"{name}.{part}": value for part, value in state.optimizer.state[parameter].items()}
-    return tensors
 
 
 def _publish(partial: Path, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,7 +12,7 @@ from typing import Any, Self
 from actstore import errors
 from trainers.save.files import open_to_append, replace_file, writing_to
 
-__all__ = ["MetricsLog", "drop_lines_after"]
+__all__ = ["MetricsLog", "drop_lines_after", "read_metrics"]
 
 
 class MetricsLog:
@@ -68,3 +69,10 @@ def drop_lines_after(path: Path, step: int) -> None:
         if line_step <= step:
             kept.append(line)
     replace_file(path, "".join(kept).encode())
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a file that `drop_lines_after` has checked; none if there is no file."""
+    if path.exists():
+        with path.open(encoding="utf-8") as lines:
+            yield from map(json.loads, lines)

@@ -75,6 +75,13 @@ class CheckpointRecord(_Record):
     """Mean squared distance of the scaled rows of the store from their mean, summed over the sites that are written."""
     read_variance: float | None = Field(default=None, gt=0)
     """The same for those that are read; None if these are the same."""
+    most_norm: tuple[Annotated[float, Field(ge=0, le=_MOST_SCALE)], ...] | None = None
+    """Norm of a raw row at each site beyond which it is dropped; None for no limit."""
+    dropped_rows: int = Field(default=0, ge=0, le=1 << 62)
+    """Rows that were dropped so far."""
+    drawn_rows: int = Field(default=0, ge=0, le=1 << 62)
+    """Rows drawn from the whole split before training: `most_norm` is estimated from them, and `variance` if each row
+    is transformed or long ones are dropped. 0 if none were drawn."""
     health: HealthRecord | None = None
     """By which a resumed run notices that it falls apart; None in checkpoints of versions that did not keep it."""
     software: dict[str, str]
@@ -88,6 +95,11 @@ class CheckpointRecord(_Record):
                 f"{len(self.plan.sites)} sites in the plan, {len(self.origin.sites)} in the origin, "
                 f"{len(self.input_scale)} input scales"
             )
+        if (self.most_norm is None) != (self.plan.max_norm_quantile is None) or len(self.most_norm or ()) not in {
+            0,
+            len(self.input_scale),
+        }:
+            raise ValueError(f"limits of norms {self.most_norm} for {len(self.input_scale)} sites")
         if self.plan.kept is not None and self.plan.kept > self.plan.latents:
             raise ValueError(f"{self.plan.kept} of {self.plan.latents} latents cannot be kept")
         return self

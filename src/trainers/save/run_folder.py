@@ -1,4 +1,4 @@
-"""The folder of a run: `run.json`, `checkpoints/`, `metrics.jsonl`, `result.json`."""
+"""The folder of a run: `run.json`, `checkpoints/`, `metrics.jsonl`, `result.json`, and folders of loggers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from actstore import enclosing_store, errors
 from trainers.fit.config import TrainConfig
 from trainers.save.checkpoint import checkpoints_of, newest_checkpoint
 from trainers.save.files import refuse_link, replace_file, writing_to
+from trainers.save.latents import LatentCounts, write_latents
 from trainers.save.record import refuse_other_version
 
 __all__ = ["RunFolder", "RunRecord", "claim_new_folder"]
 
 RUN_FORMAT: Final = "actstore-run/2"
 _MOST_RECORD_BYTES: Final = 1 << 20
+_OF_LOGGERS: Final = ("tensorboard", "wandb", ".wandb")
+"""Folders of loggers; W&B takes the last if it exists."""
 
 
 class RunRecord(BaseModel):
@@ -62,6 +65,16 @@ class RunFolder:
         """Report of the finished run."""
         return self.path / "result.json"
 
+    @property
+    def latents(self) -> Path:
+        """How often each latent fired, beside the report."""
+        return self.path / "latents.safetensors"
+
+    @property
+    def failure(self) -> Path:
+        """Why the run stopped without a result, in words; a later result removes it."""
+        return self.path / "failure.json"
+
     def check_free(self) -> None:
         """Refuse early what `begin` would refuse; nothing is written.
 
@@ -72,7 +85,7 @@ class RunFolder:
         UsageError
             If it is in the folder of a store.
         TrainingError
-            If its folder of checkpoints or its metrics are a symbolic link.
+            If its folder of checkpoints, its metrics, or a folder of a logger are a symbolic link.
         """
         self.refuse_links()
         if self.checkpoints.exists():
@@ -88,10 +101,10 @@ class RunFolder:
             )
 
     def refuse_links(self) -> None:
-        """Refuse a folder of checkpoints or metrics that is a symbolic link; raises `TrainingError`."""
+        """Refuse a folder of checkpoints, metrics or loggers that is a symbolic link; raises `TrainingError`."""
         with writing_to(self.path):
-            refuse_link(self.checkpoints)
-            refuse_link(self.metrics)
+            for path in (self.checkpoints, self.metrics, *(self.path / name for name in _OF_LOGGERS)):
+                refuse_link(path)
 
     def begin(self, record: RunRecord) -> None:
         """Claim the folder for a new run.
@@ -154,10 +167,27 @@ class RunFolder:
         """Return the checkpoint to resume from; None if the run was stopped before its first checkpoint."""
         return newest_checkpoint(self.checkpoints)
 
-    def write_result(self, document: dict[str, Any]) -> None:
-        """Write `result.json`, complete or not at all."""
+    def write_result(self, document: dict[str, Any], counts: LatentCounts | None = None) -> None:
+        """Write `result.json`, complete or not at all, and before it how often each latent fired."""
         with writing_to(self.path):
+            if counts is not None:
+                write_latents(self.latents, counts)
             replace_file(self.result, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
+            self.failure.unlink(missing_ok=True)
+
+    def write_failure(self, step: int, reason: str) -> None:
+        """Write why the run stopped, complete or not at all."""
+        with writing_to(self.path):
+            replace_file(self.failure, (json.dumps({"step": step, "reason": reason}, indent=2) + "\n").encode())
+
+    def read_result(self) -> dict[str, Any] | None:
+        """Return the report of the finished run; None if it has not finished. Raises `CheckpointError` if damaged."""
+        return _read_document(self.result)
+
+    def read_failure(self) -> str | None:
+        """Return why the run stopped; None if it did not. Raises `CheckpointError` if the file is damaged."""
+        document = _read_document(self.failure)
+        return None if document is None else str(document.get("reason", "unknown"))
 
     def _describe_occupant(self) -> str:
         state = "a finished run" if self.result.exists() else "an unfinished run"
@@ -167,6 +197,22 @@ class RunFolder:
             f"{self.path}: the folder holds {state}{at} and nothing is overwritten; "
             f"continue it with --resume {self.path}, or give another --out"
         )
+
+
+def _read_document(path: Path) -> dict[str, Any] | None:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_RECORD_BYTES + 1)
+        document = json.loads(data)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise errors.CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise errors.CheckpointError(f"{path}: not JSON; resume the run, which writes it again") from error
+    if not isinstance(document, dict):
+        raise errors.CheckpointError(f"{path}: not a JSON object; resume the run, which writes it again")
+    return document
 
 
 def claim_new_folder(path: Path) -> Path:

@@ -69,6 +69,11 @@ class LatentUse:
         self._rows += rows
 
     @property
+    def fired_F(self) -> Tensor:
+        """Rows on which each latent was active, int64."""
+        return self._fired_F
+
+    @property
     def l0(self) -> float:
         """Mean number of active latents of a row."""
         return float(self._fired_F.sum()) / self._rows

@@ -10,13 +10,26 @@ import torch
 from actstore import available_memory, errors
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.plan import TrainPlan
+from trainers.fit.terms.probe import probe_parameters
 
-__all__ = ["check_memory", "free_bytes", "is_out_of_memory", "least_step_bytes", "what_fits"]
+__all__ = [
+    "OutOfMemoryError",
+    "check_memory",
+    "free_bytes",
+    "is_out_of_memory",
+    "least_step_bytes",
+    "state_bytes",
+    "what_fits",
+]
 
 _WEIGHT_BYTES: Final = 16
 """Weight, gradient and two moments."""
 _ALLOCATOR_TEXTS: Final = ("can't allocate memory", "not enough memory")
 """How the CPU allocator of torch says that there is none."""
+
+
+class OutOfMemoryError(errors.TrainingError):
+    """A step for which there was no memory; the same step may succeed when others need less."""
 
 
 def check_memory(plan: TrainPlan, device: torch.device) -> None:
@@ -40,9 +53,15 @@ def least_step_bytes(plan: TrainPlan) -> int:
 
     Measured steps on a CPU take up to twice as much.
     """
+    return state_bytes(plan) + plan.batch_rows * _row_bytes(plan)
+
+
+def state_bytes(plan: TrainPlan) -> int:
+    """Return the memory of weights, gradients and moments, which stays between steps."""
     with torch.device("meta"):
         weights = sum(parameter.numel() for parameter in plan.build().parameters())
-    return _WEIGHT_BYTES * weights + plan.batch_rows * _row_bytes(plan)
+    weights += probe_parameters(plan.labels, latents=plan.latents)
+    return _WEIGHT_BYTES * weights
 
 
 def what_fits(plan: TrainPlan, free: int) -> str:
@@ -78,7 +97,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _rows_that_fit(plan: TrainPlan, spare: int) -> int:
     """Return the largest batch, at most half of that of the plan, whose least fits; 0 if none does."""
-    weights = least_step_bytes(plan) - plan.batch_rows * _row_bytes(plan)
+    weights = state_bytes(plan)
     return max(0, min((spare - weights) // _row_bytes(plan), plan.batch_rows // 2))
 
 

@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["LiveMode", "RunOptions"]
+__all__ = ["LiveMode", "LoggerName", "RunOptions"]
 
 LiveMode = Literal["online", "compute", "store"]
 """Rows that the model computes: all; the rows that the store lacks; or the rows that it lacks, and commits them."""
+
+LoggerName = Literal["tensorboard", "wandb"]
 
 
 class RunOptions(BaseModel):
@@ -38,6 +40,8 @@ class RunOptions(BaseModel):
     """Steps between evaluations on held-out rows; None for a twentieth of the run, at least 100 steps."""
     evaluation_rows: int = Field(default=100_000, ge=1)
     """Most rows to evaluate on at the end."""
+    log: tuple[LoggerName, ...] = ()
+    """Loggers that receive the metrics beside `metrics.jsonl`: keys of `loggers.table.LOGGERS`."""
     allow_incomplete: bool = False
     """Read the available rows of a store whose extraction has not finished; no effect if all rows are computed."""
     uri: str | None = None

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from actstore import Progress, Silent, errors
+from actstore import Progress, Silent, StreamReport, errors
 from trainers.fit.config import TrainConfig
 from trainers.fit.extend import continued_plan
 from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
-from trainers.save.record import describe_origin
+from trainers.fit.terms.labels import Labels
+from trainers.loggers.several import Loggers
+from trainers.loggers.table import check_loggers
 from trainers.save.run_folder import RunFolder, claim_new_folder
-from trainers.score.evaluate import Score, evaluate
-from trainers.score.held_out import HeldOut, hold_out
+from trainers.score.evaluate import Evaluation, evaluate_together
 from trainers.workflows.device import choose_device
 from trainers.workflows.memory import check_memory
 from trainers.workflows.options import RunOptions
@@ -27,15 +29,14 @@ from trainers.workflows.room import check_room
 from trainers.workflows.rows import Rows, open_rows
 from trainers.workflows.rows_plan import plan_rows
 from trainers.workflows.stopping import Stopped, StopSignals
-from trainers.workflows.train_run import Finished, Run, run_training, suggestion
+from trainers.workflows.training.labels import read_labels
+from trainers.workflows.training.neighbours import check_neighbours
+from trainers.workflows.training.prepare import hold_out_rows, prepare_run
+from trainers.workflows.training.run import Finished, Run, worse_than_mean
+from trainers.workflows.training.train_together import run_training
 
 __all__ = ["default_folder", "read_from_store"]
 
-HELD_OUT_SPLIT: Final = "valid"
-_HELD_OUT_BYTES: Final = 64 << 20
-"""Most memory for the rows of the evaluations during training."""
-_EVALUATIONS: Final = 20
-_LEAST_EVAL_EVERY: Final = 100
 _MOST_NAME: Final = 40
 
 
@@ -74,6 +75,7 @@ def read_from_store(
     progress = progress or Silent()
     asked = settle(source, config, options)
     device = choose_device(asked.options.device)
+    check_loggers(asked.options.log)
     if asked.options.out is not None and (asked.saved is None or asked.elsewhere):
         RunFolder(asked.options.out).check_free()
     rows_plan = plan_rows(asked.source, asked.config, asked.options, device=device)
@@ -81,20 +83,19 @@ def read_from_store(
     with open_rows(rows_plan, progress) as rows:
         with rows.open() as stream:
             facts = StreamFacts.of(stream)
-        run = _resolve(_plan(asked, facts), asked, rows, device=device, progress=progress)
-        # Opened again, after the held-out rows: computed rows are kept for the stream that was opened last.
-        with rows.open() as stream:
+            file = asked.config.labels
+            labels = None if file is None else read_labels(file, stream, split=asked.config.split)
+        run = _resolve(_plan(asked, facts, labels), asked, rows, labels, device=device, progress=progress)
+        with Loggers(run.options.log) as loggers:
+            finished, report = _train(run, rows, progress, signals, loggers)
             with signals.listening():
-                finished = run_training(run, stream, progress=progress, signals=signals)
-            if signals.requested:
-                raise signals.stopped(_describe_stop(run, signals.stopped(), finished.state.step))
-            report = stream.report()
-        with signals.listening():
-            score, live = _finish(run, finished, rows, progress)
-    result = describe_training(run, finished, report, score, live=live)
+                evaluation, live = _finish(run, finished, rows, progress)
+            result = describe_training(run, finished, report, evaluation.score(), live=live)
+            loggers.finish(result.document())
     if finished.rows or not run.folder.result.exists():
-        run.folder.write_result(result.document())
-    _refuse_worse_than_mean(run, finished, score)
+        run.folder.write_result(result.document(), finished.counts(evaluation))
+    if (worse := worse_than_mean(run, finished, result.explained_variance)) is not None:
+        raise errors.TrainingError(worse)
     return result
 
 
@@ -109,14 +110,16 @@ def default_folder(plan: TrainPlan, source: str | os.PathLike[str], *, now: date
     return Path("runs") / re.sub(r"[^\w.-]", "_", f"{store}-{plan.dictionary}-{named}-{now:%Y%m%d-%H%M%S}")
 
 
-def _plan(asked: Asked, facts: StreamFacts) -> TrainPlan:
-    plan = plan_training(asked.config, facts)
+def _plan(asked: Asked, facts: StreamFacts, labels: Labels | None) -> TrainPlan:
+    plan = plan_training(asked.config, facts, None if labels is None else labels.facts)
     if asked.saved is None or asked.saved.record is None:
         return plan
     return continued_plan(asked.saved.record.plan, plan, rows=asked.saved.record.rows)
 
 
-def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device, progress: Progress) -> Run:
+def _resolve(
+    plan: TrainPlan, asked: Asked, rows: Rows, labels: Labels | None, *, device: torch.device, progress: Progress
+) -> Run:
     """Settle the folder of a planned run and its rows for scoring, and refuse a folder that it cannot use."""
     options = asked.options
     path = options.out or default_folder(plan, asked.source, now=datetime.now().astimezone())
@@ -124,47 +127,44 @@ def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device,
         RunFolder(path).refuse_store()
     elif asked.saved is None or asked.elsewhere:
         RunFolder(path).check_free()
+    check_neighbours(plan, rows.manifest)
     check_memory(plan, device)
     check_room(RunFolder(path), plan, keep=options.keep, checkpoint_every=options.checkpoint_every)
-    statistics = rows.statistics(progress)
-    eval_every = options.eval_every or max(_LEAST_EVAL_EVERY, plan.steps // _EVALUATIONS)
-    # The held-out split if all of it is available; otherwise the split of training. The result names it.
-    held_out = plan.split != HELD_OUT_SPLIT and rows.has_whole(HELD_OUT_SPLIT)
-    return Run(
-        plan=plan,
-        origin=describe_origin(rows.origin, plan.sites),
-        statistics=statistics,
-        folder=RunFolder(path if options.out is not None else claim_new_folder(path)),
-        record=asked.record,
-        options=options,
+    run = prepare_run(
+        plan,
+        rows,
+        asked.record,
+        options,
         device=device,
+        folder=path,
         saved=asked.saved,
-        held_out=_held_out(plan, options, rows) if held_out and eval_every <= plan.steps else None,
-        eval_every=eval_every,
-        evaluated_on=HELD_OUT_SPLIT if held_out else plan.split,
+        labels=labels,
+        progress=progress,
     )
+    if options.out is None:
+        run = replace(run, folder=RunFolder(claim_new_folder(path)))
+    return replace(run, held_out=hold_out_rows(run, rows))
 
 
-def _held_out(plan: TrainPlan, options: RunOptions, rows: Rows) -> HeldOut:
-    row_bytes = 4 * len(plan.sites) * plan.width
-    most = max(1, min(options.evaluation_rows, _HELD_OUT_BYTES // row_bytes))
-    with rows.open_first(HELD_OUT_SPLIT, most, row_bytes=row_bytes) as stream:
-        return hold_out(stream, max_rows=most)
+def _train(
+    run: Run, rows: Rows, progress: Progress, signals: StopSignals, loggers: Loggers
+) -> tuple[Finished, StreamReport]:
+    # Opened again, after the held-out rows: computed rows are kept for the stream that was opened last.
+    with rows.open() as stream:
+        with signals.listening():
+            finished = run_training(run, stream, progress=progress, signals=signals, loggers=loggers)
+        if signals.requested:
+            raise signals.stopped(_describe_stop(run, signals.stopped(), finished.state.step))
+        return finished, stream.report()
 
 
-def _finish(run: Run, finished: Finished, rows: Rows, progress: Progress) -> tuple[Score, dict[str, Any] | None]:
+def _finish(run: Run, finished: Finished, rows: Rows, progress: Progress) -> tuple[Evaluation, dict[str, Any] | None]:
     """Score the dictionary and complete a store that was filled; a run that is stopped here can be resumed to here."""
+    evaluation = finished.evaluation(run.plan)
     try:
         with rows.open_for_scoring(run.evaluated_on) as stream:
-            score = evaluate(
-                finished.state.dictionary,
-                stream,
-                scale_S=finished.state.scale_S,
-                max_rows=run.options.evaluation_rows,
-                progress=progress,
-                written=run.plan.written,
-            )
-        return score, rows.finish(run.plan.split, progress)
+            evaluate_together([evaluation], stream, max_rows=run.options.evaluation_rows, progress=progress)
+        return evaluation, rows.finish(run.plan.split, progress)
     except Stopped as stopped:
         raise Stopped(stopped.number, _describe_stop(run, stopped, finished.state.step)) from stopped
 
@@ -175,24 +175,4 @@ def _describe_stop(run: Run, stopped: Stopped, step: int) -> str:
     return (
         f"stopped by {stopped.cause} at step {step:,} of {run.plan.steps:,}; {kept}\n"
         f"go on with: {command_to_resume(run.folder.path, run.options)}"
-    )
-
-
-def _refuse_worse_than_mean(run: Run, finished: Finished, score: Score) -> None:
-    """Refuse a dictionary that reconstructs rows worse than their mean does.
-
-    Raises
-    ------
-    TrainingError
-        If the explained variance is negative, or not a number.
-    """
-    explained, best = score.explained_variance, finished.health.best
-    if explained is None or explained >= 0:
-        return
-    good = run.folder.last_good_checkpoint(finished.health.last_good_step) if best is not None and best > 0 else None
-    kept = f"The last good checkpoint is {good}" if good else "No checkpoint of this run is better"
-    raise errors.TrainingError(
-        f"{run.folder.path}: after {finished.state.step:,} steps the explained variance on split {run.evaluated_on!r} "
-        f"is {explained:.3f}, which is below that of the mean of the rows (0): nothing useful was learned. "
-        f"{suggestion(run.plan)}. {kept}"
     )

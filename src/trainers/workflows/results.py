@@ -8,7 +8,7 @@ from actstore import StreamReport
 from trainers.fit.dead import count_dead
 from trainers.fit.plan import StreamingPlan
 from trainers.score.evaluate import Score
-from trainers.workflows.train_run import Finished, Run
+from trainers.workflows.training.run import Finished, Run
 
 __all__ = ["StreamingResult", "TrainingResult", "describe_streaming", "describe_training"]
 
@@ -74,11 +74,14 @@ class TrainingResult(NamedTuple):
     dead_fraction: float | None
     """Share of latents that fired on none of the last `dead_after_rows` rows of training; None after fewer rows."""
     dead_after_rows: int
+    dropped_rows: int
+    """Rows that were left out of training because they are too long (`max_norm_quantile`)."""
     evaluated_on: str
     """Split of the rows behind the four numbers below: held-out rows, if the store has them."""
     evaluated_rows: int
     explained_variance: float | None
-    """1 - squared error / squared deviation of the rows from their mean, both summed over rows and sites."""
+    """1 - squared error / squared deviation of the rows from their mean, both summed over rows and sites in scaled
+    units, with a transform of each row undone."""
     explained_variance_per_site: dict[str, float | None]
     l0: float
     silent_fraction: float
@@ -168,6 +171,7 @@ def describe_training(
         mixing=_mixing(report),
         dead_fraction=None if dead is None else dead / plan.latents,
         dead_after_rows=plan.dead_after_rows,
+        dropped_rows=state.dropped_rows,
         evaluated_on=run.evaluated_on,
         evaluated_rows=score.rows,
         explained_variance=score.explained_variance,

@@ -19,7 +19,7 @@ from trainers.save.record import CheckpointRecord
 from trainers.save.run_folder import RunFolder, RunRecord
 from trainers.workflows.options import RunOptions
 
-__all__ = ["Asked", "SavedRun", "command_to_resume", "settle"]
+__all__ = ["Asked", "SavedRun", "command_to_resume", "read_options", "settle"]
 
 _SITES: Final = "sites"
 _TARGETS: Final = "targets"
@@ -95,7 +95,7 @@ def settle(source: str | os.PathLike[str] | None, config: TrainConfig | None, op
                 f"{saved.folder.path}: the address of its rows held credentials and was not kept; give it again"
             )
         source = begun.source
-    before = _options_of(saved.folder, begun.options)
+    before = read_options(saved.folder.record, begun.options)
     _refuse_changes(saved, begun.config, config, before, options)
     asked = Asked(source, _continued(begun.config, config, saved.record), _merged(before, options, saved), saved)
     newest = saved.folder.newest_checkpoint()
@@ -126,13 +126,14 @@ def _find(path: Path) -> SavedRun:
     return SavedRun(folder, checkpoint, None if checkpoint is None else read_record(checkpoint))
 
 
-def _options_of(folder: RunFolder, document: Mapping[str, Any]) -> RunOptions:
+def read_options(file: Path, document: Mapping[str, Any]) -> RunOptions:
+    """Return the options that a record holds; raises `CheckpointError` if they are none."""
     try:
         return RunOptions.model_validate(dict(document))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ascii(".".join(str(part) for part in first["loc"])[:200])[1:-1]
-        raise errors.CheckpointError(f"{folder.record}: options.{where}: {first['msg']}") from error
+        raise errors.CheckpointError(f"{file}: options.{where}: {first['msg']}") from error
 
 
 def _refuse_changes(

@@ -35,20 +35,28 @@ class Rows:
         """Open a stream on a split that is read in part, without a limit on computations of each row."""
         return self._open(dataclasses.replace(self.plan.request, split=split), most_passes=math.inf)
 
-    def open_first(self, split: str, rows: int, *, row_bytes: int) -> Stream:
+    def open_first(self, split: str, rows: int, *, row_bytes: int, seed: int | None = None) -> Stream:
         """Open a stream on a split of which only the first rows are read, with a buffer for not many more.
+
+        They come from windows of shards that are spread evenly over the split.
 
         Parameters
         ----------
         row_bytes
             Bytes of a row of all sites in float32.
+        seed
+            Of the order; None for that of training.
         """
         request = self.plan.request
         batch_rows = min(request.batch_rows, rows)
         # Half of the buffer holds the rows, and an encoded row is smaller than a decoded one, except for tiny widths.
         enough = 4 * row_bytes * rows
         request = dataclasses.replace(
-            request, split=split, batch_rows=batch_rows, buffer_bytes=min(request.buffer_bytes, enough)
+            request,
+            split=split,
+            batch_rows=batch_rows,
+            buffer_bytes=min(request.buffer_bytes, enough),
+            seed=request.seed if seed is None else seed,
         )
         return self._open(request, most_passes=math.inf)
 

@@ -83,7 +83,7 @@ def plan_rows(
         request=StreamRequest(
             sites=sites_of_batches(config),
             batch_rows=config.batch_rows,
-            seed=config.seed,
+            seed=config.row_seed,
             split=config.split,
             buffer_bytes=options.buffer_bytes,
             order=config.order,

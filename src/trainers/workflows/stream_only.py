@@ -25,7 +25,8 @@ def stream_only(
 ) -> StreamingResult:
     """Read batches as training would, without training, and report rates and mixing.
 
-    Parameters are those of `read_from_store`. Only sites, split, batch_rows, seed, order and steps of `config` matter.
+    Parameters are those of `read_from_store`. Of `config`, only sites, split, batch_rows, seeds, order and
+    steps matter.
     """
     progress = progress or Silent()
     with open_rows(plan_rows(source, config, options or RunOptions(), device=None), progress) as rows:

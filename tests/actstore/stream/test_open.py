@@ -171,6 +171,20 @@ def test_a_fill_has_the_batches_that_half_a_buffer_holds(
         assert stream.batches_per_fill == fill_batches
 
 
+def test_streams_on_other_sites_have_the_same_order_with_as_many_batches_in_a_fill(store_of: StoreOf) -> None:
+    store = store_of()
+    with open_stream(store, batch_rows=256, buffer_bytes=2 * 102 * 256 * 3) as every:
+        site, fills = every.sites[-1], every.batches_per_fill
+        rows = [batch.row_B.tolist() for batch in every]
+    with open_stream(store, sites=site, batch_rows=256) as one:
+        buffer_bytes = fills * one.buffer_bytes_per_batch
+    with open_stream(store, sites=site, batch_rows=256, buffer_bytes=buffer_bytes) as one:
+        assert one.batches_per_fill == fills
+        assert [batch.row_B.tolist() for batch in one] == rows
+    with open_stream(store, sites=site, batch_rows=256, buffer_bytes=buffer_bytes - 1) as one:
+        assert one.batches_per_fill == fills - 1
+
+
 @pytest.mark.parametrize(
     ("buffer_bytes", "window_rows"), [(1 << 17, 16), (1 << 18, 32), (1 << 20, 64), (1 << 21, 128), (1 << 40, 1024)]
 )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.contestants.learners import LEARNERS, Ours, Sizes, moments_of
+from benchmarks.contestants.learners import KINDS, LEARNERS, Kind, Ours, Sizes, learners_of, moments_of
 from benchmarks.peers import planted
 from tests.conftest import need
 from tests.services.peers import obstacle, python_of_peers
@@ -12,29 +12,36 @@ DATA = planted(rows=4000, width=16, directions=24, active=2)
 SIZES = Sizes(sites=1, width=16, latents=24, k=2, batch_rows=256, steps=60)
 
 
-def check_learner(name: str) -> None:
+def check_learner(name: str, kind: Kind) -> None:
     """Raise unless a learner explains more after some steps."""
-    learner = LEARNERS[name](SIZES, DATA.train_NX, 0)
+    learner = learners_of(kind)[name](SIZES, DATA.train_NX, 0)
     before = error_of(learner.forward(DATA.held_out_NX)[0])
     for step in range(SIZES.steps):
         learner.step(DATA.train_NX[torch.randperm(3600, generator=torch.Generator().manual_seed(step))[:256]])
     back_BX, active_BF = learner.forward(DATA.held_out_NX)
     assert error_of(back_BX) < before
-    assert int(active_BF.sum(dim=1).max()) <= SIZES.k
+    assert kind != "topk" or int(active_BF.sum(dim=1).max()) <= SIZES.k
+    assert 0 < float(active_BF.float().mean()) < 1
     assert learner.decoder_FX().shape == (24, 16)
 
 
-def test_ours_explains_more_after_some_steps() -> None:
-    check_learner("actstore")
+@pytest.mark.parametrize("kind", KINDS)
+def test_ours_explains_more_after_some_steps(kind: Kind) -> None:
+    check_learner("actstore", kind)
 
 
 @pytest.mark.slow
-def test_so_do_the_others() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_so_do_the_others(kind: Kind) -> None:
     need(obstacle(), "learners of other libraries")
-    others = sorted(LEARNERS.keys() - {"actstore"})
+    others = sorted(learners_of(kind).keys() - {"actstore"})
     check = "from tests.benchmarks.contestants.test_learners import check_learner"
-    assert len(others) == 3
-    python_of_peers(f"{check}\nfor name in {others}: check_learner(name)")
+    assert len(others) == (3 if kind == "topk" else 2)
+    python_of_peers(f"{check}\nfor name in {others}: check_learner(name, {kind!r})")
+
+
+def test_all_learners_have_topk() -> None:
+    assert learners_of("topk").keys() == LEARNERS.keys()
 
 
 def error_of(back_BX: torch.Tensor) -> float:

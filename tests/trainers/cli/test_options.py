@@ -41,7 +41,7 @@ def test_defaults_of_the_command_line_are_those_of_the_config() -> None:
 
 def test_the_commands_differ_only_in_what_makes_no_sense_online() -> None:
     stored, live = (signature(each).parameters for each in (read_from_store, online))
-    assert live.keys() - stored.keys() == {"sequences", "settings"}  # of a recipe, which is not read from
+    assert live.keys() - stored.keys() == {"sequences"}  # of a recipe, which is not read from
     both = stored.keys() - {"on_missing"}
     assert {name: stored[name].default for name in both} == {name: live[name].default for name in both}
     assert (stored["on_missing"].default, live["on_missing"].default) == (MissingChoice.ERROR, MissingChoice.COMPUTE)

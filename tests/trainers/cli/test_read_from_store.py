@@ -10,6 +10,16 @@ import pytest
 from actstore import extract_store, open_manifest, read_recipe
 from tests.trainers.cli.command import OPTIONS, kill_when, trainer
 from tests.trainers.workflows.test_rows import contents, without
+from trainers.dictionaries.table import DICTIONARIES
+
+FAMILIES = {kind.__bases__: name for name, kind in reversed([*DICTIONARIES.items()])}.values()
+"""One dictionary of each kind of code and shape."""
+
+
+def losses(run: Path) -> list[tuple[int, float]]:
+    """Steps and their losses, to the bit."""
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [(line["step"], line["loss"]) for line in lines]
 
 
 def test_json_is_one_document_on_standard_output(store: Path, tmp_path: Path) -> None:
@@ -66,8 +76,12 @@ def test_rows_can_come_in_a_true_permutation(store: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(store: Path, tmp_path: Path) -> None:
-    options = ("--dictionary", "crosscoder-topk", "--batch-rows", 256, "--latents", 256, "--steps", 60)
+@pytest.mark.parametrize("dictionary", FAMILIES)
+def test_a_run_killed_at_any_moment_resumes_to_the_same_losses_and_weights(
+    dictionary: str, store: Path, tmp_path: Path
+) -> None:
+    site = ("--site", "resid_post.3") if DICTIONARIES[dictionary].one_site else ()
+    options = ("--dictionary", dictionary, *site, "--batch-rows", 256, "--latents", 256, "--steps", 60)
     arguments = ("read-from-store", store, *options, "--checkpoint-every", 1, "--json", "--out")
     whole = trainer(*arguments, "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
@@ -78,7 +92,8 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(store: Path, tmp
     assert 0 < json.loads(resumed.stdout)["resumed_from_step"] < 60
     weights = "checkpoints/step-000000060/dictionary.safetensors"
     assert (tmp_path / "killed" / weights).read_bytes() == (tmp_path / "whole" / weights).read_bytes()
-    assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == list(range(1, 61))
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert [step for step, _ in losses(tmp_path / "killed")] == list(range(1, 61))
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ import pytest
 
 from tests.services.faults import FaultProxy, Faults
 from tests.services.gateway import Gateway
-from tests.trainers.cli.command import OPTIONS, Left, stop_when, trainer
+from tests.trainers.cli.command import ENVIRONMENT, OPTIONS, Left, stop_when, trainer
+from tests.trainers.loggers.written import curves, history
 from trainers.save.checkpoint import load_dictionary, newest_checkpoint
 
 LONG = ("--steps", 100_000, "--checkpoint-every", 50_000, "--out", "run")
@@ -22,11 +23,10 @@ def steps_logged(folder: Path) -> int:
     return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
 
 
-def stopped(store: Path, folder: Path, number: signal.Signals) -> tuple[Left, int]:
+def stopped(store: Path, folder: Path, number: signal.Signals, *options: object) -> tuple[Left, int]:
     """Stop a run in the middle, and return the step at which it says that it was."""
-    left = stop_when(
-        lambda: steps_logged(folder / "run") >= 1, number, "read-from-store", store, *OPTIONS, *LONG, cwd=folder
-    )
+    arguments = ("read-from-store", store, *OPTIONS, *LONG, *options)
+    left = stop_when(lambda: steps_logged(folder / "run") >= 1, number, *arguments, cwd=folder)
     said = re.search(r"stopped by \S+ at step ([\d,]+) of 100,000; checkpoint: run/checkpoints/step-(\d+)\n", left.err)
     assert said is not None, left.err
     step = int(said[1].replace(",", ""))
@@ -45,6 +45,20 @@ def test_a_stopped_trainer_has_a_checkpoint_of_the_step_at_which_it_stopped(
     newest = newest_checkpoint(tmp_path / "run/checkpoints")
     assert newest is not None
     assert load_dictionary(newest)[1].step == step
+
+
+def test_a_stopped_trainer_leaves_loggers_with_what_was_logged(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("WANDB_MODE", "offline"), ("WANDB_SILENT", "true")):
+        monkeypatch.setitem(ENVIRONMENT, name, value)
+    left, _ = stopped(store, tmp_path, signal.SIGTERM, "--log", "tensorboard,wandb")
+    assert (left.code, left.out) == (143, "")
+    assert left.seconds < 5
+    run = tmp_path / "run"
+    logged = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in history(run)] == logged
+    assert [step for step, _ in curves(run)["loss"]] == logged
 
 
 @pytest.mark.slow

@@ -39,6 +39,58 @@ def test_a_run_that_only_streams_cannot_go_on(begun: Path) -> None:
     assert "there is no run to go on with" in done.stderr
 
 
+def test_settings_come_from_preset_file_and_command_line_in_that_order(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("k = 8\nseed = 3\nlatents = 64\n")
+    given = ("--preset", "esm2-8m", "--config", "run.toml", "--set", "seed=4", "--set", "train.gradient_clip=0.5")
+    more = ("--latents", 128, "--steps", 2, "--batch-rows", 256, "--out", "run", "--json")
+    done = trainer("read-from-store", store, *given, *more, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "run/run.json").read_text())["config"]
+    assert (config["sites"], config["k"], config["seed"], config["latents"]) == (["resid_post.3"], 8, 4, 128)
+    assert config["gradient_clip"] == 0.5
+    again = trainer("read-from-store", "--resume", "run", "--preset", "esm2-8m", "--steps", 3, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "--k: 8 in the run, 100 now" in again.stderr
+    longer = trainer("read-from-store", "--resume", "run", "--config", "run.toml", "--set", "steps=3", cwd=tmp_path)
+    assert longer.returncode == 2
+    assert "--seed: 4 in the run, 3 now" in longer.stderr
+    longer = trainer("read-from-store", "--resume", "run", "--set", "steps=3", "--json", cwd=tmp_path)
+    assert json.loads(longer.stdout)["steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--preset", "esm2-8n"), "--preset 'esm2-8n': there is no such preset; did you mean 'esm2-8m'"),
+        (("--config", "nowhere.toml"), "nowhere.toml: cannot be read: No such file"),
+        (("--config", "bad.toml"), "bad.toml: not TOML: Invalid value (at line 2, column 6)"),
+        (("--config", "odd.toml"), "odd.toml: lrr = 1: Extra inputs are not permitted; did you mean 'lr'"),
+        (("--set", "lrr=1"), "lrr = 1: Extra inputs are not permitted; did you mean 'lr'"),
+        (("--set", "k=many"), "k = 'many': Input should be a valid integer"),
+        (("--set", "k"), "--set takes KEY=VALUE"),
+        (("--set", "lr=1", "--set", "train.lr=2"), "--set lr is given twice"),
+        (("--set", "lr=1", "--lr", "2"), "--set lr: the field has an option of its own, which is given too"),
+        (("--log", "foo"), "--log foo: there is no such logger"),
+    ],
+)
+def test_settings_that_are_wrong_are_a_sentence(given: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("k = 4\nlr = = 3")
+    (tmp_path / "odd.toml").write_text("lrr = 1")
+    done = trainer("read-from-store", "nowhere", *given, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert message in done.stderr
+
+
+def test_a_folder_of_a_logger_that_is_a_link_is_refused(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/tensorboard").symlink_to(tmp_path / "elsewhere")
+    done = trainer("read-from-store", store, *OPTIONS, "--log", "tensorboard", "--out", "run", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "run/tensorboard is a symbolic link, and nothing is written or removed through a link" in done.stderr
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_nothing_to_train_on_is_a_sentence(tmp_path: Path) -> None:
     done = trainer("read-from-store", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -1,6 +1,8 @@
 """What holds for every row of the table of dictionaries."""
 
-from typing import get_args
+import inspect
+import json
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -9,6 +11,9 @@ from trainers.cli.options import DictionaryChoice
 from trainers.dictionaries.dictionary import Dictionary, Shape
 from trainers.dictionaries.table import DICTIONARIES
 from trainers.fit.config import DictionaryName
+
+FURTHER = {"gated-sae": {"b_mag": (20,), "r_mag": (20,)}}
+"""Parameters that only some have."""
 
 
 def random_dictionary(name: str, *, sites: int = 3) -> Dictionary:
@@ -50,12 +55,13 @@ def test_parameters_have_the_shapes_of_the_field(name: str) -> None:
     if "jumprelu" in name:
         assert shapes.pop("log_threshold") == (60 if DICTIONARIES[name].each_site_has_latents else 20,)
     if DICTIONARIES[name].each_site_has_latents:
-        decoders = {"W_dec.0": (20, 3, 6), "W_dec.1": (20, 2, 6), "W_dec.2": (20, 1, 6)}
-        assert shapes == {"W_enc": (3, 6, 20), "b_enc": (3, 20), "b_dec": (3, 6)} | decoders
+        wanted: dict[str, tuple[int, ...]] = {"W_dec.0": (20, 3, 6), "W_dec.1": (20, 2, 6), "W_dec.2": (20, 1, 6)}
+        wanted |= {"W_enc": (3, 6, 20), "b_enc": (3, 20), "b_dec": (3, 6)}
     elif DICTIONARIES[name].one_site:
-        assert shapes == {"W_enc": (6, 20), "b_enc": (20,), "W_dec": (20, 6), "b_dec": (6,)}
+        wanted = {"W_enc": (6, 20), "b_enc": (20,), "W_dec": (20, 6), "b_dec": (6,)}
     else:
-        assert shapes == {"W_enc": (3, 6, 20), "b_enc": (20,), "W_dec": (20, 3, 6), "b_dec": (3, 6)}
+        wanted = {"W_enc": (3, 6, 20), "b_enc": (20,), "W_dec": (20, 3, 6), "b_dec": (3, 6)}
+    assert shapes == wanted | FURTHER.get(name, {})
 
 
 def test_an_sae_encodes_rows_less_its_decoder_bias() -> None:
@@ -73,6 +79,26 @@ def test_a_crosscoder_adds_up_its_sites_and_subtracts_nothing() -> None:
     torch.testing.assert_close(crosscoder.encode(values_BSD), expected_BF)
     expected_BSD = torch.einsum("bf,fsd->bsd", expected_BF, crosscoder.W_dec) + crosscoder.b_dec
     torch.testing.assert_close(crosscoder.decode(expected_BF), expected_BSD)
+
+
+@pytest.mark.parametrize("name", DICTIONARIES)
+def test_options_are_keywords_with_the_defaults_that_are_told(name: str) -> None:
+    kind = DICTIONARIES[name]
+    shape = Shape(1 if kind.one_site else 3, width=6, latents=60, kept=4 if kind.keeps_k else None)
+    given = inspect.signature(kind.__init__).parameters
+    own = {key: given[key].default for key in kind.options if key in given}
+    as_json = [json.dumps({key: each[key] for key in own}) for each in (own, kind.options)]
+    assert as_json[0] == as_json[1]
+    kind(shape, **kind.options)
+    unknown: dict[str, Any] = {"of_nobody": 1}
+    with pytest.raises(TypeError):
+        kind(shape, **unknown)
+
+
+@pytest.mark.parametrize("name", DICTIONARIES)
+def test_every_parameter_has_a_role(name: str) -> None:
+    dictionary = random_dictionary(name)
+    assert dictionary.roles().keys() == dict(dictionary.named_parameters()).keys()
 
 
 @pytest.mark.parametrize("name", ["topk-sae", "relu-sae"])
@@ -109,6 +135,36 @@ def test_l2_of_norms_charges_a_latent_for_its_whole_decoder() -> None:
     torch.testing.assert_close(
         crosscoder(values_BSD).penalty, (crosscoder.encode(values_BSD) * price_F).sum(dim=1).mean()
     )
+
+
+@pytest.mark.parametrize(
+    ("sae", "crosscoder"),
+    [
+        ("topk-sae", "crosscoder-topk"),
+        ("batch-topk-sae", "crosscoder-batch-topk"),
+        ("matryoshka-sae", "crosscoder-matryoshka"),
+        ("jumprelu-sae", "crosscoder-jumprelu"),
+        ("relu-sae", "crosscoder-l1"),
+        ("relu-sae", "crosscoder-l2"),
+    ],
+)
+def test_a_crosscoder_of_one_site_is_the_sae(sae: str, crosscoder: str) -> None:
+    """With decoders of norm 1; what an SAE subtracts before encoding goes into the bias of the crosscoder."""
+    one, other = random_dictionary(sae), random_dictionary(crosscoder, sites=1)
+    with torch.no_grad():
+        one.W_dec.div_(one.W_dec.norm(dim=1, keepdim=True))
+        for name, parameter in one.named_parameters():
+            dict(other.named_parameters())[name].copy_(parameter.view_as(dict(other.named_parameters())[name]))
+        other.b_enc.copy_(one.flat().folded_bias_F)
+    values_BSD = random_rows(one)
+    have, want = other(values_BSD), one(values_BSD)
+    torch.testing.assert_close(have.reconstruction_BSD, want.reconstruction_BSD, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(other.encode(values_BSD), one.encode(values_BSD), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(have.penalty, want.penalty)
+    assert have.also_BSD.keys() == want.also_BSD.keys()
+    for name, prefix_BSD in want.also_BSD.items():
+        torch.testing.assert_close(have.also_BSD[name], prefix_BSD, rtol=1e-4, atol=1e-4)
+    assert have.fired_F.tolist() == want.fired_F.tolist()
 
 
 def test_decoder_norms_are_told_by_site() -> None:

@@ -96,3 +96,4 @@ def test_the_activation_of_each_kind() -> None:
     assert activation_of(dictionary_of("topk-sae")) == Activation(name="topk", k=4)
     assert activation_of(dictionary_of("jumprelu-sae")) == Activation(name="jumprelu")
     assert activation_of(dictionary_of("relu-sae")) == Activation(name="relu")
+    assert activation_of(dictionary_of("gated-sae")) == Activation(name="jumprelu")

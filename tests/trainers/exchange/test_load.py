@@ -14,6 +14,7 @@ from actstore import errors, open_store
 from tests.trainers.exchange.made import made
 from trainers.exchange.folder import write_folder
 from trainers.fit.config import TrainConfig
+from trainers.fit.rows.transform import transform_of
 from trainers.workflows.options import RunOptions
 from trainers.workflows.read_from_store import read_from_store
 
@@ -44,6 +45,38 @@ def test_raw_held_out_rows_are_explained_as_training_reported(run: Path, store: 
     found = explained_variance(values_BSD, dictionary(values_BSD), torch.tensor(dictionary.facts.input_scale))
     assert found == pytest.approx(result["explained_variance"], abs=1e-4)
     assert dictionary.facts.metrics["explained_variance"] == result["explained_variance"]
+
+
+@pytest.mark.parametrize("normalisation", ["unit", "sqrt_d", "none", "row-zscore", "row-norm"])
+def test_a_fresh_process_explains_as_much_as_was_reported_with_each_normalisation(
+    normalisation: str, store: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig.model_validate(
+        {"sites": "resid_post.3", "latents": 256, "k": 16, "steps": 40, "batch_rows": 256}
+        | {"normalisation": normalisation}
+    )
+    result = read_from_store(store, config, RunOptions(out=tmp_path / "run", device="cpu"))
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, numpy as np, actstore, trainers\n"
+        "dictionary = trainers.load(sys.argv[1])\n"
+        "with actstore.open_store(sys.argv[2]) as store:\n"
+        "    rows = store.read(store.row_numbers('valid'), dictionary.sites).values_NSD\n"
+        "back = dictionary.decode(dictionary.encode(rows), rows=rows)[:, None]\n"
+        "error, spread = np.square(rows - back, dtype=float), np.square(rows - rows.mean(axis=0), dtype=float)\n"
+        "print(1 - error.sum() / spread.sum())\n"
+    )
+    said = subprocess.run([sys.executable, script, tmp_path / "run", store], check=True, capture_output=True, text=True)
+    assert result.explained_variance is not None
+    assert result.explained_variance > 0.5
+    assert float(said.stdout) == pytest.approx(result.explained_variance, abs=1e-4)
+    exported = trainers.load(tmp_path / "run")
+    trainers.export_dictionary(exported, tmp_path / "saelens", to="saelens")
+    again = trainers.import_dictionary(tmp_path / "saelens")
+    assert again.facts.row_transform == exported.facts.row_transform == transform_of(normalisation)
+    with open_store(store) as opened:
+        values_BSD = torch.from_numpy(opened.read(opened.row_numbers("valid")[:50], exported.sites).values_NSD)
+    torch.testing.assert_close(again(values_BSD), exported(values_BSD), rtol=1e-4, atol=1e-4)
 
 
 def test_a_fresh_process_needs_three_lines(run: Path, tmp_path: Path) -> None:

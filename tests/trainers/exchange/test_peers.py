@@ -28,6 +28,7 @@ OURS = {
     "without-b_dec": ("saelens", "dictionary-learning", "sparsify"),
     "relu": ("saelens", "dictionary-learning"),
     "jumprelu": ("saelens", "dictionary-learning"),
+    "gated": ("saelens", "dictionary-learning"),
     "scaled-jumprelu": ("saelens", "dictionary-learning"),
     "trained-batch-topk": ("saelens", "dictionary-learning"),
     "trained-matryoshka": ("saelens", "dictionary-learning"),
@@ -43,6 +44,7 @@ THEIRS = (
     "saelens-topk-layer_norm",
     "saelens-constant_norm",
     "saelens-jumprelu",
+    "saelens-gated",
     "saelens-batchtopk-False",
     "saelens-batchtopk-True",
     "dictionary_learning-AutoEncoder",
@@ -51,6 +53,7 @@ THEIRS = (
     "dictionary_learning-BatchTopKSAE",
     "dictionary_learning-MatryoshkaBatchTopKSAE",
     "dictionary_learning-JumpReluAutoEncoder",
+    "dictionary_learning-GatedAutoEncoder",
     "sparsify-topk",
 )
 
@@ -103,6 +106,7 @@ def ours(store: Path, rows_ND: Tensor, tmp_path_factory: pytest.TempPathFactory)
         "without-b_dec": drawn(rows_ND, topk, subtracts_b_dec=False),
         "relu": drawn(rows_ND, relu),
         "jumprelu": drawn(rows_ND, jump, extra=("threshold",)),
+        "gated": trained("gated-sae"),
         "scaled-jumprelu": drawn(rows_ND, jump, extra=("threshold", "rank", "latent_scale")),
         "row-zscore": drawn(rows_ND, topk, row_transform="row-zscore"),
         "row-sqrt-d": drawn(rows_ND, relu, row_transform="row-sqrt-d"),
@@ -180,4 +184,4 @@ def test_dictionary_learning_keeps_the_class_and_the_groups(ours: dict[str, Trai
         assert json.loads((folder / "config.json").read_text())["trainer"]["dict_class"] == dict_class
     again = trainers.import_dictionary(work / "ours" / "trained-matryoshka" / "dictionary-learning")
     assert again.facts.dictionary == "matryoshka-sae"
-    assert again.facts.batch_topk == BatchTopK(k=16, groups=(16, 32, 64, 128, 272))
+    assert again.facts.batch_topk == BatchTopK(k=16, groups=(32, 32, 64, 128, 256))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from actstore import errors
-from trainers.exchange.rows import like, raw_rows, row_statistics
+from trainers.exchange.rows import like, raw_rows
 
 
 def test_rows_take_number_format_and_device_of_the_weights() -> None:
@@ -25,16 +25,6 @@ def test_a_gradient_flows_through() -> None:
 
 def test_a_result_for_numpy_has_no_gradient() -> None:
     assert isinstance(like(torch.ones(2, requires_grad=True), np.ones(1, np.float32)), np.ndarray)
-
-
-def test_no_transform_takes_nothing_from_a_row() -> None:
-    assert row_statistics(torch.ones(2, 1, 3), "none") is None
-
-
-def test_a_row_of_zeros_stays_zero() -> None:
-    statistics = row_statistics(torch.zeros(2, 1, 3), "row-sqrt-d")
-    assert statistics is not None
-    assert bool(torch.isfinite(torch.zeros(2, 1, 3) / statistics.scale_BS1).all())
 
 
 @pytest.mark.parametrize("values", [None, "rows", [[1.0], [1.0, 2.0]], object()])

@@ -143,6 +143,17 @@ def test_decoder_norms_are_those_of_training() -> None:
     torch.testing.assert_close(dictionary.norm_FS, wanted_FS)
 
 
+def test_relative_norms_are_the_shares_of_the_sites_in_the_units_of_training() -> None:
+    dictionary = made(sites=3)
+    dictionary.W_dec[4, 1:] = 0.0
+    dictionary.W_dec[5] = 0.0
+    share_FS = dictionary.relative_norm_FS
+    norm_FS = dictionary.norm_FS
+    torch.testing.assert_close(share_FS[:4], norm_FS[:4] / norm_FS[:4].sum(dim=1, keepdim=True))
+    assert share_FS[4].tolist() == [1.0, 0.0, 0.0]
+    assert share_FS[5].tolist() == [0.0, 0.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [

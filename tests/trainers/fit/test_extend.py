@@ -58,11 +58,11 @@ def test_where_it_was_made_longer_is_part_of_the_plan() -> None:
 
 
 def test_what_follows_from_the_length_and_is_in_use_stays() -> None:
-    """So dead means the same before and after."""
+    """So dead means the same before and after, and no rate jumps."""
     plan = plan_of(1000)
     longer = continued_plan(plan, plan_of(5000), rows=90_000)
-    assert plan_of(5000).dead_after_rows > plan.dead_after_rows
-    for field in ("dead_after_rows", "warmup_rows", "sparsity_warmup_rows"):
+    assert plan_of(5000).encoder_rate < plan.encoder_rate
+    for field in ("dead_after_rows", "encoder_rate", "warmup_rows", "sparsity_warmup_rows"):
         assert getattr(longer, field) == getattr(plan, field)
 
 

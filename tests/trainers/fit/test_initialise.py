@@ -5,7 +5,7 @@ from tests.trainers.in_memory import plan_of, state_of, stream_of
 from tests.trainers.planted import Planted
 
 
-@pytest.mark.parametrize("name", ["topk-sae", "relu-sae"])
+@pytest.mark.parametrize("name", ["topk-sae", "relu-sae", "relu-sae-weighted", "gated-sae", "p-annealing-sae"])
 def test_an_sae_starts_with_the_mean_and_three_quarters_of_a_transposed_unit_decoder(
     name: str, one_site: Planted
 ) -> None:

@@ -37,6 +37,14 @@ def test_a_topk_crosscoder_recovers_a_planted_dictionary(three_sites: Planted) -
     assert explained(steps[-1]) > 0.9
 
 
+@pytest.mark.parametrize("name", ["relu-sae", "relu-sae-weighted", "gated-sae", "p-annealing-sae"])
+def test_an_sae_with_a_penalty_recovers_a_planted_dictionary(name: str, one_site: Planted) -> None:
+    stream = stream_of(one_site.values_NSD, batch_rows=512)
+    state, steps = train_on(stream, dictionary=name, latents=96, steps=400, sparsity=0.2)
+    assert found_directions(state.dictionary, one_site) > 0.9
+    assert explained(steps[-1]) > 0.9
+
+
 @pytest.mark.parametrize("name", ["relu-sae", "crosscoder-l1", "crosscoder-l2"])
 def test_a_penalty_gives_sparse_codes_that_explain_the_rows(name: str, one_site: Planted, three_sites: Planted) -> None:
     planted = one_site if name == "relu-sae" else three_sites

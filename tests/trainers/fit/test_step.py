@@ -46,7 +46,7 @@ def test_a_batch_of_one_row_explains_nothing_and_trains(one_site: Planted) -> No
     assert 0 < report.terms["auxk"] < 100 * plan.auxk_weight
 
 
-@pytest.mark.parametrize("name", ["topk-sae", "relu-sae"])
+@pytest.mark.parametrize("name", ["topk-sae", "relu-sae", "gated-sae", "p-annealing-sae"])
 def test_decoder_rows_of_an_sae_stay_at_norm_one(name: str, one_site: Planted) -> None:
     stream = stream_of(one_site.values_NSD)
     plan = plan_of(stream, dictionary=name, steps=10)

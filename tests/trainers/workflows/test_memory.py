@@ -80,6 +80,11 @@ def test_where_neither_is_enough_both_are_said_together(one_site: Planted) -> No
     assert least_step_bytes(wanted.model_copy(update=suggested(said))) <= 1 << 19
 
 
+def test_options_that_need_many_latents_do_not_hinder_the_search(three_sites: Planted) -> None:
+    wanted = plan(three_sites, dictionary="crosscoder-l1", latents=100_000, shared_latents=40_000)
+    assert re.fullmatch(r"--latents \d+ would fit", what_fits(wanted, 1 << 20))
+
+
 def test_where_nothing_fits_that_is_said(one_site: Planted) -> None:
     assert what_fits(plan(one_site, k=8), 1000).startswith("no dictionary of 1 x ")
 

@@ -27,6 +27,8 @@ class Line(NamedTuple):
     """(x, y), in the order in which they are joined."""
     marked: bool = True
     """Whether points have marks."""
+    joined: bool = True
+    """Whether a line joins the points."""
     faint: bool = False
     """Whether it is there for comparison only: grey, without marks, and not in the legend."""
 
@@ -124,7 +126,8 @@ def _drawn(line: Line, style: int | None, x_axis: Axis, y_axis: Axis) -> Markup:
     if style is None:
         return element("g", joint, class_="faint")
     marks = path("mark", "".join(f"M{x:.2f} {y:.2f}h0" for x, y in places))
-    return element("g", joint, marks if line.marked else Markup(), class_=f"line{style}")
+    shapes = [shape for shape, shown in ((joint, line.joined), (marks, line.marked)) if shown]
+    return element("g", *shapes, class_=f"line{style}")
 
 
 def _legend(style: int, line: Line) -> Markup:
@@ -133,6 +136,7 @@ def _legend(style: int, line: Line) -> Markup:
 
 
 def _swatch(line: Line) -> Iterator[Markup]:
-    yield path("line", "M0 5H100")
+    if line.joined:
+        yield path("line", "M0 5H100")
     if line.marked:
         yield path("mark", "M50 5h0")

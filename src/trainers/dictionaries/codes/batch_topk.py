@@ -44,8 +44,14 @@ class BatchTopKDictionary(Dictionary):
     cutoff_weight: Tensor
     """Sum of their weights; 0 before the first step."""
 
-    def __init__(self, shape: Shape, *, threshold_decay: float = THRESHOLD_DECAY) -> None:
-        super().__init__(shape)
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        threshold_decay: float = THRESHOLD_DECAY,
+        **options: Any,  # noqa: ANN401 - those of the shape
+    ) -> None:
+        super().__init__(shape, **options)
         if shape.kept is None:
             raise ValueError("a BatchTopK dictionary needs Shape.kept")
         if not 0 <= threshold_decay < 1:

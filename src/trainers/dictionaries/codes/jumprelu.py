@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from statistics import NormalDist
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal
 
 import torch
 from torch import Tensor, nn
 
+from trainers.dictionaries.codes.relu import DEFAULT_SPARSITY
 from trainers.dictionaries.codes.sparse import Pass, above, can_be_sparse, dense_pass, sparse_encode, sparse_pass
 from trainers.dictionaries.codes.straight_through import jump, step
 from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, Role, Shape
@@ -19,9 +21,14 @@ __all__ = ["JumpReluDictionary", "L0Penalty"]
 L0Penalty = Literal["target", "linear", "tanh"]
 
 DEFAULT_L0_TARGET: Final = 32.0
-DEFAULT_BANDWIDTH: Final = 0.5
-FIRST_THRESHOLD: Final = 0.5
+DEFAULT_BANDWIDTH: Final = 1.0
+FIRST_L0: Final = 3.0
+"""Active latents of a row at the start, in units of the target: no latent is shut out before it has learned."""
+ANNEAL_SHARE: Final = 0.3
+"""Share of the run in which the target falls from there to where it is."""
 TANH_SCALE: Final = 4.0
+_MOST_ACTIVE: Final = 1 / 4
+"""Share of the latents that are active at the start, at most."""
 _MOST_SPARSE: Final = 1 / 4
 """Share of pairs of row and latent near or above their threshold, up to which sparse sums are faster than products."""
 
@@ -44,7 +51,8 @@ class JumpReluDictionary(Dictionary):
 
     keeps_k = False
     takes_auxk = True
-    default_sparsity = 0.1
+    default_sparsity = 1.0
+    """Of ``target``: the L0 of training ends within a few percent of it."""
     options: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {"l0_target": DEFAULT_L0_TARGET, "l0_penalty": "target", "bandwidth": DEFAULT_BANDWIDTH}
     )
@@ -59,17 +67,24 @@ class JumpReluDictionary(Dictionary):
         l0_target: float = DEFAULT_L0_TARGET,
         l0_penalty: L0Penalty = "target",
         bandwidth: float = DEFAULT_BANDWIDTH,
+        **options: Any,  # noqa: ANN401 - those of the shape
     ) -> None:
-        super().__init__(shape)
+        super().__init__(shape, **options)
         if l0_target <= 0 or bandwidth <= 0:
             raise ValueError(f"l0_target = {l0_target} and bandwidth = {bandwidth}; both are positive")
         self.l0_target, self.l0_penalty, self.bandwidth = l0_target, l0_penalty, bandwidth
+        self._present_target = l0_target
         self.log_threshold = nn.Parameter(torch.zeros(shape.latents))
         self.register_buffer("spread", torch.ones(()))
 
     def roles(self) -> dict[str, Role]:
         """Return the role of each parameter, by its name."""
-        return {**super().roles(), "log_threshold": Role.LOG}
+        return {**super().roles(), "log_threshold": Role.LOG_THRESHOLD}
+
+    @classmethod
+    def sparsity_of(cls, options: Mapping[str, Any]) -> float:
+        """Return the default coefficient: that of ``target`` holds L0 there, that of the others is a price."""
+        return cls.default_sparsity if options["l0_penalty"] == "target" else DEFAULT_SPARSITY
 
     @classmethod
     def penalty_unit(cls, sites: int, *, spread: float) -> float:  # noqa: ARG003 - for any rows
@@ -77,10 +92,15 @@ class JumpReluDictionary(Dictionary):
         return 1.0
 
     @torch.no_grad()
-    def begin(self, *, spread: float, seed: int) -> None:  # noqa: ARG002 - draws nothing
-        """Set the unit and the first thresholds."""
+    def begin(self, *, spread: float, first_pre: float, seed: int) -> None:  # noqa: ARG002 - draws nothing
+        """Set the unit, and the first thresholds: those that `FIRST_L0` of normal pre-activations exceed."""
+        share = min(FIRST_L0 * self.l0_target / self.shape.latents, _MOST_ACTIVE)
         self.spread.fill_(spread)
-        self.log_threshold.fill_(math.log(FIRST_THRESHOLD * spread))
+        self.log_threshold.fill_(math.log(NormalDist().inv_cdf(1 - share) * first_pre))
+
+    def before_step(self, share: float) -> None:
+        """Let the target fall to where it is."""
+        self._present_target = self.l0_target * FIRST_L0 ** max(0.0, 1 - share / ANNEAL_SHARE)
 
     def threshold_F(self) -> Tensor:
         """Return the threshold of each latent."""
@@ -132,7 +152,7 @@ class JumpReluDictionary(Dictionary):
     def _penalty(self, pre: Tensor, threshold: Tensor, code: Tensor, price: Tensor | None, rows: int) -> Tensor:
         """Return the penalty from the latents that are near or above their thresholds."""
         if self.l0_penalty == "tanh":
-            size = code if price is None else code * price
+            size = code.to(threshold.dtype) if price is None else code * price
             return torch.tanh(TANH_SCALE / self.spread * size).sum() / (rows * self.l0_target)
-        share = step(pre, threshold, self._width).sum() / (rows * self.l0_target)
-        return share if self.l0_penalty == "linear" else (share - 1).square()
+        l0 = step(pre, threshold, self._width).sum() / rows
+        return l0 / self.l0_target if self.l0_penalty == "linear" else (l0 / self._present_target - 1).square()

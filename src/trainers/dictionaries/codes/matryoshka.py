@@ -21,8 +21,8 @@ __all__ = ["DEFAULT_GROUPS", "GroupDraw", "MatryoshkaDictionary", "drawn_ends", 
 
 GroupDraw = Literal["fixed", "random"]
 
-DEFAULT_GROUPS: Final = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 17 / 32)
-"""Those of dictionary_learning's demonstration: each prefix is twice as long as the one before it."""
+DEFAULT_GROUPS: Final = (1 / 16, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
+"""Each prefix is twice as long as the one before it."""
 PARETO: Final = 0.5
 _PREFIXES: Final = 2
 """Purpose of the draw, part of its seed; `fit.initialise` has 1."""
@@ -61,8 +61,9 @@ class MatryoshkaDictionary(BatchTopKDictionary):
         threshold_decay: float = THRESHOLD_DECAY,
         groups: Sequence[float] = DEFAULT_GROUPS,
         group_draw: GroupDraw = "fixed",
+        **options: Any,  # noqa: ANN401 - those of the shape
     ) -> None:
-        super().__init__(shape, threshold_decay=threshold_decay)
+        super().__init__(shape, threshold_decay=threshold_decay, **options)
         self.ends = ends_of(groups, shape.latents)
         """Number of latents in each prefix of ``fixed``, ascending; the last one is F."""
         self.group_draw = group_draw
@@ -75,9 +76,9 @@ class MatryoshkaDictionary(BatchTopKDictionary):
         return tuple(end - start for start, end in pairwise((0, *self.ends))) if self.group_draw == "fixed" else None
 
     @torch.no_grad()
-    def begin(self, *, spread: float, seed: int) -> None:
+    def begin(self, *, spread: float, first_pre: float, seed: int) -> None:
         """Keep the seed."""
-        super().begin(spread=spread, seed=seed)
+        super().begin(spread=spread, first_pre=first_pre, seed=seed)
         self.draw_seed.fill_(seed)
 
     def after_step(self) -> None:

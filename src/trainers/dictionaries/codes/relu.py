@@ -53,4 +53,5 @@ def relu_pass(weights: Weights, values_BSD: Tensor, price_F: Tensor | None) -> D
         reconstruction_BSD=reconstruction_BX.to(values_BSD.dtype).view_as(values_BSD),
         fired_F=torch.count_nonzero(code_BF.detach(), dim=0),
         penalty=use_F.sum() if price_F is None else use_F @ price_F,
+        code_BF=code_BF,
     )

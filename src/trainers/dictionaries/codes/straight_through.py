@@ -38,7 +38,7 @@ def step(pre: Tensor, threshold: Tensor, bandwidth: float | Tensor) -> Tensor:
 
 
 def _near(pre: Tensor, threshold: Tensor, bandwidth: float | Tensor) -> Tensor:
-    return ((pre - threshold).abs() < bandwidth / 2).to(pre.dtype)
+    return ((pre - threshold).abs() < bandwidth / 2).to(threshold.dtype)
 
 
 class _Jump(torch.autograd.Function):
@@ -61,7 +61,7 @@ class _Step(torch.autograd.Function):
     def forward(ctx: Any, pre: Tensor, threshold: Tensor, bandwidth: float | Tensor) -> Tensor:  # noqa: ANN401
         ctx.save_for_backward(pre, threshold)
         ctx.bandwidth = bandwidth
-        return (pre > threshold).to(pre.dtype)
+        return (pre > threshold).to(threshold.dtype)
 
     @staticmethod
     @once_differentiable

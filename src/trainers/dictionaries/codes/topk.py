@@ -6,6 +6,8 @@ For 8 sites of 128, F = 1,024, K = 32 and 1,024 rows on two cores, a step with s
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -33,8 +35,8 @@ class TopKDictionary(Dictionary):
     keeps_k = True
     takes_auxk = True
 
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
+    def __init__(self, shape: Shape, **options: Any) -> None:  # noqa: ANN401 - those of the shape
+        super().__init__(shape, **options)
         if shape.kept is None:
             raise ValueError("a TopK dictionary needs Shape.kept")
         self.kept = shape.kept

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
+from typing import ClassVar
 
 from torch import Tensor
 
 from trainers.dictionaries.codes.relu import DEFAULT_SPARSITY, ReluDictionary
-from trainers.dictionaries.shapes.crosscoder import Crosscoder
+from trainers.dictionaries.shapes.crosscoder import SHARED_SPARSITY, Crosscoder
 
 __all__ = ["CrosscoderL1"]
 
@@ -19,6 +21,7 @@ class CrosscoderL1(ReluDictionary, Crosscoder):
     """
 
     default_sparsity = DEFAULT_SPARSITY
+    options: ClassVar = MappingProxyType({"shared_sparsity": SHARED_SPARSITY})
 
     @classmethod
     def penalty_growth(cls, sites: int) -> float:
@@ -26,5 +29,5 @@ class CrosscoderL1(ReluDictionary, Crosscoder):
         return math.sqrt(sites)
 
     def price_F(self) -> Tensor:
-        """Return ``sum_s ||W_dec[i, s]||`` of each latent."""
-        return self.decoder_norm_FS().sum(dim=1)
+        """Return ``sum_s ||W_dec[i, s]||`` of each latent, reduced for shared ones."""
+        return self.price_with_discount_F(self.decoder_norm_FS().sum(dim=1))

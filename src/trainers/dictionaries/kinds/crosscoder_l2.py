@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from trainers.dictionaries.codes.relu import DEFAULT_SPARSITY, ReluDictionary
-from trainers.dictionaries.shapes.crosscoder import Crosscoder
+from trainers.dictionaries.shapes.crosscoder import SHARED_SPARSITY, Crosscoder
 
 __all__ = ["CrosscoderL2"]
 
@@ -19,8 +22,8 @@ class CrosscoderL2(ReluDictionary, Crosscoder):
     """
 
     default_sparsity = DEFAULT_SPARSITY
+    options: ClassVar = MappingProxyType({"shared_sparsity": SHARED_SPARSITY})
 
     def price_F(self) -> Tensor:
-        """Return ``sqrt(sum_s ||W_dec[i, s]||^2)`` of each latent."""
-        price_F: Tensor = torch.linalg.vector_norm(self.flat().decoder_FX, dim=1)
-        return price_F
+        """Return ``sqrt(sum_s ||W_dec[i, s]||^2)`` of each latent, reduced for shared ones."""
+        return self.price_with_discount_F(torch.linalg.vector_norm(self.flat().decoder_FX, dim=1))

@@ -78,6 +78,7 @@ def write_crosscoder(dictionary: TrainedDictionary, path: Path) -> None:
     """
     refuse_transcoder(dictionary, "the crosscoder layout")
     facts = dictionary.facts
+    refuse_transcoder(dictionary, "the crosscoder layout")
     if facts.activation.name != "relu":
         kept = "the K largest of each row" if facts.activation.k is not None else "those above a threshold"
         raise errors.UsageError(

@@ -14,6 +14,7 @@ from actstore import errors
 from trainers.exchange.facts import DictionaryFacts
 from trainers.exchange.formats.folder import ForeignFolder, named
 from trainers.exchange.formats.foreign import PROVENANCE, Foreign, provenance, said_provenance, whole_number
+from trainers.exchange.formats.gated import gate_of, is_gated
 from trainers.exchange.formats.plain import PlainSae, plain_sae
 from trainers.exchange.formats.state_dicts import Architecture, of_state_dict
 from trainers.exchange.trained import TrainedDictionary
@@ -30,6 +31,7 @@ _CLASSES: Final[Mapping[str, Architecture]] = {
     "BatchTopKSAE": "batch-topk",
     "MatryoshkaBatchTopKSAE": "matryoshka",
     "JumpReluAutoEncoder": "jumprelu",
+    "GatedAutoEncoder": "gated",
 }
 
 
@@ -37,6 +39,7 @@ _TRAINERS: Final[Mapping[str, str]] = {
     "AutoEncoderTopK": "TopKTrainer",
     "BatchTopKSAE": "BatchTopKTrainer",
     "MatryoshkaBatchTopKSAE": "MatryoshkaBatchTopKTrainer",
+    "GatedAutoEncoder": "GatedSAETrainer",
     "JumpReluAutoEncoder": "JumpReluTrainer",
 }
 """Classes that are written, and what trains them there."""
@@ -88,8 +91,9 @@ def write_dictionary_learning(dictionary: TrainedDictionary, path: Path) -> None
     """Write `trainer_0/ae.pt` and `trainer_0/config.json` into a folder.
 
     A ReLU dictionary is written as JumpReluAutoEncoder with thresholds of 0, which is the same: the class AutoEncoder
-    is rescaled when it is loaded, which changes codes. A BatchTopK dictionary keeps its class, and its groups, if one
-    threshold serves all latents; otherwise it is a JumpReluAutoEncoder with the same codes.
+    is rescaled when it is loaded, which changes codes. A gated one is written as GatedAutoEncoder. A BatchTopK
+    dictionary keeps its class, and its groups, if one threshold serves all latents; otherwise it is a
+    JumpReluAutoEncoder with the same codes.
 
     Raises
     ------
@@ -130,6 +134,8 @@ def _class_of(dictionary: TrainedDictionary) -> tuple[str, int | None]:
     facts = dictionary.facts
     if facts.activation.k is not None:
         return "AutoEncoderTopK", facts.activation.k
+    if is_gated(facts):
+        return "GatedAutoEncoder", None
     batch, limit_F = facts.batch_topk, dictionary.threshold
     one_limit = limit_F is not None and bool((limit_F == limit_F[0]).all()) and float(limit_F[0]) > 0
     plain = dictionary.rank is None and dictionary.latent_scale is None
@@ -139,6 +145,8 @@ def _class_of(dictionary: TrainedDictionary) -> tuple[str, int | None]:
 
 
 def _state(dict_class: str, sae: PlainSae, kept: int | None, facts: DictionaryFacts) -> dict[str, Any]:
+    if dict_class == "GatedAutoEncoder":
+        return _gated_state(sae)
     if dict_class == "JumpReluAutoEncoder" or kept is None:
         return _matrices(sae) | {
             "threshold": torch.zeros_like(sae.b_enc_F) if sae.threshold_F is None else sae.threshold_F
@@ -161,6 +169,18 @@ def _matrices(sae: PlainSae) -> dict[str, Any]:
         "b_enc": sae.b_enc_F,
         "W_dec": sae.W_dec_FD,
         "b_dec": sae.b_dec_D,
+    }
+
+
+def _gated_state(sae: PlainSae) -> dict[str, Any]:
+    gate = gate_of(sae)
+    return {
+        "encoder.weight": sae.W_enc_DF.T.contiguous(),
+        "decoder.weight": sae.W_dec_FD.T.contiguous(),
+        "decoder_bias": sae.b_dec_D,
+        "gate_bias": gate.b_gate_F,
+        "mag_bias": gate.b_mag_F,
+        "r_mag": gate.r_mag_F,
     }
 
 

@@ -118,7 +118,7 @@ def plain_weights(
 
 
 def refuse_transcoder(dictionary: TrainedDictionary, to: str) -> None:
-    """Raise `UsageError` if a dictionary is a transcoder, for a library that has none."""
+    """Raise `UsageError` for a dictionary that writes other sites than it reads."""
     if is_transcoder(dictionary):
         raise errors.UsageError(
             f"{to} has no transcoders, and this dictionary reads {', '.join(dictionary.reads)} and writes "

@@ -24,6 +24,7 @@ from trainers.exchange.formats.foreign import (
     threshold_of,
     whole_number,
 )
+from trainers.exchange.formats.gated import GATED_NOTE, Gate, gate_of, is_gated, jumprelu_of
 from trainers.exchange.formats.plain import plain_sae
 from trainers.exchange.formats.transcoder import is_transcoder, transcoder_to_saelens
 from trainers.exchange.trained import TrainedDictionary
@@ -38,7 +39,7 @@ _LAYOUT: Final = "6.0.0"
 """The version since which folders look like this."""
 _TRAINING: Final = frozenset({"batchtopk", "matryoshka_batchtopk"})
 """Architectures of checkpoints of training; SAELens saves them as jumprelu at the end."""
-_ARCHITECTURES: Final = frozenset({"standard", "topk", "jumprelu"}) | _TRAINING
+_ARCHITECTURES: Final = frozenset({"standard", "topk", "jumprelu", "gated"}) | _TRAINING
 _OF_HEADS: Final = (".hook_q", ".hook_k", ".hook_v", ".hook_z", ".hook_result", ".hook_rot_q", ".hook_rot_k")
 """Ends of the names of TransformerLens for activations [tokens, heads, features]."""
 _NORMALISATIONS: Final[Mapping[str, RowTransform]] = {
@@ -78,13 +79,12 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
     _refuse_heads(folder, config, metadata)
     tensors = folder.tensors(WEIGHTS)
     width, latents = _shape(folder, config, tensors, architecture)
-    weights = {
-        "W_enc": tensors["W_enc"].reshape(1, width, latents),
-        "b_enc": tensors["b_enc"],
-        "W_dec": tensors["W_dec"].reshape(latents, 1, width),
-        "b_dec": tensors["b_dec"].reshape(1, width),
-    }
     notes: dict[str, Any] = {"config": config}
+    if architecture == "gated":
+        gate = Gate(tensors["b_gate"], tensors["b_mag"], tensors["r_mag"])
+        tensors |= jumprelu_of(folder, tensors["W_enc"], gate)
+        notes["threshold"] = GATED_NOTE
+    weights = _weights(tensors, width, latents)
     activation, batch_topk = Activation(name="relu"), None
     if architecture == "topk":
         k = whole_number(folder, config, "k")
@@ -133,6 +133,7 @@ def write_saelens(dictionary: TrainedDictionary, path: Path) -> None:
         row_transforms=tuple(_NORMALISATIONS.values()),
     )
     architecture = {"relu": "standard", "topk": "topk", "jumprelu": "jumprelu"}[facts.activation.name]
+    architecture = "gated" if is_gated(facts) else architecture
     config: dict[str, Any] = {
         "architecture": architecture,
         "d_in": facts.width,
@@ -154,7 +155,11 @@ def write_saelens(dictionary: TrainedDictionary, path: Path) -> None:
     if facts.activation.k is not None:
         config |= {"k": facts.activation.k, "rescale_acts_by_decoder_norm": False}
     tensors = {"W_enc": sae.W_enc_DF, "b_enc": sae.b_enc_F, "W_dec": sae.W_dec_FD, "b_dec": sae.b_dec_D}
-    if sae.threshold_F is not None:
+    if architecture == "gated":
+        gate = gate_of(sae)
+        del tensors["b_enc"]
+        tensors |= {"b_gate": gate.b_gate_F, "b_mag": gate.b_mag_F, "r_mag": gate.r_mag_F}
+    elif sae.threshold_F is not None:
         tensors["threshold"] = sae.threshold_F
     save_tensors(path / WEIGHTS, tensors)
     (path / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
@@ -196,10 +201,23 @@ def _shape(
     }
     if architecture == "jumprelu":
         shapes["threshold"] = (latents,)
+    elif architecture == "gated":
+        del shapes["b_enc"]
+        shapes |= dict.fromkeys(("b_gate", "b_mag", "r_mag"), (latents,))
     elif architecture in _TRAINING:
         shapes["topk_threshold"] = ()
     check_shapes(folder, tensors, shapes)
     return width, latents
+
+
+def _weights(tensors: Mapping[str, Tensor], width: int, latents: int) -> dict[str, Tensor]:
+    """Return what every dictionary has, in our shapes."""
+    return {
+        "W_enc": tensors["W_enc"].reshape(1, width, latents),
+        "b_enc": tensors["b_enc"],
+        "W_dec": tensors["W_dec"].reshape(latents, 1, width),
+        "b_dec": tensors["b_dec"].reshape(1, width),
+    }
 
 
 def _batch_topk(folder: ForeignFolder, config: Mapping[str, Any], latents: int) -> BatchTopK:

@@ -12,11 +12,14 @@ from actstore import errors
 from trainers.exchange.facts import Activation, BatchTopK
 from trainers.exchange.formats.folder import ForeignFolder
 from trainers.exchange.formats.foreign import Foreign, check_shapes, threshold_of
+from trainers.exchange.formats.gated import GATED_NOTE, Gate, jumprelu_of
 from trainers.save.tensors import shown, tensor_names
 
 __all__ = ["Architecture", "of_state_dict"]
 
-Architecture = Literal["relu", "relu-no-bias", "topk", "batch-topk", "matryoshka", "jumprelu", "jumprelu-linear"]
+Architecture = Literal[
+    "relu", "relu-no-bias", "topk", "batch-topk", "matryoshka", "jumprelu", "jumprelu-linear", "gated"
+]
 """What a state dict is of.
 
 ``relu`` subtracts a bias before encoding, ``relu-no-bias`` (AutoEncoderNew, ReLUSAE_Tied) does not; ``matryoshka`` and
@@ -24,7 +27,8 @@ Architecture = Literal["relu", "relu-no-bias", "topk", "batch-topk", "matryoshka
 """
 _BATCH: Final = frozenset({"batch-topk", "matryoshka"})
 _OWN_NAMES: Final = frozenset({"matryoshka", "jumprelu"})
-_SUBTRACTS: Final = frozenset({"relu", "topk", "batch-topk", "matryoshka"})
+_SUBTRACTS: Final = frozenset({"relu", "topk", "batch-topk", "matryoshka", "gated"})
+_GATE: Final = ("gate_bias", "mag_bias", "r_mag")
 _BIAS: Final[Mapping[Architecture, str]] = {
     "relu": "bias",
     "relu-no-bias": "decoder.bias",
@@ -33,6 +37,7 @@ _BIAS: Final[Mapping[Architecture, str]] = {
     "matryoshka": "b_dec",
     "jumprelu": "b_dec",
     "jumprelu-linear": "decoder.bias",
+    "gated": "decoder_bias",
 }
 
 
@@ -54,11 +59,15 @@ def of_state_dict(folder: ForeignFolder, tensors: Mapping[str, Tensor], architec
     latents = W_enc_DF.shape[1]
     weights = {
         "W_enc": W_enc_DF[None].contiguous(),
-        "b_enc": tensors["b_enc" if own else "encoder.bias"],
         "W_dec": W_dec_FD[:, None].contiguous(),
         "b_dec": tensors[_BIAS[architecture]][None],
     }
     notes: dict[str, object] = {}
+    if architecture == "gated":
+        weights |= jumprelu_of(folder, weights["W_enc"], Gate(*(tensors[name] for name in _GATE)))
+        notes["threshold"] = GATED_NOTE
+    else:
+        weights["b_enc"] = tensors["b_enc" if own else "encoder.bias"]
     k = _kept(folder, tensors, latents) if "k" in tensors else None
     if architecture in _BATCH:
         weights["threshold"] = threshold_of(folder, tensors["threshold"], latents)
@@ -93,6 +102,9 @@ def _shapes(tensors: Mapping[str, Tensor], encoder: str, architecture: Architect
         latents, width = first, second
         shapes = {"encoder.weight": (latents, width), "encoder.bias": (latents,), "decoder.weight": (width, latents)}
     shapes[_BIAS[architecture]] = (width,)
+    if architecture == "gated":
+        del shapes["encoder.bias"]
+        shapes |= dict.fromkeys(_GATE, (latents,))
     if architecture in {"topk", *_BATCH}:
         shapes |= {"k": (), "threshold": ()}
     elif architecture.startswith("jumprelu"):

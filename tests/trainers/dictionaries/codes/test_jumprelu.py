@@ -16,7 +16,7 @@ from trainers.dictionaries.kinds.jumprelu_sae import JumpReluSae
 
 def made(kind: type[JumpReluDictionary], **options: object) -> JumpReluDictionary:
     dictionary = kind(Shape(1 if kind.one_site else 3, 6, 20), **options).double()  # type: ignore[arg-type]
-    dictionary.begin(spread=1.5, seed=0)
+    dictionary.begin(spread=1.5, first_pre=1.0, seed=0)
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for name, parameter in dictionary.named_parameters():

@@ -20,7 +20,7 @@ GROUPS = (0.1, 0.2, 0.7)
 
 def made(kind: type[MatryoshkaDictionary], **options: Any) -> MatryoshkaDictionary:
     dictionary = kind(Shape(1 if kind.one_site else 3, 6, 20, 4), **{"groups": GROUPS} | options).double()
-    dictionary.begin(spread=1.0, seed=5)
+    dictionary.begin(spread=1.0, first_pre=1.0, seed=5)
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in dictionary.parameters():
@@ -135,7 +135,7 @@ def test_shares_that_are_none_are_refused(groups: tuple[float, ...], message: st
 
 def test_random_prefixes_are_a_function_of_seed_and_step() -> None:
     dictionary, again, other = (made(MatryoshkaSae, group_draw="random") for _ in range(3))
-    other.begin(spread=1.0, seed=6)
+    other.begin(spread=1.0, first_pre=1.0, seed=6)
     history = []
     for _ in range(20):
         history.append(dictionary.prefixes())

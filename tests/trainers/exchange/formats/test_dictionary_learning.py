@@ -38,7 +38,8 @@ def test_an_autoencoder_has_the_codes_of_a_normalised_decoder(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (trainer_config("GatedAutoEncoder"), "trainer.dict_class is 'GatedAutoEncoder'"),
+        (trainer_config("CrossCoder"), "trainer.dict_class is 'CrossCoder'"),
+        (trainer_config("GatedAutoEncoder"), "expected decoder.weight, decoder_bias, encoder.weight, gate_bias"),
         ({"trainer": 3}, "trainer.dict_class is None"),
         ({}, "trainer.dict_class is None"),
         (trainer_config("AutoEncoderTopK", k=5), "k is 5, and the weights have 4"),

@@ -55,7 +55,7 @@ SIX = {"sae_lens_version": "6.0.0", "model_name": "peer/model"}
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, torch.Tensor], str]] = {
     "an older version": (saelens_config(metadata={"sae_lens_version": "5.9.0"}), {}, "SAELens before 6"),
     "no metadata": (saelens_config(metadata=None), {}, "SAELens before 6"),
-    "another architecture": (saelens_config("gated"), {}, "architecture 'gated'"),
+    "another architecture": (saelens_config("temporal"), {}, "architecture 'temporal'"),
     "an architecture in colours": (saelens_config("\x1b[31m"), {}, r"\\x1b"),
     "one head": (
         saelens_config(metadata=SIX | {"hook_name": "blocks.3.attn.hook_z", "hook_head_index": 2}),
@@ -79,6 +79,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, torch.Tensor], str]] = {
         "give the factor with --input-scale",
     ),
     "whitening": (saelens_config(normalize_activations="covariance_whitening"), {}, "covariance_whitening"),
+    "a gate without its vectors": (saelens_config("gated"), {}, "expected W_dec, W_enc, b_dec, b_gate, b_mag, r_mag"),
     "a tensor too many": (saelens_config(), {"scaling_factor": torch.ones(LATENTS)}, "scaling_factor"),
     "no threshold": (saelens_config("jumprelu"), {}, "expected W_dec, W_enc, b_dec, b_enc, threshold"),
     "a threshold of another size": (saelens_config("jumprelu"), {"threshold": torch.ones(3)}, "threshold is [3]"),

@@ -1,38 +1,36 @@
-"""One training run on an open stream: start or resume, train, evaluate, save, keep metrics."""
+"""One training run: start or resume, step, evaluate, save, keep metrics."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
-import torch
-
-from actstore import Progress, Silent, errors
+from actstore import Cursor, Silent, errors
 from trainers.fit.health import Health, HealthRecord
 from trainers.fit.initialise import start
-from trainers.fit.loop import Trained, train
-from trainers.fit.normalise import SiteMoments, describe_inputs
-from trainers.fit.plan import TrainPlan
+from trainers.fit.loop import Served, Trained, step_on
+from trainers.fit.rows.drawn import run_inputs
+from trainers.fit.rows.transform import transform_of
 from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
+from trainers.loggers.logger import LoggedRun
+from trainers.loggers.several import Loggers
 from trainers.save.checkpoint import copy_checkpoint, read_checkpoint, resume_state, write_checkpoint
 from trainers.save.files import writing_to
-from trainers.save.metrics_log import MetricsLog, drop_lines_after
-from trainers.save.record import Origin
-from trainers.save.run_folder import RunFolder, RunRecord
+from trainers.save.metrics_log import MetricsLog, drop_lines_after, read_metrics
+from trainers.save.run_folder import RunFolder
 from trainers.score.evaluate import Score, evaluate
-from trainers.score.held_out import HeldOut
-from trainers.workflows.memory import free_bytes, is_out_of_memory, what_fits
-from trainers.workflows.options import RunOptions
+from trainers.workflows.memory import OutOfMemoryError, free_bytes, is_out_of_memory, what_fits
 from trainers.workflows.resume import SavedRun, command_to_resume
 from trainers.workflows.stopping import StopSignals
+from trainers.workflows.training.run import Finished, Run, suggestion
 
-__all__ = ["ClosableSource", "Finished", "Run", "run_training", "suggestion"]
+__all__ = ["ClosableSource", "Training"]
 
 _LOGGED_STEPS: Final = 1000
 """Approximate number of metric lines of a run of any length."""
@@ -46,95 +44,21 @@ class ClosableSource(BatchSource, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A resolved training run: its dictionary, its rows, its folder, and its rows for scoring."""
-
-    plan: TrainPlan
-    origin: Origin
-    statistics: Mapping[str, SiteMoments]
-    folder: RunFolder
-    record: RunRecord
-    """What the user asked for."""
-    options: RunOptions
-    device: torch.device
-    saved: SavedRun | None
-    """The run to go on with; None for a new one."""
-    held_out: HeldOut | None
-    """Rows for evaluation during training; None for no evaluation."""
-    eval_every: int
-    evaluated_on: str
-    """Split of the rows for scoring."""
-
-    @property
-    def resumed_from_step(self) -> int | None:
-        """Step of the checkpoint from which it goes on; None if there is none."""
-        return None if self.saved is None or self.saved.record is None else self.saved.record.step
-
-
-class Finished(NamedTuple):
-    """A run at its last step, or at the step at which it was told to stop."""
-
-    state: TrainState
-    health: Health
-    rows: int
-    """Rows trained on in this process."""
-    seconds: float
-    """Time of the steps."""
-    data_s: float
-    """Part of it in which the next batch was prepared: waiting, gathering, decoding."""
-
-
-def run_training(run: Run, source: ClosableSource, *, progress: Progress, signals: StopSignals) -> Finished:
-    """Train until the plan is done; a run killed at any moment can be resumed with the same result.
-
-    A request to stop ends it after the step in hand, with a checkpoint of that step.
-
-    Raises
-    ------
-    CheckpointError
-        If the folder holds a run; if a resumed run does not fit the rows.
-    TrainingError
-        If the loss is not finite, the run falls apart, or the folder cannot be written. The last good checkpoint stays
-        as it is, and is named.
-    """
-    training = _Training(run, source, signals, _start(run, source))
-    rows_before = training.state.rows
-    with (
-        MetricsLog(run.folder.metrics) as log,
-        progress.stage(f"training {run.plan.dictionary}", total=run.plan.rows, unit="rows", done=rows_before) as stage,
-        signals.deferred(source.close),
-    ):
-        for trained in training.steps():
-            metrics = training.after(trained)
-            with training.rescued():
-                if metrics is not None:
-                    log.append(metrics)
-                if training.checkpoint_is_due():
-                    log.flush_to_disk()
-                    training.save()
-            stage.advance(trained.batch_rows, note=training.note(trained))
-            if signals.requested:
-                break
-        if signals.requested:
-            training.keep()
-    state = training.state
-    return Finished(state, training.health, state.rows - rows_before, training.seconds, training.data_s)
-
-
-def _start(run: Run, source: BatchSource) -> TrainState:
-    """Return the first state of a run or that of its checkpoint, with `source` at its cursor and the folder ready."""
-    saved, folder = run.saved, run.folder
+def _start(run: Run) -> tuple[TrainState, Cursor | None]:
+    """Return the first state of a run or that of its checkpoint, with its position; the folder is then ready."""
+    saved, folder, cursor = run.saved, run.folder, None
     if saved is None or saved.checkpoint is None:
-        plan = run.plan
-        inputs = describe_inputs(
-            plan.sites, run.statistics, normalisation=plan.normalisation, read=plan.reads, written=plan.writes
-        )
-        state = start(run.plan, inputs, device=run.device)
+        inputs = run_inputs(run.plan, run.statistics, run.drawn_NSD)
+        state = start(run.plan, inputs, device=run.device, labels=run.labels)
     else:
         checkpoint = read_checkpoint(saved.checkpoint)
-        state = resume_state(checkpoint, plan=run.plan, origin=run.origin, device=run.device)
-        source.seek(checkpoint.cursor)
+        state = resume_state(checkpoint, plan=run.plan, origin=run.origin, device=run.device, labels=run.labels)
+        cursor = checkpoint.cursor
+        if run.own is not None and cursor.stream != run.own.stream:
+            raise errors.CursorError(
+                f"{saved.checkpoint}: was taken in stream {cursor.stream}, and this run reads {run.own.stream}: store, "
+                "sites, split, order, seeds, batch_rows and buffer_bytes must be those with which it began"
+            )
     if saved is not None and saved.folder.path.resolve() == folder.path.resolve():
         folder.write_record(run.record)
     else:
@@ -143,7 +67,7 @@ def _start(run: Run, source: BatchSource) -> TrainState:
             _copy(saved, folder)
     with writing_to(folder.path):
         drop_lines_after(folder.metrics, state.step)
-    return state
+    return state, cursor
 
 
 def _copy(saved: SavedRun, folder: RunFolder) -> None:
@@ -155,27 +79,71 @@ def _copy(saved: SavedRun, folder: RunFolder) -> None:
             shutil.copyfile(saved.folder.metrics, folder.metrics)
 
 
-class _Training:
-    """A run while it trains."""
+class Training:
+    """A run while it trains; it begins, or goes on from its checkpoint, when this is made.
 
-    def __init__(self, run: Run, source: ClosableSource, signals: StopSignals, state: TrainState) -> None:
-        self._run, self._source, self._signals = run, source, signals
-        self.state = state
+    Parameters
+    ----------
+    loggers
+        Receive its metrics; whoever made them ends them.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder holds a run; if a resumed run does not fit the rows.
+    """
+
+    def __init__(self, run: Run, source: ClosableSource, signals: StopSignals, loggers: Loggers) -> None:
+        self._run, self._source, self._signals, self._loggers = run, source, signals, loggers
+        self.state, self._cursor = _start(run)
+        logged = LoggedRun.of(run.folder.path, self.state.step, run.plan, run.origin, run.record)
+        loggers.start(logged, read_metrics(run.folder.metrics))
         self.health = Health(steps=run.plan.steps, before=_health_before(run))
         self.seconds = self.data_s = 0.0
-        self._saved_step = state.step
+        self._rows_before = self.state.rows
+        self._saved_step = self.state.step
         self._log_every = max(1, run.plan.steps // _LOGGED_STEPS)
         self._score: Score | None = None
 
-    def steps(self) -> Iterator[Trained]:
-        """Train; an error of the rows or of the training says what is kept."""
+    @property
+    def run(self) -> Run:
+        """What is trained."""
+        return self._run
+
+    @property
+    def kept(self) -> str:
+        """Which checkpoint is the last good one, in words."""
+        return self._kept(self.state.step)
+
+    @property
+    def done(self) -> bool:
+        """Whether it has come to its last step."""
+        return self.state.step >= self._run.plan.steps
+
+    def finished(self) -> Finished:
+        """Return the run as it is now."""
+        state = self.state
+        return Finished(state, self.health, state.rows - self._rows_before, self.seconds, self.data_s)
+
+    def seek(self) -> None:
+        """Bring the stream to where this run goes on."""
+        if self._cursor is not None:
+            own = self._run.own
+            self._source.seek(self._cursor if own is None else replace(self._cursor, stream=self._source.cursor.stream))
+
+    def step(self, served: Served) -> tuple[Trained, dict[str, Any] | None]:
+        """Train on a batch; return the step, and its metrics if they are due.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is not finite, the run has fallen apart, or there is no memory; the message says what is kept.
+        """
+        own = self._run.own
+        if own is not None:
+            served = served._replace(values_BSD=served.values_BSD[:, list(own.columns)])
         try:
-            yield from train(self.state, self._source, self._run.plan)
-        except (errors.StreamError, errors.StoreError) as error:
-            if self._signals.requested:
-                return
-            self.keep()
-            raise type(error)(f"{error}. {self._kept(self.state.step)}") from error
+            trained = step_on(self.state, served, self._run.plan)
         except errors.TrainingError as error:
             raise type(error)(f"{error}. {self._kept(self.health.last_good_step)}") from error
         except (RuntimeError, MemoryError) as error:
@@ -183,19 +151,25 @@ class _Training:
                 raise
             plan, free = self._run.plan, free_bytes(self._run.device)
             fits = "lower --batch-rows or --latents" if free is None else what_fits(plan, free)
-            raise errors.TrainingError(
+            raise OutOfMemoryError(
                 f"step {self.state.step + 1:,}: out of memory on {self._run.device} with {plan.batch_rows:,} rows and "
                 f"{plan.latents:,} latents; {fits}. {self._kept(self.health.last_good_step)}"
             ) from error
+        return trained, self._after(trained)
 
-    def after(self, trained: Trained) -> dict[str, Any] | None:
-        """Judge a step; return its metrics if they are due.
+    def record(self, metrics: dict[str, Any] | None, log: MetricsLog) -> None:
+        """Write what is due after a step: a line of metrics, a checkpoint; raises as `rescued`."""
+        with self.rescued():
+            if metrics is not None:
+                log.append(metrics)
+                self._loggers.step(metrics)
+            if self.state.step == self._run.plan.steps or self.state.step % self._run.options.checkpoint_every == 0:
+                log.flush_to_disk()
+                self._loggers.flush()
+                self.save()
 
-        Raises
-        ------
-        TrainingError
-            If the run has fallen apart.
-        """
+    def _after(self, trained: Trained) -> dict[str, Any] | None:
+        """Judge a step; return its metrics if they are due."""
         self.seconds += trained.seconds
         self.data_s += trained.data_s
         step = self.state.step
@@ -227,10 +201,6 @@ class _Training:
         dead = "" if report.dead is None else f", dead {report.dead / run.plan.latents:.1%}"
         return f"explained variance {', '.join(explained) or '-'}; L0 {report.batch_l0:.1f}{dead}"
 
-    def checkpoint_is_due(self) -> bool:
-        """Return whether the step in hand has a checkpoint in any case."""
-        return self.state.step == self._run.plan.steps or self.state.step % self._run.options.checkpoint_every == 0
-
     def save(self, folder: RunFolder | None = None) -> None:
         """Write a checkpoint."""
         write_checkpoint(
@@ -238,14 +208,20 @@ class _Training:
             self.state,
             plan=self._run.plan,
             origin=self._run.origin,
-            cursor=self._source.cursor,
+            cursor=self._position(),
             keep=self._run.options.keep,
             health=self.health.record,
         )
         self._saved_step = self.state.step
 
+    def _position(self) -> Cursor:
+        """Return the position of the next batch, as the stream of this run alone would name it."""
+        own = self._run.own
+        return self._source.cursor if own is None else replace(self._source.cursor, stream=own.stream)
+
     def keep(self) -> None:
         """Write a checkpoint of the present step, unless there is one."""
+        self._loggers.flush()
         if self.state.step > self._saved_step:
             with self.rescued():
                 self.save()
@@ -299,6 +275,7 @@ class _Training:
             max_rows=held_out.rows,
             progress=Silent(),
             written=self._run.plan.written,
+            transform=transform_of(self._run.plan.normalisation),
         )
         if self._signals.requested:
             return None
@@ -314,12 +291,6 @@ def _health_before(run: Run) -> HealthRecord | None:
     return HealthRecord(best=None, last_good_step=record.step)
 
 
-def suggestion(plan: TrainPlan) -> str:
-    """Return what usually helps a run whose dictionary is worse than the mean of the rows."""
-    penalty = "" if plan.sparsity is None else f", a smaller --sparsity (now {plan.sparsity:g})"
-    return f"Begin again with a lower --lr (now {plan.lr:g}){penalty} or more --steps (now {plan.steps:,})"
-
-
 def _metrics(trained: Trained, score: Score | None, *, evaluated_on: str) -> dict[str, Any]:
     """Return a line of metrics: the step, and beside it the score if there is one, by the names of the result."""
     evaluated: dict[str, Any] = {}
@@ -328,8 +299,9 @@ def _metrics(trained: Trained, score: Score | None, *, evaluated_on: str) -> dic
         del evaluated["rows"]
     step = trained.report._asdict()
     return {
-        **{name: value for name, value in step.items() if name != "terms"},
+        **{name: value for name, value in step.items() if name not in {"terms", "counts"}},
         **trained.report.terms,
+        **trained.report.counts,
         "rows_per_s": trained.batch_rows / trained.seconds,
         "data_share": trained.data_s / trained.seconds,
         **evaluated,

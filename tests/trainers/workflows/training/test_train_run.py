@@ -18,15 +18,18 @@ import torch
 from actstore import Batch, Silent, errors
 from actstore.testing.memory_stream import MemoryStream, moments_of
 from tests.trainers.in_memory import CPU, origin_of, plan_of, stream_of
+from tests.trainers.loggers.written import curves, history
 from tests.trainers.planted import Planted
 from trainers.fit.config import TrainConfig
+from trainers.loggers.several import Loggers
 from trainers.save.checkpoint import load_dictionary, newest_checkpoint, read_record
 from trainers.save.run_folder import RunFolder, RunRecord
 from trainers.score.held_out import hold_out
 from trainers.workflows.options import RunOptions
 from trainers.workflows.resume import SavedRun
 from trainers.workflows.stopping import StopSignals
-from trainers.workflows.train_run import Finished, Run, run_training
+from trainers.workflows.training.run import Finished, Run
+from trainers.workflows.training.train_together import run_training
 
 
 class Breaking(MemoryStream):
@@ -74,7 +77,8 @@ def run_in(folder: Path, stream: MemoryStream, *, resume: Path | None = None, la
 
 
 def execute(run: Run, stream: MemoryStream, signals: StopSignals | None = None) -> Finished:
-    return run_training(run, stream, progress=Silent(), signals=signals or StopSignals())
+    with Loggers(run.options.log) as loggers:
+        return run_training(run, stream, progress=Silent(), signals=signals or StopSignals(), loggers=loggers)
 
 
 def logged_steps(folder: Path) -> list[int]:
@@ -99,6 +103,27 @@ def test_a_run_keeps_its_last_state_and_its_metrics(stream: MemoryStream, tmp_pa
     dictionary, record = load_dictionary(newest)
     assert record.step == 12
     assert torch.equal(dictionary.W_dec, finished.state.dictionary.W_dec)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_loggers_have_each_step_of_a_broken_run_once(
+    elsewhere: bool, stream: MemoryStream, one_site: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its own folder, the run of W&B goes on; in another folder a new one begins with the steps before."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    first, last = tmp_path / "run", tmp_path / ("branch" if elsewhere else "run")
+    breaking = Breaking(one_site.values_NSD[:3000], stream.sites, batch_rows=256)
+    with pytest.raises(OSError, match="the disk is gone"):
+        execute(run_in(first, breaking, log=("tensorboard", "wandb")), breaking)
+    again = stream_of(one_site.values_NSD[:3000], batch_rows=256)
+    execute(run_in(last, again, resume=first, log=("tensorboard", "wandb")), again)
+    lines = [json.loads(line) for line in (last / "metrics.jsonl").read_text().splitlines()]
+    rows = history(last)
+    assert [row["step"] for row in rows] == [line["step"] for line in lines] == list(range(1, 13))
+    assert [row["loss"] for row in rows] == [line["loss"] for line in lines]
+    assert [step for step, _ in curves(last)["loss"]] == list(range(1, 13))
+    assert [value for _, value in curves(last)["rows"]] == [line["rows"] for line in lines]
 
 
 def test_a_broken_run_resumes_to_the_same_weights_and_metrics(

@@ -1,0 +1,1 @@
+"""Loggers of metrics beside `metrics.jsonl`: TensorBoard, Weights & Biases."""

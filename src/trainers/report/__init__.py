@@ -1,0 +1,1 @@
+"""Compare runs: what their folders say, in tables and on a page."""

@@ -1,0 +1,1 @@
+"""Parts of a sweep: its file, its passes, its folder."""

@@ -1,0 +1,1 @@
+"""A planned run begins, trains and is kept."""
