@@ -11,7 +11,7 @@ from actstore import errors
 from trainers.fit.config import TrainConfig, make_config
 from trainers.workflows.presets import find_preset
 
-__all__ = ["read_toml", "settle_config"]
+__all__ = ["merged_settings", "read_toml", "settle_config"]
 
 _MOST_BYTES: Final = 1 << 20
 _SHAPED_BY: Final = {"expansion": "latents"}
@@ -50,12 +50,21 @@ def settle_config(
     merged: dict[str, Any] = {}
     said_by: dict[str, str] = {}
     for name, values in layers:
-        for given, replaced in _SHAPED_BY.items():
-            if given in values and replaced not in values:
-                merged.pop(replaced, None)
-        merged |= values
+        merged = merged_settings(merged, values)
         said_by |= dict.fromkeys(values, name)
     return make_config(merged, said_by=said_by)
+
+
+def merged_settings(before: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in which the later ones take precedence; an `expansion` there replaces `latents`, too.
+
+    Examples
+    --------
+    >>> merged_settings({"latents": 512, "k": 8}, {"expansion": 4})
+    {'k': 8, 'expansion': 4}
+    """
+    silenced = {replaced for given, replaced in _SHAPED_BY.items() if given in later and replaced not in later}
+    return {name: value for name, value in before.items() if name not in silenced} | dict(later)
 
 
 def read_toml(file: Path, *, what: str) -> dict[str, Any]:

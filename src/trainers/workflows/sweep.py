@@ -110,6 +110,10 @@ def sweep(
     """
     progress = progress or Silent()
     asked = _settle(source, file, options or RunOptions())
+    if asked.options.log:
+        raise errors.UsageError(
+            "a sweep passes no metrics to loggers; each member has metrics.jsonl, and 'trainer report' compares them"
+        )
     device = choose_device(asked.options.device)
     first = next(iter(asked.members.values()))
     with open_rows(plan_rows(asked.source, first, asked.options, device=device), progress) as rows:

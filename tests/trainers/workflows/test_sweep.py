@@ -169,6 +169,13 @@ def test_a_member_that_cannot_fit_alone_is_refused_before_anything_is_trained(st
     assert not (tmp_path / "sweep").exists()
 
 
+def test_a_sweep_has_no_loggers(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "sweep.toml").write_text(THREE)
+    with pytest.raises(errors.UsageError, match="a sweep passes no metrics to loggers"):
+        sweep(store, tmp_path / "sweep.toml", RunOptions(out=tmp_path / "sweep", device="cpu", log=("wandb",)))
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_members_with_other_batches_are_read_in_a_pass_of_their_own(store: Path, tmp_path: Path) -> None:
     result = train(
         store,

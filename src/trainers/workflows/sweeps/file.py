@@ -25,8 +25,9 @@ from typing import Any, Final
 
 from actstore import did_you_mean, errors
 from trainers.fit.config import TrainConfig, make_config
-from trainers.workflows.settings import read_toml
-from trainers.workflows.sweeps.folder import MEMBER_NAME
+from trainers.workflows.resume import with_absolute_paths
+from trainers.workflows.settings import merged_settings, read_toml
+from trainers.workflows.sweeps.folder import MEMBER_NAME, RESERVED_NAMES
 
 __all__ = ["MOST_MEMBERS", "read_sweep"]
 
@@ -57,12 +58,14 @@ def read_sweep(path: Path) -> dict[str, TrainConfig]:
     members: dict[str, TrainConfig] = {}
     folders: dict[str, str] = {}
     for where, name, settings in given:
+        if name in RESERVED_NAMES:
+            raise errors.UsageError(f"{path}, {where}: a sweep has a file {name} of its own; give another name")
         if (other := folders.setdefault(name.casefold(), name)) != name or name in members:
             raise errors.UsageError(
                 f"{path}: two members would share the folder {other!r}; give one of them another name (or settings)"
             )
         try:
-            config = make_config(base | settings)
+            config = with_absolute_paths(make_config(merged_settings(base, settings), said_by={}))
         except errors.UsageError as error:
             raise errors.UsageError(f"{path}, {where}: {error}") from None
         order_seed = base.get("seed", 0) if config.order_seed is None else config.order_seed

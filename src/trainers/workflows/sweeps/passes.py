@@ -148,9 +148,12 @@ def plan_passes(
         order = _Order(config.batch_rows, config.order, config.split, config.row_seed, reading.facts.width)
         groups.setdefault(order, []).append((name, config, reading))
     free = free_bytes(device)
-    _refuse_too_large(plans, free=memory_bytes or free)
+    _refuse_too_large(plans, free=free if memory_bytes is None else memory_bytes)
     most = memory_bytes if memory_bytes is not None else None if free is None else int(_SHARE_OF_FREE * free)
-    return [one for group in groups.values() for one in _pack(_settle(group, plans, labels, source), source, most)]
+    passes = [one for group in groups.values() for one in _pack(_settle(group, plans, labels, source), source, most)]
+    if memory_bytes is not None:
+        _refuse_over_limit(passes, memory_bytes)
+    return passes
 
 
 def _reading(rows: Rows) -> _Reading:
@@ -170,6 +173,20 @@ def _refuse_too_large(plans: Mapping[str, TrainPlan], *, free: int | None) -> No
         raise errors.TrainingError(
             f"{len(said)} of {len(plans)} members do not fit into the {free:,} bytes that there are, even alone: "
             f"{'; '.join(said)}. Nothing was trained"
+        )
+
+
+def _refuse_over_limit(passes: Sequence[Pass], memory_bytes: int) -> None:
+    """Refuse passes of one member that are over the limit: others were put into a pass only if it had room."""
+    said = [
+        f"{', '.join(member.name for member in one.members)} needs {one.bytes:,} bytes by the estimate"
+        for one in passes
+        if one.bytes > memory_bytes
+    ]
+    if said:
+        raise errors.TrainingError(
+            f"--memory-bytes {memory_bytes:,}: {'; '.join(said)}, even alone; allow more, or lower latents, batch_rows "
+            "or --buffer-bytes. Nothing was trained"
         )
 
 
