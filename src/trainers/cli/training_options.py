@@ -117,7 +117,7 @@ class TrainingOptions(SettingsOptions):
         float | None,
         typer.Option(
             help="Weight of the penalty beside the unexplained share (all but TopK), for rows of any scale.",
-            show_default="0.06; 0.03 for p-annealing-sae",
+            show_default="0.06 for most, 0.03 for p-annealing-sae",
             rich_help_panel="Sparsity",
         ),
     ] = None
@@ -125,7 +125,7 @@ class TrainingOptions(SettingsOptions):
         float | None,
         typer.Option(
             help="Power of the penalty at the end (p-annealing-sae); it begins at 1.",
-            show_default="0.2",
+            show_default="a power of 0.2",
             rich_help_panel="Sparsity",
         ),
     ] = None

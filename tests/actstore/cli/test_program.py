@@ -160,7 +160,7 @@ def test_every_program_has_a_version(program: str) -> None:
         ("actstore", "actstore plan --mon", {"--months"}),
         ("trainer", "trainer on", {"online"}),
         ("trainer", "trainer read-from-store --dictionary cross",
-         {"crosscoder-topk", "crosscoder-l1", "crosscoder-l2"}),
+         {f"crosscoder-{code}" for code in ("topk", "batch-topk", "jumprelu", "matryoshka", "l1", "l2")}),
         ("trainer", "trainer online --order ", {"windows", "uniform"}),
     ],
 )  # fmt: skip
