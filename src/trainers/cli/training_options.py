@@ -234,7 +234,7 @@ class TrainingOptions(SettingsOptions):
         int | None,
         typer.Option(
             help="Seeds the order of rows alone, so that runs of several seeds get the same batches.",
-            show_default="--seed",
+            show_default="as --seed",
             rich_help_panel="Rows",
         ),
     ] = None
