@@ -39,6 +39,7 @@ def train(
     from actstore import errors, parse_storage_options, terminal_progress
     from trainers.fit.config import make_config
     from trainers.workflows.options import RunOptions
+    from trainers.workflows.ranks import Ranks
     from trainers.workflows.read_from_store import read_from_store
     from trainers.workflows.stopping import Stopped
     from trainers.workflows.stream_only import stream_only
@@ -60,9 +61,11 @@ def train(
         else:
             document = read_from_store(uri, config, circumstances, progress=progress).document()
     except Stopped as stopped:
-        typer.echo(str(stopped), err=True)
+        if Ranks.of_environment().first:
+            typer.echo(str(stopped), err=True)
         raise typer.Exit(stopped.exit_code) from None
-    print_result(document, as_json=output.as_json)
+    if Ranks.of_environment().first:
+        print_result(document, as_json=output.as_json)
 
 
 def fields_of_config(training: options.TrainingOptions, given: options.Given) -> dict[str, Any]:

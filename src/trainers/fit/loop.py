@@ -22,17 +22,23 @@ class Trained(NamedTuple):
 
     report: StepReport
     batch_rows: int
+    """Over all ranks."""
     seconds: float
     """Wall time of the step, from the request for the batch."""
     data_s: float
     """Part of it in which the batch was being made: waiting, gathering, decoding."""
 
 
-def train(state: TrainState, source: BatchSource, plan: TrainPlan) -> Iterator[Trained]:
+def train(state: TrainState, source: BatchSource, plan: TrainPlan, *, parts: int = 1) -> Iterator[Trained]:
     """Train until `plan.steps`, yielding after each step.
 
     While the caller holds a result, `source.cursor` is the position of the next batch: the time to save a
     checkpoint. Epochs follow each other, each in its own order.
+
+    Parameters
+    ----------
+    parts
+        Passes for one update; see `train_step`.
 
     Raises
     ------
@@ -50,8 +56,9 @@ def train(state: TrainState, source: BatchSource, plan: TrainPlan) -> Iterator[T
         began = time.perf_counter()
         while state.step < plan.steps and (batch := next(batches, None)) is not None:
             data_s = time.perf_counter() - began
-            report = train_step(state, torch.as_tensor(batch.values_BSD), plan)
+            rows = state.rows
+            report = train_step(state, torch.as_tensor(batch.values_BSD), plan, parts=parts)
             ended = time.perf_counter()
             dry_epochs = 0
-            yield Trained(report, len(batch.values_BSD), ended - began, data_s)
+            yield Trained(report, state.rows - rows, ended - began, data_s)
             began = time.perf_counter()

@@ -28,7 +28,16 @@ from trainers.fit.reconstruction import squared_error_S
 from trainers.fit.schedule import sparsity_factor
 from trainers.fit.state import TrainState
 
-__all__ = ["Objective", "objective"]
+__all__ = ["Objective", "Whole", "objective"]
+
+
+class Whole(NamedTuple):
+    """The batch of which the rows of a pass are a part: on this rank, and of the passes on it."""
+
+    rows: int
+    """Of all ranks and passes."""
+    auxk_sums: Tensor | None = None
+    """`fit.auxk.auxk_sums` over all of them; None if every rank makes one pass."""
 
 
 class Objective(NamedTuple):
@@ -47,9 +56,16 @@ class Objective(NamedTuple):
 
 
 def objective(
-    state: TrainState, scaled_BSD: Tensor, output: DictionaryOutput, dead_F: Tensor, plan: TrainPlan
+    state: TrainState,
+    scaled_BSD: Tensor,
+    output: DictionaryOutput,
+    dead_F: Tensor,
+    plan: TrainPlan,
+    whole: Whole | None = None,
 ) -> Objective:
-    """Return the objective of a batch of scaled rows.
+    """Return the objective of a batch of scaled rows, or of a part of it.
+
+    The terms of parts, each times its share of the rows, add up to those of the batch.
 
     Parameters
     ----------
@@ -57,7 +73,10 @@ def objective(
         The dictionary's pass over these rows.
     dead_F
         Indices of dead latents, int64.
+    whole
+        The batch; None if these rows are all of it.
     """
+    whole = whole or Whole(len(scaled_BSD))
     target_BSD = state.dictionary.targets(scaled_BSD)
     error_S = squared_error_S(output.reconstruction_BSD, target_BSD)
     total = len(scaled_BSD) * state.variance
@@ -68,13 +87,24 @@ def objective(
         unit = state.dictionary.penalty_growth(len(plan.sites)) * math.sqrt(state.variance)
         terms["sparsity"] = plan.sparsity * sparsity_factor(plan, state.rows) / unit * output.penalty
     if plan.auxk_weight:
-        terms["auxk"] = plan.auxk_weight * _auxk(state, scaled_BSD, output, dead_F, plan)
+        terms["auxk"] = plan.auxk_weight * _auxk(state, scaled_BSD, output, dead_F, plan, whole)
     return Objective(terms, error_S)
 
 
-def _auxk(state: TrainState, scaled_BSD: Tensor, output: DictionaryOutput, dead_F: Tensor, plan: TrainPlan) -> Tensor:
+def _auxk(
+    state: TrainState, scaled_BSD: Tensor, output: DictionaryOutput, dead_F: Tensor, plan: TrainPlan, whole: Whole
+) -> Tensor:
     if not len(dead_F) or not isinstance(state.dictionary, TopKDictionary):
         return scaled_BSD.new_zeros(())
     residual_BSD = state.dictionary.targets(scaled_BSD) - output.reconstruction_BSD.detach()
-    least = len(scaled_BSD) * state.variance * torch.finfo(scaled_BSD.dtype).eps
-    return auxk_loss(state.dictionary, scaled_BSD, residual_BSD, dead_F, most_latents=plan.auxk_latents, least=least)
+    least = whole.rows * state.variance * torch.finfo(scaled_BSD.dtype).eps
+    loss = auxk_loss(
+        state.dictionary,
+        scaled_BSD,
+        residual_BSD,
+        dead_F,
+        most_latents=plan.auxk_latents,
+        least=least,
+        sums=whole.auxk_sums,
+    )
+    return loss if len(scaled_BSD) == whole.rows else loss * (whole.rows / len(scaled_BSD))

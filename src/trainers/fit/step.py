@@ -10,12 +10,13 @@ from torch import Tensor
 
 from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary
+from trainers.dictionaries.ranks import all_sum
 from trainers.fit.dead import advance_idle_rows, count_dead, dead_latents
-from trainers.fit.objective import objective
 from trainers.fit.plan import TrainPlan
 from trainers.fit.reconstruction import explained_share, squared_deviation_S
 from trainers.fit.schedule import learning_rate
 from trainers.fit.state import TrainState
+from trainers.fit.whole import backward, rows_of_all
 
 __all__ = ["StepReport", "train_step"]
 
@@ -42,31 +43,35 @@ class StepReport(NamedTuple):
     """Latents that fired on none of the last `dead_after_rows` rows; None before so many rows."""
 
 
-def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepReport:
+def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan, *, parts: int = 1) -> StepReport:
     """Update the weights from one batch, float32 [B, S, D] as the stream gives it.
+
+    If torch has a process group, these are the rows of this rank, and everything is that of the batch of all ranks.
+
+    Parameters
+    ----------
+    parts
+        Passes over the rows of this rank, for one update: the gradients of equal parts are summed.
 
     Raises
     ------
     TrainingError
-        If loss or gradient is not finite; the state is then unchanged.
+        If loss or gradient is not finite; the state is then unchanged. If another rank is gone, in which case the
+        weights are unchanged, too.
     """
-    rows = len(values_BSD)
     scaled_BSD = values_BSD.to(state.idle_rows_F.device) * state.scale_S[:, None]
+    rows = rows_of_all(len(values_BSD), device=scaled_BSD.device)
     state.dictionary.before_step(state.rows / plan.rows)
     dead_F = dead_latents(state.idle_rows_F, dead_after_rows=plan.dead_after_rows)
-    products = torch.autocast(scaled_BSD.device.type, torch.bfloat16, enabled=plan.precision == "bf16")
-    with products:
-        output = state.dictionary(scaled_BSD)
-        objective_ = objective(state, scaled_BSD, output, dead_F, plan)
-        loss_ = objective_.loss
-    loss_.backward()  # type: ignore[no-untyped-call]
+    passed = backward(state, scaled_BSD, dead_F, plan, rows=rows, parts=parts)
     if state.dictionary.unit_norm_decoder:
         _remove_parallel_gradient(state.dictionary)
     norm = _clip_gradient(state.optimizer, plan.gradient_clip)
-    scalars = torch.stack([loss_, norm, output.fired_F.sum() / rows, *objective_.terms.values()])
-    deviation_S = squared_deviation_S(state.dictionary.targets(scaled_BSD))
-    sums = torch.cat([scalars.detach(), objective_.error_S.detach(), deviation_S]).tolist()
-    (loss, size, l0, *terms), of_sites = sums[: len(scalars)], sums[len(scalars) :]
+    deviation_S = squared_deviation_S(state.dictionary.targets(scaled_BSD), rows=rows)
+    summed = all_sum(torch.cat([torch.stack([passed.loss, *passed.terms.values()]), passed.error_S, deviation_S]))
+    l0 = passed.fired_F.sum() / rows
+    loss, *sums, size, l0_ = torch.cat([summed, torch.stack([norm, l0])]).tolist()
+    terms, of_sites = sums[: len(passed.terms)], sums[len(passed.terms) :]
     _check_finite(state, scaled_BSD, loss=loss, norm=size)
     lr = learning_rate(plan, state.rows)
     for group in state.optimizer.param_groups:
@@ -76,7 +81,7 @@ def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepRe
     if state.dictionary.unit_norm_decoder:
         _normalise_decoder(state.dictionary)
     state.dictionary.after_step()
-    state.idle_rows_F = advance_idle_rows(state.idle_rows_F, output.fired_F, rows=rows)
+    state.idle_rows_F = advance_idle_rows(state.idle_rows_F, passed.fired_F, rows=rows)
     state.step += 1
     state.rows += rows
     errors_S, deviations_S = of_sites[: len(plan.written)], of_sites[len(plan.written) :]
@@ -85,12 +90,12 @@ def train_step(state: TrainState, values_BSD: Tensor, plan: TrainPlan) -> StepRe
         rows=state.rows,
         lr=lr,
         loss=loss,
-        terms=dict(zip(objective_.terms, terms, strict=True)),
+        terms=dict(zip(passed.terms, terms, strict=True)),
         batch_explained_variance=explained_share(sum(errors_S), sum(deviations_S)),
         batch_explained_variance_per_site=dict(
             zip(plan.written, map(explained_share, errors_S, deviations_S), strict=True)
         ),
-        batch_l0=l0,
+        batch_l0=l0_,
         dead=count_dead(state.idle_rows_F, rows=state.rows, dead_after_rows=plan.dead_after_rows),
     )
 
@@ -115,9 +120,10 @@ def _check_finite(state: TrainState, scaled_BSD: Tensor, *, loss: float, norm: f
     if math.isfinite(loss) and math.isfinite(norm):
         return
     state.optimizer.zero_grad()
+    faulty = all_sum(torch.count_nonzero(~torch.isfinite(scaled_BSD)))
     cause = (
         "the rows are finite, so training diverged: lower --lr"
-        if bool(torch.isfinite(scaled_BSD).all())
+        if int(faulty) == 0
         else "the batch holds values that are not finite: check the store with 'actstore verify'"
     )
     raise errors.TrainingError(

@@ -18,38 +18,48 @@ _ALLOCATOR_TEXTS: Final = ("can't allocate memory", "not enough memory")
 """How the CPU allocator of torch says that there is none."""
 
 
-def check_memory(plan: TrainPlan, device: torch.device) -> None:
+def check_memory(plan: TrainPlan, device: torch.device, *, passes: int = 1, processes: int = 1) -> None:
     """Refuse a run whose steps cannot fit.
+
+    Parameters
+    ----------
+    passes
+        Parts of a batch, over all processes, each of which is a pass.
+    processes
+        Processes that share the memory of the device.
 
     Raises
     ------
     TrainingError
         If the least that a step needs is more than is free; with the batch or the dictionary that would fit.
     """
-    free, needed = free_bytes(device), least_step_bytes(plan)
+    free, needed = free_bytes(device), processes * least_step_bytes(plan, passes=passes)
     if free is not None and needed > free:
         raise errors.TrainingError(
-            f"a step of {plan.batch_rows:,} rows with {plan.latents:,} latents of {len(plan.sites)} x {plan.width} "
-            f"features needs at least {needed:,} bytes on {device}, and {free:,} are free; {what_fits(plan, free)}"
+            f"a step of {-(-plan.batch_rows // passes):,} rows with {plan.latents:,} latents of {len(plan.sites)} x "
+            f"{plan.width} features needs at least {needed:,} bytes on {device}"
+            f"{f' in {processes} processes' if processes > 1 else ''}, and {free:,} are free; "
+            f"{what_fits(plan, free // processes, passes=passes)}"
         )
 
 
-def least_step_bytes(plan: TrainPlan) -> int:
+def least_step_bytes(plan: TrainPlan, *, passes: int = 1) -> int:
     """Return the least memory of a step: weights with gradient and moments, pre-activations, rows and their errors.
 
     Measured steps on a CPU take up to twice as much.
     """
     with torch.device("meta"):
         weights = sum(parameter.numel() for parameter in plan.build().parameters())
-    return _WEIGHT_BYTES * weights + plan.batch_rows * _row_bytes(plan)
+    return _WEIGHT_BYTES * weights + -(-plan.batch_rows // passes) * _row_bytes(plan)
 
 
-def what_fits(plan: TrainPlan, free: int) -> str:
+def what_fits(plan: TrainPlan, free: int, *, passes: int = 1) -> str:
     """Say which batch fits into `free` bytes with half of them to spare, or else which dictionary."""
     spare = free // 2
     weights = least_step_bytes(plan) - plan.batch_rows * _row_bytes(plan)
-    if (rows := (spare - weights) // _row_bytes(plan)) >= 1:
-        return f"--batch-rows {min(rows, max(plan.batch_rows // 2, 1))} would fit"
+    if (rows := (spare - weights) // _row_bytes(plan) * passes) >= 1:
+        fits = min(rows, max(plan.batch_rows // 2, 1))
+        return f"--batch-rows {max(fits // passes, 1) * passes} would fit, or the same in more passes with --accumulate"
     latents = spare * plan.latents // (weights + _row_bytes(plan))
     return f"--latents {max(latents, 1)} with small --batch-rows would fit"
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import torch
 
-from actstore import Progress, Silent, errors
+from actstore import Progress, Silent, Stream, StreamReport, errors
+from trainers.dictionaries.ranks import all_sum, told_by_first
 from trainers.fit.config import TrainConfig
 from trainers.fit.extend import continued_plan
 from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
@@ -18,14 +19,15 @@ from trainers.save.record import describe_origin
 from trainers.save.run_folder import RunFolder, claim_new_folder
 from trainers.score.evaluate import Score, evaluate
 from trainers.score.held_out import HeldOut, hold_out
-from trainers.workflows.device import choose_device
 from trainers.workflows.memory import check_memory
 from trainers.workflows.options import RunOptions
+from trainers.workflows.ranks import Ranks, joined
 from trainers.workflows.results import TrainingResult, describe_training
 from trainers.workflows.resume import Asked, command_to_resume, settle
 from trainers.workflows.room import check_room
 from trainers.workflows.rows import Rows, open_rows
-from trainers.workflows.rows_plan import plan_rows
+from trainers.workflows.rows_plan import RowsPlan, plan_rows
+from trainers.workflows.seated import ClosableSource, SeatedSource
 from trainers.workflows.stopping import Stopped, StopSignals
 from trainers.workflows.train_run import Finished, Run, run_training, suggestion
 
@@ -71,31 +73,48 @@ def read_from_store(
     Stopped
         After Ctrl-C or SIGTERM in the main thread, with a checkpoint of the step in hand.
     """
-    progress = progress or Silent()
+    ranks = Ranks.of_environment()
+    progress = progress if progress is not None and ranks.first else Silent()
     asked = settle(source, config, options)
-    device = choose_device(asked.options.device)
-    if asked.options.out is not None and (asked.saved is None or asked.elsewhere):
-        RunFolder(asked.options.out).check_free()
-    rows_plan = plan_rows(asked.source, asked.config, asked.options, device=device)
+    device = ranks.device(asked.options.device)
+    rows_plan = plan_rows(asked.source, asked.config, asked.options, device=device, ranks=ranks)
+    with joined(ranks, device):
+        if ranks.first and asked.options.out is not None and (asked.saved is None or asked.elsewhere):
+            RunFolder(asked.options.out).check_free()
+        return _train(asked, rows_plan, ranks, device=device, progress=progress)
+
+
+def _train(
+    asked: Asked, rows_plan: RowsPlan, ranks: Ranks, *, device: torch.device, progress: Progress
+) -> TrainingResult:
     signals = StopSignals()
+
+    def seated(stream: Stream) -> ClosableSource:
+        return SeatedSource(stream, ranks, signals, device) if ranks.several else stream
+
     with open_rows(rows_plan, progress) as rows:
         with rows.open() as stream:
-            facts = StreamFacts.of(stream)
-        run = _resolve(_plan(asked, facts), asked, rows, device=device, progress=progress)
+            facts = StreamFacts.of(seated(stream))
+        run = _resolve(_plan(asked, facts), asked, rows, ranks, device=device, progress=progress)
         # Opened again, after the held-out rows: computed rows are kept for the stream that was opened last.
         with rows.open() as stream:
             with signals.listening():
-                finished = run_training(run, stream, progress=progress, signals=signals)
+                finished = run_training(run, seated(stream), progress=progress, signals=signals)
             if signals.requested:
                 raise signals.stopped(_describe_stop(run, signals.stopped(), finished.state.step))
-            report = stream.report()
+            report = _of_all(stream.report(), device)
         with signals.listening():
             score, live = _finish(run, finished, rows, progress)
     result = describe_training(run, finished, report, score, live=live)
-    if finished.rows or not run.folder.result.exists():
+    if ranks.first and (finished.rows or not run.folder.result.exists()):
         run.folder.write_result(result.document())
     _refuse_worse_than_mean(run, finished, score)
     return result
+
+
+def _of_all(report: StreamReport, device: torch.device) -> StreamReport:
+    """Return the report of a stream with the bytes that all processes read."""
+    return report._replace(bytes=int(all_sum(torch.tensor(report.bytes, device=device))))
 
 
 def default_folder(plan: TrainPlan, source: str | os.PathLike[str], *, now: datetime) -> Path:
@@ -116,25 +135,30 @@ def _plan(asked: Asked, facts: StreamFacts) -> TrainPlan:
     return continued_plan(asked.saved.record.plan, plan, rows=asked.saved.record.rows)
 
 
-def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device, progress: Progress) -> Run:
+def _resolve(
+    plan: TrainPlan, asked: Asked, rows: Rows, ranks: Ranks, *, device: torch.device, progress: Progress
+) -> Run:
     """Settle the folder of a planned run and its rows for scoring, and refuse a folder that it cannot use."""
     options = asked.options
     path = options.out or default_folder(plan, asked.source, now=datetime.now().astimezone())
-    if options.out is None:
+    if ranks.first and options.out is None:
         RunFolder(path).refuse_store()
-    elif asked.saved is None or asked.elsewhere:
+    elif ranks.first and (asked.saved is None or asked.elsewhere):
         RunFolder(path).check_free()
-    check_memory(plan, device)
+    sharing = ranks.local_size if device.type == "cpu" else 1
+    check_memory(plan, device, passes=ranks.size * options.accumulate, processes=sharing)
     check_room(RunFolder(path), plan, keep=options.keep, checkpoint_every=options.checkpoint_every)
     statistics = rows.statistics(progress)
     eval_every = options.eval_every or max(_LEAST_EVAL_EVERY, plan.steps // _EVALUATIONS)
     # The held-out split if all of it is available; otherwise the split of training. The result names it.
     held_out = plan.split != HELD_OUT_SPLIT and rows.has_whole(HELD_OUT_SPLIT)
+    if options.out is None:
+        path = Path(told_by_first(str(claim_new_folder(path) if ranks.first else path), device=device))
     return Run(
         plan=plan,
         origin=describe_origin(rows.origin, plan.sites),
         statistics=statistics,
-        folder=RunFolder(path if options.out is not None else claim_new_folder(path)),
+        folder=RunFolder(path),
         record=asked.record,
         options=options,
         device=device,
@@ -142,6 +166,7 @@ def _resolve(plan: TrainPlan, asked: Asked, rows: Rows, *, device: torch.device,
         held_out=_held_out(plan, options, rows) if held_out and eval_every <= plan.steps else None,
         eval_every=eval_every,
         evaluated_on=HELD_OUT_SPLIT if held_out else plan.split,
+        ranks=ranks,
     )
 
 
@@ -174,7 +199,7 @@ def _describe_stop(run: Run, stopped: Stopped, step: int) -> str:
     kept = f"checkpoint: {checkpoint}" if checkpoint else f"nothing to keep yet; its folder is {run.folder.path}"
     return (
         f"stopped by {stopped.cause} at step {step:,} of {run.plan.steps:,}; {kept}\n"
-        f"go on with: {command_to_resume(run.folder.path, run.options)}"
+        f"go on with: {command_to_resume(run.folder.path, run.options, processes=run.ranks.local_size)}"
     )
 
 

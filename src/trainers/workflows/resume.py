@@ -99,11 +99,12 @@ def settle(source: str | os.PathLike[str] | None, config: TrainConfig | None, op
     return asked
 
 
-def command_to_resume(folder: Path, options: RunOptions) -> str:
-    """Return the command line that goes on with a run."""
+def command_to_resume(folder: Path, options: RunOptions, *, processes: int = 1) -> str:
+    """Return the command line that goes on with a run; `processes` are those of each machine."""
     name = "online" if options.live == "online" else "read-from-store"
     again = " (and the same --storage-option)" if options.storage_options else ""
-    return f"trainer {name} --resume {shlex.quote(str(folder))}{again}"
+    program = "trainer" if processes == 1 else f"torchrun --nproc-per-node {processes} -m trainers"
+    return f"{program} {name} --resume {shlex.quote(str(folder))}{again}"
 
 
 def _find(path: Path) -> SavedRun:

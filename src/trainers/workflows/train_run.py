@@ -5,20 +5,20 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import torch
 
 from actstore import Progress, Silent, errors
+from trainers.dictionaries.ranks import LostRank
 from trainers.fit.health import Health
 from trainers.fit.initialise import start
 from trainers.fit.loop import Trained, train
 from trainers.fit.normalise import SiteMoments, describe_inputs
 from trainers.fit.plan import TrainPlan
-from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
 from trainers.save.checkpoint import copy_checkpoint, read_checkpoint, resume_state, write_checkpoint
 from trainers.save.files import writing_to
@@ -29,21 +29,15 @@ from trainers.score.evaluate import Score, evaluate
 from trainers.score.held_out import HeldOut
 from trainers.workflows.memory import free_bytes, is_out_of_memory, what_fits
 from trainers.workflows.options import RunOptions
+from trainers.workflows.ranks import ALONE, Ranks
 from trainers.workflows.resume import SavedRun, command_to_resume
+from trainers.workflows.seated import ClosableSource, go_to
 from trainers.workflows.stopping import StopSignals
 
-__all__ = ["ClosableSource", "Finished", "Run", "run_training", "suggestion"]
+__all__ = ["Finished", "Run", "run_training", "suggestion"]
 
 _LOGGED_STEPS: Final = 1000
 """Approximate number of metric lines of a run of any length."""
-
-
-class ClosableSource(BatchSource, Protocol):
-    """A source of batches that can be closed from another thread."""
-
-    def close(self) -> None:
-        """End an iteration that waits."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +59,13 @@ class Run:
     eval_every: int
     evaluated_on: str
     """Split of the rows for scoring."""
+    ranks: Ranks = ALONE
+    """Which of how many processes this is; the first writes the folder."""
+
+    @property
+    def passes(self) -> int:
+        """Parts of a batch, over all processes, each of which is a pass."""
+        return self.ranks.size * self.options.accumulate
 
     @property
     def resumed_from_step(self) -> int | None:
@@ -101,20 +102,21 @@ def run_training(run: Run, source: ClosableSource, *, progress: Progress, signal
     training = _Training(run, source, signals, _start(run, source))
     rows_before = training.state.rows
     with (
-        MetricsLog(run.folder.metrics) as log,
+        MetricsLog(run.folder.metrics) if run.ranks.first else nullcontext() as log,
         progress.stage(f"training {run.plan.dictionary}", total=run.plan.rows, unit="rows", done=rows_before) as stage,
         signals.deferred(source.close),
     ):
         for trained in training.steps():
             metrics = training.after(trained)
             with training.rescued():
-                if metrics is not None:
+                if metrics is not None and log is not None:
                     log.append(metrics)
                 if training.checkpoint_is_due():
-                    log.flush_to_disk()
+                    if log is not None:
+                        log.flush_to_disk()
                     training.save()
             stage.advance(trained.batch_rows, note=training.note(trained))
-            if signals.requested:
+            if signals.requested and not run.ranks.several:  # several agree before their next step
                 break
         if signals.requested:
             training.keep()
@@ -122,16 +124,23 @@ def run_training(run: Run, source: ClosableSource, *, progress: Progress, signal
     return Finished(state, training.health, state.rows - rows_before, training.seconds, training.data_s)
 
 
-def _start(run: Run, source: BatchSource) -> TrainState:
+def _start(run: Run, source: ClosableSource) -> TrainState:
     """Return the first state of a run or that of its checkpoint, with `source` at its cursor and the folder ready."""
-    saved, folder = run.saved, run.folder
+    saved = run.saved
     if saved is None or saved.checkpoint is None:
         inputs = describe_inputs(run.plan.sites, run.statistics, normalisation=run.plan.normalisation)
         state = start(run.plan, inputs, device=run.device)
     else:
         checkpoint = read_checkpoint(saved.checkpoint)
         state = resume_state(checkpoint, plan=run.plan, origin=run.origin, device=run.device)
-        source.seek(checkpoint.cursor)
+        go_to(source, checkpoint.cursor, rows=checkpoint.record.rows)
+    if run.ranks.first:
+        _prepare_folder(run, step=state.step)
+    return state
+
+
+def _prepare_folder(run: Run, *, step: int) -> None:
+    saved, folder = run.saved, run.folder
     if saved is not None and saved.folder.path.resolve() == folder.path.resolve():
         folder.write_record(run.record)
     else:
@@ -139,8 +148,7 @@ def _start(run: Run, source: BatchSource) -> TrainState:
         if saved is not None:
             _copy(saved, folder)
     with writing_to(folder.path):
-        drop_lines_after(folder.metrics, state.step)
-    return state
+        drop_lines_after(folder.metrics, step)
 
 
 def _copy(saved: SavedRun, folder: RunFolder) -> None:
@@ -161,14 +169,15 @@ class _Training:
         self.health = Health(steps=run.plan.steps, step=state.step)
         self.seconds = self.data_s = 0.0
         self._saved_step = state.step
+        self._cursor = source.cursor
         self._log_every = max(1, run.plan.steps // _LOGGED_STEPS)
         self._score: Score | None = None
 
     def steps(self) -> Iterator[Trained]:
         """Train; an error of the rows or of the training says what is kept."""
         try:
-            yield from train(self.state, self._source, self._run.plan)
-        except (errors.StreamError, errors.StoreError) as error:
+            yield from train(self.state, self._source, self._run.plan, parts=self._run.options.accumulate)
+        except (errors.StreamError, errors.StoreError, LostRank) as error:
             if self._signals.requested:
                 return
             self.keep()
@@ -178,10 +187,11 @@ class _Training:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            plan, free = self._run.plan, free_bytes(self._run.device)
-            fits = "lower --batch-rows or --latents" if free is None else what_fits(plan, free)
+            plan, free, passes = self._run.plan, free_bytes(self._run.device), self._run.passes
+            fits = "lower --batch-rows or --latents" if free is None else what_fits(plan, free, passes=passes)
+            rows = -(-plan.batch_rows // passes)
             raise errors.TrainingError(
-                f"step {self.state.step + 1:,}: out of memory on {self._run.device} with {plan.batch_rows:,} rows and "
+                f"step {self.state.step + 1:,}: out of memory on {self._run.device} with {rows:,} rows and "
                 f"{plan.latents:,} latents; {fits}. {self._kept(self.health.last_good_step)}"
             ) from error
 
@@ -193,6 +203,7 @@ class _Training:
         TrainingError
             If the run has fallen apart.
         """
+        self._cursor = self._source.cursor
         self.seconds += trained.seconds
         self.data_s += trained.data_s
         step = self.state.step
@@ -229,16 +240,17 @@ class _Training:
         return self.state.step == self._run.plan.steps or self.state.step % self._run.options.checkpoint_every == 0
 
     def save(self, folder: RunFolder | None = None) -> None:
-        """Write a checkpoint."""
-        write_checkpoint(
-            (folder or self._run.folder).checkpoints,
-            self.state,
-            plan=self._run.plan,
-            origin=self._run.origin,
-            cursor=self._source.cursor,
-            keep=self._run.options.keep,
-            good_step=self.health.last_good_step,
-        )
+        """Write a checkpoint, if this is the process that writes."""
+        if self._run.ranks.first:
+            write_checkpoint(
+                (folder or self._run.folder).checkpoints,
+                self.state,
+                plan=self._run.plan,
+                origin=self._run.origin,
+                cursor=self._cursor,
+                keep=self._run.options.keep,
+                good_step=self.health.last_good_step,
+            )
         self._saved_step = self.state.step
 
     def keep(self) -> None:
