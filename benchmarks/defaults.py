@@ -33,7 +33,7 @@ from benchmarks.data.planted import mean_max_cosine, plant
 from benchmarks.recording.report import Recording, add_look_only
 from trainers.fit.config import TrainConfig
 from trainers.fit.dead import dead_latents
-from trainers.fit.initialise import ENCODER_RATE, ENCODER_SCALE, start
+from trainers.fit.initialise import ENCODER_SCALE, start
 from trainers.fit.loop import train
 from trainers.fit.normalise import describe_inputs
 from trainers.fit.plan import StreamFacts, plan_training
@@ -57,8 +57,6 @@ class Choice:
     options: dict[str, Any] = field(default_factory=dict)
     encoder_scale: float = ENCODER_SCALE
     """The encoder starts as the transposed decoder times this."""
-    encoder_rate: float = ENCODER_RATE
-    """Learning rate of the encoder beside that of the decoder."""
     centre: str = "mean"
     """`b_dec` starts at the `mean` of the rows, or at their geometric `median`."""
 
@@ -93,7 +91,10 @@ CHOICES: Final = (
     Choice(name="defaults"),
     Choice(name="rate 2.5e-3", options={"lr": 2.5e-3}),
     Choice(name="rate 1e-2", options={"lr": 1e-2}),
-    Choice(name="encoder as the decoder, 2e-3", options={"lr": 2e-3}, encoder_rate=1.0),
+    Choice(name="encoder as the decoder, 2e-3", options={"lr": 2e-3, "encoder_rate": 1.0}),
+    Choice(name="encoder rate 1/4", options={"encoder_rate": 0.25}),
+    Choice(name="encoder rate 1/8", options={"encoder_rate": 0.125}),
+    Choice(name="encoder rate 1/16", options={"encoder_rate": 0.0625}),
     Choice(name="no AuxK", options={"auxk_weight": 0.0}),
     Choice(name="AuxK weight 1/4", options={"auxk_weight": 0.25}),
     Choice(name="dead after 100,000 rows", options={"dead_after_rows": 100_000}),
@@ -103,8 +104,7 @@ CHOICES: Final = (
     Choice(name="b_dec at the geometric median", centre="median"),
     Choice(
         name="former defaults, without AuxK",
-        options={"lr": 2e-3, "auxk_weight": 0.0},
-        encoder_rate=1.0,
+        options={"lr": 2e-3, "auxk_weight": 0.0, "encoder_rate": 1.0},
         encoder_scale=1.0,
     ),
 )
@@ -243,6 +243,7 @@ def _run(rows: DataRows, choice: Choice, sizes: Sizes, *, kept: int, seed: int, 
         "seed": seed,
         "rows": plan.rows,
         "lr": plan.lr,
+        "encoder_rate": plan.encoder_rate,
         "auxk_weight": plan.auxk_weight,
         "auxk_latents": plan.auxk_latents,
         "dead_after_rows": plan.dead_after_rows,
@@ -257,9 +258,6 @@ def _run(rows: DataRows, choice: Choice, sizes: Sizes, *, kept: int, seed: int, 
 def _change_start(state: TrainState, choice: Choice, rows: DataRows) -> None:
     dictionary = state.dictionary
     dictionary.W_enc.mul_(choice.encoder_scale / ENCODER_SCALE)
-    for group in state.optimizer.param_groups:
-        if group["params"][0] is dictionary.W_enc or group["params"][0] is dictionary.b_enc:
-            group["factor"] *= choice.encoder_rate / ENCODER_RATE
     if choice.centre == "median":
         median_D = torch.from_numpy(geometric_median(rows.train_ND[:_MEDIAN_ROWS]))
         dictionary.b_dec.copy_(state.scale_S[0] * median_D)

@@ -10,17 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from trainers.exchange.codes import SparseCode
     from trainers.exchange.export_dictionary import export_dictionary
     from trainers.exchange.import_dictionary import import_dictionary
     from trainers.exchange.load import load
     from trainers.exchange.on_model import OnModel
-    from trainers.exchange.trained import SparseCode, TrainedDictionary
+    from trainers.exchange.trained import TrainedDictionary
 
 __all__ = ["OnModel", "SparseCode", "TrainedDictionary", "export_dictionary", "import_dictionary", "load"]
 
 _HOME: Final = {
     "OnModel": "trainers.exchange.on_model",
-    "SparseCode": "trainers.exchange.trained",
+    "SparseCode": "trainers.exchange.codes",
     "TrainedDictionary": "trainers.exchange.trained",
     "export_dictionary": "trainers.exchange.export_dictionary",
     "import_dictionary": "trainers.exchange.import_dictionary",

@@ -45,7 +45,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dictionary = DICTIONARIES["topk-sae"](Shape(1, 4, 8, 2))
     state = TrainState(
         dictionary=dictionary,
-        optimizer=build_optimizer(dictionary, lr=0.1, variance=1.0),
+        optimizer=build_optimizer(dictionary, plan, variance=1.0),
         scale_S=torch.ones(1),
         variance=1.0,
         idle_rows_F=torch.zeros(8, dtype=torch.int64),

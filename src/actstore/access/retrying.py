@@ -39,6 +39,8 @@ class Retries:
     attempts: int = ATTEMPTS
     first_wait_s: float = _FIRST_WAIT_S
     longest_wait_s: float = _LONGEST_WAIT_S
+    kept: str = "committed tasks are not lost"
+    """What a failure does not lose, for messages; may be empty."""
     sleep: Callable[[float], object] = field(default=time.sleep, repr=False)
 
     def wait_s(self, attempt: int) -> float:
@@ -77,10 +79,11 @@ class Retries:
             if attempt >= self.attempts or _leaving():
                 waited_s = time.monotonic() - began
                 tries = "1 attempt" if attempt == 1 else f"{attempt} attempts"
+                kept = f"; {self.kept}" if self.kept else ""
                 # Without the exception itself: a traceback would show its text, which may hold credentials.
                 raise StorageUnavailableError(
                     f"{name}: {cause}; given up after {tries} in {waited_s:.0f} s; run the same again when the storage "
-                    "answers; committed tasks are not lost"
+                    f"answers{kept}"
                 ) from None
             wait_s = self.wait_s(attempt)
             level = logging.WARNING if attempt >= _WARN_FROM else logging.INFO

@@ -64,7 +64,7 @@ def weights_sha256(model: nn.Module, *, dtype: str | None = None) -> str:
     --------
     ::
 
-        model = transformers.EsmForMaskedLM.from_pretrained("facebook/esm2_t6_8M_UR50D")
+        model = transformers.EsmForMaskedLM.from_pretrained("facebook/esm2_t6_8M_UR50D", dtype=torch.float32)
         with actstore.open_store("store") as store:
             facts = store.manifest.model
         assert actstore.weights_sha256(model, dtype=facts.dtype) == facts.weights_sha256

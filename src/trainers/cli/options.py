@@ -109,7 +109,7 @@ class TrainingOptions:
     lr: Annotated[
         float | None,
         typer.Option(
-            help="Peak learning rate of the decoder; the encoder has a quarter.", show_default="5e-3 sqrt(1024 / F)"
+            help="Peak learning rate of the decoder; the encoder has less.", show_default="5e-3 sqrt(1024 / F)"
         ),
     ] = None
     normalisation: Annotated[

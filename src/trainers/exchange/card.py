@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from actstore import hub_license_fields, markdown_text
@@ -60,11 +59,7 @@ def _front_matter(facts: DictionaryFacts) -> str:
 
 
 def _model_name(facts: DictionaryFacts) -> str:
-    """Return the name of the model; of a local folder only its own name, since nobody else has its path."""
-    if facts.model is None:
-        return "an unknown model"
-    name = facts.model.name
-    return Path(name).name if Path(name).is_absolute() else name
+    return "an unknown model" if facts.model is None else facts.model.public_name
 
 
 def _about(facts: DictionaryFacts) -> str:
@@ -136,6 +131,23 @@ def _metrics(metrics: Mapping[str, Any]) -> Iterator[str]:
         else:
             rows.append((name.replace("_", " "), _number(value)))
     yield _table(("", ""), rows)
+    if said := " ".join(_counted(metrics)):
+        yield said
+
+
+def _counted(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Say what the shares of latents count, and over how many rows."""
+    if metrics.get("silent_fraction") is not None:
+        rows = metrics.get("evaluated_rows")
+        which = "evaluated rows" if rows is None else f"{markdown_text(_number(rows))} evaluated rows"
+        yield (
+            f"Silent fraction: the share of latents that are active on none of the {which}; a latent that is rare may "
+            "be silent there, and is not dead."
+        )
+    if metrics.get("dead_fraction") is not None:
+        rows = metrics.get("dead_after_rows")
+        which = "last rows" if rows is None else f"last {markdown_text(_number(rows))} rows"
+        yield f"Dead fraction: the share of latents that were active on none of the {which} of training."
 
 
 def _citation(facts: DictionaryFacts) -> Iterator[str]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from actstore import errors
+from trainers.exchange.rows import tensor_of
 
 __all__ = ["Edits", "Positions", "Value", "checked_edits", "token_mask"]
 
@@ -40,7 +41,7 @@ class Edits:
         Raises
         ------
         UsageError
-            If a value is a tensor of another shape than the tokens.
+            If a value is a tensor of another shape than the tokens, or not finite in the number format of the code.
         """
         if not self.latents:
             return code_NF.view_as(code_NF)
@@ -65,13 +66,13 @@ def checked_edits(
     Raises
     ------
     UsageError
-        If a latent does not exist or is named twice, or a value is not finite.
+        If a latent does not exist or is named twice, or a value is no finite number.
     """
     changes: list[tuple[int, Value, Value]] = [
-        *((latent, 0.0, value) for latent, value in (set_to or {}).items()),
-        *((latent, 1.0, value) for latent, value in (add or {}).items()),
-        *((latent, value, 0.0) for latent, value in (scale or {}).items()),
-        *((latent, 0.0, 0.0) for latent in ablate),
+        *((latent, 0.0, value) for latent, value in _by_latent("set", set_to)),
+        *((latent, 1.0, value) for latent, value in _by_latent("add", add)),
+        *((latent, value, 0.0) for latent, value in _by_latent("scale", scale)),
+        *((latent, 0.0, 0.0) for latent in _listed(ablate)),
     ]
     seen: set[int] = set()
     for latent, *values in changes:
@@ -79,8 +80,8 @@ def checked_edits(
         if number in seen:
             raise errors.UsageError(f"latent {number} is named twice; give it one of set, add, scale and ablate")
         seen.add(number)
-        if not all(isinstance(value, Tensor) or math.isfinite(value) for value in values):
-            raise errors.UsageError(f"latent {number}: {values} are not finite numbers")
+        for value in values:
+            _refuse_no_value(number, value)
     return Edits(
         tuple(_latent(latent, latents) for latent, _, _ in changes),
         tuple(factor for _, factor, _ in changes),
@@ -108,7 +109,9 @@ def token_mask(positions: Positions | None, attended_BT: Tensor | None, values_B
         if attended_BT is None or attended_BT.shape[0] != batch or attended_BT.shape[1] < tokens:
             return torch.ones(batch, tokens, dtype=torch.bool, device=values_BTD.device)
         return (attended_BT[:, -tokens:] != 0).to(values_BTD.device)
-    given = positions if isinstance(positions, Tensor) else torch.as_tensor(np.asarray(positions))
+    given = tensor_of(
+        positions, what="positions", wanted="a boolean mask [batch, tokens] or [tokens], or a list of token numbers"
+    )
     if given.dtype == torch.bool:
         if tuple(given.shape) not in {(batch, tokens), (tokens,)}:
             raise errors.UsageError(
@@ -136,8 +139,45 @@ def _latent(given: int, latents: int) -> int:
     return number
 
 
+def _by_latent(name: str, edits: Mapping[int, Value] | None) -> Iterable[tuple[int, Value]]:
+    """Return the latents of one kind of edit and their values."""
+    if edits is None:
+        return ()
+    if not isinstance(edits, Mapping):
+        raise errors.UsageError(
+            f"{name} is a {type(edits).__name__}; give values by latent: {name}={{12: 4.0}}, where 12 is the latent"
+        )
+    return edits.items()
+
+
+def _listed(latents: Iterable[int]) -> Iterable[int]:
+    if not isinstance(latents, Iterable) or (isinstance(latents, Tensor) and not latents.ndim):
+        raise errors.UsageError(f"ablate is a {type(latents).__name__}; give a list of latents: ablate=[7, 9]")
+    return latents
+
+
+def _refuse_no_value(latent: int, value: object) -> None:
+    """Raise `UsageError` unless a value is a finite number, or a tensor of such."""
+    if isinstance(value, Tensor):
+        if value.is_complex() or not bool(torch.isfinite(value).all()):
+            raise errors.UsageError(f"latent {latent}: the tensor holds numbers that are not finite, or not real")
+        return
+    try:
+        number = None if isinstance(value, np.ndarray) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or isinstance(value, str):
+        raise errors.UsageError(
+            f"latent {latent}: a value of type {type(value).__name__}; give a number, or a torch tensor [batch, tokens]"
+        )
+    if not math.isfinite(number):
+        raise errors.UsageError(f"latent {latent}: {value} is not a finite number")
+
+
 def _at_tokens(value: Value, code_NF: Tensor, mask_BT: Tensor) -> Tensor:
     if not isinstance(value, Tensor):
+        if abs(value) > torch.finfo(code_NF.dtype).max:
+            raise errors.UsageError(f"the value {value:g} of a latent is beyond {code_NF.dtype}; give a smaller one")
         return code_NF.new_full((len(code_NF),), value)
     if value.ndim and value.shape != mask_BT.shape:
         raise errors.UsageError(
@@ -145,4 +185,6 @@ def _at_tokens(value: Value, code_NF: Tensor, mask_BT: Tensor) -> Tensor:
             f"{list(mask_BT.shape)} tokens"
         )
     own = value.to(device=code_NF.device, dtype=code_NF.dtype)
+    if not bool(torch.isfinite(own).all()):  # it may have changed since it was given
+        raise errors.UsageError(f"the value of a latent holds NaN or Inf, or numbers beyond {code_NF.dtype}")
     return own[mask_BT.to(code_NF.device)] if value.ndim else own.expand(len(code_NF))

@@ -22,7 +22,8 @@ EXPORTS: Final = (OWN, *(name for name, one in FORMATS.items() if one.write is n
 def export_dictionary(dictionary: TrainedDictionary, path: str | os.PathLike[str], *, to: str = OWN) -> None:
     """Write a dictionary into a new folder, in our own format or in that of another library.
 
-    Weights are in raw units: whoever loads the folder gives it the rows of the model as they are.
+    Weights are in raw units: whoever loads the folder gives it the rows of the model as they are. Of a model that is a
+    local folder, the name of the folder is written without its path.
 
     Parameters
     ----------
@@ -36,7 +37,8 @@ def export_dictionary(dictionary: TrainedDictionary, path: str | os.PathLike[str
     Raises
     ------
     UsageError
-        If the format cannot hold the dictionary, there is no such format, or the folder exists and is not empty.
+        If it is no dictionary, or the format cannot hold it, there is no such format, or the folder exists and is not
+        empty.
     TrainingError
         If it cannot be written.
 
@@ -46,13 +48,31 @@ def export_dictionary(dictionary: TrainedDictionary, path: str | os.PathLike[str
 
         trainers.export_dictionary(trainers.load("runs/sae"), "exported", to="saelens")
     """
+    _refuse_other_kinds(dictionary, path)
     if to == OWN:
         write_folder(dictionary, Path(path))
         return
-    write = FORMATS[to].write if to in FORMATS else None
+    write = FORMATS[to].write if isinstance(to, str) and to in FORMATS else None
     if write is None:
         raise errors.UsageError(
-            f"no format {to!r} to export to{did_you_mean(to, EXPORTS)}; there are {', '.join(EXPORTS)}"
+            f"no format {to!r} to export to{did_you_mean(str(to), EXPORTS)}; there are {', '.join(EXPORTS)}"
         )
+    public = TrainedDictionary(dictionary.facts.public, dict(dictionary.named_buffers()))
     with new_folder(Path(path)) as partial:
-        write(dictionary, partial)
+        write(public, partial)
+
+
+def _refuse_other_kinds(dictionary: object, path: object) -> None:
+    """Raise `UsageError` unless these are a dictionary in memory and a path."""
+    if not isinstance(dictionary, TrainedDictionary):
+        load = (
+            f"a dictionary: trainers.export_dictionary(trainers.load({os.fspath(dictionary)!r}), ...)"
+            if isinstance(dictionary, (str, os.PathLike))
+            else "what trainers.load or trainers.import_dictionary returns"
+        )
+        raise errors.UsageError(f"the dictionary to export is a {type(dictionary).__name__}; give {load}")
+    if not isinstance(path, (str, os.PathLike)):
+        raise errors.UsageError(
+            f"the folder to export to is a {type(path).__name__}; give a path: "
+            'trainers.export_dictionary(dictionary, "exported")'
+        )

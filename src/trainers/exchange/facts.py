@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -45,6 +46,11 @@ class ModelFacts(_Record):
     """Number format in which it ran."""
     weights_sha256: str | None = None
     """As `model.weights_sha256` of a manifest; None if it is not known."""
+
+    @property
+    def public_name(self) -> str:
+        """Its name; of a local folder only the folder's own name, since nobody else has its path."""
+        return Path(self.name).name or self.name if Path(self.name).is_absolute() else self.name
 
 
 class Provenance(_Record):
@@ -123,6 +129,14 @@ class DictionaryFacts(_Record):
         if self.activation.k is not None and self.activation.k > self.latents:
             raise ValueError(f"{self.activation.k} of {self.latents} latents cannot be kept")
         return self
+
+    @property
+    def public(self) -> Self:
+        """The same without the path of the model on this machine: what is written for others."""
+        if self.model is None or self.model.public_name == self.model.name:
+            return self
+        model = self.model.model_copy(update={"name": self.model.public_name})
+        return self.model_copy(update={"model": model})
 
     @property
     def width(self) -> int:

@@ -14,7 +14,7 @@ from trainers.exchange.facts import DictionaryFacts
 from trainers.exchange.new_folder import new_folder
 from trainers.exchange.trained import OPTIONAL_WEIGHTS, TrainedDictionary, weight_shapes
 from trainers.save.files import file_sha256, save_tensors
-from trainers.save.tensors import check_tensors, on_cpu, read_tensors, shown
+from trainers.save.tensors import check_tensors, on_cpu, read_tensors, shown, tensor_names
 
 __all__ = ["CARD", "FACTS", "WEIGHTS", "read_folder", "write_folder"]
 
@@ -25,7 +25,7 @@ _MOST_FACTS_BYTES: Final = 1 << 24
 
 
 def write_folder(dictionary: TrainedDictionary, path: Path) -> None:
-    """Write a dictionary into a new folder, complete or not at all, with a card.
+    """Write a dictionary into a new folder, complete or not at all, with a card; without the path of a local model.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def write_folder(dictionary: TrainedDictionary, path: Path) -> None:
     with new_folder(path) as partial:
         weights = on_cpu({name: tensor.float() for name, tensor in dictionary.named_buffers()})
         save_tensors(partial / WEIGHTS, weights)
-        facts = dictionary.facts.model_copy(update={"tensors_sha256": file_sha256(partial / WEIGHTS)})
+        facts = dictionary.facts.public.model_copy(update={"tensors_sha256": file_sha256(partial / WEIGHTS)})
         (partial / FACTS).write_text(facts.model_dump_json(indent=2) + "\n")
         (partial / CARD).write_text(model_card(facts))
 
@@ -55,7 +55,7 @@ def read_folder(path: Path) -> TrainedDictionary:
     shapes = weight_shapes(facts)
     optional = {name: (facts.latents,) for name in OPTIONAL_WEIGHTS if name in weights}
     if (facts.activation.name == "jumprelu") != ("threshold" in weights):
-        raise errors.CheckpointError(f"{path}: activation {facts.activation.name}, and weights {', '.join(weights)}")
+        raise errors.CheckpointError(f"{path}: activation {facts.activation.name}, and weights {tensor_names(weights)}")
     with torch.device("meta"):
         wanted = {name: torch.empty(shape) for name, shape in (shapes | optional).items()}
     check_tensors(path / WEIGHTS, weights, wanted)

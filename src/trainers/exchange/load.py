@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import torch
 
-from actstore import errors
+from actstore import choose_device, errors
 from trainers.exchange.facts import DictionaryFacts, ModelFacts, SiteFacts
 from trainers.exchange.fold import activation_of, folded_weights
 from trainers.exchange.folder import FACTS, read_folder
@@ -32,6 +32,8 @@ METRICS: Final = (
 )
 """Fields of a result that stay with its dictionary."""
 _MOST_RESULT_BYTES: Final = 1 << 24
+_OTHER_DEVICES: Final = frozenset({"mps", "xpu", "meta"})
+"""Of torch, which we do not train on."""
 
 
 def load(
@@ -53,6 +55,8 @@ def load(
         If there is no dictionary, or its files are damaged.
     StoreError
         If the Hub refuses or cannot be reached.
+    UsageError
+        If `source` is no path, `device` is not here, or `dtype` is none of floating-point numbers.
 
     Examples
     --------
@@ -61,6 +65,16 @@ def load(
         dictionary = trainers.load("runs/sae")
         code_BF = dictionary.encode(rows_BD)
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise errors.UsageError(
+            f"a dictionary is loaded from a path or from hf://user/name, not from a {type(source).__name__}"
+            f"{'; this one is loaded already' if isinstance(source, TrainedDictionary) else ''}"
+        )
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise errors.UsageError(
+            f"dtype {dtype!r} is no floating-point format of torch; give torch.float32, for example"
+        )
+    device = _device(str(device))
     place = os.fspath(source)
     path = download_folder(place) if place.startswith(HUB) else Path(place)
     if (path / FACTS).exists():
@@ -76,6 +90,10 @@ def load(
             "'trainer import' brings in that of another library"
         )
     return dictionary.to(device=device, dtype=dtype).eval()
+
+
+def _device(name: str) -> str:
+    return name if name.partition(":")[0] in _OTHER_DEVICES else choose_device(name)
 
 
 def _of_run(folder: RunFolder) -> TrainedDictionary:

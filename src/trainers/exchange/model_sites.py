@@ -44,10 +44,23 @@ def find_sites(model: nn.Module, sites: Sequence[SiteFacts], modules: Mapping[st
     SiteError
         If a module is not found, or several could be meant.
     UsageError
-        If hooks have no effect on the model, or not a certain one: it is compiled, replicated, or computes parts of it
-        a second time for the gradients.
+        If the model is no module, or hooks have no effect on it, or not a certain one: it is compiled, replicated, or
+        computes parts of it a second time for the gradients.
     """
+    if not isinstance(model, nn.Module):
+        raise errors.UsageError(
+            f"the model is {_called(model)}; give a model in memory, a torch.nn.Module: "
+            "transformers.AutoModel.from_pretrained(NAME, dtype=...)"
+        )
+    if modules is not None and not isinstance(modules, Mapping):
+        raise errors.UsageError(
+            f"modules is a {type(modules).__name__}; give paths by site: modules={{{sites[0].name!r}: PATH}}"
+        )
     given = dict(modules or {})
+    if wrong := [one for pair in given.items() for one in pair if not isinstance(one, str)]:
+        raise errors.UsageError(
+            f"modules holds {wrong[0]!r}; give texts, the path of the module by the name of the site"
+        )
     if unknown := [name for name in given if name not in {site.name for site in sites}]:
         known = [site.name for site in sites]
         raise errors.SiteError(
@@ -108,8 +121,9 @@ def _start(model: nn.Module, wanted: Sequence[str]) -> str:
     last = missing.rpartition(".")[2]
     alike = [path for path in there if path.rpartition(".")[2] == last and not last.isdigit()]
     hint = did_you_mean(_below(base, missing), there) or (f"; there are {_some(alike)}" if alike else "")
+    found = f"it has {_some(list(there))}" if there else "there are no modules in it"
     raise errors.SiteError(
-        f"{type(model).__name__} has no module {missing!r}{hint or f'; it has {_some(list(there))}'} "
+        f"{type(model).__name__} has no module {missing!r}{hint or f'; {found}'} "
         "(give the model whose activations the dictionary reads, or name the module with 'modules')"
     )
 
@@ -137,6 +151,10 @@ def _refuse_unhookable(path: str, module: nn.Module, *, is_site: bool) -> None:
         raise errors.UsageError(
             f"{name} is compiled, and compiled code does not see new hooks; load the model again without compiling it"
         )
+
+
+def _called(model: object) -> str:
+    return repr(model)[:80] if model is None or isinstance(model, str) else f"of type {type(model).__name__}"
 
 
 def _some(names: Sequence[str]) -> str:

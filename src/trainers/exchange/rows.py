@@ -13,7 +13,7 @@ from torch import Tensor
 from actstore import errors
 from trainers.exchange.facts import RowTransform
 
-__all__ = ["RawRows", "RowStatistics", "Values", "like", "raw_rows", "row_statistics"]
+__all__ = ["RawRows", "RowStatistics", "Values", "like", "raw_rows", "row_statistics", "tensor_of"]
 
 Values = TypeVar("Values", Tensor, NDArray[np.floating])
 
@@ -53,7 +53,7 @@ def raw_rows(values: Tensor | NDArray[np.floating], sites: Sequence[str], width:
     NumericsError
         If they hold NaN or Inf.
     """
-    given = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+    given = tensor_of(values, what="rows", wanted=f"a tensor or a NumPy array [rows, {len(sites)}, {width}]")
     if not given.is_floating_point():
         raise errors.UsageError(f"rows are floating-point numbers, not {given.dtype}")
     shape = tuple(given.shape)
@@ -67,6 +67,27 @@ def raw_rows(values: Tensor | NDArray[np.floating], sites: Sequence[str], width:
     if not bool(torch.isfinite(values_BSD).all()):
         raise errors.NumericsError(f"the rows hold NaN or Inf, or numbers beyond {like.dtype}")
     return RawRows(values_BSD, shape)
+
+
+def tensor_of(values: object, *, what: str, wanted: str) -> Tensor:
+    """Return an array or nested lists as a tensor; a tensor as it is.
+
+    Parameters
+    ----------
+    what, wanted
+        What they are, and what to give, for the error.
+
+    Raises
+    ------
+    UsageError
+        If they are no numbers, or lists of different lengths.
+    """
+    if isinstance(values, Tensor):
+        return values
+    try:
+        return torch.as_tensor(np.asarray(values))
+    except (TypeError, ValueError, RuntimeError):  # of NumPy and of torch
+        raise errors.UsageError(f"{what}: {_called(values)} cannot be read as numbers; give {wanted}") from None
 
 
 def like(result: Tensor, values: Values) -> Values:
@@ -91,3 +112,7 @@ def row_statistics(values_BSD: Tensor, transform: RowTransform) -> RowStatistics
         norm_BS1 = torch.linalg.vector_norm(values_BSD, dim=2, keepdim=True) / values_BSD.shape[2] ** 0.5
         return RowStatistics(torch.zeros_like(norm_BS1), norm_BS1.clamp_min(torch.finfo(norm_BS1.dtype).tiny))
     return None
+
+
+def _called(values: object) -> str:
+    return "None" if values is None else f"this {type(values).__name__}"

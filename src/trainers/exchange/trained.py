@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, NamedTuple, overload
+from typing import Any, Final, Literal, overload
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 from actstore import errors
+from trainers.exchange.codes import SparseCode, own_code
 from trainers.exchange.edits import Positions, Value, checked_edits
 from trainers.exchange.facts import DictionaryFacts
 from trainers.exchange.model_sites import find_sites
@@ -19,21 +20,9 @@ from trainers.exchange.on_model import OnModel, Splice
 from trainers.exchange.rows import RawRows, RowStatistics, Values, like, raw_rows, row_statistics
 from trainers.exchange.same_model import check_weights
 
-__all__ = ["OPTIONAL_WEIGHTS", "SparseCode", "TrainedDictionary", "weight_shapes"]
+__all__ = ["OPTIONAL_WEIGHTS", "TrainedDictionary", "weight_shapes"]
 
 OPTIONAL_WEIGHTS: Final = ("rank", "threshold", "latent_scale")
-
-
-class SparseCode(NamedTuple):
-    """The active latents of each row, largest first: tensors or NumPy arrays, as the rows were.
-
-    K is that of the dictionary, or the most of any row.
-    """
-
-    index_BK: Any
-    """Numbers of latents, int64 [B, K]."""
-    value_BK: Any
-    """Their activations [B, K]; 0 where a row has fewer."""
 
 
 def weight_shapes(facts: DictionaryFacts) -> dict[str, tuple[int, ...]]:
@@ -153,8 +142,11 @@ class TrainedDictionary(nn.Module):
         Raises
         ------
         UsageError
-            If the code has another shape, or `rows` are needed, or they are not as many.
+            If it is no code, or has another shape, or `rows` are needed, or they are not as many.
+        NumericsError
+            If the code or the rows hold NaN or Inf.
         """
+        own = own_code(code, self.latents, like=self.W_dec)
         given: Any = code.value_BK if isinstance(code, SparseCode) else code
         statistics: RowStatistics | None = None
         if self.facts.row_transform != "none":
@@ -163,10 +155,13 @@ class TrainedDictionary(nn.Module):
                     f"this dictionary transforms each row ({self.facts.row_transform}), which only the rows can undo: "
                     "decode(code, rows=values), or reconstruct(values)"
                 )
-            if len(rows) != len(given):
-                raise errors.UsageError(f"a code of {len(given)} rows, and {len(rows)} rows to undo their transform")
-            statistics = self._transformed(self._raw(rows).values_BSD)[1]
-        values_BSD = self._decode(self._own(code), statistics)
+            values_BSD = self._raw(rows).values_BSD
+            if len(values_BSD) != len(given):
+                raise errors.UsageError(
+                    f"a code of {len(given)} rows, and {len(values_BSD)} rows to undo their transform"
+                )
+            statistics = self._transformed(values_BSD)[1]
+        values_BSD = self._decode(own, statistics)
         return like(values_BSD[:, 0] if len(self.sites) == 1 else values_BSD, given)  # type: ignore[no-any-return]
 
     def reconstruct(self, values: Values) -> Values:
@@ -228,7 +223,8 @@ class TrainedDictionary(nn.Module):
         SiteError
             If a module is not found.
         UsageError
-            If an edit names no latent, or hooks have no effect on the model, which may be compiled or replicated.
+            If an edit names no latent or has no finite value, the model is none in memory, or hooks have no effect on
+            it: it may be compiled or replicated.
         """
         edits = checked_edits(self.latents, set_to=set, add=add, scale=scale, ablate=ablate)
         if not (keep_error or replace or edits):
@@ -287,23 +283,6 @@ class TrainedDictionary(nn.Module):
         most = int((code_BF.detach() > 0).sum(dim=1).max()) if len(code_BF) else 0
         index_BK = torch.topk(code_BF.detach(), most, dim=1).indices
         return SparseCode(index_BK, code_BF.gather(1, index_BK))
-
-    def _own(self, code: Tensor | NDArray[np.floating] | SparseCode) -> Tensor | SparseCode:
-        """Return a code as tensors in the format of the weights; refuse another shape."""
-        if isinstance(code, SparseCode):
-            index_BK = torch.as_tensor(code.index_BK).to(device=self.W_dec.device)
-            value_BK = torch.as_tensor(code.value_BK).to(device=self.W_dec.device, dtype=self.W_dec.dtype)
-            if index_BK.shape != value_BK.shape or index_BK.ndim != 2:
-                raise errors.UsageError(f"a sparse code of {list(index_BK.shape)} and {list(value_BK.shape)} numbers")
-            if index_BK.numel() and not 0 <= int(index_BK.min()) <= int(index_BK.max()) < self.latents:
-                raise errors.UsageError(f"a sparse code names latents outside of 0 to {self.latents - 1:,}")
-            return SparseCode(index_BK, value_BK)
-        code_BF = torch.as_tensor(code).to(device=self.W_dec.device, dtype=self.W_dec.dtype)
-        if code_BF.ndim != 2 or code_BF.shape[1] != self.latents:
-            raise errors.UsageError(
-                f"a code of shape {list(code_BF.shape)}; this dictionary has [rows, {self.latents}]"
-            )
-        return code_BF
 
     def _decode(self, code: Tensor | SparseCode, statistics: RowStatistics | None) -> Tensor:
         decoder_FX, bias_X = self.W_dec.flatten(1), self.b_dec.flatten()

@@ -58,8 +58,11 @@ class TrainConfig(BaseModel):
     means the same for any scale of the rows and any number of sites. None for the default; TopK has none."""
 
     lr: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
-    """Peak learning rate of Adam for the decoder, for any scale of the rows; the encoder has a quarter of it. None for
-    ``5e-3 * sqrt(1024 / F)``."""
+    """Peak learning rate of Adam for the decoder, for any scale of the rows. None for ``5e-3 * sqrt(1024 / F)``."""
+
+    encoder_rate: float | None = Field(default=None, gt=0.0, le=MOST_FACTOR)
+    """Learning rate of the encoder beside that of the decoder. None for a quarter, in longer runs for less, down to a
+    sixteenth (`fit.plan.default_encoder_rate`)."""
 
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     """Batches to train on; None for one pass over the split. Each epoch has another order. Their rows are the horizon
@@ -102,8 +105,8 @@ class TrainConfig(BaseModel):
     """Most dead latents that AuxK uses for a row (k_aux); None for half the features of a site."""
 
     dead_after_rows: int | None = Field(default=None, ge=1, le=1 << 62)
-    """A latent is dead if it fired on none of so many last rows; None for a fiftieth of the rows of the run, at least
-    10 batches and at most 10 M rows."""
+    """A latent is dead if it fired on none of so many last rows; None for those in which it would fire 320 times if all
+    latents were used alike, at least 10 batches and at most 10 M rows."""
 
     def given_options(self) -> dict[str, Any]:
         """Return the settings that only some dictionaries take, as far as they are given."""

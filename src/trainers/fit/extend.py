@@ -13,7 +13,7 @@ __all__ = ["OF_LENGTH", "continued_plan"]
 
 OF_LENGTH: Final = frozenset({"steps", "rows", "decay_rows", "restart_rows", "restart_factor"})
 """Fields of a plan that change if a run is made longer or shorter."""
-_KEPT: Final = ("warmup_rows", "sparsity_warmup_rows", "dead_after_rows")
+_KEPT: Final = ("warmup_rows", "sparsity_warmup_rows", "dead_after_rows", "encoder_rate")
 """Fields that follow from the length of a run and stay those of its first plan."""
 
 

@@ -6,7 +6,9 @@ import math
 import statistics
 from typing import Final
 
-__all__ = ["Health"]
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Health", "HealthRecord"]
 
 _LEAST_WINDOW: Final = 20
 _MOST_WINDOW: Final = 200
@@ -19,6 +21,18 @@ _LOST: Final = 0.1
 _GOOD: Final = 0.5
 
 
+class HealthRecord(BaseModel):
+    """What a resumed run must know of its health: kept in each checkpoint."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    best: float | None
+    """The best median so far; None before the first stretch is complete."""
+    last_good_step: int = Field(ge=0, le=1 << 62)
+    recent: tuple[float, ...] = Field(default=(), max_length=_MOST_WINDOW)
+    """Explained variance of the steps since the last stretch was complete."""
+
+
 class Health:
     """Compares the median explained variance of stretches of steps; a spike that recovers within one does not count.
 
@@ -26,8 +40,8 @@ class Health:
     ----------
     steps
         Steps of the run.
-    step
-        Steps that were done before.
+    before
+        Health of the run up to here; None for a new run.
 
     Examples
     --------
@@ -40,16 +54,22 @@ class Health:
     (0.8, -3.0)
     """
 
-    def __init__(self, *, steps: int, step: int = 0) -> None:
+    def __init__(self, *, steps: int, before: HealthRecord | None = None) -> None:
         self.window = max(_LEAST_WINDOW, min(_MOST_WINDOW, round(_SHARE * steps)))
         """Steps of a stretch."""
-        self._explained: list[float] = []
-        self.best: float | None = None
+        self._explained = [] if before is None else list(before.recent)
+        self.best = None if before is None else before.best
         """The best median; None before the first stretch is complete."""
-        self.last_good_step = step
+        self.last_good_step = 0 if before is None else before.last_good_step
         """The last step at which the run was still sound, by its explained variance."""
         self.fallen: tuple[float, float] | None = None
         """Best and present explained variance of a run that has fallen apart; None for one that has not."""
+
+    @property
+    def record(self) -> HealthRecord:
+        """What a resumed run begins with."""
+        recent = tuple(value for value in self._explained if math.isfinite(value))
+        return HealthRecord(best=self.best, last_good_step=self.last_good_step, recent=recent)
 
     def add(self, step: int, explained_variance: float | None) -> None:
         """Take notice of a step; one without explained variance tells nothing."""

@@ -14,12 +14,10 @@ from trainers.fit.normalise import InputFacts
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
 
-__all__ = ["ENCODER_RATE", "ENCODER_SCALE", "build_optimizer", "initial_weights", "start"]
+__all__ = ["ENCODER_SCALE", "build_optimizer", "initial_weights", "start"]
 
 ADAM_BETAS: Final = (0.9, 0.999)
-ENCODER_RATE: Final = 0.25  # docs/decisions/0023-objective-and-defaults.md
-"""Learning rate of the encoder beside that of the decoder."""
-ENCODER_SCALE: Final = 0.75  # the same page
+ENCODER_SCALE: Final = 0.75  # docs/decisions/0023-objective-and-defaults.md
 """The encoder starts as the transposed decoder times this."""
 ADAM_EPS: Final = 6.25e-10  # Gao et al. 2024, section A.3; the objective is a share, so gradients are small
 
@@ -37,7 +35,7 @@ def start(plan: TrainPlan, inputs: InputFacts, *, device: torch.device) -> Train
     dictionary.to(device)
     return TrainState(
         dictionary=dictionary,
-        optimizer=build_optimizer(dictionary, lr=plan.lr, variance=inputs.variance),
+        optimizer=build_optimizer(dictionary, plan, variance=inputs.variance),
         scale_S=torch.as_tensor(inputs.scale_S, dtype=torch.float32, device=device),
         variance=inputs.variance,
         idle_rows_F=torch.zeros(plan.latents, dtype=torch.int64, device=device),
@@ -65,13 +63,13 @@ def initial_weights(dictionary: Dictionary, inputs: InputFacts, *, seed: int) ->
         dictionary.b_enc.copy_(-ENCODER_SCALE * (decoder_FX @ mean_X))
 
 
-def build_optimizer(dictionary: Dictionary, *, lr: float, variance: float) -> torch.optim.Adam:
-    """Return Adam over the weights; the learning rate of each is `lr` times its ``factor``, by its role.
+def build_optimizer(dictionary: Dictionary, plan: TrainPlan, *, variance: float) -> torch.optim.Adam:
+    """Return Adam over the weights; the learning rate of each is `plan.lr` times its ``factor``, by its role.
 
     Adam moves a weight by the learning rate, whatever the size of its gradient. So that a run depends neither on the
     scale of the rows nor on how often a site is repeated, the step of each weight follows its size: weights over S
     sites have norm 1 together, so each has ``1 / sqrt(S)`` of the rate; biases are in units of the rows, so `b_enc` has
-    ``sqrt(variance)`` of it and the bias of a site ``sqrt(variance / S)``. The encoder then has `ENCODER_RATE` of
+    ``sqrt(variance)`` of it and the bias of a site ``sqrt(variance / S)``. The encoder then has `encoder_rate` of
     that: a step of it changes which latents fire. ``unit`` is the factor with which a gradient counts when the gradient
     is clipped. The fused form takes a third of the time of the default on a CPU (0.9 of 2.6 ms for 2 M weights).
 
@@ -82,14 +80,14 @@ def build_optimizer(dictionary: Dictionary, *, lr: float, variance: float) -> to
     """
     spread, root_sites = math.sqrt(variance), math.sqrt(dictionary.shape.sites)
     factor_and_unit = {
-        Role.ENCODER: (ENCODER_RATE / root_sites, 1.0),
-        Role.ENCODER_BIAS: (ENCODER_RATE * spread, spread),
+        Role.ENCODER: (plan.encoder_rate / root_sites, 1.0),
+        Role.ENCODER_BIAS: (plan.encoder_rate * spread, spread),
         Role.DECODER: (1.0 / root_sites, 1.0),
         Role.DECODER_BIAS: (spread / root_sites, spread),
-        Role.LOG: (ENCODER_RATE, 1.0),
+        Role.LOG: (plan.encoder_rate, 1.0),
     }
     roles, groups = dictionary.roles(), []
     for name, parameter in dictionary.named_parameters():
         factor, unit = factor_and_unit[roles[name]]
         groups.append({"params": [parameter], "factor": factor, "unit": unit})
-    return torch.optim.Adam(groups, lr=lr, betas=ADAM_BETAS, eps=ADAM_EPS, fused=True)
+    return torch.optim.Adam(groups, lr=plan.lr, betas=ADAM_BETAS, eps=ADAM_EPS, fused=True)

@@ -19,16 +19,21 @@ __all__ = [
     "StreamingPlan",
     "TrainPlan",
     "default_dead_after_rows",
+    "default_encoder_rate",
     "default_lr",
     "plan_streaming",
     "plan_training",
 ]
 
 MOST_DEAD_AFTER_ROWS: Final = 10_000_000  # Gao et al. 2024, section 2.4: no activation for 10 M tokens
-DEAD_AFTER_SHARE: Final = 1 / 50  # docs/decisions/0023-objective-and-defaults.md
+DEAD_AFTER_FIRINGS: Final = 320  # docs/decisions/0023-objective-and-defaults.md
 LEAST_DEAD_AFTER_BATCHES: Final = 10
 """So that a latent is not called dead, and taught as one, because it is rare."""
 MAX_WARMUP_STEPS: Final = 1_000
+MOST_ENCODER_RATE: Final = 1 / 4  # docs/decisions/0023-objective-and-defaults.md
+LEAST_ENCODER_RATE: Final = 1 / 16
+SHORT_STEPS: Final = 1_000
+"""Steps up to which the encoder has its highest rate."""
 DEFAULT_K: Final = 32
 _MOST_SITES: Final = 1024
 _MOST_WIDTH: Final = 1 << 20
@@ -93,6 +98,8 @@ class TrainPlan(BaseModel):
     """Settings that only this dictionary has: `Dictionary.options`."""
     sparsity: float | None = Field(ge=0)
     lr: float = Field(gt=0)
+    encoder_rate: float = Field(default=MOST_ENCODER_RATE, gt=0)
+    """Learning rate of the encoder beside that of the decoder."""
     steps: int = Field(ge=1, le=_MOST)
     batch_rows: int = Field(ge=1, le=_MOST)
     rows: int = Field(ge=0, le=_MOST)
@@ -185,6 +192,7 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         options=_options(kind, config),
         sparsity=kind.default_sparsity if config.sparsity is None else config.sparsity,
         lr=default_lr(latents) if config.lr is None else config.lr,
+        encoder_rate=config.encoder_rate or default_encoder_rate(steps),
         steps=steps,
         batch_rows=stream.batch_rows,
         rows=rows,
@@ -199,7 +207,8 @@ def plan_training(config: TrainConfig, stream: StreamFacts) -> TrainPlan:
         gradient_clip=config.gradient_clip,
         auxk_weight=config.auxk_weight if kind.keeps_k else 0.0,
         auxk_latents=config.auxk_latents or max(1, stream.width // 2),
-        dead_after_rows=config.dead_after_rows or default_dead_after_rows(rows, batch_rows=stream.batch_rows),
+        dead_after_rows=config.dead_after_rows
+        or default_dead_after_rows(latents, kept or DEFAULT_K, batch_rows=stream.batch_rows),
     )
 
 
@@ -217,15 +226,32 @@ def default_lr(latents: int) -> float:
     return 5e-3 * math.sqrt(1024 / latents)
 
 
-def default_dead_after_rows(rows: int, *, batch_rows: int) -> int:
-    """Return a fiftieth of the rows of a run, at least 10 batches and at most 10 M rows.
+def default_encoder_rate(steps: int) -> float:
+    """Return the rate of the encoder beside that of the decoder: a quarter up to 1,000 steps, a sixteenth from 16,000 on.
+
+    Between them it falls with the square root of the steps. Steps of the encoder change which latents fire, and the
+    more of them there are, the more latents they leave dead.
 
     Examples
     --------
-    >>> default_dead_after_rows(500_000_000, batch_rows=2048)
-    10000000
+    >>> default_encoder_rate(1_000), default_encoder_rate(100_000)
+    (0.25, 0.0625)
     """
-    return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, round(DEAD_AFTER_SHARE * rows)))
+    return min(MOST_ENCODER_RATE, max(LEAST_ENCODER_RATE, MOST_ENCODER_RATE * math.sqrt(SHORT_STEPS / steps)))
+
+
+def default_dead_after_rows(latents: int, kept: int, *, batch_rows: int) -> int:
+    """Return ``320 F / K``, at least 10 batches and at most 10 M rows.
+
+    In so many rows a latent fires 320 times if all are used alike.
+
+    Examples
+    --------
+    >>> default_dead_after_rows(8192, 32, batch_rows=2048)
+    81920
+    """
+    wanted = math.ceil(DEAD_AFTER_FIRINGS * latents / kept)
+    return min(MOST_DEAD_AFTER_ROWS, max(LEAST_DEAD_AFTER_BATCHES * batch_rows, wanted))
 
 
 def _options(kind: type[Dictionary], config: TrainConfig) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from torch import Tensor
 from actstore import Cursor, errors
 from trainers.dictionaries.dictionary import Dictionary
 from trainers.fit.extend import OF_LENGTH
+from trainers.fit.health import HealthRecord
 from trainers.fit.initialise import build_optimizer
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
@@ -88,7 +89,7 @@ def write_checkpoint(
     origin: Origin,
     cursor: Cursor,
     keep: int = 1,
-    good_step: int | None = None,
+    health: HealthRecord | None = None,
 ) -> Path:
     """Write a checkpoint of `state` under `root`, remove all but the last ones, and return its folder.
 
@@ -96,8 +97,8 @@ def write_checkpoint(
     ----------
     keep
         How many to keep.
-    good_step
-        The last step at which training was sound: the newest checkpoint up to there is kept as well.
+    health
+        How sound training is: the newest checkpoint up to its last good step is kept as well.
     """
     path = root / f"step-{state.step:09d}"
     partial = root / f".{path.name}.partial"
@@ -116,6 +117,7 @@ def write_checkpoint(
             cursor=cursor.to_json(),
             input_scale=tuple(state.scale_S.double().tolist()),
             variance=state.variance,
+            health=health,
             software=software(),
             files={name: file_sha256(partial / name) for name in (WEIGHTS, OPTIMIZER)},
         )
@@ -124,7 +126,7 @@ def write_checkpoint(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)  # a full disk has room again
         raise
-    _remove_old(root, keep=keep, good_step=good_step)
+    _remove_old(root, keep=keep, good_step=None if health is None else health.last_good_step)
     return path
 
 
@@ -200,7 +202,7 @@ def resume_state(checkpoint: Checkpoint, *, plan: TrainPlan, origin: Origin, dev
             "Give the same options, or another --out"
         )
     dictionary = _restore_dictionary(checkpoint, device)
-    optimizer = build_optimizer(dictionary, lr=plan.lr, variance=record.variance)
+    optimizer = build_optimizer(dictionary, plan, variance=record.variance)
     expected = {_IDLE_ROWS: torch.empty(plan.latents, dtype=torch.int64)}
     if record.step:
         for name, parameter in dictionary.named_parameters():

@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from actstore import Manifest, errors
+from trainers.fit.health import HealthRecord
 from trainers.fit.plan import TrainPlan
 
 __all__ = [
@@ -72,6 +73,8 @@ class CheckpointRecord(_Record):
     """Factor of each site: the dictionary's inputs are ``input_scale[s] * x[:, s]``, its weights are not folded."""
     variance: float = Field(gt=0)
     """Mean squared distance of the scaled rows of the store from their mean, summed over sites."""
+    health: HealthRecord | None = None
+    """By which a resumed run notices that it falls apart; None in checkpoints of versions that did not keep it."""
     software: dict[str, str]
     files: dict[str, _Digest]
     """SHA-256 of the files beside this one."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from actstore import errors
 from trainers.save.files import file_sha256
 
-__all__ = ["check_tensors", "load_tensors", "on_cpu", "read_tensors", "shown"]
+__all__ = ["check_tensors", "load_tensors", "on_cpu", "read_tensors", "shown", "tensor_names"]
 
 _MOST_SHOWN: Final = 400
 
@@ -59,7 +59,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 def check_tensors(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     """Raise `CheckpointError` unless the tensors of a file have the wanted names, shapes and dtypes."""
     if found.keys() != wanted.keys():
-        names = shown(", ".join(sorted(found)))
+        names = tensor_names(found)
         raise errors.CheckpointError(f"{path}: holds {names}; expected {', '.join(sorted(wanted))}")
     for name, tensor in wanted.items():
         have = found[name]
@@ -77,3 +77,8 @@ def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def shown(text: str) -> str:
     """Return text from a file without characters that control a terminal."""
     return ascii(text[:_MOST_SHOWN])[1:-1]
+
+
+def tensor_names(tensors: Mapping[str, Tensor]) -> str:
+    """Return the names in a file of tensors, for a message."""
+    return shown(", ".join(sorted(tensors))) or "no tensors"

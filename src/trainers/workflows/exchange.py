@@ -62,7 +62,7 @@ def _report(dictionary: TrainedDictionary, path: Path, to: str) -> ExchangeRepor
         path=str(path),
         format=to,
         dictionary=facts.dictionary,
-        model=None if facts.model is None else facts.model.name,
+        model=None if facts.model is None else facts.model.public_name,
         sites=dictionary.sites,
         features=facts.width,
         latents=facts.latents,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import torch
@@ -39,7 +40,7 @@ def check_memory(plan: TrainPlan, device: torch.device, *, passes: int = 1, proc
             f"a step of {-(-plan.batch_rows // passes):,} rows with {plan.latents:,} latents of {len(plan.sites)} x "
             f"{plan.width} features needs at least {needed:,} bytes on {device}"
             f"{f' in {processes} processes' if processes > 1 else ''}, and {free:,} are free; "
-            f"{what_fits(plan, free // processes, passes=passes)}"
+            f"{what_fits(plan, free // processes, passes=passes)}; --accumulate divides a batch into smaller passes"
         )
 
 
@@ -54,14 +55,21 @@ def least_step_bytes(plan: TrainPlan, *, passes: int = 1) -> int:
 
 
 def what_fits(plan: TrainPlan, free: int, *, passes: int = 1) -> str:
-    """Say which batch fits into `free` bytes with half of them to spare, or else which dictionary."""
+    """Say which batch and which number of latents fit into `free` bytes with half of them to spare.
+
+    Each for itself where it is enough, else both together. The batch is that of all passes.
+    """
     spare = free // 2
-    weights = least_step_bytes(plan) - plan.batch_rows * _row_bytes(plan)
-    if (rows := (spare - weights) // _row_bytes(plan) * passes) >= 1:
-        fits = min(rows, max(plan.batch_rows // 2, 1))
-        return f"--batch-rows {max(fits // passes, 1) * passes} would fit, or the same in more passes with --accumulate"
-    latents = spare * plan.latents // (weights + _row_bytes(plan))
-    return f"--latents {max(latents, 1)} with small --batch-rows would fit"
+    plan = plan.model_copy(update={"batch_rows": -(-plan.batch_rows // passes)})
+    alone = [(f"--batch-rows {rows * passes}") for rows in (_rows_that_fit(plan, spare),) if rows]
+    alone += [(f"--latents {latents}") for latents in (_latents_that_fit(plan, spare),) if latents]
+    if alone:
+        return f"{' or '.join(alone)} would fit"
+    for batch_rows in _smaller(plan.batch_rows):
+        fewer = plan.model_copy(update={"batch_rows": batch_rows})
+        if latents := _latents_that_fit(fewer, spare):
+            return f"--batch-rows {batch_rows * passes} with --latents {latents} would fit"
+    return f"no dictionary of {len(plan.sites)} x {plan.width} features fits: choose fewer sites, or another machine"
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -76,6 +84,27 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
         text in str(error) for text in _ALLOCATOR_TEXTS
     )
+
+
+def _rows_that_fit(plan: TrainPlan, spare: int) -> int:
+    """Return the largest batch, at most half of that of the plan, whose least fits; 0 if none does."""
+    weights = least_step_bytes(plan) - plan.batch_rows * _row_bytes(plan)
+    return max(0, min((spare - weights) // _row_bytes(plan), plan.batch_rows // 2))
+
+
+def _latents_that_fit(plan: TrainPlan, spare: int) -> int:
+    """Return the largest dictionary, at most half of that of the plan, whose least fits; 0 if none does."""
+    smallest = plan.model_copy(update={"latents": 1, "kept": plan.kept and 1})
+    one, two = (least_step_bytes(smallest.model_copy(update={"latents": latents})) for latents in (1, 2))
+    latents = min(1 + (spare - one) // (two - one), plan.latents // 2)  # the least grows linearly
+    return latents if latents >= (plan.kept or 1) else 0
+
+
+def _smaller(batch_rows: int) -> Iterator[int]:
+    """Yield smaller batches, each half of the one before."""
+    while batch_rows > 1:
+        batch_rows //= 2
+        yield batch_rows
 
 
 def _row_bytes(plan: TrainPlan) -> int:

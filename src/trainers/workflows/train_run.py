@@ -14,15 +14,15 @@ import torch
 
 from actstore import Progress, Silent, errors
 from trainers.dictionaries.ranks import LostRank
-from trainers.fit.health import Health
+from trainers.fit.health import Health, HealthRecord
 from trainers.fit.initialise import start
 from trainers.fit.loop import Trained, train
 from trainers.fit.normalise import SiteMoments, describe_inputs
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
-from trainers.save.checkpoint import copy_checkpoint, read_checkpoint, resume_state, write_checkpoint
+from trainers.save.checkpoint import read_checkpoint, resume_state, write_checkpoint
 from trainers.save.files import writing_to
-from trainers.save.metrics_log import MetricsLog, drop_lines_after
+from trainers.save.metrics_log import MetricsLog
 from trainers.save.record import Origin
 from trainers.save.run_folder import RunFolder, RunRecord
 from trainers.score.evaluate import Score, evaluate
@@ -30,7 +30,7 @@ from trainers.score.held_out import HeldOut
 from trainers.workflows.memory import free_bytes, is_out_of_memory, what_fits
 from trainers.workflows.options import RunOptions
 from trainers.workflows.ranks import ALONE, Ranks
-from trainers.workflows.resume import SavedRun, command_to_resume
+from trainers.workflows.resume import SavedRun, command_to_resume, prepare_folder
 from trainers.workflows.seated import ClosableSource, go_to
 from trainers.workflows.stopping import StopSignals
 
@@ -135,29 +135,8 @@ def _start(run: Run, source: ClosableSource) -> TrainState:
         state = resume_state(checkpoint, plan=run.plan, origin=run.origin, device=run.device)
         go_to(source, checkpoint.cursor, rows=checkpoint.record.rows)
     if run.ranks.first:
-        _prepare_folder(run, step=state.step)
+        prepare_folder(run.folder, saved, run.record, step=state.step)
     return state
-
-
-def _prepare_folder(run: Run, *, step: int) -> None:
-    saved, folder = run.saved, run.folder
-    if saved is not None and saved.folder.path.resolve() == folder.path.resolve():
-        folder.write_record(run.record)
-    else:
-        folder.begin(run.record)
-        if saved is not None:
-            _copy(saved, folder)
-    with writing_to(folder.path):
-        drop_lines_after(folder.metrics, step)
-
-
-def _copy(saved: SavedRun, folder: RunFolder) -> None:
-    """Put the checkpoint and the metrics of a run into the folder in which it goes on."""
-    with writing_to(folder.path):
-        if saved.checkpoint is not None:
-            copy_checkpoint(saved.checkpoint, folder.checkpoints)
-        if saved.folder.metrics.exists():
-            shutil.copyfile(saved.folder.metrics, folder.metrics)
 
 
 class _Training:
@@ -166,7 +145,7 @@ class _Training:
     def __init__(self, run: Run, source: ClosableSource, signals: StopSignals, state: TrainState) -> None:
         self._run, self._source, self._signals = run, source, signals
         self.state = state
-        self.health = Health(steps=run.plan.steps, step=state.step)
+        self.health = Health(steps=run.plan.steps, before=_health_before(run))
         self.seconds = self.data_s = 0.0
         self._saved_step = state.step
         self._cursor = source.cursor
@@ -249,7 +228,7 @@ class _Training:
                 origin=self._run.origin,
                 cursor=self._cursor,
                 keep=self._run.options.keep,
-                good_step=self.health.last_good_step,
+                health=self.health.record,
             )
         self._saved_step = self.state.step
 
@@ -313,6 +292,14 @@ class _Training:
             return None
         self._score = score
         return score
+
+
+def _health_before(run: Run) -> HealthRecord | None:
+    """Return the health of the run at its checkpoint; of a version that did not keep it, only that it was sound."""
+    record = None if run.saved is None else run.saved.record
+    if record is None or record.health is not None:
+        return None if record is None else record.health
+    return HealthRecord(best=None, last_good_step=record.step)
 
 
 def suggestion(plan: TrainPlan) -> str:

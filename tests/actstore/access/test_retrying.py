@@ -66,6 +66,15 @@ def test_the_error_at_the_end_names_object_attempts_and_cause(retries: Retries) 
     )
 
 
+@pytest.mark.parametrize(("kept", "end"), [("", "when the storage answers"), ("all stays", "answers; all stays")])
+def test_the_error_at_the_end_says_what_is_kept(kept: str, end: str, retries: Retries) -> None:
+    with pytest.raises(StorageUnavailableError) as caught:
+        run(Failing(99, reset), replace(retries, kept=kept))
+    assert str(caught.value).endswith(end)
+    with pytest.raises(StorageUnavailableError, match=r"committed tasks are not lost$"):
+        run(Failing(99, reset), retries)
+
+
 def test_what_will_not_pass_is_raised_at_once(retries: Retries, slept: list[float]) -> None:
     for error in (PermissionError("no"), FileNotFoundError("no"), KeyError("a defect")):
         act = Failing(1, lambda error=error: error)  # type: ignore[misc]

@@ -78,7 +78,7 @@ def test_sites_are_given_with_commas(tmp_path: Path) -> None:
 def test_a_refusal_is_a_sentence(ours: Path, tmp_path: Path) -> None:
     done = trainer("export", ours, tmp_path / "out", "--to", "crosscoder")
     assert (done.code, done.err.count("\n")) == (2, 1)
-    assert "no topk dictionaries, only relu; export it to 'safetensors'" in done.err
+    assert "(topk), so its codes there would be others; export it to 'safetensors'" in done.err
     nothing = trainer("export", tmp_path / "nothing", tmp_path / "out")
     assert nothing.code == 1
     assert "no such folder" in nothing.err

@@ -57,6 +57,16 @@ def test_records_of_any_kind_are_shown() -> None:
     assert "| c | True |" in card
 
 
+def test_shares_of_latents_say_what_they_count() -> None:
+    metrics = {"silent_fraction": 0.25, "dead_fraction": 0.0, "dead_after_rows": 20480, "evaluated_rows": 10000}
+    card = model_card(facts_of(metrics=metrics))
+    assert "Silent fraction: the share of latents that are active on none of the 10,000 evaluated rows;" in card
+    assert "Dead fraction: the share of latents that were active on none of the last 20,480 rows of training." in card
+    unknown = model_card(facts_of(metrics={"silent_fraction": 0.25, "dead_fraction": None, "dead_after_rows": 20480}))
+    assert "active on none of the evaluated rows;" in unknown
+    assert "Dead fraction" not in unknown
+
+
 def test_names_are_no_markup() -> None:
     sites = (SiteFacts(name="<script>|a", module="[x](y)\n# b", width=6),)
     card = model_card(facts_of().model_copy(update={"sites": sites, "licence": "a: b\n---\n"}))

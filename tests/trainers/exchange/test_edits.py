@@ -50,12 +50,39 @@ def test_no_edits_leave_the_code_in_a_node_of_its_own() -> None:
         ({"ablate": ["first"]}, "latents are numbers from 0 to 4, not 'first'"),
         ({"add": {1: 1.0}, "ablate": [1]}, "latent 1 is named twice"),
         ({"ablate": [2, 2]}, "latent 2 is named twice"),
-        ({"scale": {1: float("nan")}}, "latent 1: .* not finite"),
+        ({"scale": {1: float("nan")}}, "latent 1: nan is not a finite number"),
+        ({"set_to": {1: torch.tensor(float("nan"))}}, "latent 1: the tensor holds numbers that are not finite"),
+        ({"add": {1: torch.tensor([[0.0, float("inf")]])}}, "latent 1: the tensor holds numbers that are not finite"),
+        ({"set_to": {1: torch.ones(2, dtype=torch.complex64)}}, "latent 1: .* not real"),
+        ({"set_to": {1: np.ones((2, 3))}}, r"latent 1: a value of type ndarray; give a number, or a torch tensor"),
+        ({"set_to": {1: "4"}}, "latent 1: a value of type str; give a number"),
+        ({"set_to": {1: None}}, "latent 1: a value of type NoneType; give a number"),
+        ({"set_to": {1: 10**400}}, "latent 1: a value of type int"),
+        ({"add": [1, 2]}, r"add is a list; give values by latent: add=\{12: 4.0\}"),
+        ({"set_to": 3}, r"set is a int; give values by latent"),
+        ({"scale": {1, 2}}, r"scale is a set; give values by latent"),
+        ({"ablate": 5}, r"ablate is a int; give a list of latents: ablate=\[7, 9\]"),
+        ({"ablate": torch.tensor(5)}, "ablate is a Tensor; give a list of latents"),
     ],
 )
 def test_edits_that_make_no_sense_are_refused(edits: Any, said: str) -> None:
     with pytest.raises(errors.UsageError, match=said):
         checked_edits(5, **edits)
+
+
+def test_a_value_beyond_the_number_format_of_the_code_is_refused() -> None:
+    code_NF, mask_BT = torch.zeros(2, 5, dtype=torch.float16), torch.ones(1, 2, dtype=torch.bool)
+    for value in (1e6, torch.tensor(1e6)):
+        with pytest.raises(errors.UsageError, match=r"beyond torch\.float16"):
+            checked_edits(5, set_to={1: value}).of(code_NF, mask_BT)
+
+
+def test_a_value_that_has_become_nan_is_refused() -> None:
+    value = torch.ones(2, 3)
+    edits = checked_edits(5, set_to={1: value})
+    value[0, 1] = torch.nan
+    with pytest.raises(errors.UsageError, match="holds NaN or Inf"):
+        edits.of(torch.zeros(6, 5), ALL)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +119,9 @@ def test_without_a_mask_of_these_tokens_all_are_meant(attended_BT: Any) -> None:
         ([3], "no token 3; this forward pass has 3"),
         ([-4], "no token -4"),
         ([0.5], "a boolean mask"),
+        ({1, 2}, "positions: this set cannot be read as numbers; give a boolean mask"),
+        ([[True], [True, False]], "positions: this list cannot be read as numbers"),
+        ("all", "positions: this str cannot be read as numbers"),
         (torch.ones(2, 3), "a boolean mask"),
         (torch.ones(3, 2, dtype=torch.bool), r"shape \[3, 2\] for 2 sequences of 3 tokens"),
     ],

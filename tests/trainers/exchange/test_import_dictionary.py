@@ -10,9 +10,14 @@ import trainers
 from actstore import errors
 from tests.trainers.exchange.formats.written import crosscoder, linear, matrices, saelens_config, trainer_config, write
 from tests.trainers.exchange.made import LATENTS, made, rows_of
+from tests.trainers.in_memory import origin_of, plan_of, state_of, stream_of
+from tests.trainers.planted import Planted
 from trainers.exchange.export_dictionary import export_dictionary
 from trainers.exchange.facts import ModelFacts
 from trainers.exchange.import_dictionary import import_dictionary
+from trainers.fit.config import TrainConfig
+from trainers.save.checkpoint import write_checkpoint
+from trainers.save.run_folder import RunFolder, RunRecord
 
 
 @pytest.fixture
@@ -60,6 +65,13 @@ def test_everything_that_is_given_is_kept(relu: Path, tmp_path: Path) -> None:
         ({"model": "a", "sites": "a", "input_scale": [1.0, 2.0]}, "--input-scale"),
         ({"model": "a", "sites": "a", "input_scale": float("nan")}, "--input-scale"),
         ({"format": "saelenz"}, "no format 'saelenz'; did you mean 'saelens'?"),
+        ({"row_transform": "zscore"}, "no row transform (--row-transform) 'zscore'; did you mean 'row-zscore'?"),
+        ({"format": 5}, "no format 5; there are saelens"),
+        ({"model": "a", "sites": 5}, "sites is 5; give a text, or for sites and modules a list of texts"),
+        ({"model": "a", "sites": [None]}, "sites is [None]; give a text"),
+        ({"model": 5, "sites": "a"}, "model is 5; give a text"),
+        ({"model": "a", "sites": "a", "input_scale": "half"}, "--input-scale 'half': give one positive number"),
+        ({"model": "a", "sites": "a", "input_scale": [None]}, "--input-scale [None]: give one positive number"),
         ({"format": "saelens"}, "not of SAELens by the names of its files"),
     ],
 )
@@ -85,6 +97,13 @@ def test_a_scale_of_training_goes_into_the_weights(relu: Path) -> None:
     assert scaled.facts.input_scale == (0.25,)
 
 
+def test_an_export_of_ours_is_not_scaled_a_second_time(tmp_path: Path) -> None:
+    export_dictionary(made(), tmp_path / "out", to="saelens")
+    with pytest.raises(errors.UsageError, match=r"whose weights have the scale of training \(0\.5\) already; leave"):
+        import_dictionary(tmp_path / "out", input_scale=0.5)
+    assert import_dictionary(tmp_path / "out", input_scale=1).facts.input_scale == (0.5,)
+
+
 def test_each_site_of_a_crosscoder_has_its_scale(tmp_path: Path) -> None:
     folder = write(tmp_path / "cc", {"cc_weights.pt": crosscoder(), "cfg.json": {}})
     plain = import_dictionary(folder, model="a", sites=["a", "b"])
@@ -107,6 +126,60 @@ def test_what_the_user_says_counts_more_than_the_folder(tmp_path: Path) -> None:
     assert same.facts.model == made().facts.model
 
 
+TRAINED: dict[str, Any] = {"training": {"steps": 9}, "metrics": {"explained_variance": 0.9}, "licence": "mit"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"model": "another"},
+        {"model": "memory", "weights_sha256": "2" * 64},
+        {"weights_sha256": "2" * 64},
+        {"revision": "v2"},
+        {"sites": "resid_post.5"},
+    ],
+)
+@pytest.mark.parametrize("to", ["saelens", "dictionary-learning", "sparsify"])
+def test_another_model_or_site_takes_nothing_of_the_rows_of_the_old_one(
+    given: dict[str, Any], to: str, tmp_path: Path
+) -> None:
+    model = ModelFacts(name="memory", revision="v1", dtype="float32", weights_sha256="1" * 64)
+    export_dictionary(made(model=model, **TRAINED), tmp_path / "out", to=to)
+    facts = import_dictionary(tmp_path / "out", **given).facts
+    assert (facts.manifests, facts.training, facts.metrics) == ((), None, {})
+    assert facts.sites[0].module is None
+    assert facts.model is not None
+    if "sites" not in given:
+        told = {"name" if key == "model" else key: value for key, value in given.items()}
+        assert facts.model == ModelFacts(**{"name": "memory"} | told)
+    assert facts.licence == "mit"  # of the dictionary, whatever it reads
+    assert facts.origin.endswith("imported for another model or other sites than the files say: memory, resid_post.0")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"model": "memory"},
+        {"model": "/models/memory"},
+        {"model": "its name on the Hub", "weights_sha256": "1" * 64},
+        {"revision": "v1"},
+    ],
+)
+def test_the_same_model_keeps_what_is_known(given: dict[str, Any], tmp_path: Path) -> None:
+    export_dictionary(made(**TRAINED), tmp_path / "out", to="saelens")
+    facts = import_dictionary(tmp_path / "out", **given).facts
+    assert (facts.manifests, facts.training, facts.metrics) == (
+        made().facts.manifests,
+        TRAINED["training"],
+        TRAINED["metrics"],
+    )
+    assert facts.sites == made().facts.sites
+    assert facts.model is not None
+    assert facts.model.weights_sha256 == "1" * 64
+    assert facts.model.name == given.get("model", "memory")
+
+
 def test_a_name_that_cannot_be_printed_is_not_taken_from_a_folder(tmp_path: Path) -> None:
     metadata = {"sae_lens_version": "6.0.0", "model_name": "a\x1b[31m", "hook_name": "b"}
     config = saelens_config(metadata=metadata)
@@ -126,8 +199,33 @@ def test_the_only_dictionary_inside_a_folder_is_taken(tmp_path: Path) -> None:
 def test_a_folder_of_no_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.UsageError, match="no known format by the names of its files; there are saelens"):
         import_dictionary(tmp_path)
-    export_dictionary(made(), tmp_path / "ours")
-    with pytest.raises(errors.UsageError, match=r"a dictionary of ours; load it: trainers.load"):
-        import_dictionary(tmp_path / "ours")
     with pytest.raises(errors.CheckpointError, match="no such folder"):
         import_dictionary(tmp_path / "nothing")
+    with pytest.raises(errors.UsageError, match="read from a path, not from a TrainedDictionary"):
+        import_dictionary(made())  # type: ignore[arg-type]
+    with pytest.raises(errors.UsageError, match=r"download it first .* trainers\.load\(...\) opens one that"):
+        import_dictionary("hf://my-lab/sae")
+
+
+def test_what_is_ours_is_opened_and_not_imported(one_site: Planted, tmp_path: Path) -> None:
+    export_dictionary(made(), tmp_path / "exported")
+    stream = stream_of(one_site.values_NSD)
+    plan = plan_of(stream, latents=64, k=4)
+    run = RunFolder(tmp_path / "run")
+    run.begin(RunRecord(source="memory", config=TrainConfig(), options={}))
+    checkpoint = write_checkpoint(
+        run.checkpoints, state_of(stream, plan), plan=plan, origin=origin_of(stream), cursor=stream.cursor
+    )
+    for path, what in (
+        (tmp_path / "exported", "a dictionary"),
+        (tmp_path / "exported" / "dictionary.safetensors", "a dictionary"),
+        (run.path, "a run"),
+        (run.path / "run.json", "a run"),
+        (run.checkpoints, "the folder of the checkpoints of a run"),
+        (checkpoint, "a checkpoint"),
+        (checkpoint / "dictionary.safetensors", "a checkpoint"),
+    ):
+        with pytest.raises(errors.UsageError) as caught:
+            import_dictionary(path, model="a", sites="b")
+        assert f"this is {what} of ours" in str(caught.value)
+        assert "trainers.load(...) opens it, and 'trainer export' writes it" in str(caught.value)

@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import trainers
 from actstore import errors, open_store
+from tests.trainers.exchange.made import made
 from trainers.exchange.folder import write_folder
 from trainers.fit.config import TrainConfig
 from trainers.workflows.options import RunOptions
@@ -109,3 +111,18 @@ def test_a_run_without_a_checkpoint_has_no_dictionary(run: Path, tmp_path: Path)
     (tmp_path / "run.json").write_bytes((run / "run.json").read_bytes())
     with pytest.raises(errors.CheckpointError, match="no checkpoint yet"):
         trainers.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "said"),
+    [
+        (None, {}, "loaded from a path or from hf://user/name, not from a NoneType"),
+        (made(), {}, "not from a TrainedDictionary; this one is loaded already"),
+        ("runs/sae", {"device": "gpu"}, "'gpu' is not a device; use auto, cpu, cuda or cuda:N"),
+        ("runs/sae", {"dtype": int}, r"dtype <class 'int'> is no floating-point format"),
+        ("runs/sae", {"dtype": torch.int8}, r"dtype torch\.int8 is no floating-point format"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(source: Any, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(errors.UsageError, match=said):
+        trainers.load(source, **options)

@@ -69,6 +69,38 @@ def test_where_several_could_be_meant_all_are_named(esm: Any) -> None:
     assert chosen.modules == (esm.esm.encoder.layer[0],)
 
 
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (None, "the model is None; give a model in memory"),
+        ("facebook/esm2_t6_8M_UR50D", "the model is 'facebook/esm2_t6_8M_UR50D'; give a model in memory"),
+        (nn.Linear, "the model is of type type; give a model in memory"),
+    ],
+)
+def test_what_is_no_model_is_refused(model: Any, said: str) -> None:
+    with pytest.raises(errors.UsageError, match=said):
+        find_sites(model, sites("encoder.layer.1"))
+
+
+def test_a_module_without_parts_is_said_to_have_none() -> None:
+    said = r"^Linear has no module 'encoder\.layer\.1'; there are no modules in it \(give the model whose activations"
+    with pytest.raises(errors.SiteError, match=said):
+        find_sites(nn.Linear(16, 16), sites("encoder.layer.1"))
+
+
+@pytest.mark.parametrize(
+    ("modules", "said"),
+    [
+        (["encoder.layer.1"], r"modules is a list; give paths by site: modules=\{'site\.0': PATH\}"),
+        ({"site.0": None}, "modules holds None; give texts"),
+        ({0: "encoder.layer.1"}, "modules holds 0; give texts"),
+    ],
+)
+def test_modules_are_paths_by_site(esm: Any, modules: Any, said: str) -> None:
+    with pytest.raises(errors.UsageError, match=said):
+        find_sites(esm, sites("encoder.layer.1"), modules)
+
+
 def test_a_tied_module_is_one(esm: Any) -> None:
     assert find_sites(Wrapper(one=esm.esm, same=esm.esm), sites("encoder.layer.0")).network is esm.esm
 

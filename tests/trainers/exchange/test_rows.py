@@ -1,8 +1,12 @@
 """Rows come in any floating-point type, and results go back in the same kind."""
 
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 
+from actstore import errors
 from trainers.exchange.rows import like, raw_rows, row_statistics
 
 
@@ -31,3 +35,9 @@ def test_a_row_of_zeros_stays_zero() -> None:
     statistics = row_statistics(torch.zeros(2, 1, 3), "row-sqrt-d")
     assert statistics is not None
     assert bool(torch.isfinite(torch.zeros(2, 1, 3) / statistics.scale_BS1).all())
+
+
+@pytest.mark.parametrize("values", [None, "rows", [[1.0], [1.0, 2.0]], object()])
+def test_what_is_no_array_is_refused(values: Any) -> None:
+    with pytest.raises(errors.UsageError, match=r"rows: .* cannot be read as numbers; give a tensor .*\[rows, 1, 3\]"):
+        raw_rows(values, ["a"], 3, like=torch.zeros(1))

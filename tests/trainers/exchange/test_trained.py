@@ -9,8 +9,9 @@ from torch import Tensor
 
 from actstore import errors
 from tests.trainers.exchange.made import LATENTS, WIDTH, draw, made, rows_of
+from trainers.exchange.codes import SparseCode
 from trainers.exchange.facts import Activation
-from trainers.exchange.trained import SparseCode, TrainedDictionary
+from trainers.exchange.trained import TrainedDictionary
 
 ACTIVATIONS = {
     "topk": Activation(name="topk", k=4),

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from trainers.fit.health import Health
+from trainers.fit.health import Health, HealthRecord
 
 
 def after(*stretches: tuple[int, float], steps: int = 400) -> Health:
@@ -23,6 +23,24 @@ def test_a_run_that_loses_what_it_explained_has_fallen_apart(lost: float) -> Non
     assert health.fallen is not None
     assert health.fallen[0] == 0.8
     assert health.last_good_step == 100
+
+
+@pytest.mark.parametrize("stopped_at", [7, 100, 113])
+def test_a_resumed_run_judges_as_if_it_had_never_stopped(stopped_at: int) -> None:
+    explained = [0.8] * 100 + [0.01] * 100
+    whole = after(*((1, value) for value in explained))
+    before = after(*((1, value) for value in explained[:stopped_at]))
+    kept = HealthRecord.model_validate_json(before.record.model_dump_json())
+    resumed = Health(steps=400, before=kept)
+    for step, value in enumerate(explained[stopped_at:], start=stopped_at + 1):
+        if resumed.fallen is None:
+            resumed.add(step, value)
+    assert resumed.fallen == whole.fallen == (0.8, 0.01)
+    assert (resumed.best, resumed.last_good_step) == (whole.best, whole.last_good_step) == (0.8, 100)
+
+
+def test_what_is_kept_is_finite() -> None:
+    assert after((3, 0.8), (2, math.nan), (1, -math.inf)).record.recent == (0.8, 0.8, 0.8)
 
 
 def test_a_spike_is_not_the_end() -> None:

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -61,10 +62,18 @@ def test_the_coefficient_of_a_penalty_is_the_same_for_any_scale_and_any_number_o
     assert plan(dictionary="relu-sae", sparsity=0.2).sparsity == 0.2
 
 
-def test_dead_latents_are_told_after_a_fiftieth_of_the_run_but_not_too_soon_or_late() -> None:
-    assert plan().dead_after_rows == 10 * 1000
-    assert plan(steps=11 * 100).dead_after_rows == 2 * 10_500
-    assert plan(steps=1_000_000).dead_after_rows == 10_000_000
+def test_the_encoder_has_a_lower_rate_in_longer_runs() -> None:
+    assert plan().encoder_rate == plan(steps=1000).encoder_rate == 0.25
+    assert plan(steps=2000).encoder_rate == pytest.approx(0.25 / math.sqrt(2))
+    assert plan(steps=1_000_000).encoder_rate == 0.0625
+    assert plan(encoder_rate=0.5).encoder_rate == 0.5
+
+
+def test_dead_latents_are_told_by_how_rare_they_would_be_but_not_too_soon_or_late() -> None:
+    assert plan(k=32).dead_after_rows == 320 * 1024 / 32
+    assert plan(k=16, steps=1_000_000).dead_after_rows == 320 * 1024 / 16
+    assert plan(k=100).dead_after_rows == 10 * 1000
+    assert plan(latents=1 << 20, k=8).dead_after_rows == 10_000_000
     assert plan(dead_after_rows=5).dead_after_rows == 5
 
 

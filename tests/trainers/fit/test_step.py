@@ -7,7 +7,7 @@ import torch
 from actstore import Silent, errors
 from tests.trainers.in_memory import plan_of, state_of, stream_of
 from tests.trainers.planted import Planted
-from trainers.fit.initialise import ADAM_BETAS, ENCODER_RATE
+from trainers.fit.initialise import ADAM_BETAS
 from trainers.fit.step import train_step
 from trainers.score.evaluate import evaluate
 
@@ -75,9 +75,9 @@ def test_each_weight_moves_in_proportion_to_its_size(three_sites: Planted) -> No
     after = dict(state.dictionary.named_parameters())
     moved = {name: (after[name].detach() - before[name]).abs().max().item() for name in before}
     spread = math.sqrt(state.variance)
-    assert moved["W_enc"] == pytest.approx(ENCODER_RATE * 0.003 / math.sqrt(3), rel=1e-2)
+    assert moved["W_enc"] == pytest.approx(plan.encoder_rate * 0.003 / math.sqrt(3), rel=1e-2)
     assert moved["W_dec"] == pytest.approx(0.003 / math.sqrt(3), rel=1e-2)
-    assert moved["b_enc"] == pytest.approx(ENCODER_RATE * 0.003 * spread, rel=1e-2)
+    assert moved["b_enc"] == pytest.approx(plan.encoder_rate * 0.003 * spread, rel=1e-2)
     assert moved["b_dec"] == pytest.approx(0.003 * spread / math.sqrt(3), rel=1e-2)
 
 

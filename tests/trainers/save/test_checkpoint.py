@@ -15,6 +15,7 @@ from actstore.testing.memory_stream import MemoryStream
 from tests.trainers.in_memory import CPU, origin_of, plan_of, state_of, stream_of
 from tests.trainers.planted import Planted
 from trainers.dictionaries.table import DICTIONARIES
+from trainers.fit.health import HealthRecord
 from trainers.fit.loop import train
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
@@ -95,9 +96,16 @@ def test_the_last_good_checkpoint_is_kept_as_well(one_site: Planted, tmp_path: P
     plan = plan_of(stream, **OPTIONS)
     state = state_of(stream, plan)
     origin = origin_of(stream)
+    sound = HealthRecord(best=0.5, last_good_step=5, recent=(0.4, 0.25))
     for _ in train(state, stream, plan):
-        write_checkpoint(tmp_path, state, plan=plan, origin=origin, cursor=stream.cursor, keep=2, good_step=5)
+        write_checkpoint(tmp_path, state, plan=plan, origin=origin, cursor=stream.cursor, keep=2, health=sound)
     assert list(checkpoints_of(tmp_path)) == [5, 11, 12]
+    newest = tmp_path / "step-000000012"
+    assert read_record(newest).health == sound
+    document = json.loads((newest / "checkpoint.json").read_text())
+    del document["health"]  # as checkpoints were before
+    (newest / "checkpoint.json").write_text(json.dumps(document))
+    assert read_record(newest).health is None
 
 
 def test_a_copy_is_the_same(one_site: Planted, tmp_path: Path) -> None:

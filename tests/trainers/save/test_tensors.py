@@ -7,7 +7,7 @@ import torch
 
 from actstore import errors
 from trainers.save.files import file_sha256, save_tensors
-from trainers.save.tensors import check_tensors, on_cpu, read_tensors, shown
+from trainers.save.tensors import check_tensors, on_cpu, read_tensors, shown, tensor_names
 
 
 def test_tensors_come_back(tmp_path: Path) -> None:
@@ -36,3 +36,9 @@ def test_names_shapes_and_formats_must_be_those_wanted(found: dict[str, torch.Te
 
 def test_text_of_a_file_controls_no_terminal() -> None:
     assert shown("\x1b[31mé" + "x" * 1000) == "\\x1b[31m\\xe9" + "x" * 394
+
+
+def test_a_file_without_tensors_is_said_to_have_none() -> None:
+    with pytest.raises(errors.CheckpointError, match="holds no tensors; expected x"):
+        check_tensors(Path("a"), {}, {"x": torch.zeros(2)})
+    assert tensor_names({"b": torch.zeros(1), "a\x1b": torch.zeros(1)}) == "a\\x1b, b"

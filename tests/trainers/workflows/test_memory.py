@@ -1,8 +1,10 @@
 """A step that cannot fit is refused before the run, with what would."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +19,9 @@ from trainers.workflows.memory import check_memory, is_out_of_memory, least_step
 CPU = torch.device("cpu")
 
 
-def plan(one_site: Planted, **options: object) -> TrainPlan:
-    return plan_of(stream_of(one_site.values_NSD), **{"latents": 256, "steps": 100} | options)
+def plan(one_site: Planted, **options: Any) -> TrainPlan:
+    batch_rows = options.pop("batch_rows", 256)
+    return plan_of(stream_of(one_site.values_NSD, batch_rows=batch_rows), **{"latents": 256, "steps": 100} | options)
 
 
 def test_the_message_has_the_numbers_and_a_batch_that_fits(one_site: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,18 +39,48 @@ def test_the_message_has_the_numbers_and_a_batch_that_fits(one_site: Planted, mo
     check_memory(wanted, CPU)
 
 
-def test_what_fits_does(one_site: Planted) -> None:
-    wanted = plan(one_site)
+def suggested(text: str) -> dict[str, int]:
+    """Return the numbers of a suggestion by option."""
+    return {name.replace("-", "_"): int(number) for name, number in re.findall(r"--(batch-rows|latents) (\d+)", text)}
+
+
+@pytest.mark.parametrize("kind", ["topk-sae", "relu-sae"])
+def test_batch_and_latents_that_fit_are_both_said_and_each_does(kind: str, one_site: Planted) -> None:
+    options = {"k": 4} if kind == "topk-sae" else {}
+    wanted = plan(one_site, dictionary=kind, batch_rows=1024, **options)
+    free = 2 * (least_step_bytes(wanted) // 2 - 1)
+    said = what_fits(wanted, free)
+    assert re.fullmatch(r"--batch-rows \d+ or --latents \d+ would fit", said)
+    for name, number in suggested(said).items():
+        assert number <= getattr(wanted, name) // 2
+        assert least_step_bytes(wanted.model_copy(update={name: number})) <= free // 2
+
+
+def test_the_largest_that_fit_are_said(one_site: Planted) -> None:
+    wanted = plan(one_site, latents=1 << 15, batch_rows=4096)
     free = least_step_bytes(wanted) // 2
-    rows = int(what_fits(wanted, free).split()[1])
-    assert least_step_bytes(wanted.model_copy(update={"batch_rows": rows})) < free
+    for name, number in suggested(what_fits(wanted, free)).items():
+        assert least_step_bytes(wanted.model_copy(update={name: number})) <= free // 2
+        assert least_step_bytes(wanted.model_copy(update={name: number + 1})) > free // 2
 
 
-def test_weights_that_do_not_fit_ask_for_fewer_latents(one_site: Planted) -> None:
+def test_weights_that_do_not_fit_ask_for_fewer_latents_alone(one_site: Planted) -> None:
     wanted = plan(one_site, latents=100_000)
-    latents = int(what_fits(wanted, 1 << 20).split()[1])
-    fewer = wanted.model_copy(update={"latents": latents, "kept": 1, "batch_rows": 1})
-    assert least_step_bytes(fewer) < 1 << 20
+    said = what_fits(wanted, 1 << 20)
+    assert re.fullmatch(r"--latents \d+ would fit", said)
+    assert least_step_bytes(wanted.model_copy(update=suggested(said))) <= 1 << 19
+
+
+def test_where_neither_is_enough_both_are_said_together(one_site: Planted) -> None:
+    wanted = plan(one_site, latents=100_000, batch_rows=4096, k=8)
+    said = what_fits(wanted, 1 << 20)
+    assert re.fullmatch(r"--batch-rows \d+ with --latents \d+ would fit", said)
+    assert suggested(said)["latents"] >= 8
+    assert least_step_bytes(wanted.model_copy(update=suggested(said))) <= 1 << 19
+
+
+def test_where_nothing_fits_that_is_said(one_site: Planted) -> None:
+    assert what_fits(plan(one_site, k=8), 1000).startswith("no dictionary of 1 x ")
 
 
 @pytest.mark.parametrize("kind", ["topk-sae", "relu-sae"])

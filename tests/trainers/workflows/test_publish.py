@@ -9,6 +9,7 @@ from huggingface_hub import constants
 
 import trainers
 from actstore import HubRepository, errors
+from actstore.access.retrying import Retries
 from tests.services.hub import TOKEN, Hub
 from tests.trainers.exchange.made import made, rows_of
 from trainers.exchange.export_dictionary import export_dictionary
@@ -81,6 +82,26 @@ def test_a_dry_run_sends_nothing(hub: Hub, source: str) -> None:
     report = publish_dictionary(source, NAME, dry_run=True)
     assert (report.commit, set(report.sent)) == (None, OURS)
     assert hub.repositories == {}
+
+
+def test_a_dry_run_without_a_network_speaks_of_no_store(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Retries, "_wait", lambda *_: None)
+    with Hub() as hub:
+        hub.use_here(monkeypatch)
+    with pytest.raises(errors.StorageUnavailableError, match="the Hub does not answer; check the network") as caught:
+        publish_dictionary(source, NAME, dry_run=True)
+    assert "run the same again when the storage answers" in str(caught.value)
+    assert "tasks" not in str(caught.value)
+
+
+def test_a_model_of_this_machine_is_published_without_its_path(hub: Hub, tmp_path: Path) -> None:
+    export_dictionary(made(), tmp_path / "ours")
+    facts = (tmp_path / "ours" / "dictionary.json").read_text()
+    (tmp_path / "ours" / "dictionary.json").write_text(facts.replace('"memory"', '"/home/someone/esm2-tiny"'))
+    publish_dictionary(str(tmp_path / "ours"), NAME)
+    for file in ("dictionary.json", "README.md"):
+        assert b"someone" not in hub.content(NAME, file)
+        assert b"esm2-tiny" in hub.content(NAME, file).replace(b"\\", b"")
 
 
 def test_a_card_of_somebody_stays(hub: Hub, source: str) -> None:

@@ -215,6 +215,28 @@ def test_a_run_that_falls_apart_is_ended_and_its_last_good_checkpoint_is_kept(
     assert load_dictionary(good)[1].step == 60
 
 
+class Unreachable(MemoryStream):
+    """Cannot read the first batch of its sixth epoch."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in super().__iter__():
+            if (self.cursor.epoch, self.cursor.batch) > (5, 0):
+                raise errors.StorageUnavailableError("s3://b: the storage failed at every attempt")
+            yield batch
+
+
+def test_a_resumed_run_knows_how_good_it_was(one_site: Planted, tmp_path: Path) -> None:
+    def go_on(kind: type[MemoryStream], resume: Path | None) -> None:
+        stream = kind(one_site.values_NSD[:3000], ("resid_post.0",), batch_rows=256)
+        run = run_in(tmp_path, stream, resume=resume, checkpoint_every=5)
+        execute(replace(run, plan=plan_of(stream, latents=64, k=4, steps=200, lr=1e-3)), stream)
+
+    with pytest.raises(errors.StorageUnavailableError):
+        go_on(Unreachable, None)
+    with pytest.raises(errors.TrainingError, match=r"fell apart: .* from 0\.\d+ to -?0\.0\d+.*step-000000060$"):
+        go_on(Collapsing, tmp_path)
+
+
 class Ending(MemoryStream):
     """Waits for batch 9 when the run is told to stop, and is closed as `Stream` is."""
 

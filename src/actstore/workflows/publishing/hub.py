@@ -92,7 +92,7 @@ class HubRepository:
         self.kind = kind
         self.revision = revision
         self._api = HfApi(library_name="actstore")
-        self._retries = retries or Retries()
+        self._retries = replace(retries or Retries(), kept="")
 
     @property
     def _folder(self) -> str:
@@ -185,7 +185,7 @@ class HubRepository:
             )
 
         with _quiet():
-            return self._do(send)
+            return self._do(send, retries=replace(self._retries, kept="what the Hub has is not sent again"))
 
     def download(self, path: str, *, commit: str | None = None) -> Path | None:
         """Return where a file is on this machine, downloaded unless it is; None if there is no such file or repository.

@@ -24,7 +24,7 @@ from trainers.exchange.formats.foreign import (
 )
 from trainers.exchange.formats.plain import plain_weights
 from trainers.exchange.trained import TrainedDictionary
-from trainers.save.tensors import shown
+from trainers.save.tensors import tensor_names
 
 __all__ = ["read_crosscoder", "recognise_crosscoder", "write_crosscoder"]
 
@@ -77,6 +77,13 @@ def write_crosscoder(dictionary: TrainedDictionary, path: Path) -> None:
         If the layout cannot hold the dictionary: it says no activation, and means ReLU.
     """
     facts = dictionary.facts
+    if facts.activation.name != "relu":
+        kept = "the K largest of each row" if facts.activation.k is not None else "those above a threshold"
+        raise errors.UsageError(
+            "the crosscoder layout says no activation, and whoever loads it computes ReLU; this "
+            f"{facts.dictionary} keeps only {kept} ({facts.activation.name}), so its codes there would be others; "
+            "export it to 'safetensors' (--to safetensors), which holds every dictionary"
+        )
     weights = plain_weights(dictionary, to="the crosscoder layout", activations=("relu",), subtracts_b_dec=False)
     state = {
         "W_enc": weights.W_enc_SDF,
@@ -126,9 +133,7 @@ def _plain(
 ) -> tuple[dict[str, Tensor], Activation, dict[str, Any]]:
     """Return weights of ``W_enc`` [M, D, F] and ``W_dec`` [F, M, D]."""
     if "W_enc" not in tensors or tensors["W_enc"].ndim != 3:
-        raise errors.CheckpointError(
-            f"{folder}: no W_enc [models, features, latents]; found {shown(', '.join(sorted(tensors)))}"
-        )
+        raise errors.CheckpointError(f"{folder}: no W_enc [models, features, latents]; found {tensor_names(tensors)}")
     sites, width, latents = tensors["W_enc"].shape
     check_shapes(
         folder,

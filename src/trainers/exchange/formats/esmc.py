@@ -11,7 +11,7 @@ from actstore import errors
 from trainers.exchange.facts import Activation
 from trainers.exchange.formats.folder import ForeignFolder
 from trainers.exchange.formats.foreign import Foreign, check_shapes, whole_number
-from trainers.save.tensors import shown
+from trainers.save.tensors import shown, tensor_names
 
 __all__ = ["read_esmc", "recognise_esmc"]
 
@@ -45,7 +45,7 @@ def read_esmc(folder: ForeignFolder) -> Foreign:
         raise errors.CheckpointError(f"{folder}: several layers; give the file of one: {', '.join(layers[:40])}")
     tensors = folder.tensors(name)
     if "W_enc" not in tensors or tensors["W_enc"].ndim != 2:
-        raise errors.CheckpointError(f"{folder}: no matrix W_enc; found {shown(', '.join(sorted(tensors)))}")
+        raise errors.CheckpointError(f"{folder}: no matrix W_enc; found {tensor_names(tensors)}")
     width, latents = tensors["W_enc"].shape
     shapes: dict[str, tuple[int, ...]] = {
         "W_enc": (width, latents),

@@ -12,7 +12,7 @@ from torch import Tensor
 from actstore import errors
 from trainers.exchange.facts import Activation, DictionaryFacts, Provenance, RowTransform
 from trainers.exchange.formats.folder import ForeignFolder
-from trainers.save.tensors import shown
+from trainers.save.tensors import shown, tensor_names
 
 __all__ = ["PROVENANCE", "Foreign", "check_shapes", "provenance", "said_provenance", "threshold_of", "whole_number"]
 
@@ -76,8 +76,7 @@ def said_provenance(folder: ForeignFolder, document: Mapping[str, Any]) -> Prove
 def check_shapes(folder: ForeignFolder, found: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> None:
     """Raise `CheckpointError` unless a file has exactly these tensors, in these shapes."""
     if found.keys() != wanted.keys():
-        names = shown(", ".join(sorted(found)))
-        raise errors.CheckpointError(f"{folder}: holds {names}; expected {', '.join(sorted(wanted))}")
+        raise errors.CheckpointError(f"{folder}: holds {tensor_names(found)}; expected {', '.join(sorted(wanted))}")
     for name, shape in wanted.items():
         if tuple(found[name].shape) != shape:
             raise errors.CheckpointError(f"{folder}: {name} is {list(found[name].shape)}; expected {list(shape)}")

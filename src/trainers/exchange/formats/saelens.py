@@ -26,7 +26,7 @@ from trainers.exchange.formats.foreign import (
 from trainers.exchange.formats.plain import plain_sae
 from trainers.exchange.trained import TrainedDictionary
 from trainers.save.files import save_tensors
-from trainers.save.tensors import shown
+from trainers.save.tensors import shown, tensor_names
 
 __all__ = ["read_saelens", "recognise_saelens", "write_saelens"]
 
@@ -37,6 +37,8 @@ _LAYOUT: Final = "6.0.0"
 _TRAINING: Final = frozenset({"batchtopk", "matryoshka_batchtopk"})
 """Architectures of checkpoints of training; SAELens saves them as jumprelu at the end."""
 _ARCHITECTURES: Final = frozenset({"standard", "topk", "jumprelu"}) | _TRAINING
+_OF_HEADS: Final = (".hook_q", ".hook_k", ".hook_v", ".hook_z", ".hook_result", ".hook_rot_q", ".hook_rot_k")
+"""Ends of the names of TransformerLens for activations [tokens, heads, features]."""
 _NORMALISATIONS: Final[Mapping[str, RowTransform]] = {
     "none": "none",
     "layer_norm": "row-zscore",
@@ -55,7 +57,8 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
     Raises
     ------
     CheckpointError
-        If it is damaged, of SAELens before 6, or of an architecture that is none of ours.
+        If it is damaged, of SAELens before 6, of an architecture that is none of ours, or of rows that no module
+        returns.
     """
     config = folder.json(CONFIG)
     metadata = config.get("metadata")
@@ -70,6 +73,7 @@ def read_saelens(folder: ForeignFolder) -> Foreign:
         raise errors.CheckpointError(
             f"{folder}: architecture {shown(repr(architecture))}; only {', '.join(sorted(_ARCHITECTURES))} can be read"
         )
+    _refuse_heads(folder, config, metadata)
     tensors = folder.tensors(WEIGHTS)
     width, latents = _shape(folder, config, tensors, architecture)
     weights = {
@@ -149,12 +153,31 @@ def write_saelens(dictionary: TrainedDictionary, path: Path) -> None:
     (path / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
 
+def _refuse_heads(folder: ForeignFolder, config: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+    """Raise `CheckpointError` if the rows are those of attention heads, which are no output of a module."""
+    hook, reshape = metadata.get("hook_name"), config.get("reshape_activations", "none")
+    head = metadata.get("hook_head_index")
+    if head is not None:
+        found = f"hook_head_index is {shown(repr(head))}: its rows are those of one attention head"
+    elif reshape not in (None, "none"):
+        found = f"reshape_activations is {shown(repr(reshape))}: its rows are reshaped activations of attention heads"
+    elif isinstance(hook, str) and hook.endswith(_OF_HEADS):
+        found = f"hook_name is {shown(repr(hook))}: its rows are activations of attention heads"
+    else:
+        return
+    raise errors.CheckpointError(
+        f"{folder}: {found}, and a site is what a module returns, [tokens, features], so the dictionary would read "
+        "other rows. Use it in SAELens; if a module of your model does return these rows, set hook_head_index to null, "
+        "reshape_activations to none and hook_name to its name in cfg.json, and name it with --site and --module"
+    )
+
+
 def _shape(
     folder: ForeignFolder, config: Mapping[str, Any], tensors: Mapping[str, Tensor], architecture: str
 ) -> tuple[int, int]:
     """Return width and latents, after the tensors were checked."""
     if "W_enc" not in tensors or tensors["W_enc"].ndim != 2:
-        raise errors.CheckpointError(f"{folder}: no matrix W_enc; found {shown(', '.join(sorted(tensors)))}")
+        raise errors.CheckpointError(f"{folder}: no matrix W_enc; found {tensor_names(tensors)}")
     width, latents = tensors["W_enc"].shape
     whole_number(folder, config, "d_in", wanted=width)
     whole_number(folder, config, "d_sae", wanted=latents)

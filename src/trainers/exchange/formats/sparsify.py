@@ -20,7 +20,7 @@ from trainers.exchange.formats.foreign import (
 from trainers.exchange.formats.plain import plain_sae
 from trainers.exchange.trained import TrainedDictionary
 from trainers.save.files import save_tensors
-from trainers.save.tensors import shown
+from trainers.save.tensors import shown, tensor_names
 
 __all__ = ["read_sparsify", "recognise_sparsify", "write_sparsify"]
 
@@ -49,7 +49,7 @@ def read_sparsify(folder: ForeignFolder) -> Foreign:
             )
     tensors = folder.tensors(WEIGHTS)
     if "encoder.weight" not in tensors or tensors["encoder.weight"].ndim != 2:
-        raise errors.CheckpointError(f"{folder}: no matrix encoder.weight; found {shown(', '.join(sorted(tensors)))}")
+        raise errors.CheckpointError(f"{folder}: no matrix encoder.weight; found {tensor_names(tensors)}")
     latents, width = tensors["encoder.weight"].shape
     check_shapes(
         folder,

@@ -12,7 +12,7 @@ from actstore import errors
 from trainers.exchange.facts import Activation
 from trainers.exchange.formats.folder import ForeignFolder
 from trainers.exchange.formats.foreign import Foreign, check_shapes, threshold_of
-from trainers.save.tensors import shown
+from trainers.save.tensors import tensor_names
 
 __all__ = ["Architecture", "of_state_dict"]
 
@@ -46,7 +46,7 @@ def of_state_dict(folder: ForeignFolder, tensors: Mapping[str, Tensor], architec
     """
     encoder = "W_enc" if architecture in _OWN_NAMES else "encoder.weight"
     if encoder not in tensors or tensors[encoder].ndim != 2:
-        raise errors.CheckpointError(f"{folder}: no matrix {encoder}; found {shown(', '.join(sorted(tensors)))}")
+        raise errors.CheckpointError(f"{folder}: no matrix {encoder}; found {tensor_names(tensors)}")
     check_shapes(folder, tensors, _shapes(tensors, encoder, architecture))
     own = architecture in _OWN_NAMES
     W_enc_DF = tensors[encoder] if own else tensors[encoder].T

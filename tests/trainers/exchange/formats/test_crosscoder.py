@@ -118,3 +118,20 @@ def test_an_export_has_the_layout_of_the_replications(tmp_path: Path) -> None:
     torch.testing.assert_close(again.encode(rows_of(3)), dictionary.encode(rows_of(3)))
     torch.testing.assert_close(again.norm_FS, dictionary.norm_FS)  # in which sites compare
     assert (again.facts.training, again.facts.metrics) == (dictionary.facts.training, dictionary.facts.metrics)
+
+
+@pytest.mark.parametrize(
+    ("activation", "kept"),
+    [
+        (Activation(name="topk", k=4), "the K largest of each row"),
+        (Activation(name="jumprelu"), "those above a threshold"),
+    ],
+)
+def test_other_activations_are_refused_with_the_reason_and_the_way_out(
+    activation: Activation, kept: str, tmp_path: Path
+) -> None:
+    with pytest.raises(errors.UsageError) as caught:
+        export_dictionary(made(sites=2, activation=activation), tmp_path / "out", to="crosscoder")
+    assert "says no activation, and whoever loads it computes ReLU" in str(caught.value)
+    assert f"keeps only {kept} ({activation.name})" in str(caught.value)
+    assert "--to safetensors" in str(caught.value)

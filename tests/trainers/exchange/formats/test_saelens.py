@@ -51,11 +51,24 @@ def test_a_checkpoint_of_batch_topk_has_its_threshold(tmp_path: Path) -> None:
     assert "topk_threshold" in dictionary.facts.imported["threshold"]
 
 
+SIX = {"sae_lens_version": "6.0.0", "model_name": "peer/model"}
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, torch.Tensor], str]] = {
     "an older version": (saelens_config(metadata={"sae_lens_version": "5.9.0"}), {}, "SAELens before 6"),
     "no metadata": (saelens_config(metadata=None), {}, "SAELens before 6"),
     "another architecture": (saelens_config("gated"), {}, "architecture 'gated'"),
     "an architecture in colours": (saelens_config("\x1b[31m"), {}, r"\\x1b"),
+    "one head": (
+        saelens_config(metadata=SIX | {"hook_name": "blocks.3.attn.hook_z", "hook_head_index": 2}),
+        {},
+        "hook_head_index is 2: its rows are those of one attention head, and a site is what a module returns",
+    ),
+    "the first head": (saelens_config(metadata=SIX | {"hook_head_index": 0}), {}, "hook_head_index is 0"),
+    "reshaped heads": (saelens_config(reshape_activations="hook_z"), {}, "reshape_activations is 'hook_z'"),
+    "heads by name": (
+        saelens_config(metadata=SIX | {"hook_name": "blocks.3.attn.hook_z"}),
+        {},
+        "hook_name is 'blocks.3.attn.hook_z': its rows are activations of attention heads",
+    ),
     "another width": (saelens_config(d_in=WIDTH + 1), {}, f"d_in is {WIDTH + 1}, and the weights have {WIDTH}"),
     "no number of latents": (saelens_config(d_sae="many"), {}, "d_sae is 'many'; expected a whole number"),
     "k above F": (saelens_config("topk", k=LATENTS + 1), {}, "k is 21, of 20 latents"),
