@@ -106,9 +106,10 @@ class Ranks:
         passes = self.size * parts
         if passes > 1 and batch_rows % passes:
             nearest = max(1, round(batch_rows / passes)) * passes
+            among = f"{self.size} processes x --accumulate {parts}" if self.several else f"--accumulate {parts} passes"
             raise errors.UsageError(
-                f"--batch-rows {batch_rows} is the batch of all {self.size} processes, and cannot be divided evenly "
-                f"among {self.size} processes x --accumulate {parts}; give a multiple of {passes}, such as {nearest}"
+                f"--batch-rows {batch_rows} is the batch of one update, and cannot be divided evenly among {among}; "
+                f"give a multiple of {passes}, such as {nearest}"
             )
         return batch_rows // self.size
 

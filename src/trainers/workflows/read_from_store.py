@@ -27,7 +27,7 @@ from trainers.workflows.resume import Asked, command_to_resume, settle
 from trainers.workflows.room import check_room
 from trainers.workflows.rows import Rows, open_rows
 from trainers.workflows.rows_plan import RowsPlan, plan_rows
-from trainers.workflows.seated import ClosableSource, SeatedSource
+from trainers.workflows.seated import ClosableSource, SeatedSource, stop_together
 from trainers.workflows.stopping import Stopped, StopSignals
 from trainers.workflows.train_run import Finished, Run, run_training, suggestion
 
@@ -100,6 +100,7 @@ def _train(
         with rows.open() as stream:
             with signals.listening():
                 finished = run_training(run, seated(stream), progress=progress, signals=signals)
+                stop_together(signals, device)
             if signals.requested:
                 raise signals.stopped(_describe_stop(run, signals.stopped(), finished.state.step))
             report = _of_all(stream.report(), device)

@@ -14,7 +14,7 @@ from trainers.fit.source import BatchSource
 from trainers.workflows.ranks import Ranks
 from trainers.workflows.stopping import StopSignals
 
-__all__ = ["ClosableSource", "SeatedSource", "go_to"]
+__all__ = ["ClosableSource", "SeatedSource", "go_to", "stop_together"]
 
 
 class ClosableSource(BatchSource, Protocol):
@@ -112,6 +112,12 @@ class SeatedSource:
             raise failure
         if failed:
             raise LostRank("another process of this run cannot read its rows; its own message says why")
+
+
+def stop_together(signals: StopSignals, device: torch.device) -> None:
+    """After the last step, have every process take notice of a signal that one of them received."""
+    if number := int(all_max(torch.tensor(signals.number or 0, device=device))):
+        signals.request(number)
 
 
 def go_to(source: BatchSource, cursor: Cursor, *, rows: int) -> None:

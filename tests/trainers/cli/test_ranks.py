@@ -86,7 +86,8 @@ def in_one_process(store: Path) -> list[Trained]:
 def trained(store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A finished run of two processes, and what it printed."""
     folder = tmp_path_factory.mktemp("two")
-    done = run(store, *OPTIONS, "--steps", STEPS, "--accumulate", 2, "--out", "run", cwd=folder)
+    once = ("--steps", STEPS, "--accumulate", 2, "--checkpoint-every", STEPS // 2)
+    done = run(store, *OPTIONS, *once, "--out", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run", json.loads(done.stdout)
 
@@ -118,6 +119,16 @@ def test_a_run_of_two_processes_goes_on_in_one(trained: tuple[Path, dict[str, An
     before = read_record(folder / f"checkpoints/step-{STEPS:09d}")
     assert (before.rows, before.cursor["world_size"]) == (rows[STEPS - 1], 2)
     assert lines[-1]["batch_explained_variance"] > lines[STEPS - 1]["batch_explained_variance"] - 0.02
+
+
+def test_two_processes_go_on_to_the_bits_of_a_run_that_was_never_stopped(
+    trained: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, _ = trained
+    done = run("--resume", folder / f"checkpoints/step-{STEPS // 2:09d}", "--out", "again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    weights = f"checkpoints/step-{STEPS:09d}/dictionary.safetensors"
+    assert (tmp_path / "again" / weights).read_bytes() == (folder / weights).read_bytes()
 
 
 def until(ready: Callable[[], bool], process: subprocess.Popen[str]) -> None:

@@ -28,6 +28,8 @@ def test_a_batch_is_divided_evenly_among_processes_and_passes() -> None:
     two = Ranks(rank=0, size=2, local_size=2)
     assert two.rows_of_rank(512, parts=4) == 256
     assert ALONE.rows_of_rank(511, parts=1) == 511
+    with pytest.raises(errors.UsageError, match=r"among --accumulate 2 passes; give a multiple of 2, such as 512"):
+        ALONE.rows_of_rank(511, parts=2)
     with pytest.raises(errors.UsageError, match=r"2 processes x --accumulate 3; give a multiple of 6, such as 510"):
         two.rows_of_rank(512, parts=3)
     with pytest.raises(errors.UsageError, match="give a multiple of 2, such as 2"):

@@ -9,7 +9,7 @@ from actstore.testing.memory_stream import MemoryStream
 from tests.trainers.in_memory import CPU, stream_of
 from tests.trainers.planted import plant
 from trainers.workflows.ranks import Ranks
-from trainers.workflows.seated import SeatedSource, go_to
+from trainers.workflows.seated import SeatedSource, go_to, stop_together
 from trainers.workflows.stopping import StopSignals
 
 TWO = Ranks(rank=0, size=2, local_size=2)
@@ -35,6 +35,15 @@ def test_after_a_signal_no_further_batch_comes() -> None:
     with pytest.raises(errors.StreamError, match="told to stop"):
         next(batches)
     assert signals.stopped().exit_code == 143
+
+
+def test_after_the_last_step_a_signal_is_still_noticed() -> None:
+    signals = StopSignals()
+    stop_together(signals, CPU)
+    assert not signals.requested
+    signals.request(signal.SIGINT)
+    stop_together(signals, CPU)
+    assert signals.number == signal.SIGINT
 
 
 def test_a_process_that_cannot_read_fails_with_its_own_error() -> None:
