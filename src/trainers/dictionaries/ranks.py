@@ -14,7 +14,16 @@ from torch.autograd.function import once_differentiable
 
 from actstore import errors
 
-__all__ = ["LostRank", "all_max", "all_sum", "global_topk_threshold", "rank_count", "sum_in_place", "told_by_first"]
+__all__ = [
+    "LostRank",
+    "all_max",
+    "all_sum",
+    "global_topk_threshold",
+    "rank_count",
+    "rows_of_all",
+    "sum_in_place",
+    "told_by_first",
+]
 
 
 class LostRank(errors.TrainingError):
@@ -54,19 +63,26 @@ def all_max(values: Tensor) -> Tensor:
     return values if rank_count() == 1 else _reduced(values.detach(), distributed.ReduceOp.MAX)
 
 
+def rows_of_all(rows: int, *, device: torch.device) -> int:
+    """Return the sum of the rows of all ranks; raises as `all_sum`."""
+    return rows if rank_count() == 1 else int(all_sum(torch.tensor([rows], device=device)))
+
+
 def global_topk_threshold(values: Tensor, count: int) -> Tensor:
-    """Return the `count`-th largest of the values of all ranks, without gradient; raises as `all_sum`.
+    """Return the `count`-th largest value of all ranks, or the smallest positive one if fewer are; inf if none is.
+
+    Without gradient; raises as `all_sum`.
 
     Parameters
     ----------
     values
         Those of this rank, of any shape; ranks may have different numbers of them.
     count
-        Over all ranks, at least 1. If there are fewer values, the result is minus infinity: all are above it.
+        Over all ranks, at least 1: for K latents a row on average, K times `rows_of_all`.
 
     Examples
     --------
-    >>> global_topk_threshold(torch.tensor([[3.0, 1.0], [2.0, 5.0]]), 2).item()
+    >>> global_topk_threshold(torch.tensor([[3.0, -1.0], [2.0, 5.0]]), 2).item()
     3.0
     """
     own = values.detach().flatten()
@@ -77,7 +93,7 @@ def global_topk_threshold(values: Tensor, count: int) -> Tensor:
         everywhere = [torch.empty_like(best) for _ in range(ranks)]
         _answered(lambda: distributed.all_gather(everywhere, best))
         best = torch.topk(torch.cat(everywhere), count, sorted=False).values
-    return best.min()
+    return torch.where(best > 0, best, torch.inf).min()
 
 
 @torch.no_grad()

@@ -22,13 +22,13 @@ from torch import Tensor
 
 from trainers.dictionaries.codes.topk import TopKDictionary
 from trainers.dictionaries.dictionary import DictionaryOutput
-from trainers.fit.auxk import auxk_loss
+from trainers.fit.auxk import auxk_loss, auxk_sums
 from trainers.fit.plan import TrainPlan
 from trainers.fit.reconstruction import squared_error_S
 from trainers.fit.schedule import sparsity_factor
 from trainers.fit.state import TrainState
 
-__all__ = ["Objective", "Whole", "objective"]
+__all__ = ["Objective", "Whole", "auxk_sums_of", "objective"]
 
 
 class Whole(NamedTuple):
@@ -89,6 +89,16 @@ def objective(
     if plan.auxk_weight:
         terms["auxk"] = plan.auxk_weight * _auxk(state, scaled_BSD, output, dead_F, plan, whole)
     return Objective(terms, error_S)
+
+
+@torch.no_grad()
+def auxk_sums_of(state: TrainState, scaled_BSD: Tensor, dead_F: Tensor, plan: TrainPlan) -> Tensor | None:
+    """Return `fit.auxk.auxk_sums` of a part of a batch, for `Whole`; None without dead latents or AuxK term."""
+    dictionary = state.dictionary
+    if not (plan.auxk_weight and len(dead_F) and isinstance(dictionary, TopKDictionary)):
+        return None
+    residual_BSD = dictionary.targets(scaled_BSD) - dictionary(scaled_BSD).reconstruction_BSD
+    return auxk_sums(dictionary, scaled_BSD, residual_BSD, dead_F, most_latents=plan.auxk_latents)
 
 
 def _auxk(

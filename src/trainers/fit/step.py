@@ -10,13 +10,13 @@ from torch import Tensor
 
 from actstore import errors
 from trainers.dictionaries.dictionary import Dictionary
-from trainers.dictionaries.ranks import all_sum
+from trainers.dictionaries.ranks import all_sum, rows_of_all
 from trainers.fit.dead import advance_idle_rows, count_dead, dead_latents
 from trainers.fit.plan import TrainPlan
 from trainers.fit.reconstruction import explained_share, squared_deviation_S
 from trainers.fit.schedule import learning_rate
 from trainers.fit.state import TrainState
-from trainers.fit.whole import backward, rows_of_all
+from trainers.fit.whole import backward
 
 __all__ = ["StepReport", "train_step"]
 

@@ -12,14 +12,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainers.dictionaries.codes.topk import TopKDictionary
 from trainers.dictionaries.ranks import all_sum, rank_count, sum_in_place
-from trainers.fit.auxk import auxk_sums
-from trainers.fit.objective import Whole, objective
+from trainers.fit.objective import Whole, auxk_sums_of, objective
 from trainers.fit.plan import TrainPlan
 from trainers.fit.state import TrainState
 
-__all__ = ["Passed", "backward", "rows_of_all"]
+__all__ = ["Passed", "backward"]
 
 
 class Passed(NamedTuple):
@@ -30,11 +28,6 @@ class Passed(NamedTuple):
     """By name, each with the share of this rank's rows: over all ranks they add up to the term of the batch."""
     error_S: Tensor
     fired_F: Tensor
-
-
-def rows_of_all(rows: int, *, device: torch.device) -> int:
-    """Return the rows of a batch over all ranks."""
-    return rows if rank_count() == 1 else int(all_sum(torch.tensor([rows], device=device)))
 
 
 def backward(
@@ -86,17 +79,15 @@ def _added(one: Passed, other: Passed) -> Passed:
     )
 
 
-@torch.no_grad()
 def _auxk_sums(state: TrainState, pieces: Sequence[Tensor], dead_F: Tensor, plan: TrainPlan) -> Tensor | None:
     """Return the sums of the AuxK loss over all parts, which a pass over one of them cannot know."""
-    dictionary = state.dictionary
-    if not (plan.auxk_weight and len(dead_F) and isinstance(dictionary, TopKDictionary)):
-        return None
     sums: list[Tensor] = []
     for piece_BSD in pieces:
         with _products(piece_BSD, plan):
-            residual_BSD = dictionary.targets(piece_BSD) - dictionary(piece_BSD).reconstruction_BSD
-            sums.append(auxk_sums(dictionary, piece_BSD, residual_BSD, dead_F, most_latents=plan.auxk_latents))
+            of_piece = auxk_sums_of(state, piece_BSD, dead_F, plan)
+        if of_piece is None:
+            return None
+        sums.append(of_piece)
     return all_sum(torch.stack(sums).sum(dim=0))
 
 

@@ -23,9 +23,13 @@ def test_alone_every_number_is_that_of_all() -> None:
     assert told_by_first("runs/a", device=torch.device("cpu")) == "runs/a"
 
 
-@pytest.mark.parametrize(("count", "threshold"), [(1, 5.0), (3, 2.0), (4, 1.0), (5, -torch.inf)])
-def test_the_threshold_leaves_as_many_values_as_are_asked_for(count: int, threshold: float) -> None:
-    assert float(global_topk_threshold(torch.tensor([[3.0, 1.0], [2.0, 5.0]]), count)) == threshold
+@pytest.mark.parametrize(("count", "threshold"), [(1, 5.0), (3, 2.0), (4, 2.0), (5, 2.0)])
+def test_the_threshold_leaves_as_many_positive_values_as_are_asked_for(count: int, threshold: float) -> None:
+    assert float(global_topk_threshold(torch.tensor([[3.0, -1.0], [2.0, 5.0]]), count)) == threshold
+
+
+def test_no_positive_value_is_at_an_infinite_threshold() -> None:
+    assert float(global_topk_threshold(torch.tensor([0.0, -1.0]), 1)) == torch.inf
 
 
 def test_several_ranks_have_the_numbers_of_all(tmp_path: Path) -> None:
@@ -36,9 +40,10 @@ sums = all_sum(values).tolist()
 turned = (torch.arange(6.0) * (rank + 1)).reshape(2, 3).t()
 sum_in_place([turned])
 own = torch.tensor([9.0, 1.0, 2.0] if rank else [8.0, 3.0])
-kept = [global_topk_threshold(own, count).item() for count in (1, 2, 3, 5)]
+kept = [global_topk_threshold(own, count).item() for count in (1, 2, 3, 6)]
 told = told_by_first(f"rank {rank} \\u2014 first", device=torch.device("cpu"))
-say([rank_count(), sums, values.tolist(), all_max(values).tolist(), turned.tolist(), kept, told])
+rows = rows_of_all(rank + 3, device=torch.device("cpu"))
+say([rank_count(), sums, values.tolist(), all_max(values).tolist(), turned.tolist(), kept, told, rows])
 """
     for rank, said in enumerate(on_ranks(program, tmp_path)):
         assert said[:2] == [2, [10.0, 12.0, 14.0]]
@@ -47,6 +52,7 @@ say([rank_count(), sums, values.tolist(), all_max(values).tolist(), turned.tolis
         assert said[4] == (3 * torch.arange(6.0)).reshape(2, 3).t().tolist()
         assert said[5] == [9.0, 8.0, 3.0, 1.0]
         assert said[6] == "rank 0 — first"
+        assert said[7] == 7
 
 
 def test_a_function_of_a_sum_over_ranks_has_the_gradient_of_one_process(tmp_path: Path) -> None:
