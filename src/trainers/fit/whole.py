@@ -53,7 +53,8 @@ def backward(
         now = _backward(state, piece_BSD, dead_F, plan, whole)
         passed = now if passed is None else _added(passed, now)
     assert passed is not None  # noqa: S101 - there is at least one piece
-    sum_in_place(parameter.grad for parameter in state.dictionary.parameters() if parameter.grad is not None)
+    trained = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
+    sum_in_place(parameter.grad for parameter in trained if parameter.grad is not None)
     return passed._replace(fired_F=all_sum(passed.fired_F))
 
 
