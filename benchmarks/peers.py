@@ -13,8 +13,6 @@ A latent is dead that is active on none of the last 100,000 rows of training, wi
 The others have their own defaults, but count a latent as dead after as many rows as we do: with their 10 M rows no
 latent would ever be revived in runs of this length.
 
-A second table is ours alone, of TopK: what AuxK does under each normalisation, with one site and with all six blocks.
-
     python -m benchmarks.peers proteins.fasta.gz --model examples/esm2-tiny
 """
 
@@ -22,9 +20,8 @@ from __future__ import annotations
 
 import argparse
 import functools
-import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, get_args
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -41,9 +38,8 @@ from benchmarks.data.site_rows import PartSizes, natural_rows
 from benchmarks.pages import markdown
 from benchmarks.recording.report import Recording, add_look_only
 from benchmarks.recording.spread import spread
-from trainers.fit.config import Normalisation
 
-__all__ = ["FULL", "Data", "compare", "learn", "main", "natural", "planted", "revive", "table"]
+__all__ = ["FULL", "Data", "compare", "learn", "main", "natural", "over_seeds", "planted", "score_cells", "table"]
 
 FULL: Final = PartSizes(calibration_proteins=20, held_out_rows=30_000, train_rows=300_000)
 BATCH_ROWS: Final = 1024
@@ -53,7 +49,6 @@ SEEDS: Final = (0, 1, 2)
 JUDGED_ROWS: Final = 100_000
 NATURAL: Final = ("block 3", "block 5")
 SIX_BLOCKS: Final = "blocks 0 to 5"
-NORMALISATIONS: Final = get_args(Normalisation)
 _BLOCK_ROWS: Final = 8192
 
 
@@ -158,37 +153,11 @@ def compare(
                     return ours
                 return make(sizes, data.train_NX, seed, dead_after_rows=ours.dead_after_rows)
 
-            scores[data.name][name] = _over_seeds(name, learner, data, sizes, seeds=seeds, progress=progress)
+            scores[data.name][name] = over_seeds(name, learner, data, sizes, seeds=seeds, progress=progress)
     return scores
 
 
-def revive(
-    all_data: Sequence[Data], *, seeds: Sequence[int], epochs: int = EPOCHS, progress: Progress
-) -> list[dict[str, Any]]:
-    """Return our scores with and without AuxK, under each normalisation."""
-    records = []
-    for data in all_data:
-        sizes = data.sizes(epochs)
-        for normalisation, weight in itertools.product(NORMALISATIONS, (None, 0.0)):
-            changes: dict[str, Any] = {"normalisation": normalisation}
-            if weight is not None:
-                changes["auxk_weight"] = weight
-
-            def learner(
-                seed: int, changes: dict[str, Any] = changes, sizes: Sizes = sizes, data: Data = data
-            ) -> Learner:
-                return Ours(sizes, data.train_NX, seed, **changes)
-
-            title = f"{normalisation}, {'with' if weight is None else 'without'} AuxK"
-            scores = _over_seeds(title, learner, data, sizes, seeds=seeds, progress=progress)
-            records.append(
-                {"data": data.name, "sites": data.sites, "normalisation": normalisation, "auxk": weight is None}
-                | scores
-            )
-    return records
-
-
-def _over_seeds(
+def over_seeds(
     name: str,
     make: Callable[[int], Learner],
     data: Data,
@@ -197,6 +166,7 @@ def _over_seeds(
     seeds: Sequence[int],
     progress: Progress,
 ) -> dict[str, dict[str, float]]:
+    """Train a learner with each seed; return the spread of each score."""
     runs = []
     for seed in seeds:
         learner = make(seed)
@@ -206,43 +176,30 @@ def _over_seeds(
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """Return two Markdown tables: what each learner explains, leaves dead and recovers, and what AuxK does."""
+    """Return a Markdown table: what each learner explains, leaves dead and recovers.
+
+    Codes of other dictionaries have no fixed number of latents: L0 is shown for them.
+    """
+    shows_l0 = results.get("dictionary", "topk") != "topk"
     lines = [
         [
             data,
             f"**{name}**" if name == "actstore" else name,
-            *_cells(scores),
+            *([markdown.spread_cell(scores["l0"], digits=1)] if shows_l0 else []),
+            *score_cells(scores),
             markdown.spread_cell(scores["recovered"], digits=3) if "recovered" in scores else "",
         ]
         for data, learners in results["scores"].items()
         for name, scores in learners.items()
     ]
-    revived = [
-        [
-            record["data"],
-            str(record["sites"]),
-            record["normalisation"],
-            "yes" if record["auxk"] else "no",
-            *_cells(record),
-        ]
-        for record in results["auxk"]
-    ]
     found = ("explained variance, held out", "dead latents, %")
     notes = f"Median of {results['seeds']} seeds (least to most); {results['epochs']} epochs."
-    return "\n".join(
-        [
-            markdown.table(("rows", "", *found, "recovered"), lines),
-            "",
-            markdown.table(("rows", "sites", "normalisation", "AuxK", *found), revived),
-            "",
-            notes,
-            "",
-            markdown.machine_line(results),
-        ]
-    )
+    made = markdown.table(("rows", "", *(["L0"] if shows_l0 else []), *found, "recovered"), lines)
+    return "\n\n".join([made, notes, markdown.machine_line(results)])
 
 
-def _cells(scores: Mapping[str, Any]) -> list[str]:
+def score_cells(scores: Mapping[str, Any]) -> list[str]:
+    """Return explained variance and dead latents as cells of a table."""
     dead_percent = {field: 100 * share for field, share in scores["dead"].items()}
     return [markdown.spread_cell(scores["explained_variance"], digits=4), markdown.spread_cell(dead_percent, digits=1)]
 
@@ -265,15 +222,15 @@ def main() -> None:
     all_data = [planted(rows=200_000), *natural(asked.sequences, asked.model, FULL, progress=progress)]
     chosen = [data for data in all_data if not asked.only or data.name in asked.only]
     one_site = [data for data in chosen if data.sites == 1]
-    measured = {"seeds": SEEDS, "epochs": asked.epochs, "progress": progress}
-    results = {
-        "scores": compare(one_site, kind=kind, **measured),
-        "auxk": revive([data for data in chosen if data.name in {NATURAL[0], SIX_BLOCKS}], **measured)
-        if kind == "topk"
-        else [],
-    }
+    scores = compare(one_site, kind=kind, seeds=SEEDS, epochs=asked.epochs, progress=progress)
     recording.finish(
-        {"dictionary": kind, "seeds": len(SEEDS), "epochs": asked.epochs, "batch_rows": BATCH_ROWS, **results}
+        {
+            "dictionary": kind,
+            "seeds": len(SEEDS),
+            "epochs": asked.epochs,
+            "batch_rows": BATCH_ROWS,
+            "scores": scores,
+        }
     )
 
 

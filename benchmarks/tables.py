@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from benchmarks.auxk import table as auxk_table
 from benchmarks.pages import markdown
 from benchmarks.pages.stream_tables import s3_stream_table, stream_table
 from benchmarks.pages.summary import NEEDED, summary_table
@@ -253,7 +254,8 @@ _ONE_EACH: Final[Mapping[str, Callable[[Record], str]]] = {
     "scale": scale_table,
     "training_parity": training_parity_table,
     "train": train_table,
-    "peers": peers_table,
+    "auxk": auxk_table,
+    **dict.fromkeys(("peers", "peers_batch_topk", "peers_jumprelu", "peers_matryoshka"), peers_table),
 }
 TABLES: Final[Mapping[str, Table]] = MappingProxyType(
     {

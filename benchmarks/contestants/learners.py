@@ -14,14 +14,15 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, get_args
 import torch
 from torch import Tensor
 
+from actstore.testing.memory_stream import moments_of
 from trainers.dictionaries.codes.matryoshka import DEFAULT_GROUPS, ends_of
 from trainers.fit.config import TrainConfig
 from trainers.fit.initialise import start
-from trainers.fit.normalise import InputFacts
+from trainers.fit.normalise import describe_inputs
 from trainers.fit.plan import StreamFacts, plan_training
 from trainers.fit.step import train_step
 
-__all__ = ["KINDS", "LEARNERS", "Kind", "Learner", "Sizes", "learners_of", "moments_of"]
+__all__ = ["KINDS", "LEARNERS", "Kind", "Learner", "Sizes", "learners_of"]
 
 Kind = Literal["topk", "batch-topk", "jumprelu", "matryoshka"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -62,15 +63,6 @@ class Learner(Protocol):
         ...
 
 
-def moments_of(values_NX: Tensor, sites: int) -> InputFacts:
-    """Return scale, mean and variance of rows, as our trainer takes them from a manifest."""
-    values_NSD = values_NX.double().view(len(values_NX), sites, -1)
-    scale_S = values_NSD.square().sum(dim=2).mean(dim=0).rsqrt()
-    scaled_NSD = values_NSD * scale_S[:, None]
-    mean_SD = scaled_NSD.mean(dim=0)
-    return InputFacts(scale_S.numpy(), mean_SD.numpy(), float((scaled_NSD - mean_SD).square().sum(dim=(1, 2)).mean()))
-
-
 class Ours:
     """Our step, without a stream."""
 
@@ -96,13 +88,20 @@ class Ours:
             batches_per_epoch=sizes.steps,
         )
         self._plan = plan_training(config, facts)
-        self._state = start(self._plan, moments_of(rows_NX, sizes.sites), device=torch.device("cpu"))
+        moments = moments_of(rows_NX.view(-1, sizes.sites, sizes.width).numpy(), sites)
+        inputs = describe_inputs(sites, moments, normalisation=self._plan.normalisation)
+        self._state = start(self._plan, inputs, device=torch.device("cpu"))
         self._shape = (-1, sizes.sites, sizes.width)
 
     @property
     def dead_after_rows(self) -> int:
         """Rows after which a latent counts as dead."""
         return self._plan.dead_after_rows
+
+    @property
+    def scale_S(self) -> Tensor:
+        """Factor of each site."""
+        return self._state.scale_S
 
     def step(self, values_BX: Tensor) -> None:
         """Update the weights."""

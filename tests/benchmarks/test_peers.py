@@ -9,7 +9,7 @@ import torch
 from actstore.contracts.progress import Silent
 from benchmarks.contestants.learners import LEARNERS
 from benchmarks.data.site_rows import PartSizes
-from benchmarks.peers import natural, planted, revive, table
+from benchmarks.peers import natural, planted, table
 from benchmarks.recording.report import machine
 from tests.conftest import need
 from tests.services.peers import obstacle, python_of_peers
@@ -33,18 +33,8 @@ def test_scores_of_all_learners() -> None:
         assert 0 < found["recovered"]["median"] <= 1
         assert 0 <= found["dead"]["least"] <= found["dead"]["most"] <= 1
         assert found["explained_variance"]["most"] < 1
-    made = table({"scores": compared, "auxk": [], "seeds": 2, "epochs": 2, "machine": machine(), "commit": "abc"})
+    made = table({"scores": compared, "seeds": 2, "epochs": 2, "machine": machine(), "commit": "abc"})
     assert all(name in made for name in LEARNERS)
-
-
-def test_auxk_is_left_out_under_each_normalisation() -> None:
-    rows = planted(rows=5000, width=16, directions=24, active=2)
-    two_sites = rows._replace(sites=2, direction_FX=None)
-    records = revive([rows, two_sites], seeds=(0,), epochs=2, progress=Silent())
-    found = [(record["sites"], record["normalisation"], record["auxk"]) for record in records]
-    assert found == [(s, n, a) for s in (1, 2) for n in ("unit", "sqrt_d") for a in (True, False)]
-    made = table({"scores": {}, "auxk": records, "seeds": 1, "epochs": 2, "machine": machine(), "commit": "abc"})
-    assert made.count("| sqrt_d |") == 4
 
 
 def test_a_tenth_of_the_planted_rows_is_held_out() -> None:

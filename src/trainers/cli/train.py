@@ -89,7 +89,16 @@ def fields_of_config(training: options.TrainingOptions, given: options.Given) ->
             names = comma_separated(fields.pop(option))
             fields[field] = tuple(names) if names else None
     if fields.get("groups") is not None:
-        fields["groups"] = tuple(comma_separated([fields["groups"]]) or ())
+        fields["groups"] = [_number(share) for share in comma_separated([fields["groups"]]) or ()]
     if training.dictionary is options.DictionaryChoice.NONE:
         fields.pop("dictionary", None)
     return fields
+
+
+def _number(text: str) -> float:
+    from actstore import errors
+
+    try:
+        return float(text)
+    except ValueError:
+        raise errors.UsageError(f"--groups: {text!r} is no share; give numbers such as 0.25,0.25,0.5") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -59,7 +60,21 @@ def read_and_written(
             f"{name} writes as many sites as it reads, in the same order, not {len(written)} ({', '.join(written)}) "
             f"for {len(read)} ({', '.join(read)}); give one --target for each --site"
         )
+    if kind.each_site_has_latents:
+        _refuse_out_of_order(name, read)
+        _refuse_out_of_order(name, written)
     return read, written
+
+
+def _refuse_out_of_order(name: str, sites: tuple[str, ...]) -> None:
+    """Refuse layers that do not ascend: latents would write to earlier ones."""
+    found = [re.findall(r"\d+", site) for site in sites]
+    numbers = [int(each[-1]) for each in found if each]
+    if len(numbers) == len(sites) and numbers != sorted(numbers):
+        raise errors.UsageError(
+            f"{name}: latents of a site write to it and to the sites after it, and {', '.join(sites)} are not in the "
+            "order of the layers; give them in that order"
+        )
 
 
 def _matching(wanted: Sequence[str] | None, sites: tuple[str, ...]) -> tuple[str, ...]:

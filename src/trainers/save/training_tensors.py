@@ -51,7 +51,7 @@ def restored_state(
     CheckpointError
         If tensors are missing, or of another shape; `file` is named.
     """
-    device = dictionary.W_dec.device
+    device = next(dictionary.parameters()).device
     probe = None
     if labels is not None:
         probe = Probe(plan.latents, labels, variance=record.read_variance or record.variance).to(device)

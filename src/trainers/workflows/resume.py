@@ -22,7 +22,15 @@ from trainers.save.record import CheckpointRecord
 from trainers.save.run_folder import RunFolder, RunRecord
 from trainers.workflows.options import RunOptions
 
-__all__ = ["Asked", "SavedRun", "command_to_resume", "prepare_folder", "read_options", "settle"]
+__all__ = [
+    "Asked",
+    "SavedRun",
+    "command_to_resume",
+    "prepare_folder",
+    "read_options",
+    "settle",
+    "with_absolute_paths",
+]
 
 _SITES: Final = "sites"
 _TARGETS: Final = "targets"
@@ -85,7 +93,7 @@ def settle(source: str | os.PathLike[str] | None, config: TrainConfig | None, op
     CheckpointError
         If there is no run to resume.
     """
-    config, options = config or TrainConfig(), options or RunOptions()
+    config, options = with_absolute_paths(config or TrainConfig()), options or RunOptions()
     if options.resume is None:
         if source is None:
             raise errors.UsageError("nothing to train on: give a store, or --resume with the folder of a run")
@@ -215,6 +223,13 @@ def _continued(before: TrainConfig, now: TrainConfig, record: CheckpointRecord |
 def _merged(before: RunOptions, now: RunOptions, saved: SavedRun) -> RunOptions:
     given = {field: getattr(now, field) for field in now.model_fields_set}
     return before.model_copy(update=given | {"out": now.out or saved.folder.path})
+
+
+def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """Return a configuration that means the same in another folder."""
+    if config.labels is None:
+        return config
+    return config.model_copy(update={"labels": str(Path(config.labels).absolute())})
 
 
 def _kept_source(source: str | os.PathLike[str]) -> str | None:

@@ -11,7 +11,7 @@ from actstore import errors
 from trainers.fit.config import TrainConfig, make_config
 from trainers.workflows.presets import find_preset
 
-__all__ = ["settle_config"]
+__all__ = ["merged_settings", "read_toml", "settle_config"]
 
 _MOST_BYTES: Final = 1 << 20
 _SHAPED_BY: Final = {"expansion": "latents"}
@@ -45,25 +45,46 @@ def settle_config(
     if preset is not None:
         layers.append((f"preset {preset}", find_preset(preset).settings))
     if file is not None:
-        layers.append((str(file), _read(file)))
+        layers.append((str(file), read_toml(file, what="settings of a run")))
     layers.append(("", settings or {}))
     merged: dict[str, Any] = {}
     said_by: dict[str, str] = {}
     for name, values in layers:
-        for given, replaced in _SHAPED_BY.items():
-            if given in values and replaced not in values:
-                merged.pop(replaced, None)
-        merged |= values
+        merged = merged_settings(merged, values)
         said_by |= dict.fromkeys(values, name)
     return make_config(merged, said_by=said_by)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def merged_settings(before: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in which the later ones take precedence; an `expansion` there replaces `latents`, too.
+
+    Examples
+    --------
+    >>> merged_settings({"latents": 512, "k": 8}, {"expansion": 4})
+    {'k': 8, 'expansion': 4}
+    """
+    silenced = {replaced for given, replaced in _SHAPED_BY.items() if given in later and replaced not in later}
+    return {name: value for name, value in before.items() if name not in silenced} | dict(later)
+
+
+def read_toml(file: Path, *, what: str) -> dict[str, Any]:
+    """Read a file of settings.
+
+    Parameters
+    ----------
+    what
+        What it should be, for the error if it is too large for that.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, is no TOML, or is too large.
+    """
     try:
         with file.open("rb") as stream:
             data = stream.read(_MOST_BYTES + 1)
         if len(data) > _MOST_BYTES:
-            raise errors.UsageError(f"{file}: over {_MOST_BYTES:,} bytes; these are no settings of a run")
+            raise errors.UsageError(f"{file}: over {_MOST_BYTES:,} bytes, too large for {what}; is this the file?")
         return tomllib.loads(data.decode())
     except OSError as error:
         raise errors.UsageError(f"{file}: cannot be read: {error.strerror or error}") from None

@@ -133,7 +133,17 @@ def sweep(
 
 
 def _device(options: RunOptions) -> torch.device:
-    """Return the device of a sweep, which trains in one process and takes one pass for one update."""
+    """Return the device of a sweep, which trains in one process and takes one pass for one update.
+
+    Raises
+    ------
+    UsageError
+        If options ask for something that a sweep does not do.
+    """
+    if options.log:
+        raise errors.UsageError(
+            "a sweep passes no metrics to loggers; each member has metrics.jsonl, and 'trainer report' compares them"
+        )
     if (ranks := Ranks.of_environment()).several:
         raise errors.UsageError(
             f"WORLD_SIZE={ranks.size}: a sweep trains in one process; start it without torchrun, or train one "

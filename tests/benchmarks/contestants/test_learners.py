@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.contestants.learners import KINDS, LEARNERS, Kind, Ours, Sizes, learners_of, moments_of
+from benchmarks.contestants.learners import KINDS, LEARNERS, Kind, Ours, Sizes, learners_of
 from benchmarks.peers import planted
 from tests.conftest import need
 from tests.services.peers import obstacle, python_of_peers
@@ -57,9 +57,13 @@ def test_six_sites_are_one_crosscoder_of_ours() -> None:
     assert learner.dead_after_rows >= 1
 
 
-def test_moments_are_those_of_scaled_rows() -> None:
-    rows_NX = 5 + torch.randn(1000, 12, generator=torch.Generator().manual_seed(0))
-    inputs = moments_of(rows_NX, 2)
-    scaled_NSD = rows_NX.view(1000, 2, 6) * torch.from_numpy(inputs.scale_S)[:, None]
-    assert float(scaled_NSD.square().sum(dim=2).mean()) == pytest.approx(1.0)
-    assert inputs.variance == pytest.approx(float(scaled_NSD.var(dim=0, correction=0).sum()))
+@pytest.mark.parametrize(("normalisation", "size"), [("unit", 1.0), ("sqrt_d", 8.0), ("none", None)])
+def test_our_rows_are_scaled_as_the_normalisation_says(normalisation: str, size: float | None) -> None:
+    sizes = Sizes(sites=1, width=8, latents=32, k=4, batch_rows=64, steps=4)
+    rows_NX = 5 + torch.randn(1000, 8, generator=torch.Generator().manual_seed(0))
+    learner = Ours(sizes, rows_NX, 0, normalisation=normalisation)
+    scaled_NX = rows_NX * learner.scale_S
+    if size is None:
+        assert torch.equal(scaled_NX, rows_NX)
+    else:
+        assert float(scaled_NX.square().sum(dim=1).mean()) == pytest.approx(size, rel=0.02)

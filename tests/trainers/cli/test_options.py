@@ -1,7 +1,7 @@
 """Both commands have the same options, and the same words on the command line as in Python."""
 
 from inspect import signature
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import typer
@@ -69,3 +69,16 @@ def test_both_programs_take_sites_by_commas_and_by_repeating(given: list[str]) -
         app.command()(command)
         assert CliRunner().invoke(app, given).exit_code == 0
     assert seen == [["embed", "resid_post.*", "final_norm"]] * 2
+
+
+def test_what_a_transcoder_writes_is_named_as_what_it_reads() -> None:
+    @with_grouped_options
+    def train(context: typer.Context, *, training: TrainingOptions) -> None:
+        seen.append(fields_of_config(training, given_in(context)))
+
+    seen: list[dict[str, Any]] = []
+    app = typer.Typer()
+    app.command()(train)
+    given = ["--dictionary", "clt-topk", "--site", "a,b", "--target", "c", "--target", "d", "--no-skip"]
+    assert CliRunner().invoke(app, given).exit_code == 0
+    assert seen == [{"dictionary": "clt-topk", "sites": ("a", "b"), "targets": ("c", "d"), "skip": False}]

@@ -80,8 +80,10 @@ def test_rows_can_come_in_a_true_permutation(store: Path, tmp_path: Path) -> Non
 def test_a_run_killed_at_any_moment_resumes_to_the_same_losses_and_weights(
     dictionary: str, store: Path, tmp_path: Path
 ) -> None:
-    site = ("--site", "resid_post.3") if DICTIONARIES[dictionary].one_site else ()
-    options = ("--dictionary", dictionary, *site, "--batch-rows", 256, "--latents", 256, "--steps", 60)
+    sites: tuple[str, ...] = ("--site", "resid_post.3") if DICTIONARIES[dictionary].one_site else ()
+    if dictionary.startswith("transcoder"):
+        sites = ("--site", "resid_post.0", "--target", "resid_post.3")
+    options = ("--dictionary", dictionary, *sites, "--batch-rows", 256, "--latents", 256, "--steps", 60)
     arguments = ("read-from-store", store, *options, "--checkpoint-every", 1, "--json", "--out")
     whole = trainer(*arguments, "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr

@@ -68,6 +68,7 @@ def test_settings_come_from_preset_file_and_command_line_in_that_order(store: Pa
         (("--set", "lrr=1"), "lrr = 1: Extra inputs are not permitted; did you mean 'lr'"),
         (("--set", "k=many"), "k = 'many': Input should be a valid integer"),
         (("--set", "k"), "--set takes KEY=VALUE"),
+        (("--groups", "0.5,half"), "--groups: 'half' is no share; give numbers such as 0.25,0.25,0.5"),
         (("--set", "lr=1", "--set", "train.lr=2"), "--set lr is given twice"),
         (("--set", "lr=1", "--lr", "2"), "--set lr: the field has an option of its own, which is given too"),
         (("--log", "foo"), "--log foo: there is no such logger"),
@@ -79,6 +80,14 @@ def test_settings_that_are_wrong_are_a_sentence(given: tuple[str, ...], message:
     done = trainer("read-from-store", "nowhere", *given, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert message in done.stderr
+
+
+def test_groups_are_shares(store: Path, tmp_path: Path) -> None:
+    given = ("--dictionary", "matryoshka-sae", "--groups", "0.25, 0.75", "--steps", 2, "--out", "run")
+    done = trainer("read-from-store", store, *OPTIONS, *given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert record["config"]["groups"] == [0.25, 0.75]
 
 
 def test_a_folder_of_a_logger_that_is_a_link_is_refused(store: Path, tmp_path: Path) -> None:

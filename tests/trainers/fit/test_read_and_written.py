@@ -18,12 +18,12 @@ def test_batches_have_the_sites_that_are_read_then_those_only_written() -> None:
 def test_a_plan_names_the_sites_of_both_sides_in_the_order_given(three_sites: Planted) -> None:
     plan = plan_of(
         stream_of(three_sites.values_NSD),
-        dictionary="clt-topk", sites=("resid_post.2", "resid_post.0"), targets=("resid_post.[12]",),
+        dictionary="clt-topk", sites=("resid_post.1", "resid_post.2"), targets=("resid_post.[02]",),
     )  # fmt: skip
     assert plan.sites == ("resid_post.0", "resid_post.1", "resid_post.2")
-    assert plan.read == ("resid_post.2", "resid_post.0")
-    assert plan.written == ("resid_post.1", "resid_post.2")
-    assert (plan.shape.reads, plan.shape.writes) == ((2, 0), (1, 2))
+    assert plan.read == ("resid_post.1", "resid_post.2")
+    assert plan.written == ("resid_post.0", "resid_post.2")
+    assert (plan.shape.reads, plan.shape.writes) == ((1, 2), (0, 2))
 
 
 def test_without_targets_a_dictionary_writes_what_it_reads(three_sites: Planted) -> None:
@@ -47,6 +47,14 @@ def test_without_targets_a_dictionary_writes_what_it_reads(three_sites: Planted)
         (
             {"dictionary": "clt-topk", "sites": ("resid_post.0", "resid_post.1"), "targets": "resid_post.2"},
             "writes as many sites as it reads, in the same order, not 1 .* for 2 .*one --target for each --site",
+        ),
+        (
+            {
+                "dictionary": "clt-topk",
+                "sites": ("resid_post.2", "resid_post.0"),
+                "targets": ("resid_post.1", "resid_post.2"),
+            },
+            "resid_post.2, resid_post.0 are not in the order of the layers",
         ),
     ],
 )

@@ -23,15 +23,6 @@ STORES = {
 }
 """Sites of a store for each preset, and their width."""
 
-# Dictionaries and normalisations of these are not there yet. Whoever adds one removes its name here, and with the last
-# name this set: an unexpected success fails.
-AWAITED = {"esmc-like"}
-
-NAMES = [
-    pytest.param(name, marks=pytest.mark.xfail(raises=errors.UsageError)) if name in AWAITED else name
-    for name in STORES
-]
-
 
 def test_every_file_is_a_preset_and_says_where_it_is_from() -> None:
     presets = {preset.name: preset for preset in list_presets()}
@@ -43,11 +34,10 @@ def test_every_file_is_a_preset_and_says_where_it_is_from() -> None:
         assert any(line.startswith("# Source: ") for line in comments)
         assert any(line.startswith("# Differs: ") for line in comments)
         assert max(map(len, comments)) <= 120
-        if preset.name not in AWAITED:
-            assert tomllib.loads(preset.text).keys() <= TrainConfig.model_fields.keys()
+        assert tomllib.loads(preset.text).keys() <= TrainConfig.model_fields.keys()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STORES)
 def test_every_preset_is_a_plan(name: str) -> None:
     sites, width = STORES[name]
     config = settle_config(preset=name)

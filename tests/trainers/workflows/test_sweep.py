@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
 import trainers
-from actstore import errors
+from actstore import errors, open_store
 from trainers.fit.config import make_config
 from trainers.save.run_folder import RunFolder
 from trainers.workflows.options import RunOptions
@@ -119,6 +121,30 @@ targets = "resid_post.3"
     assert len({weights(folder) for folder in names}) == 6
 
 
+def test_members_with_a_probe_or_other_rows_end_as_they_do_alone(store: Path, tmp_path: Path) -> None:
+    with open_store(store) as opened:
+        proteins = [one for one in opened.sequences.to_pylist() if one["split"] == "train"]
+    columns = {
+        "sequence": [one["id"] for one in proteins for _ in one["residues"]],
+        "position": [position for one in proteins for position in range(len(one["residues"]))],
+        "hydrophobic": [letter in "AILMFVWY" for one in proteins for letter in one["residues"]],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "labels.parquet")
+    text = f"""{BASE}k = 4
+grid = {{normalisation = ["unit", "row-zscore"]}}
+[[member]]
+name = "probe"
+labels = "{tmp_path}/labels.parquet"
+probe_weight = 0.1
+"""
+    result = train(store, text, tmp_path / "sweep")
+    assert [len(one.members) for one in result.passes] == [3]
+    for name in result.members:
+        assert weights(tmp_path / "sweep" / name) == weights(
+            alone(tmp_path / "sweep" / name, tmp_path / "alone" / name)
+        )
+
+
 def test_a_member_goes_on_alone(store: Path, tmp_path: Path) -> None:
     train(store, THREE, tmp_path / "sweep")
     member = tmp_path / "sweep/topk-sae-k4"
@@ -140,6 +166,13 @@ def test_a_member_that_cannot_fit_alone_is_refused_before_anything_is_trained(st
     said = r"1 of 4 members do not fit into the 50,000,000 bytes.*: large needs at least .*--latents .* would fit"
     with pytest.raises(errors.TrainingError, match=said):
         train(store, text, tmp_path / "sweep", memory_bytes=50_000_000)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_sweep_has_no_loggers(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "sweep.toml").write_text(THREE)
+    with pytest.raises(errors.UsageError, match="a sweep passes no metrics to loggers"):
+        sweep(store, tmp_path / "sweep.toml", RunOptions(out=tmp_path / "sweep", device="cpu", log=("wandb",)))
     assert not (tmp_path / "sweep").exists()
 
 

@@ -76,6 +76,7 @@ def write_crosscoder(dictionary: TrainedDictionary, path: Path) -> None:
     UsageError
         If the layout cannot hold the dictionary: it says no activation, and means ReLU.
     """
+    refuse_transcoder(dictionary, "the crosscoder layout")
     facts = dictionary.facts
     refuse_transcoder(dictionary, "the crosscoder layout")
     if facts.activation.name != "relu":

@@ -37,7 +37,7 @@ def transcoder_to_saelens(dictionary: TrainedDictionary, path: Path) -> None:
         If it is not from one site to one, or keeps K latents of a row, which no transcoder of SAELens does.
     """
     facts, activation = dictionary.facts, dictionary.facts.activation.name
-    if activation == "topk":
+    if activation == "topk" and not facts.layered:
         raise errors.UsageError(
             "SAELens has no topk transcoders, only relu and jumprelu; export it to 'sparsify', or to 'safetensors', "
             "which holds every dictionary"

@@ -19,19 +19,19 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from actstore import did_you_mean, errors
 from trainers.fit.config import TrainConfig, make_config
-from trainers.workflows.sweeps.folder import MEMBER_NAME
+from trainers.workflows.resume import with_absolute_paths
+from trainers.workflows.settings import merged_settings, read_toml
+from trainers.workflows.sweeps.folder import MEMBER_NAME, RESERVED_NAMES
 
 __all__ = ["MOST_MEMBERS", "read_sweep"]
 
 MOST_MEMBERS: Final = 1000
-_LARGEST_BYTES: Final = 1 << 20
 _TABLES: Final = ("grid", "member")
 _FIELDS: Final = tuple(TrainConfig.model_fields)
 
@@ -47,7 +47,7 @@ def read_sweep(path: Path) -> dict[str, TrainConfig]:
     UsageError
         If the file cannot be read, has no members, or says what no member can be; the message names the place.
     """
-    document = _read(path)
+    document = read_toml(path, what="a sweep")
     base = {key: value for key, value in document.items() if key not in _TABLES}
     _check_fields(base, where=f"{path}", also=_TABLES)
     given = [*_of_grids(path, document.get("grid", [])), *_of_members(path, document.get("member", []))]
@@ -58,30 +58,19 @@ def read_sweep(path: Path) -> dict[str, TrainConfig]:
     members: dict[str, TrainConfig] = {}
     folders: dict[str, str] = {}
     for where, name, settings in given:
+        if name in RESERVED_NAMES:
+            raise errors.UsageError(f"{path}, {where}: a sweep has a file {name} of its own; give another name")
         if (other := folders.setdefault(name.casefold(), name)) != name or name in members:
             raise errors.UsageError(
                 f"{path}: two members would share the folder {other!r}; give one of them another name (or settings)"
             )
         try:
-            config = make_config(base | settings)
+            config = with_absolute_paths(make_config(merged_settings(base, settings), said_by={}))
         except errors.UsageError as error:
             raise errors.UsageError(f"{path}, {where}: {error}") from None
         order_seed = base.get("seed", 0) if config.order_seed is None else config.order_seed
         members[name] = config.model_copy(update={"order_seed": order_seed})
     return members
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(_LARGEST_BYTES + 1)
-        if len(data) > _LARGEST_BYTES:
-            raise errors.UsageError(f"{path}: over {_LARGEST_BYTES:,} bytes, too large for a sweep; is this the file?")
-        return tomllib.loads(data.decode())
-    except OSError as error:
-        raise errors.UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError, and numbers of too many digits
-        raise errors.UsageError(f"{path}: not TOML: {ascii(str(error)[:200])[1:-1]}") from None
 
 
 def _of_grids(path: Path, grids: object) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -16,11 +16,13 @@ from trainers.save.files import replace_file, writing_to
 from trainers.save.record import refuse_other_version
 from trainers.save.run_folder import RunFolder
 
-__all__ = ["MEMBER_NAME", "SweepFolder", "SweepRecord"]
+__all__ = ["MEMBER_NAME", "RESERVED_NAMES", "SweepFolder", "SweepRecord"]
 
 SWEEP_FORMAT: Final = "actstore-sweep/1"
 MEMBER_NAME: Final = r"^[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,99}$"
 """What the name of a member, and so of its folder, is made of."""
+RESERVED_NAMES: Final = frozenset({"sweep.json", "result.json"})
+"""Files of the sweep itself."""
 _MOST_RECORD_BYTES: Final = 1 << 24
 
 

@@ -44,7 +44,7 @@ class Member:
     rows: Rows
     """The rows that it would read alone."""
     labels: Labels | None
-    """For its probe."""
+    """Labels of residues, for its probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,6 @@ class _Reading(NamedTuple):
     bytes_per_batch: int
     """Memory of the buffer for each batch of a fill."""
     stream: str
-    labels: Labels | None
 
 
 class _Order(NamedTuple):
@@ -87,6 +86,18 @@ class _Source:
     rows: Rows
     options: RunOptions
     device: torch.device
+    known: dict[tuple[str, str], Labels] = dataclasses.field(default_factory=dict)
+    """Labels that have been read, by file and split."""
+
+    def labels(self, config: TrainConfig) -> Labels | None:
+        """Return the labels that a configuration names; each file is read once."""
+        if config.labels is None:
+            return None
+        key = (config.labels, config.split)
+        if key not in self.known:
+            with self.asking(config).open() as stream:
+                self.known[key] = read_labels(config.labels, stream, split=config.split)
+        return self.known[key]
 
     def asking(self, config: TrainConfig, options: RunOptions | None = None) -> Rows:
         """Return the rows that a configuration asks for."""
@@ -123,13 +134,13 @@ def plan_passes(
     groups: dict[_Order, list[tuple[str, TrainConfig, _Reading]]] = {}
     known: dict[tuple[object, ...], _Reading] = {}
     plans: dict[str, TrainPlan] = {}
+    labels: dict[str, Labels | None] = {}
     for name, config in members.items():
-        key = (
-            config.sites, config.targets, config.batch_rows, config.order, config.split, config.row_seed, config.labels
-        )  # fmt: skip
+        key = (config.sites, config.targets, config.batch_rows, config.order, config.split, config.row_seed)
         try:
-            reading = known.get(key) or _reading(source.asking(config), config)
-            plans[name] = plan_training(config, reading.facts, None if reading.labels is None else reading.labels.facts)
+            reading = known.get(key) or _reading(source.asking(config))
+            labels[name] = found = source.labels(config)
+            plans[name] = plan_training(config, reading.facts, None if found is None else found.facts)
             check_neighbours(plans[name], rows.manifest)
         except (errors.UsageError, errors.StreamError) as error:
             raise type(error)(f"member {name}: {error}") from error
@@ -137,21 +148,18 @@ def plan_passes(
         order = _Order(config.batch_rows, config.order, config.split, config.row_seed, reading.facts.width)
         groups.setdefault(order, []).append((name, config, reading))
     free = free_bytes(device)
-    _refuse_too_large(plans, free=memory_bytes or free)
+    _refuse_too_large(plans, free=free if memory_bytes is None else memory_bytes)
     most = memory_bytes if memory_bytes is not None else None if free is None else int(_SHARE_OF_FREE * free)
-    return [one for group in groups.values() for one in _pack(_settle(group, plans, source), source, most)]
+    passes = [one for group in groups.values() for one in _pack(_settle(group, plans, labels, source), source, most)]
+    if memory_bytes is not None:
+        _refuse_over_limit(passes, memory_bytes)
+    return passes
 
 
-def _reading(rows: Rows, labels_of: TrainConfig | None = None) -> _Reading:
+def _reading(rows: Rows) -> _Reading:
     with rows.open() as stream:
         return _Reading(
-            StreamFacts.of(stream),
-            stream.batches_per_fill,
-            stream.buffer_bytes_per_batch,
-            stream.cursor.stream,
-            None
-            if labels_of is None or labels_of.labels is None
-            else read_labels(labels_of.labels, stream, split=labels_of.split),
+            StreamFacts.of(stream), stream.batches_per_fill, stream.buffer_bytes_per_batch, stream.cursor.stream
         )
 
 
@@ -168,6 +176,20 @@ def _refuse_too_large(plans: Mapping[str, TrainPlan], *, free: int | None) -> No
         )
 
 
+def _refuse_over_limit(passes: Sequence[Pass], memory_bytes: int) -> None:
+    """Refuse passes of one member that are over the limit: others were put into a pass only if it had room."""
+    said = [
+        f"{', '.join(member.name for member in one.members)} needs {one.bytes:,} bytes by the estimate"
+        for one in passes
+        if one.bytes > memory_bytes
+    ]
+    if said:
+        raise errors.TrainingError(
+            f"--memory-bytes {memory_bytes:,}: {'; '.join(said)}, even alone; allow more, or lower latents, batch_rows "
+            "or --buffer-bytes. Nothing was trained"
+        )
+
+
 class _Group(NamedTuple):
     """Members that can read the same batches."""
 
@@ -179,7 +201,10 @@ class _Group(NamedTuple):
 
 
 def _settle(
-    asked: Sequence[tuple[str, TrainConfig, _Reading]], plans: Mapping[str, TrainPlan], source: _Source
+    asked: Sequence[tuple[str, TrainConfig, _Reading]],
+    plans: Mapping[str, TrainPlan],
+    labels: Mapping[str, Labels | None],
+    source: _Source,
 ) -> _Group:
     """Return members with buffers that give all of them, alone, the order that they have together."""
     everything = _reading_all(asked[0][1], [plans[name] for name, _, _ in asked])
@@ -190,8 +215,7 @@ def _settle(
         if reading.fill_batches != together.fill_batches:
             options = _buffered(options, reading, together.fill_batches)
             stream = _reading(source.asking(config, options)).stream
-        own = source.asking(config, options)
-        settled.append(Member(name, config, plans[name], options, stream, own, reading.labels))
+        settled.append(Member(name, config, plans[name], options, stream, source.asking(config, options), labels[name]))
     return _Group(tuple(settled), together.fill_batches, together.fill_batches * together.bytes_per_batch)
 
 

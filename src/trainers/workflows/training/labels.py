@@ -60,7 +60,7 @@ def read_labels(path: str | os.PathLike[str], stream: NamesSequences, *, split: 
     Raises
     ------
     UsageError
-        If the file has not these columns, a residue has two rows, or no label is of a residue of the split.
+        If the file has not these columns, a residue has two rows, or no label is of a sequence of the split.
     """
     file = Path(path)
     table = _read(file)

@@ -126,6 +126,12 @@ class _Together:
             except (errors.TrainingError, errors.NumericsError) as error:
                 self._fail(number, error)
                 continue
+            except Exception as error:
+                if len(self._members) == 1:
+                    raise
+                said = f"step {done + 1:,}: {type(error).__name__}: {error}"  # a defect, and not that of the others
+                self._fail(number, errors.TrainingError(f"{said}. {one.kept}"))
+                continue
             one.record(metrics, self.logs[number])
             stage.advance(trained.batch_rows, note=self._note(one, trained))
 

@@ -73,6 +73,9 @@ def test_rows_without_labels_do_not_count() -> None:
     torch.testing.assert_close(probe.loss(code_BF, batch).share, one)
     nothing = probe.loss(code_BF, batch.at(np.array([0, 5])))
     assert (nothing.share.item(), nothing.labelled_rows) == (0.0, 0)
+    nothing.share.backward()  # type: ignore[no-untyped-call]
+    assert probe.weight.grad is not None
+    assert not probe.weight.grad.any()
 
 
 def test_before_it_has_learned_it_is_as_good_as_the_base_rate() -> None:

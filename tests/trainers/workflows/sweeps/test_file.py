@@ -63,6 +63,16 @@ def test_sites_may_be_in_a_grid(tmp_path: Path) -> None:
     assert [config.sites for config in members.values()] == [("embed",), ("resid_post.0", "resid_post.*")]
 
 
+def test_an_expansion_in_a_grid_replaces_the_latents_of_all(tmp_path: Path) -> None:
+    members = read(tmp_path, "latents = 128\ngrid = {expansion = [2, 4]}")
+    assert [(config.latents, config.expansion) for config in members.values()] == [(None, 2), (None, 4)]
+
+
+def test_labels_mean_the_same_file_in_another_folder(tmp_path: Path) -> None:
+    [config] = read(tmp_path, "labels = 'labels.parquet'\nmember = [{probe_weight = 0.1}]").values()
+    assert config.labels == str(Path("labels.parquet").absolute())
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -85,6 +95,9 @@ def test_sites_may_be_in_a_grid(tmp_path: Path) -> None:
         ("grid = {k = [4, 4]}", "two members would share the folder 'k4'"),
         ("grid = {k = ['many']}", "grid 1: k = 'many': Input should be a valid integer"),
         ("grid = {dictionary = ['topk']}", "grid 1: dictionary = 'topk': Input should be 'topk-sae'"),
+        ("[[member]]\nname = 'result.json'", "member 1: a sweep has a file result.json of its own"),
+        ("grid = {seed = ['7']}", "grid 1: seed = '7': Input should be a valid integer"),
+        ("grid = {k = [true]}", "grid 1: k = True: Input should be a valid integer"),
         ("k = ", "not TOML"),
         ("k = " + "9" * 5000, "not TOML"),
         (f"grid = {{k = {list(range(1, 40))}, seed = {list(range(40))}}}", "1,560 combinations; a sweep has at most"),

@@ -73,7 +73,11 @@ def test_members_fill_passes_up_to_the_memory(store: Path) -> None:
     single = passes(store, {"k1": members["k1"]})[0].bytes
     each = (whole.bytes - single) // 4
     assert names(passes(store, members, memory_bytes=single + 2 * each + 1)) == [["k1", "k2", "k3"], ["k4", "k5"]]
-    assert names(passes(store, members, memory_bytes=single - each)) == [["k1"], ["k2"], ["k3"], ["k4"], ["k5"]]
+    assert names(passes(store, members, memory_bytes=single)) == [["k1"], ["k2"], ["k3"], ["k4"], ["k5"]]
+    with pytest.raises(
+        errors.TrainingError, match=r"--memory-bytes .*: k1 needs .* by the estimate; .*k5 needs .*alone"
+    ):
+        passes(store, members, memory_bytes=single - each)
 
 
 def test_a_member_that_fits_nowhere_is_named_with_what_would_fit(store: Path) -> None:
