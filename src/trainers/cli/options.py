@@ -74,6 +74,14 @@ class PlaceOptions:
             show_default="none: a new run",
         ),
     ] = None
+    accumulate: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Passes for one update, each over an equal part of the batch: less memory for the same update.",
+            show_default="1 pass",
+        ),
+    ] = 1
     checkpoint_every: Annotated[
         int, typer.Option(min=1, help="Steps between checkpoints.", show_default="1,000 steps")
     ] = 1000

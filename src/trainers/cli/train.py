@@ -42,6 +42,7 @@ def train(
     from actstore import errors, parse_recipe_fields, parse_storage_options, terminal_progress
     from trainers.loggers.table import parse_loggers
     from trainers.workflows.options import RunOptions
+    from trainers.workflows.ranks import Ranks
     from trainers.workflows.read_from_store import read_from_store
     from trainers.workflows.settings import settle_config
     from trainers.workflows.stopping import Stopped
@@ -56,11 +57,8 @@ def train(
     if "log" in chosen:
         chosen["log"] = parse_loggers(chosen["log"])
     circumstances = RunOptions(**chosen, **fixed)
-    config = settle_config(
-        preset=training.preset,
-        file=training.config,
-        settings=parse_recipe_fields(fields_of_config(training, given), settings),
-    )
+    fields = parse_recipe_fields(fields_of_config(training, given), settings)
+    config = settle_config(preset=training.preset, file=training.config, settings=fields)
     progress = terminal_progress(quiet=output.quiet)
     try:
         if training.dictionary is options.DictionaryChoice.NONE:
@@ -70,9 +68,11 @@ def train(
         else:
             document = read_from_store(uri, config, circumstances, progress=progress).document()
     except Stopped as stopped:
-        typer.echo(str(stopped), err=True)
+        if Ranks.of_environment().first:
+            typer.echo(str(stopped), err=True)
         raise typer.Exit(stopped.exit_code) from None
-    print_result(document, as_json=output.as_json)
+    if Ranks.of_environment().first:
+        print_result(document, as_json=output.as_json)
 
 
 def fields_of_config(training: options.TrainingOptions, given: options.Given) -> dict[str, Any]:

@@ -170,6 +170,9 @@ class Dictionary(nn.Module, ABC):
     """Whether it keeps K latents of each row, or on average; otherwise a penalty makes it sparse."""
     takes_auxk: ClassVar[bool] = False
     """Whether its dead latents learn by AuxK (`fit.auxk`)."""
+    needs_whole_batch: ClassVar[bool] = False
+    """Whether training on it needs each batch in one pass. Where its loss or its code is about a batch, passes in
+    place of one are otherwise each a batch of their own; processes (`ranks`) share one batch in any case."""
     default_sparsity: ClassVar[float | None] = None
     """Default coefficient of the penalty, for inputs of any scale and any number of sites; None without a penalty."""
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})

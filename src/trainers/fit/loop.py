@@ -34,20 +34,21 @@ class Trained(NamedTuple):
 
     report: StepReport
     batch_rows: int
+    """Over all ranks."""
     seconds: float
     """Wall time of the step, from the request for the batch."""
     data_s: float
     """Part of it in which the batch was being made: waiting, gathering, decoding."""
 
 
-def train(state: TrainState, source: BatchSource, plan: TrainPlan) -> Iterator[Trained]:
+def train(state: TrainState, source: BatchSource, plan: TrainPlan, *, parts: int = 1) -> Iterator[Trained]:
     """Train until `plan.steps`, yielding after each step.
 
     While the caller holds a result, `source.cursor` is the position of the next batch: the time to save a
     checkpoint. Raises as `serve` and `step_on`.
     """
     for served in serve(source, done=state.step, steps=plan.steps):
-        yield step_on(state, served, plan)
+        yield step_on(state, served, plan, parts=parts)
 
 
 def serve(source: BatchSource, *, done: int, steps: int) -> Iterator[Served]:
@@ -72,15 +73,20 @@ def serve(source: BatchSource, *, done: int, steps: int) -> Iterator[Served]:
             began = time.perf_counter()
 
 
-def step_on(state: TrainState, served: Served, plan: TrainPlan) -> Trained:
+def step_on(state: TrainState, served: Served, plan: TrainPlan, *, parts: int = 1) -> Trained:
     """Train on a batch.
+
+    Parameters
+    ----------
+    parts
+        Passes for one update; see `train_step`.
 
     Raises
     ------
     TrainingError
-        If the loss is not finite.
+        As `train_step`.
     """
-    began = time.perf_counter()
-    report = train_step(state, served.values_BSD, plan, places=served.places)
+    began, rows = time.perf_counter(), state.rows
+    report = train_step(state, served.values_BSD, plan, places=served.places, parts=parts)
     seconds = served.data_s + time.perf_counter() - began
-    return Trained(report, len(served.values_BSD), seconds, served.data_s)
+    return Trained(report, state.rows - rows, seconds, served.data_s)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from trainers.dictionaries.dictionary import DictionaryOutput
-from trainers.fit.auxk import auxk_loss
+from trainers.fit.auxk import auxk_loss, auxk_sums
 from trainers.fit.plan import TrainPlan
 from trainers.fit.reconstruction import squared_error_S
 from trainers.fit.rows.places import RowPlaces
@@ -34,9 +34,18 @@ from trainers.fit.state import TrainState
 from trainers.fit.terms.decorrelation import decorrelation
 from trainers.fit.terms.smoothness import smoothness
 
-__all__ = ["Objective", "objective"]
+__all__ = ["Objective", "Whole", "auxk_sums_of", "objective"]
 
 Found = TypeVar("Found")
+
+
+class Whole(NamedTuple):
+    """The batch of which the rows of a pass are a part: on this rank, and of the passes on it."""
+
+    rows: int
+    """Of all ranks and passes."""
+    auxk_sums: Tensor | None = None
+    """`fit.auxk.auxk_sums` over all of them; None if every rank makes one pass."""
 
 
 class Objective(NamedTuple):
@@ -63,10 +72,14 @@ def objective(
     output: DictionaryOutput,
     dead_F: Tensor,
     plan: TrainPlan,
+    whole: Whole | None = None,
     *,
     places: RowPlaces | None = None,
 ) -> Objective:
-    """Return the objective of a batch of rows as the dictionary sees them.
+    """Return the objective of a batch of rows as the dictionary sees them, or of a part of it.
+
+    The terms of parts, each times its share of the rows, add up to those of the batch; `smoothness` and `probe` do not,
+    and need the whole batch.
 
     Parameters
     ----------
@@ -74,9 +87,12 @@ def objective(
         The dictionary's pass over these rows.
     dead_F
         Indices of dead latents, int64.
+    whole
+        The batch; None if these rows are all of it.
     places
         Which residues the rows are of; only terms that are about residues need it.
     """
+    whole = whole or Whole(len(scaled_BSD))
     target_BSD = state.dictionary.targets(scaled_BSD)
     error_S = squared_error_S(output.reconstruction_BSD, target_BSD)
     total = len(scaled_BSD) * state.variance
@@ -87,7 +103,7 @@ def objective(
         unit = state.dictionary.penalty_unit(len(plan.sites), spread=math.sqrt(state.variance))
         terms["sparsity"] = plan.sparsity * sparsity_factor(plan, state.rows) / unit * output.penalty
     if plan.auxk_weight:
-        terms["auxk"] = plan.auxk_weight * _auxk(state, scaled_BSD, output, dead_F, plan)
+        terms["auxk"] = plan.auxk_weight * _auxk(state, scaled_BSD, output, dead_F, plan, whole)
     if plan.decorrelation_weight:
         layers = [decorrelation(one.decoder_FX, width=plan.width) for one in state.dictionary.weights().layers()]
         terms["decorrelation"] = plan.decorrelation_weight * torch.stack(layers).mean()
@@ -102,6 +118,16 @@ def objective(
     return Objective(terms, error_S, counts)
 
 
+@torch.no_grad()
+def auxk_sums_of(state: TrainState, scaled_BSD: Tensor, dead_F: Tensor, plan: TrainPlan) -> Tensor | None:
+    """Return `fit.auxk.auxk_sums` of a part of a batch, for `Whole`; None without dead latents or AuxK term."""
+    if not (plan.auxk_weight and len(dead_F)):
+        return None
+    dictionary = state.dictionary
+    residual_BSD = dictionary.targets(scaled_BSD) - dictionary(scaled_BSD).reconstruction_BSD
+    return auxk_sums(dictionary, scaled_BSD, residual_BSD, dead_F, most_latents=plan.auxk_latents)
+
+
 def _needed(what: Found | None) -> Found:
     """Return what a term needs; the plan of a run promises it."""
     if what is None:
@@ -109,9 +135,20 @@ def _needed(what: Found | None) -> Found:
     return what
 
 
-def _auxk(state: TrainState, scaled_BSD: Tensor, output: DictionaryOutput, dead_F: Tensor, plan: TrainPlan) -> Tensor:
+def _auxk(
+    state: TrainState, scaled_BSD: Tensor, output: DictionaryOutput, dead_F: Tensor, plan: TrainPlan, whole: Whole
+) -> Tensor:
     if not len(dead_F):
         return scaled_BSD.new_zeros(())
     residual_BSD = state.dictionary.targets(scaled_BSD) - output.reconstruction_BSD.detach()
-    least = len(scaled_BSD) * state.variance * torch.finfo(scaled_BSD.dtype).eps
-    return auxk_loss(state.dictionary, scaled_BSD, residual_BSD, dead_F, most_latents=plan.auxk_latents, least=least)
+    least = whole.rows * state.variance * torch.finfo(scaled_BSD.dtype).eps
+    loss = auxk_loss(
+        state.dictionary,
+        scaled_BSD,
+        residual_BSD,
+        dead_F,
+        most_latents=plan.auxk_latents,
+        least=least,
+        sums=whole.auxk_sums,
+    )
+    return loss if len(scaled_BSD) == whole.rows else loss * (whole.rows / len(scaled_BSD))

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
+from trainers.dictionaries.ranks import all_sum, rank_count
+
 __all__ = ["explained_share", "squared_deviation_S", "squared_error_S"]
 
 
@@ -15,9 +17,17 @@ def squared_error_S(reconstruction_BSD: Tensor, values_BSD: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def squared_deviation_S(values_BSD: Tensor) -> Tensor:
-    """Return the squared distance of each site's rows from their mean, summed over rows."""
-    return (values_BSD - values_BSD.mean(dim=0)).square().sum(dim=(0, 2))
+def squared_deviation_S(values_BSD: Tensor, *, rows: int | None = None) -> Tensor:
+    """Return the squared distance of each site's rows from their mean, summed over rows.
+
+    Parameters
+    ----------
+    rows
+        Rows over all ranks: the mean is that of all of them, the sum that over the rows of this rank. None for one
+        rank.
+    """
+    mean_SD = values_BSD.mean(dim=0) if rows is None or rank_count() == 1 else all_sum(values_BSD.sum(dim=0)) / rows
+    return (values_BSD - mean_SD).square().sum(dim=(0, 2))
 
 
 def explained_share(error: float, deviation: float) -> float | None:

@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 
 from actstore import errors
-from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput
+from trainers.dictionaries.dictionary import Dictionary
+from trainers.dictionaries.ranks import all_sum, rows_of_all
 from trainers.fit.dead import advance_idle_rows, count_dead, dead_latents
-from trainers.fit.objective import Objective, objective
 from trainers.fit.plan import TrainPlan
-from trainers.fit.reconstruction import explained_share, squared_deviation_S, squared_error_S
+from trainers.fit.reconstruction import explained_share, squared_deviation_S
 from trainers.fit.rows.norms import keep_short_rows
 from trainers.fit.rows.places import RowPlaces
-from trainers.fit.rows.transform import PreparedRows, prepare_rows, transform_of
+from trainers.fit.rows.transform import prepare_rows, transform_of
 from trainers.fit.schedule import learning_rate
 from trainers.fit.state import TrainState
+from trainers.fit.whole import backward
 
 __all__ = ["StepReport", "train_step"]
 
@@ -51,45 +52,47 @@ class StepReport(NamedTuple):
 
 
 def train_step(
-    state: TrainState, values_BSD: Tensor, plan: TrainPlan, *, places: RowPlaces | None = None
+    state: TrainState, values_BSD: Tensor, plan: TrainPlan, *, places: RowPlaces | None = None, parts: int = 1
 ) -> StepReport:
     """Update the weights from one batch, float32 [B, S, D] as the stream gives it.
+
+    If torch has a process group, these are the rows of this rank, and everything is that of the batch of all ranks.
 
     Parameters
     ----------
     places
         Which residues the rows are of; a run whose objective is not about residues needs none.
+    parts
+        Passes over the rows of this rank, for one update: the gradients of equal parts are summed.
 
     Raises
     ------
     TrainingError
-        If loss or gradient is not finite; the state is then unchanged.
+        If loss or gradient is not finite; the state is then unchanged. If another rank is gone, in which case the
+        weights are unchanged, too.
     """
-    taken, dictionary = len(values_BSD), state.dictionary
-    values_BSD, places = keep_short_rows(values_BSD.to(state.idle_rows_F.device), places, state.most_norm_S)
-    kept = len(values_BSD)
+    taken, dictionary = rows_of_all(len(values_BSD), device=state.idle_rows_F.device), state.dictionary
+    short_BSD, places = keep_short_rows(values_BSD.to(state.idle_rows_F.device), places, state.most_norm_S)
+    kept = taken - (len(values_BSD) - len(short_BSD))
     if not kept:
         return _skip(state, taken, plan)
-    rows = prepare_rows(values_BSD, scale_S=state.scale_S, transform=transform_of(plan.normalisation))
+    rows = prepare_rows(short_BSD, scale_S=state.scale_S, transform=transform_of(plan.normalisation))
     dictionary.before_step(state.rows / plan.rows)
     dead_F = dead_latents(state.idle_rows_F, dead_after_rows=plan.dead_after_rows)
-    with torch.autocast(rows.inputs_BSD.device.type, torch.bfloat16, enabled=plan.precision == "bf16"):
-        output = dictionary(rows.inputs_BSD)
-        objective_ = objective(state, rows.inputs_BSD, output, dead_F, plan, places=places)
-        loss_ = objective_.loss
-    loss_.backward()  # type: ignore[no-untyped-call]
+    passed = backward(state, rows, dead_F, plan, batch_rows=kept, parts=parts, places=places)
     dictionary.after_backward()
     if dictionary.unit_norm_decoder:
         _remove_parallel_gradient(dictionary)
     norm = _clip_gradient(state.optimizer, plan.gradient_clip)
-    scalars = torch.stack([loss_, norm, output.fired_F.sum() / kept, *objective_.terms.values()])
-    error_S, deviation_S = _scaled_sums(dictionary, rows, output, objective_)
-    sums = torch.cat([scalars.detach(), error_S, deviation_S]).tolist()
-    (loss, size, l0, *terms), of_sites = sums[: len(scalars)], sums[len(scalars) :]
+    deviation_S = squared_deviation_S(dictionary.targets(rows.scaled_BSD), rows=kept)
+    summed = all_sum(torch.cat([torch.stack([passed.loss, *passed.terms.values()]), passed.error_S, deviation_S]))
+    l0 = passed.fired_F.sum() / kept
+    loss, *sums, size, l0_ = torch.cat([summed, torch.stack([norm, l0])]).tolist()
+    terms, of_sites = sums[: len(passed.terms)], sums[len(passed.terms) :]
     _check_finite(state, rows.scaled_BSD, loss=loss, norm=size)
     lr = learning_rate(plan, state.rows)
     _update(state, lr=lr)
-    state.idle_rows_F = advance_idle_rows(state.idle_rows_F, output.fired_F, rows=kept)
+    state.idle_rows_F = advance_idle_rows(state.idle_rows_F, passed.fired_F, rows=kept)
     state.step, state.rows, state.dropped_rows = state.step + 1, state.rows + taken, state.dropped_rows + taken - kept
     errors_S, deviations_S = of_sites[: len(plan.written)], of_sites[len(plan.written) :]
     return StepReport(
@@ -97,14 +100,14 @@ def train_step(
         rows=state.rows,
         lr=lr,
         loss=loss,
-        terms=dict(zip(objective_.terms, terms, strict=True)),
+        terms=dict(zip(passed.terms, terms, strict=True)),
         batch_explained_variance=explained_share(sum(errors_S), sum(deviations_S)),
         batch_explained_variance_per_site=dict(
             zip(plan.written, map(explained_share, errors_S, deviations_S), strict=True)
         ),
-        batch_l0=l0,
+        batch_l0=l0_,
         dead=count_dead(state.idle_rows_F, rows=state.rows, dead_after_rows=plan.dead_after_rows),
-        counts={**_dropped(state), **objective_.counts},
+        counts={**_dropped(state), **passed.counts},
     )
 
 
@@ -133,18 +136,6 @@ def _dropped(state: TrainState) -> dict[str, int]:
 
 
 @torch.no_grad()
-def _scaled_sums(
-    dictionary: Dictionary, rows: PreparedRows, output: DictionaryOutput, objective_: Objective
-) -> tuple[Tensor, Tensor]:
-    """Return squared error and squared deviation of each written site, in the units of the scaled rows."""
-    wanted_BSD = dictionary.targets(rows.scaled_BSD)
-    error_S = objective_.error_S.detach()
-    if rows.statistics is not None:
-        error_S = squared_error_S(rows.undo(output.reconstruction_BSD, dictionary.targets), wanted_BSD)
-    return error_S, squared_deviation_S(wanted_BSD)
-
-
-@torch.no_grad()
 def _clip_gradient(optimizer: torch.optim.Adam, limit: float) -> Tensor:
     """Bring the norm of the gradient to at most `limit`, and return what it was; each group counts in its unit."""
     parts = [
@@ -164,9 +155,10 @@ def _check_finite(state: TrainState, scaled_BSD: Tensor, *, loss: float, norm: f
     if math.isfinite(loss) and math.isfinite(norm):
         return
     state.optimizer.zero_grad()
+    faulty = all_sum(torch.count_nonzero(~torch.isfinite(scaled_BSD)))
     cause = (
         "the rows are finite, so training diverged: lower --lr"
-        if bool(torch.isfinite(scaled_BSD).all())
+        if int(faulty) == 0
         else "the batch holds values that are not finite: check the store with 'actstore verify'"
     )
     raise errors.TrainingError(

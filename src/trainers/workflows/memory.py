@@ -32,28 +32,37 @@ class OutOfMemoryError(errors.TrainingError):
     """A step for which there was no memory; the same step may succeed when others need less."""
 
 
-def check_memory(plan: TrainPlan, device: torch.device) -> None:
+def check_memory(plan: TrainPlan, device: torch.device, *, passes: int = 1, processes: int = 1) -> None:
     """Refuse a run whose steps cannot fit.
+
+    Parameters
+    ----------
+    passes
+        Parts of a batch, over all processes, each of which is a pass.
+    processes
+        Processes that share the memory of the device.
 
     Raises
     ------
     TrainingError
         If the least that a step needs is more than is free; with the batch or the dictionary that would fit.
     """
-    free, needed = free_bytes(device), least_step_bytes(plan)
+    free, needed = free_bytes(device), processes * least_step_bytes(plan, passes=passes)
     if free is not None and needed > free:
         raise errors.TrainingError(
-            f"a step of {plan.batch_rows:,} rows with {plan.latents:,} latents of {len(plan.sites)} x {plan.width} "
-            f"features needs at least {needed:,} bytes on {device}, and {free:,} are free; {what_fits(plan, free)}"
+            f"a step of {-(-plan.batch_rows // passes):,} rows with {plan.latents:,} latents of {len(plan.sites)} x "
+            f"{plan.width} features needs at least {needed:,} bytes on {device}"
+            f"{f' in {processes} processes' if processes > 1 else ''}, and {free:,} are free; "
+            f"{what_fits(plan, free // processes, passes=passes)}; --accumulate divides a batch into smaller passes"
         )
 
 
-def least_step_bytes(plan: TrainPlan) -> int:
+def least_step_bytes(plan: TrainPlan, *, passes: int = 1) -> int:
     """Return the least memory of a step: weights with gradient and moments, pre-activations, rows and their errors.
 
     Measured steps on a CPU take up to twice as much.
     """
-    return state_bytes(plan) + plan.batch_rows * _row_bytes(plan)
+    return state_bytes(plan) + -(-plan.batch_rows // passes) * _row_bytes(plan)
 
 
 def state_bytes(plan: TrainPlan) -> int:
@@ -64,20 +73,21 @@ def state_bytes(plan: TrainPlan) -> int:
     return _WEIGHT_BYTES * weights
 
 
-def what_fits(plan: TrainPlan, free: int) -> str:
+def what_fits(plan: TrainPlan, free: int, *, passes: int = 1) -> str:
     """Say which batch and which number of latents fit into `free` bytes with half of them to spare.
 
-    Each for itself where it is enough, else both together.
+    Each for itself where it is enough, else both together. The batch is that of all passes.
     """
     spare = free // 2
-    alone = [(f"--batch-rows {rows}") for rows in (_rows_that_fit(plan, spare),) if rows]
+    plan = plan.model_copy(update={"batch_rows": -(-plan.batch_rows // passes)})
+    alone = [(f"--batch-rows {rows * passes}") for rows in (_rows_that_fit(plan, spare),) if rows]
     alone += [(f"--latents {latents}") for latents in (_latents_that_fit(plan, spare),) if latents]
     if alone:
         return f"{' or '.join(alone)} would fit"
     for batch_rows in _smaller(plan.batch_rows):
         fewer = plan.model_copy(update={"batch_rows": batch_rows})
         if latents := _latents_that_fit(fewer, spare):
-            return f"--batch-rows {batch_rows} with --latents {latents} would fit"
+            return f"--batch-rows {batch_rows * passes} with --latents {latents} would fit"
     return f"no dictionary of {len(plan.sites)} x {plan.width} features fits: choose fewer sites, or another machine"
 
 

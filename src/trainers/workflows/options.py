@@ -32,6 +32,9 @@ class RunOptions(BaseModel):
     """`cpu`, `cuda`, `cuda:1`; `auto` takes CUDA if it is available."""
     buffer_bytes: int = Field(default=256 << 20, ge=1)
     """Memory of the shuffle buffer. It decides the order of the rows, so within an epoch a run needs the same."""
+    accumulate: int = Field(default=1, ge=1)
+    """Passes for one update, each over an equal part of the rows that a process has of a batch: less memory, and the
+    same update up to rounding."""
     checkpoint_every: int = Field(default=1000, ge=1)
     """Steps between checkpoints; the last step always has one."""
     keep: int = Field(default=3, ge=1)

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import torch
 
-from actstore import Progress, Silent, StreamReport, errors
+from actstore import Progress, Silent, Stream, StreamReport, errors
+from trainers.dictionaries.ranks import all_sum, told_by_first
 from trainers.fit.config import TrainConfig
 from trainers.fit.extend import continued_plan
 from trainers.fit.plan import StreamFacts, TrainPlan, plan_training
@@ -20,15 +21,17 @@ from trainers.loggers.several import Loggers
 from trainers.loggers.table import check_loggers
 from trainers.save.run_folder import RunFolder, claim_new_folder
 from trainers.score.evaluate import Evaluation, evaluate_together
-from trainers.workflows.device import choose_device
 from trainers.workflows.memory import check_memory
 from trainers.workflows.options import RunOptions
+from trainers.workflows.ranks import Ranks, joined
 from trainers.workflows.results import TrainingResult, describe_training
 from trainers.workflows.resume import Asked, command_to_resume, settle
 from trainers.workflows.room import check_room
 from trainers.workflows.rows import Rows, open_rows
-from trainers.workflows.rows_plan import plan_rows
+from trainers.workflows.rows_plan import RowsPlan, plan_rows
+from trainers.workflows.seated import ClosableSource, SeatedSource, stop_together
 from trainers.workflows.stopping import Stopped, StopSignals
+from trainers.workflows.training.divided import check_divided
 from trainers.workflows.training.labels import read_labels
 from trainers.workflows.training.neighbours import check_neighbours
 from trainers.workflows.training.prepare import hold_out_rows, prepare_run
@@ -72,31 +75,48 @@ def read_from_store(
     Stopped
         After Ctrl-C or SIGTERM in the main thread, with a checkpoint of the step in hand.
     """
-    progress = progress or Silent()
+    ranks = Ranks.of_environment()
+    progress = progress if progress is not None and ranks.first else Silent()
     asked = settle(source, config, options)
-    device = choose_device(asked.options.device)
     check_loggers(asked.options.log)
-    if asked.options.out is not None and (asked.saved is None or asked.elsewhere):
-        RunFolder(asked.options.out).check_free()
-    rows_plan = plan_rows(asked.source, asked.config, asked.options, device=device)
+    device = ranks.device(asked.options.device)
+    rows_plan = plan_rows(asked.source, asked.config, asked.options, device=device, ranks=ranks)
+    with joined(ranks, device):
+        if ranks.first and asked.options.out is not None and (asked.saved is None or asked.elsewhere):
+            RunFolder(asked.options.out).check_free()
+        return _run(asked, rows_plan, ranks, device=device, progress=progress)
+
+
+def _run(
+    asked: Asked, rows_plan: RowsPlan, ranks: Ranks, *, device: torch.device, progress: Progress
+) -> TrainingResult:
     signals = StopSignals()
     with open_rows(rows_plan, progress) as rows:
         with rows.open() as stream:
-            facts = StreamFacts.of(stream)
+            facts = StreamFacts.of(_seated(stream, ranks, signals, device))
             file = asked.config.labels
             labels = None if file is None else read_labels(file, stream, split=asked.config.split)
-        run = _resolve(_plan(asked, facts, labels), asked, rows, labels, device=device, progress=progress)
-        with Loggers(run.options.log) as loggers:
+        run = _resolve(_plan(asked, facts, labels), asked, rows, labels, ranks, device=device, progress=progress)
+        with Loggers(run.options.log if ranks.first else ()) as loggers:
             finished, report = _train(run, rows, progress, signals, loggers)
             with signals.listening():
                 evaluation, live = _finish(run, finished, rows, progress)
             result = describe_training(run, finished, report, evaluation.score(), live=live)
             loggers.finish(result.document())
-    if finished.rows or not run.folder.result.exists():
+    if ranks.first and (finished.rows or not run.folder.result.exists()):
         run.folder.write_result(result.document(), finished.counts(evaluation))
     if (worse := worse_than_mean(run, finished, result.explained_variance)) is not None:
         raise errors.TrainingError(worse)
     return result
+
+
+def _seated(stream: Stream, ranks: Ranks, signals: StopSignals, device: torch.device) -> ClosableSource:
+    return SeatedSource(stream, ranks, signals, device) if ranks.several else stream
+
+
+def _of_all(report: StreamReport, device: torch.device) -> StreamReport:
+    """Return the report of a stream with the bytes that all processes read."""
+    return report._replace(bytes=int(all_sum(torch.tensor(report.bytes, device=device))))
 
 
 def default_folder(plan: TrainPlan, source: str | os.PathLike[str], *, now: datetime) -> Path:
@@ -118,17 +138,26 @@ def _plan(asked: Asked, facts: StreamFacts, labels: Labels | None) -> TrainPlan:
 
 
 def _resolve(
-    plan: TrainPlan, asked: Asked, rows: Rows, labels: Labels | None, *, device: torch.device, progress: Progress
+    plan: TrainPlan,
+    asked: Asked,
+    rows: Rows,
+    labels: Labels | None,
+    ranks: Ranks,
+    *,
+    device: torch.device,
+    progress: Progress,
 ) -> Run:
     """Settle the folder of a planned run and its rows for scoring, and refuse a folder that it cannot use."""
     options = asked.options
     path = options.out or default_folder(plan, asked.source, now=datetime.now().astimezone())
-    if options.out is None:
+    if ranks.first and options.out is None:
         RunFolder(path).refuse_store()
-    elif asked.saved is None or asked.elsewhere:
+    elif ranks.first and (asked.saved is None or asked.elsewhere):
         RunFolder(path).check_free()
+    check_divided(plan, ranks, options)
     check_neighbours(plan, rows.manifest)
-    check_memory(plan, device)
+    sharing = ranks.local_size if device.type == "cpu" else 1
+    check_memory(plan, device, passes=ranks.size * options.accumulate, processes=sharing)
     check_room(RunFolder(path), plan, keep=options.keep, checkpoint_every=options.checkpoint_every)
     run = prepare_run(
         plan,
@@ -140,9 +169,11 @@ def _resolve(
         saved=asked.saved,
         labels=labels,
         progress=progress,
+        ranks=ranks,
     )
     if options.out is None:
-        run = replace(run, folder=RunFolder(claim_new_folder(path)))
+        claimed = claim_new_folder(path) if ranks.first else path
+        run = replace(run, folder=RunFolder(Path(told_by_first(str(claimed), device=device))))
     return replace(run, held_out=hold_out_rows(run, rows))
 
 
@@ -152,10 +183,12 @@ def _train(
     # Opened again, after the held-out rows: computed rows are kept for the stream that was opened last.
     with rows.open() as stream:
         with signals.listening():
-            finished = run_training(run, stream, progress=progress, signals=signals, loggers=loggers)
+            source = _seated(stream, run.ranks, signals, run.device)
+            finished = run_training(run, source, progress=progress, signals=signals, loggers=loggers)
+            stop_together(signals, run.device)
         if signals.requested:
             raise signals.stopped(_describe_stop(run, signals.stopped(), finished.state.step))
-        return finished, stream.report()
+        return finished, _of_all(stream.report(), run.device)
 
 
 def _finish(run: Run, finished: Finished, rows: Rows, progress: Progress) -> tuple[Evaluation, dict[str, Any] | None]:
@@ -174,5 +207,5 @@ def _describe_stop(run: Run, stopped: Stopped, step: int) -> str:
     kept = f"checkpoint: {checkpoint}" if checkpoint else f"nothing to keep yet; its folder is {run.folder.path}"
     return (
         f"stopped by {stopped.cause} at step {step:,} of {run.plan.steps:,}; {kept}\n"
-        f"go on with: {command_to_resume(run.folder.path, run.options)}"
+        f"go on with: {command_to_resume(run.folder.path, run.options, processes=run.ranks.local_size)}"
     )

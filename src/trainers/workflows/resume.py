@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,22 @@ from pydantic import ValidationError
 from actstore import errors, without_secrets
 from trainers.fit.config import TrainConfig
 from trainers.fit.plan import TrainPlan
-from trainers.save.checkpoint import read_record
+from trainers.save.checkpoint import copy_checkpoint, read_record
+from trainers.save.files import writing_to
+from trainers.save.metrics_log import drop_lines_after
 from trainers.save.record import CheckpointRecord
 from trainers.save.run_folder import RunFolder, RunRecord
 from trainers.workflows.options import RunOptions
 
-__all__ = ["Asked", "SavedRun", "command_to_resume", "read_options", "settle", "with_absolute_paths"]
+__all__ = [
+    "Asked",
+    "SavedRun",
+    "command_to_resume",
+    "prepare_folder",
+    "read_options",
+    "settle",
+    "with_absolute_paths",
+]
 
 _SITES: Final = "sites"
 _TARGETS: Final = "targets"
@@ -107,11 +118,41 @@ def settle(source: str | os.PathLike[str] | None, config: TrainConfig | None, op
     return asked
 
 
-def command_to_resume(folder: Path, options: RunOptions) -> str:
-    """Return the command line that goes on with a run."""
+def command_to_resume(folder: Path, options: RunOptions, *, processes: int = 1) -> str:
+    """Return the command line that goes on with a run; `processes` are those of each machine."""
     name = "online" if options.live == "online" else "read-from-store"
     again = " (and the same --storage-option)" if options.storage_options else ""
-    return f"trainer {name} --resume {shlex.quote(str(folder))}{again}"
+    program = "trainer" if processes == 1 else f"torchrun --nproc-per-node {processes} -m trainers"
+    return f"{program} {name} --resume {shlex.quote(str(folder))}{again}"
+
+
+def prepare_folder(folder: RunFolder, saved: SavedRun | None, record: RunRecord, *, step: int) -> None:
+    """Claim the folder of a new run; put into that of a resumed one what it goes on with, up to a step.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder holds another run.
+    TrainingError
+        If the folder cannot be written.
+    """
+    if saved is not None and saved.folder.path.resolve() == folder.path.resolve():
+        folder.write_record(record)
+    else:
+        folder.begin(record)
+        if saved is not None:
+            _copy(saved, folder)
+    with writing_to(folder.path):
+        drop_lines_after(folder.metrics, step)
+
+
+def _copy(saved: SavedRun, folder: RunFolder) -> None:
+    """Put the checkpoint and the metrics of a run into the folder in which it goes on."""
+    with writing_to(folder.path):
+        if saved.checkpoint is not None:
+            copy_checkpoint(saved.checkpoint, folder.checkpoints)
+        if saved.folder.metrics.exists():
+            shutil.copyfile(saved.folder.metrics, folder.metrics)
 
 
 def _find(path: Path) -> SavedRun:

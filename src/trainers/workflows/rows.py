@@ -6,15 +6,18 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from actstore import Manifest, Progress, SiteStatistics, Stream, StreamRequest, open_manifest, open_stream
+from actstore import Manifest, Progress, Seat, SiteStatistics, Stream, StreamRequest, open_manifest, open_stream
 from trainers.workflows.rows_plan import RowsPlan
 
 if TYPE_CHECKING:
     from actstore import LiveSource
 
 __all__ = ["Rows", "open_rows"]
+
+_ALL_ROWS: Final = Seat(0, 1)
+"""Every process of a run scores all rows, so that all of them know the score."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +36,7 @@ class Rows:
 
     def open_for_scoring(self, split: str) -> Stream:
         """Open a stream on a split that is read in part, without a limit on computations of each row."""
-        return self._open(dataclasses.replace(self.plan.request, split=split), most_passes=math.inf)
+        return self._open(dataclasses.replace(self.plan.request, split=split, seat=_ALL_ROWS), most_passes=math.inf)
 
     def open_first(self, split: str, rows: int, *, row_bytes: int, seed: int | None = None) -> Stream:
         """Open a stream on a split of which only the first rows are read, with a buffer for not many more.
@@ -54,6 +57,7 @@ class Rows:
         request = dataclasses.replace(
             request,
             split=split,
+            seat=_ALL_ROWS,
             batch_rows=batch_rows,
             buffer_bytes=min(request.buffer_bytes, enough),
             seed=request.seed if seed is None else seed,

@@ -15,6 +15,7 @@ from trainers.fit.config import TrainConfig
 from trainers.fit.read_and_written import sites_of_batches
 from trainers.workflows.device import choose_device
 from trainers.workflows.options import LiveMode, RunOptions
+from trainers.workflows.ranks import ALONE, Ranks
 
 __all__ = ["LivePlan", "RowsPlan", "plan_rows"]
 
@@ -51,7 +52,12 @@ class RowsPlan:
 
 
 def plan_rows(
-    source: str | os.PathLike[str], config: TrainConfig, options: RunOptions, *, device: torch.device | None
+    source: str | os.PathLike[str],
+    config: TrainConfig,
+    options: RunOptions,
+    *,
+    device: torch.device | None,
+    ranks: Ranks = ALONE,
 ) -> RowsPlan:
     """Plan which rows to open, and how.
 
@@ -65,16 +71,18 @@ def plan_rows(
         Device, folder, memory and access.
     device
         Where training runs; None if nothing is trained.
+    ranks
+        Which of how many processes this is.
 
     Raises
     ------
     UsageError
-        If options contradict each other, a device does not exist, or this is one of several processes.
+        If options contradict each other, a device does not exist, or the batch cannot be divided among the processes.
     """
-    if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
+    if ranks.several and options.live is not None:
         raise errors.UsageError(
-            f"WORLD_SIZE={processes}: a trainer runs in one process, and several would write to one folder; start it "
-            "without torchrun, or unset WORLD_SIZE"
+            f"WORLD_SIZE={ranks.size}: rows are computed by one process only, since each of several would compute "
+            "nearly all of them; extract the store first, or start the trainer without torchrun"
         )
     # On a GPU the buffer is on the GPU too, unless the order has no buffer.
     on_device = device is not None and device.type == "cuda" and config.order == "windows"
@@ -82,7 +90,8 @@ def plan_rows(
         source=source,
         request=StreamRequest(
             sites=sites_of_batches(config),
-            batch_rows=config.batch_rows,
+            batch_rows=ranks.rows_of_rank(config.batch_rows, parts=options.accumulate),
+            seat=ranks.seat,
             seed=config.row_seed,
             split=config.split,
             buffer_bytes=options.buffer_bytes,

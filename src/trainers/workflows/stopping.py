@@ -57,9 +57,19 @@ class StopSignals:
         self._on_request: Callable[[], None] = _do_nothing
 
     @property
+    def number(self) -> int | None:
+        """The signal that told the run to stop; None if none did."""
+        return self._number
+
+    @property
     def requested(self) -> bool:
         """Whether the run was told to stop."""
         return self._number is not None
+
+    def request(self, number: int) -> None:
+        """Take notice of a signal that another process of the run received."""
+        if self._number is None:
+            self._number, self._received_s = number, time.monotonic()
 
     def stopped(self, message: str = "") -> Stopped:
         """Return the exception that ends a run which was told to stop."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 
-from actstore import Progress, Silent
+from actstore import Progress, Silent, errors
 from trainers.fit.config import TrainConfig
 from trainers.fit.plan import StreamFacts, plan_streaming
 from trainers.workflows.options import RunOptions
+from trainers.workflows.ranks import Ranks
 from trainers.workflows.results import StreamingResult, describe_streaming
 from trainers.workflows.rows import open_rows
 from trainers.workflows.rows_plan import plan_rows
@@ -29,6 +30,10 @@ def stream_only(
     steps matter.
     """
     progress = progress or Silent()
+    if (ranks := Ranks.of_environment()).several:
+        raise errors.UsageError(
+            f"WORLD_SIZE={ranks.size}: a stream is measured in one process; start the trainer without torchrun"
+        )
     with open_rows(plan_rows(source, config, options or RunOptions(), device=None), progress) as rows:
         with rows.open() as stream:
             plan = plan_streaming(config, StreamFacts.of(stream))

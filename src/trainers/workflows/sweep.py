@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import torch
+
 from actstore import Progress, Silent, errors
 from trainers.fit.config import TrainConfig
 from trainers.workflows.device import choose_device
 from trainers.workflows.options import RunOptions
+from trainers.workflows.ranks import Ranks
 from trainers.workflows.resume import Asked, read_options
 from trainers.workflows.room import free_room, room_needed
 from trainers.workflows.rows import Rows, open_rows
@@ -110,11 +113,7 @@ def sweep(
     """
     progress = progress or Silent()
     asked = _settle(source, file, options or RunOptions())
-    if asked.options.log:
-        raise errors.UsageError(
-            "a sweep passes no metrics to loggers; each member has metrics.jsonl, and 'trainer report' compares them"
-        )
-    device = choose_device(asked.options.device)
+    device = _device(asked.options)
     first = next(iter(asked.members.values()))
     with open_rows(plan_rows(asked.source, first, asked.options, device=device), progress) as rows:
         record = _record(asked, rows)
@@ -131,6 +130,30 @@ def sweep(
     result = _describe_sweep(asked, record, shown, outcomes)
     asked.folder.write_result(result.document())
     return result
+
+
+def _device(options: RunOptions) -> torch.device:
+    """Return the device of a sweep, which trains in one process and takes one pass for one update.
+
+    Raises
+    ------
+    UsageError
+        If options ask for something that a sweep does not do.
+    """
+    if options.log:
+        raise errors.UsageError(
+            "a sweep passes no metrics to loggers; each member has metrics.jsonl, and 'trainer report' compares them"
+        )
+    if (ranks := Ranks.of_environment()).several:
+        raise errors.UsageError(
+            f"WORLD_SIZE={ranks.size}: a sweep trains in one process; start it without torchrun, or train one "
+            "dictionary with torchrun -m trainers read-from-store"
+        )
+    if options.accumulate > 1:
+        raise errors.UsageError(
+            f"accumulate = {options.accumulate}: members of a sweep take one pass for one update; leave it out"
+        )
+    return choose_device(options.device)
 
 
 def default_sweep_folder(source: str | os.PathLike[str], file: str | os.PathLike[str]) -> Path:

@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from actstore import errors
+from actstore import Seat, errors
 from trainers.fit.config import TrainConfig, make_config
 from trainers.workflows.options import RunOptions
+from trainers.workflows.ranks import Ranks
 from trainers.workflows.rows_plan import plan_rows
 
 
@@ -30,10 +31,16 @@ def test_missing_rows_are_either_computed_or_left_out() -> None:
         plan_rows("store", TrainConfig(), both, device=None)
 
 
-def test_one_of_several_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under torchrun each would train the whole run and write to one folder."""
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(errors.UsageError, match=r"WORLD_SIZE=2: a trainer runs in one process.*without torchrun"):
-        plan_rows("store", TrainConfig(), RunOptions(), device=torch.device("cpu"))
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    plan_rows("store", TrainConfig(), RunOptions(), device=torch.device("cpu"))
+def test_each_of_several_processes_reads_its_seat() -> None:
+    ranks = Ranks(rank=1, size=2, local_rank=1, local_size=2)
+    config = make_config({"batch_rows": 512})
+    request = plan_rows("store", config, RunOptions(accumulate=2), device=torch.device("cpu"), ranks=ranks).request
+    assert (request.batch_rows, request.seat) == (256, Seat(1, 2))
+    with pytest.raises(errors.UsageError, match="give a multiple of 6"):
+        plan_rows("store", config, RunOptions(accumulate=3), device=torch.device("cpu"), ranks=ranks)
+
+
+def test_several_processes_compute_no_rows() -> None:
+    ranks = Ranks(rank=0, size=2, local_size=2)
+    with pytest.raises(errors.UsageError, match=r"WORLD_SIZE=2.*extract the store first"):
+        plan_rows("store", TrainConfig(), RunOptions(live="online"), device=torch.device("cpu"), ranks=ranks)

@@ -36,3 +36,10 @@ def test_streaming_can_go_beyond_an_epoch(store: Path) -> None:
     per_epoch = -(-rows // 512)
     result = stream_only(store, make_config({"batch_rows": 512, "steps": per_epoch + 2}))
     assert result.rows == rows + 1024
+
+
+def test_a_stream_is_measured_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(errors.UsageError, match=r"WORLD_SIZE=2: a stream is measured in one process"):
+        stream_only("store", make_config({}))

@@ -251,3 +251,14 @@ def test_what_a_member_cannot_be_is_said_with_its_name_and_nothing_is_written(st
         with pytest.raises(errors.UsageError, match=said):
             train(store, text, tmp_path / "sweep")
         assert not (tmp_path / "sweep").exists()
+
+
+def test_a_sweep_trains_in_one_process_and_takes_one_pass_for_one_update(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(errors.UsageError, match="accumulate = 2: members of a sweep take one pass"):
+        train(store, THREE, tmp_path / "sweep", accumulate=2)
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(errors.UsageError, match="WORLD_SIZE=2: a sweep trains in one process"):
+        train(store, THREE, tmp_path / "sweep")

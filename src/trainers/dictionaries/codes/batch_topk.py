@@ -13,6 +13,7 @@ from trainers.dictionaries.codes.chosen_by_rank import Limit, batch_cutoff, rank
 from trainers.dictionaries.codes.sparse import Pass, Scratch
 from trainers.dictionaries.codes.topk import topk_code, topk_pass
 from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, Shape
+from trainers.dictionaries.ranks import global_topk_threshold, rank_count, rows_of_all
 
 __all__ = ["THRESHOLD_DECAY", "BatchTopKDictionary"]
 
@@ -31,6 +32,8 @@ class BatchTopKDictionary(Dictionary):
     was kept. Weights fall by `threshold_decay` for each batch back, and their sum divides from the first batch on (the
     mean of Adam, with its correction). Before the first step there is no threshold, and evaluation mode keeps the K
     highest-ranked of each row.
+
+    If torch has a process group, a batch of training is that of all ranks.
 
     A dictionary in training belongs to one thread: its passes share memory.
     """
@@ -112,7 +115,11 @@ class BatchTopKDictionary(Dictionary):
         """Return the limit of the batch in training mode, else the threshold."""
 
         def in_training(ranked_BF: Tensor) -> Tensor:
-            self.last_cutoff = batch_cutoff(ranked_BF, self.kept * len(ranked_BF))
+            if rank_count() > 1 and self.training:
+                count = self.kept * rows_of_all(len(ranked_BF), device=ranked_BF.device)
+                self.last_cutoff = global_topk_threshold(ranked_BF, count)
+            else:
+                self.last_cutoff = batch_cutoff(ranked_BF, self.kept * len(ranked_BF))
             return ranked_BF >= self.last_cutoff
 
         return in_training if self.training or threshold is None else (lambda ranked_BF: ranked_BF > threshold)

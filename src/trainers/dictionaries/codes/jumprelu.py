@@ -15,6 +15,7 @@ from trainers.dictionaries.codes.relu import DEFAULT_SPARSITY
 from trainers.dictionaries.codes.sparse import Pass, above, can_be_sparse, dense_pass, sparse_encode, sparse_pass
 from trainers.dictionaries.codes.straight_through import jump, step
 from trainers.dictionaries.dictionary import Dictionary, DictionaryOutput, Role, Shape
+from trainers.dictionaries.ranks import all_sum, rows_of_all
 
 __all__ = ["JumpReluDictionary", "L0Penalty"]
 
@@ -43,7 +44,7 @@ class JumpReluDictionary(Dictionary):
     l0_target
         T, the number of latents of a row that the penalty is relative to.
     l0_penalty
-        ``target``: ``(L0 / T - 1)^2`` with L0 the mean of the batch. ``linear``: ``L0 / T``. ``tanh``:
+        ``target``: ``(L0 / T - 1)^2`` with L0 the mean of the batch, over all ranks. ``linear``: ``L0 / T``. ``tanh``:
         ``sum_i tanh(4 f_i ||W_dec[i]|| / spread) / T`` (Anthropic, January 2025).
     bandwidth
         Of the estimate, in units of the spread of the rows (`begin`).
@@ -154,5 +155,9 @@ class JumpReluDictionary(Dictionary):
         if self.l0_penalty == "tanh":
             size = code.to(threshold.dtype) if price is None else code * price
             return torch.tanh(TANH_SCALE / self.spread * size).sum() / (rows * self.l0_target)
-        l0 = step(pre, threshold, self._width).sum() / rows
-        return l0 / self.l0_target if self.l0_penalty == "linear" else (l0 / self._present_target - 1).square()
+        active = step(pre, threshold, self._width).sum()
+        if self.l0_penalty == "linear":
+            return active / rows / self.l0_target
+        if self.training:  # the square of a mean over the batch of all ranks
+            active, rows = all_sum(active), rows_of_all(rows, device=active.device)
+        return (active / rows / self._present_target - 1).square()

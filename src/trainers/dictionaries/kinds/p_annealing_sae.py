@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import ClassVar, Final
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from trainers.dictionaries.codes.relu import relu_code
 from trainers.dictionaries.dictionary import DictionaryOutput, Shape
+from trainers.dictionaries.ranks import all_sum
 from trainers.dictionaries.shapes.sae import Sae
 
 __all__ = ["PAnnealingSae", "annealed_p", "power_sum"]
@@ -28,8 +30,8 @@ class PAnnealingSae(Sae):
     Karvonen et al. 2024, "Measuring Progress in Dictionary Learning for Language Model Interpretability with Board Game
     Models". p falls linearly from 1 to `p_end`, from a share `p_anneal_from` of the rows to the end of the run: it
     follows from the rows trained on alone. lambda is 1 at first. Whenever p changes, it is multiplied by the ratio of
-    the penalties with the p before and the new one, on the batch of that step, so that the penalty does not jump.
-    Decoder rows have norm 1.
+    the penalties with the p before and the new one, on the batch of that step (of all ranks), so that the penalty does
+    not jump. Decoder rows have norm 1.
 
     Parameters
     ----------
@@ -40,6 +42,7 @@ class PAnnealingSae(Sae):
     """
 
     keeps_k = False
+    needs_whole_batch = True
     default_sparsity = _SPARSITY
     options: ClassVar = MappingProxyType({"p_end": 0.2, "p_anneal_from": 0.1})
     balance: Tensor
@@ -79,11 +82,13 @@ class PAnnealingSae(Sae):
         )
 
     def _penalty(self, code_BF: Tensor) -> Tensor:
-        power, factor = power_sum(code_BF, self.p), self.balance[1]
+        summed = all_sum if self.training else _alone
+        power, factor = power_sum(code_BF, self.p, summed=summed), self.balance[1]
         before = float(self.balance[0])
         if not math.isclose(before, self.p, rel_tol=1e-6):
             least = torch.finfo(code_BF.dtype).tiny
-            factor = factor * power_sum(code_BF.detach(), before) / power.detach().clamp_min(least)
+            power_before = summed(power_sum(code_BF.detach(), before, summed=summed))
+            factor = factor * power_before / summed(power.detach()).clamp_min(least)
         if self.training:
             self._balance_of_step = torch.stack([torch.full_like(factor, self.p), factor])
         return factor * power / len(code_BF)
@@ -102,13 +107,22 @@ def annealed_p(share: float, *, end: float, start: float) -> float:
     return P_START + (end - P_START) * min(1.0, (share - start) / (1.0 - start))
 
 
-def power_sum(code_BF: Tensor, p: float) -> Tensor:
+def _alone(values: Tensor) -> Tensor:
+    return values
+
+
+def power_sum(code_BF: Tensor, p: float, *, summed: Callable[[Tensor], Tensor] = _alone) -> Tensor:
     """Return ``sum (f + e)^p - e^p`` over rows and latents; e is `SMALL` of the mean active activation of the batch.
 
     For activations far above e it is ``sum f^p``. The gradient of e is left out.
+
+    Parameters
+    ----------
+    summed
+        From sums over these rows to those over the batch, for the mean.
     """
     if p == P_START:
         return code_BF.sum()
-    active = torch.count_nonzero(code_BF.detach()).clamp_min(1)
-    small = (SMALL * code_BF.detach().sum() / active).clamp_min(torch.finfo(code_BF.dtype).tiny)
+    active = summed(torch.count_nonzero(code_BF.detach())).clamp_min(1)
+    small = (SMALL * summed(code_BF.detach().sum()) / active).clamp_min(torch.finfo(code_BF.dtype).tiny)
     return ((code_BF + small).pow(p) - small.pow(p)).sum()

@@ -18,6 +18,7 @@ from trainers.save.record import describe_origin
 from trainers.save.run_folder import RunFolder, RunRecord
 from trainers.score.held_out import HeldOut, hold_out
 from trainers.workflows.options import RunOptions
+from trainers.workflows.ranks import ALONE, Ranks
 from trainers.workflows.resume import SavedRun
 from trainers.workflows.rows import Rows
 from trainers.workflows.training.run import Run
@@ -42,6 +43,7 @@ def prepare_run(
     saved: SavedRun | None,
     progress: Progress,
     labels: Labels | None = None,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Return a run that can begin, without rows for evaluations during training."""
     # The held-out split if all of it is available; otherwise the split of training. The result names it.
@@ -60,6 +62,7 @@ def prepare_run(
         evaluated_on=HELD_OUT_SPLIT if held_out else plan.split,
         drawn_NSD=_drawn(plan, saved, rows, progress),
         labels=labels,
+        ranks=ranks,
     )
 
 

@@ -22,6 +22,7 @@ from trainers.save.run_folder import RunFolder, RunRecord
 from trainers.score.evaluate import Evaluation
 from trainers.score.held_out import HeldOut
 from trainers.workflows.options import RunOptions
+from trainers.workflows.ranks import ALONE, Ranks
 from trainers.workflows.resume import SavedRun
 
 __all__ = ["Finished", "OwnRows", "Run", "suggestion", "worse_than_mean"]
@@ -61,6 +62,13 @@ class Run:
     """Rows drawn from the whole split, for a new run that needs some; None for others."""
     labels: Labels | None = None
     """Labels of residues, for the probe of the plan."""
+    ranks: Ranks = ALONE
+    """Which of how many processes this is; the first writes the folder."""
+
+    @property
+    def passes(self) -> int:
+        """Parts of a batch, over all processes, each of which is a pass."""
+        return self.ranks.size * self.options.accumulate
 
     @property
     def resumed_from_step(self) -> int | None:

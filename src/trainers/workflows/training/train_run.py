@@ -8,45 +8,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from actstore import Cursor, Silent, errors
+from trainers.dictionaries.ranks import LostRank
 from trainers.fit.health import Health, HealthRecord
 from trainers.fit.initialise import start
 from trainers.fit.loop import Served, Trained, step_on
 from trainers.fit.rows.drawn import run_inputs
 from trainers.fit.rows.transform import transform_of
-from trainers.fit.source import BatchSource
 from trainers.fit.state import TrainState
 from trainers.loggers.logger import LoggedRun
 from trainers.loggers.several import Loggers
-from trainers.save.checkpoint import copy_checkpoint, read_checkpoint, resume_state, write_checkpoint
+from trainers.save.checkpoint import read_checkpoint, resume_state, write_checkpoint
 from trainers.save.files import writing_to
-from trainers.save.metrics_log import MetricsLog, drop_lines_after, read_metrics
+from trainers.save.metrics_log import MetricsLog, read_metrics
 from trainers.save.run_folder import RunFolder
 from trainers.score.evaluate import Score, evaluate
 from trainers.workflows.memory import OutOfMemoryError, free_bytes, is_out_of_memory, what_fits
-from trainers.workflows.resume import SavedRun, command_to_resume
+from trainers.workflows.resume import command_to_resume, prepare_folder
+from trainers.workflows.seated import ClosableSource, go_to
 from trainers.workflows.stopping import StopSignals
 from trainers.workflows.training.run import Finished, Run, suggestion
 
-__all__ = ["ClosableSource", "Training"]
+__all__ = ["Training"]
 
 _LOGGED_STEPS: Final = 1000
 """Approximate number of metric lines of a run of any length."""
 
 
-class ClosableSource(BatchSource, Protocol):
-    """A source of batches that can be closed from another thread."""
-
-    def close(self) -> None:
-        """End an iteration that waits."""
-        ...
-
-
 def _start(run: Run) -> tuple[TrainState, Cursor | None]:
     """Return the first state of a run or that of its checkpoint, with its position; the folder is then ready."""
-    saved, folder, cursor = run.saved, run.folder, None
+    saved, cursor = run.saved, None
     if saved is None or saved.checkpoint is None:
         inputs = run_inputs(run.plan, run.statistics, run.drawn_NSD)
         state = start(run.plan, inputs, device=run.device, labels=run.labels)
@@ -59,24 +52,9 @@ def _start(run: Run) -> tuple[TrainState, Cursor | None]:
                 f"{saved.checkpoint}: was taken in stream {cursor.stream}, and this run reads {run.own.stream}: store, "
                 "sites, split, order, seeds, batch_rows and buffer_bytes must be those with which it began"
             )
-    if saved is not None and saved.folder.path.resolve() == folder.path.resolve():
-        folder.write_record(run.record)
-    else:
-        folder.begin(run.record)
-        if saved is not None:
-            _copy(saved, folder)
-    with writing_to(folder.path):
-        drop_lines_after(folder.metrics, state.step)
+    if run.ranks.first:
+        prepare_folder(run.folder, saved, run.record, step=state.step)
     return state, cursor
-
-
-def _copy(saved: SavedRun, folder: RunFolder) -> None:
-    """Put the checkpoint and the metrics of a run into the folder in which it goes on."""
-    with writing_to(folder.path):
-        if saved.checkpoint is not None:
-            copy_checkpoint(saved.checkpoint, folder.checkpoints)
-        if saved.folder.metrics.exists():
-            shutil.copyfile(saved.folder.metrics, folder.metrics)
 
 
 class Training:
@@ -96,8 +74,11 @@ class Training:
     def __init__(self, run: Run, source: ClosableSource, signals: StopSignals, loggers: Loggers) -> None:
         self._run, self._source, self._signals, self._loggers = run, source, signals, loggers
         self.state, self._cursor = _start(run)
-        logged = LoggedRun.of(run.folder.path, self.state.step, run.plan, run.origin, run.record)
-        loggers.start(logged, read_metrics(run.folder.metrics))
+        self._next = source.cursor
+        """Position of the batch after the last whole step: the source may be one batch ahead if a step fails."""
+        if run.ranks.first:
+            logged = LoggedRun.of(run.folder.path, self.state.step, run.plan, run.origin, run.record)
+            loggers.start(logged, read_metrics(run.folder.metrics))
         self.health = Health(steps=run.plan.steps, before=_health_before(run))
         self.seconds = self.data_s = 0.0
         self._rows_before = self.state.rows
@@ -129,7 +110,8 @@ class Training:
         """Bring the stream to where this run goes on."""
         if self._cursor is not None:
             own = self._run.own
-            self._source.seek(self._cursor if own is None else replace(self._cursor, stream=self._source.cursor.stream))
+            there = self._cursor if own is None else replace(self._cursor, stream=self._source.cursor.stream)
+            go_to(self._source, there, rows=self.state.rows)
 
     def step(self, served: Served) -> tuple[Trained, dict[str, Any] | None]:
         """Train on a batch; return the step, and its metrics if they are due.
@@ -143,33 +125,44 @@ class Training:
         if own is not None:
             served = served._replace(values_BSD=served.values_BSD[:, list(own.columns)])
         try:
-            trained = step_on(self.state, served, self._run.plan)
+            trained = step_on(self.state, served, self._run.plan, parts=self._run.options.accumulate)
+        except LostRank:
+            raise
         except errors.TrainingError as error:
             raise type(error)(f"{error}. {self._kept(self.health.last_good_step)}") from error
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            plan, free = self._run.plan, free_bytes(self._run.device)
-            fits = "lower --batch-rows or --latents" if free is None else what_fits(plan, free)
+            plan, free, passes = self._run.plan, free_bytes(self._run.device), self._run.passes
+            fits = "lower --batch-rows or --latents" if free is None else what_fits(plan, free, passes=passes)
+            rows = -(-plan.batch_rows // passes)
             raise OutOfMemoryError(
-                f"step {self.state.step + 1:,}: out of memory on {self._run.device} with {plan.batch_rows:,} rows and "
+                f"step {self.state.step + 1:,}: out of memory on {self._run.device} with {rows:,} rows and "
                 f"{plan.latents:,} latents; {fits}. {self._kept(self.health.last_good_step)}"
             ) from error
         return trained, self._after(trained)
 
-    def record(self, metrics: dict[str, Any] | None, log: MetricsLog) -> None:
-        """Write what is due after a step: a line of metrics, a checkpoint; raises as `rescued`."""
+    def record(self, metrics: dict[str, Any] | None, log: MetricsLog | None) -> None:
+        """Write what is due after a step: a line of metrics, a checkpoint; raises as `rescued`.
+
+        Parameters
+        ----------
+        log
+            None for a process that writes nothing.
+        """
         with self.rescued():
-            if metrics is not None:
+            if metrics is not None and log is not None:
                 log.append(metrics)
                 self._loggers.step(metrics)
             if self.state.step == self._run.plan.steps or self.state.step % self._run.options.checkpoint_every == 0:
-                log.flush_to_disk()
-                self._loggers.flush()
+                if log is not None:
+                    log.flush_to_disk()
+                    self._loggers.flush()
                 self.save()
 
     def _after(self, trained: Trained) -> dict[str, Any] | None:
         """Judge a step; return its metrics if they are due."""
+        self._next = self._source.cursor
         self.seconds += trained.seconds
         self.data_s += trained.data_s
         step = self.state.step
@@ -202,22 +195,23 @@ class Training:
         return f"explained variance {', '.join(explained) or '-'}; L0 {report.batch_l0:.1f}{dead}"
 
     def save(self, folder: RunFolder | None = None) -> None:
-        """Write a checkpoint."""
-        write_checkpoint(
-            (folder or self._run.folder).checkpoints,
-            self.state,
-            plan=self._run.plan,
-            origin=self._run.origin,
-            cursor=self._position(),
-            keep=self._run.options.keep,
-            health=self.health.record,
-        )
+        """Write a checkpoint, if this is the process that writes."""
+        if self._run.ranks.first:
+            write_checkpoint(
+                (folder or self._run.folder).checkpoints,
+                self.state,
+                plan=self._run.plan,
+                origin=self._run.origin,
+                cursor=self._position(),
+                keep=self._run.options.keep,
+                health=self.health.record,
+            )
         self._saved_step = self.state.step
 
     def _position(self) -> Cursor:
         """Return the position of the next batch, as the stream of this run alone would name it."""
         own = self._run.own
-        return self._source.cursor if own is None else replace(self._source.cursor, stream=own.stream)
+        return self._next if own is None else replace(self._next, stream=own.stream)
 
     def keep(self) -> None:
         """Write a checkpoint of the present step, unless there is one."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 from actstore import Progress, Stage, errors
+from trainers.dictionaries.ranks import LostRank
 from trainers.fit.loop import Served, Trained, serve
 from trainers.loggers.several import Loggers
 from trainers.save.metrics_log import MetricsLog
+from trainers.workflows.seated import ClosableSource
 from trainers.workflows.stopping import StopSignals
 from trainers.workflows.training.run import Finished, Run
-from trainers.workflows.training.train_run import ClosableSource, Training
+from trainers.workflows.training.train_run import Training
 
 __all__ = ["run_together", "run_training"]
 
@@ -70,7 +72,8 @@ def run_together(
         signals.deferred(source.close),
     ):
         for run in runs:
-            together.logs.append(logs.enter_context(MetricsLog(run.folder.metrics)))
+            log = MetricsLog(run.folder.metrics) if run.ranks.first else nullcontext()
+            together.logs.append(logs.enter_context(log))
         together.train(stage)
     return [together.failed.get(number) or member.finished() for number, member in enumerate(members)]
 
@@ -80,7 +83,7 @@ class _Together:
 
     def __init__(self, members: Sequence[Training], source: ClosableSource, signals: StopSignals) -> None:
         self._members, self._source, self._signals = members, source, signals
-        self.logs: list[MetricsLog] = []
+        self.logs: list[MetricsLog | None] = []
         self.failed: dict[int, errors.ActstoreError] = {}
 
     def train(self, stage: Stage) -> None:
@@ -90,13 +93,14 @@ class _Together:
         first.seek()
         step = first.state.step
         steps = max(one.run.plan.steps for one in members)
+        agree = any(one.run.ranks.several for one in members)  # several processes agree to stop before their next step
         try:
             for served in serve(self._source, done=step, steps=steps):
                 self._step(served, step, stage)
                 step += 1
-                if self._signals.requested or all(one.done for one in self._living()):
+                if (self._signals.requested and not agree) or all(one.done for one in self._living()):
                     break
-        except (errors.StreamError, errors.StoreError) as error:
+        except (errors.StreamError, errors.StoreError, LostRank) as error:
             if not self._signals.requested:
                 self._keep()
                 raise type(error)(f"{error}. {self._kept(step)}") from error
@@ -117,6 +121,8 @@ class _Together:
         for number, one in ready:
             try:
                 trained, metrics = one.step(served)
+            except LostRank:
+                raise
             except (errors.TrainingError, errors.NumericsError) as error:
                 self._fail(number, error)
                 continue
