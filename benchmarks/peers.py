@@ -1,8 +1,5 @@
 """What dictionaries learn with our defaults, beside those of other libraries, on the same rows in the same order.
 
-`--dictionary` chooses TopK, BatchTopK, JumpReLU or Matryoshka. All but TopK are scored by their thresholds, as they are
-used after training.
-
 - `block 3` and `block 5`: rows of the shipped ESM-2 over natural proteins, F = 1,024, k = 16. Explained variance is
   that of held-out proteins.
 - `planted`: rows that are sparse sums of known directions; `recovered` is the mean over the directions of the largest
@@ -32,7 +29,7 @@ from actstore.contracts.progress import Progress
 from actstore.contracts.recipe import ModelRecipe
 from actstore.extract.model import load_model
 from actstore.view.progress import terminal_progress
-from benchmarks.contestants.learners import KINDS, Kind, Learner, Ours, Sizes, learners_of
+from benchmarks.contestants.learners import Kind, Learner, Ours, Sizes, learners_of
 from benchmarks.data.planted import mean_max_cosine, plant
 from benchmarks.data.site_rows import PartSizes, natural_rows
 from benchmarks.pages import markdown
@@ -176,16 +173,11 @@ def over_seeds(
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """Return a Markdown table: what each learner explains, leaves dead and recovers.
-
-    Codes of other dictionaries have no fixed number of latents: L0 is shown for them.
-    """
-    shows_l0 = results.get("dictionary", "topk") != "topk"
+    """Return a Markdown table: what each learner explains, leaves dead and recovers."""
     lines = [
         [
             data,
             f"**{name}**" if name == "actstore" else name,
-            *([markdown.spread_cell(scores["l0"], digits=1)] if shows_l0 else []),
             *score_cells(scores),
             markdown.spread_cell(scores["recovered"], digits=3) if "recovered" in scores else "",
         ]
@@ -194,7 +186,7 @@ def table(results: Mapping[str, Any]) -> str:
     ]
     found = ("explained variance, held out", "dead latents, %")
     notes = f"Median of {results['seeds']} seeds (least to most); {results['epochs']} epochs."
-    made = markdown.table(("rows", "", *(["L0"] if shows_l0 else []), *found, "recovered"), lines)
+    made = markdown.table(("rows", "", *found, "recovered"), lines)
     return "\n\n".join([made, notes, markdown.machine_line(results)])
 
 
@@ -211,21 +203,16 @@ def main() -> None:
     parser.add_argument("--model", default="examples/esm2-tiny")
     parser.add_argument("--only", action="append", help="only these rows, such as planted; may be repeated")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--dictionary", choices=KINDS, default="topk", help="what all of them train")
     add_look_only(parser)
     asked = parser.parse_args()
-    kind: Kind = asked.dictionary
-    recording = Recording(
-        "peers" if kind == "topk" else f"peers_{kind.replace('-', '_')}", look_only=asked.no_write, timed=False
-    )
+    recording = Recording("peers", look_only=asked.no_write, timed=False)
     progress = terminal_progress(quiet=False)
     all_data = [planted(rows=200_000), *natural(asked.sequences, asked.model, FULL, progress=progress)]
     chosen = [data for data in all_data if not asked.only or data.name in asked.only]
     one_site = [data for data in chosen if data.sites == 1]
-    scores = compare(one_site, kind=kind, seeds=SEEDS, epochs=asked.epochs, progress=progress)
+    scores = compare(one_site, seeds=SEEDS, epochs=asked.epochs, progress=progress)
     recording.finish(
         {
-            "dictionary": kind,
             "seeds": len(SEEDS),
             "epochs": asked.epochs,
             "batch_rows": BATCH_ROWS,

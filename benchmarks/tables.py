@@ -23,6 +23,7 @@ from benchmarks.pages import markdown
 from benchmarks.pages.stream_tables import s3_stream_table, stream_table
 from benchmarks.pages.summary import NEEDED, summary_table
 from benchmarks.peers import table as peers_table
+from benchmarks.peers_thresholds import table as peers_thresholds_table
 from benchmarks.proteins import table as proteins_table
 from benchmarks.recording.report import RESULTS
 from benchmarks.scale import table as cost_table
@@ -255,7 +256,8 @@ _ONE_EACH: Final[Mapping[str, Callable[[Record], str]]] = {
     "training_parity": training_parity_table,
     "train": train_table,
     "auxk": auxk_table,
-    **dict.fromkeys(("peers", "peers_batch_topk", "peers_jumprelu", "peers_matryoshka"), peers_table),
+    "peers": peers_table,
+    "peers_thresholds": peers_thresholds_table,
 }
 TABLES: Final[Mapping[str, Table]] = MappingProxyType(
     {

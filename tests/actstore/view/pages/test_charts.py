@@ -31,7 +31,9 @@ def paths(chart: ET.Element, kind: str) -> list[str]:
 
 @given(
     lines=st.lists(
-        st.builds(Line, st.text("abc<&>", max_size=8), POINTS, st.booleans(), st.just(False)), min_size=1, max_size=5
+        st.builds(Line, st.text("abc<&>", max_size=8), POINTS, st.booleans(), st.booleans(), st.just(False)),
+        min_size=1,
+        max_size=5,
     )
 )
 def test_everything_is_within_the_picture(lines: list[Line]) -> None:
