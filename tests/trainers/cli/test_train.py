@@ -114,7 +114,7 @@ def test_a_dictionary_below_the_mean_exits_with_1_a_cause_and_a_suggestion(store
     assert "Begin again with a lower --lr (now 5)" in done.stderr
 
 
-def test_a_process_of_torchrun_is_refused_before_it_writes(store: Path, tmp_path: Path) -> None:
+def test_a_world_that_is_not_that_of_torchrun_is_refused_before_it_writes(store: Path, tmp_path: Path) -> None:
     places = [{"RANK": str(rank), "WORLD_SIZE": "2"} for rank in range(2)]
     arguments = command("read-from-store", store, *OPTIONS, "--out", "run")
     for place in places:
@@ -122,5 +122,5 @@ def test_a_process_of_torchrun_is_refused_before_it_writes(store: Path, tmp_path
             arguments, cwd=tmp_path, env=ENVIRONMENT | place, capture_output=True, text=True, timeout=120, check=False
         )
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert "a trainer runs in one process" in done.stderr
+        assert "start the trainer with torchrun" in done.stderr
     assert not list(tmp_path.iterdir())
