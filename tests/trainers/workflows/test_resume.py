@@ -169,7 +169,7 @@ def test_the_command_that_goes_on_can_be_pasted() -> None:
 LAYERED = TrainConfig(
     dictionary="clt-topk",
     sites=("resid_post.0", "resid_post.3"),
-    targets=("resid_post.3", "resid_post.0"),
+    targets=("resid_post.0", "resid_post.3"),
     latents=64,
     k=4,
     batch_rows=256,
@@ -193,7 +193,7 @@ def test_sites_targets_and_sizes_of_each_layer_mean_what_they_meant(layered: Pat
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"targets": ("resid_post.0", "resid_post.3")}, "--target: "),
+        ({"targets": ("resid_post.3", "resid_post.0")}, "--target: "),
         ({"latents": 128}, "--latents: 64 in the run, 128 now"),
         ({"k": 8}, "--k: 4 in the run, 8 now"),
     ],
