@@ -99,7 +99,7 @@ def annealed_p(share: float, *, end: float, start: float) -> float:
 
     Examples
     --------
-    >>> [annealed_p(share, end=0.2, start=0.5) for share in (0.0, 0.5, 0.75, 1.0)]
+    >>> [round(annealed_p(share, end=0.2, start=0.5), 3) for share in (0.0, 0.5, 0.75, 1.0)]
     [1.0, 1.0, 0.6, 0.2]
     """
     if share <= start:
