@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,12 @@ from actstore.testing.memory_stream import MemoryStream, moments_of
 from tests.trainers.in_memory import origin_of, plan_of, stream_of
 from tests.trainers.planted import Planted
 from tests.trainers.workflows.training.test_train_run import Failing, Spoiled, execute, run_in
+from trainers.fit.loop import step_on
+from trainers.fit.state import TrainState
 from trainers.save.checkpoint import checkpoints_of
 from trainers.save.run_folder import RunFolder
 from trainers.workflows.stopping import StopSignals
+from trainers.workflows.training import train_run
 from trainers.workflows.training.run import Finished, OwnRows, Run
 from trainers.workflows.training.train_together import run_together
 
@@ -100,6 +104,27 @@ def test_when_every_run_has_failed_nothing_more_is_read(one_site: Planted, tmp_p
     ]
     assert [type(found) for found in together(runs, spoiled)] == [errors.TrainingError] * 2
     assert (spoiled.cursor.epoch, spoiled.cursor.batch) == (1, 0)
+
+
+def test_a_defect_that_one_run_meets_does_not_take_the_others(
+    one_site: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = stream_of(one_site.values_NSD, batch_rows=256)
+    runs = [run_in(tmp_path / name, stream) for name in "ab"]
+    met: list[TrainState] = []
+
+    def met_by_the_first(state: TrainState, *rest: Any, **options: Any) -> Any:
+        if state.step == 2 and not met:
+            met.append(state)
+            raise TypeError("a defect")
+        return step_on(state, *rest, **options)
+
+    monkeypatch.setattr(train_run, "step_on", met_by_the_first)
+    failed, finished = together(runs, stream)
+    assert isinstance(failed, errors.TrainingError)
+    assert "step 3: TypeError: a defect" in str(failed)
+    assert isinstance(finished, Finished)
+    assert finished.state.step == runs[1].plan.steps
 
 
 def test_rows_that_cannot_be_read_any_more_cost_no_step_of_any_run(one_site: Planted, tmp_path: Path) -> None:
